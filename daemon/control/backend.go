@@ -1,0 +1,34 @@
+package control
+
+import (
+	"context"
+	"time"
+
+	"ctsync/daemon/flow"
+)
+
+// Backend is what the server asks. All fields are required. Functions are called from many goroutines; an *Error that
+// one returns reaches the client as it is, any other error as CodeInternal.
+type Backend struct {
+	Status      func(ctx context.Context) (Status, error)
+	Statistics  func(ctx context.Context) (Statistics, error)
+	Transitions func(ctx context.Context) ([]Transition, error) // oldest first
+
+	// Notify accepts a transition and returns its record at once, without waiting for the work that it starts.
+	Notify func(ctx context.Context, n Notification) (Transition, error)
+
+	// Action carries out a valid Action and returns when it is done. progress may be called at any rate, from the
+	// calling goroutine. ctx ends with the server, not with the client: what was started is finished.
+	Action func(ctx context.Context, a Action, progress func(done, total int)) (Result, error)
+
+	// Flows calls fn for each flow that q asks for, in its order, until fn returns an error, which Flows returns.
+	// fn may block while the client reads slowly: Flows must hold nothing meanwhile that others wait for. *Flow is
+	// valid during the call only.
+	Flows func(ctx context.Context, q FlowQuery, fn func(f *flow.Flow, m Meta) error) error
+}
+
+// Meta is what a cache knows of an entry besides the flow. It is zero for flows from the kernel.
+type Meta struct {
+	Created time.Time // first seen
+	Updated time.Time // last seen to change
+}

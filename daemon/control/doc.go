@@ -1,0 +1,21 @@
+// Package control is the control API of ctsyncd: its types once, its server and its client.
+//
+// HTTP with JSON over a unix socket (mode 0660), so that
+//
+//	curl --unix-socket /run/ctsync/ctsync.sock http://ctsync/v1/status
+//
+// works. Everything lies under /v1:
+//
+//	GET  /v1/status                      Status
+//	GET  /v1/statistics                  Statistics
+//	GET  /v1/transitions                 []Transition, oldest first
+//	GET  /v1/flows?table=&family=&...    flows as text or NDJSON, streamed; see FlowQuery
+//	POST /v1/notify       Notification   Transition, answered as soon as it is accepted
+//	POST /v1/actions      Action         NDJSON of ActionLine: progress, then one result or error
+//
+// A refusal is a JSON object {"error", "code", "hint"} (type Error) with a fitting HTTP status. Times are RFC 3339,
+// durations are seconds with a fraction, counters are unsigned and start at 0 with the daemon.
+//
+// No client can harm another or the daemon: request sizes, header times, idle times, the number of connections and the
+// time that a reader may leave a stream unread are all limited.
+package control

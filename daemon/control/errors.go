@@ -1,0 +1,55 @@
+package control
+
+import (
+	"errors"
+	"net/http"
+)
+
+// Code classifies an Error for programs.
+type Code string
+
+// Codes and what they mean for the caller.
+const (
+	CodeBadRequest Code = "bad_request" // the request makes no sense; repeating it does not help
+	CodeNotFound   Code = "not_found"
+	CodeTooLarge   Code = "too_large"
+	CodeRefused    Code = "refused"  // not in the present state
+	CodeBusy       Code = "busy"     // the same or a conflicting operation is running
+	CodeDisabled   Code = "disabled" // switched off by configuration, or not part of this version
+	CodeInternal   Code = "internal"
+)
+
+// status maps codes to HTTP.
+var status = map[Code]int{
+	CodeBadRequest: http.StatusBadRequest,
+	CodeNotFound:   http.StatusNotFound,
+	CodeTooLarge:   http.StatusRequestEntityTooLarge,
+	CodeRefused:    http.StatusConflict,
+	CodeBusy:       http.StatusServiceUnavailable,
+	CodeDisabled:   http.StatusNotImplemented,
+	CodeInternal:   http.StatusInternalServerError,
+}
+
+// Error is a refusal by the daemon. Hint says what to do about it, or is empty.
+type Error struct {
+	Message string `json:"error"`
+	Code    Code   `json:"code"`
+	Hint    string `json:"hint,omitempty"`
+}
+
+// Error returns message and hint on one line.
+func (e *Error) Error() string {
+	if e.Hint == "" {
+		return e.Message
+	}
+	return e.Message + ": " + e.Hint
+}
+
+// asError returns err as an *Error, an unclassified one as CodeInternal.
+func asError(err error) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return &Error{Message: err.Error(), Code: CodeInternal}
+}

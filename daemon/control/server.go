@@ -1,0 +1,155 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"golang.org/x/net/netutil"
+)
+
+// Limits of the server.
+const (
+	maxBody        = 16 << 10 // bytes of a request; the largest sensible one has 300
+	maxHeader      = 16 << 10
+	maxConnections = 1024
+	headerTimeout  = 2 * time.Second // from connecting to the end of the request's header
+	requestTimeout = 5 * time.Second // ... to the end of its body
+	answerTimeout  = 30 * time.Second
+	idleTimeout    = 30 * time.Second
+	shutdownTime   = 300 * time.Millisecond // for answers under way when the daemon ends
+)
+
+// Server answers control requests from a Backend.
+type Server struct {
+	backend Backend
+	log     *slog.Logger
+	ctx     context.Context // of Serve: the life of actions
+}
+
+// NewServer returns a server that is not yet serving.
+func NewServer(b Backend, log *slog.Logger) *Server { return &Server{backend: b, log: log} }
+
+// Serve answers on ln until ctx ends, then closes ln, gives answers under way a moment and returns nil. It returns an
+// error when accepting fails for another reason.
+func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	s.ctx = ctx
+	srv := &http.Server{
+		Handler:           s.routes(),
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       requestTimeout,
+		WriteTimeout:      answerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		ConnContext:       withCaller,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+	}
+	stopped := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(stopped)
+		grace, cancel := context.WithTimeout(context.Background(), shutdownTime)
+		defer cancel()
+		if srv.Shutdown(grace) != nil {
+			srv.Close()
+		}
+	})
+	err := srv.Serve(netutil.LimitListener(ln, maxConnections))
+	if stop() { // ctx is still alive: accepting failed by itself
+		srv.Close()
+		return fmt.Errorf("serve control socket: %w", err)
+	}
+	<-stopped
+	return nil
+}
+
+// routes is the table of the API.
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", answer(s.backend.Status))
+	mux.HandleFunc("GET /v1/statistics", answer(s.backend.Statistics))
+	mux.HandleFunc("GET /v1/transitions", answer(s.backend.Transitions))
+	mux.HandleFunc("GET /v1/flows", s.flows)
+	mux.HandleFunc("POST /v1/notify", s.notify)
+	mux.HandleFunc("POST /v1/actions", s.action)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		refuse(w, &Error{Code: CodeNotFound, Message: fmt.Sprintf("%s %s is not part of this API", r.Method, r.URL.Path)})
+	})
+	return mux
+}
+
+// answer makes a handler of a function that returns a value to be written as JSON.
+func answer[T any](ask func(context.Context) (T, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		v, err := ask(r.Context())
+		if err != nil {
+			refuse(w, asError(err))
+			return
+		}
+		reply(w, http.StatusOK, v)
+	}
+}
+
+func (s *Server) notify(w http.ResponseWriter, r *http.Request) {
+	var n Notification
+	if err := readJSON(w, r, &n); err != nil {
+		refuse(w, err)
+		return
+	}
+	if n.State.Role() == RoleUnknown || n.Type != TypeGroup && n.Type != TypeInstance || len(n.Name) > 255 || len(n.Source) > 64 {
+		refuse(w, &Error{Code: CodeBadRequest, Message: "not a notification", Hint: "want type, name, state and at"})
+		return
+	}
+	if c, ok := CallerFrom(r.Context()); ok {
+		n.Source = fmt.Sprintf("%s pid=%d uid=%d", n.Source, c.PID, c.UID)
+	}
+	t, err := s.backend.Notify(r.Context(), n)
+	if err != nil {
+		refuse(w, asError(err))
+		return
+	}
+	reply(w, http.StatusAccepted, t)
+}
+
+// readJSON reads a bounded JSON body. Unknown fields are an error: they would be silently without effect.
+func readJSON(w http.ResponseWriter, r *http.Request, v any) *Error {
+	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+	d.DisallowUnknownFields()
+	err := d.Decode(v)
+	if err == nil {
+		if _, end := d.Token(); end != io.EOF {
+			err = errors.New("more follows after the JSON value")
+		}
+	}
+	if err == nil {
+		return nil
+	}
+	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
+		return &Error{Code: CodeTooLarge, Message: fmt.Sprintf("request is larger than %d bytes", maxBody)}
+	}
+	return &Error{Code: CodeBadRequest, Message: "read request: " + err.Error()}
+}
+
+func reply(w http.ResponseWriter, code int, v any) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		code, b = http.StatusInternalServerError, []byte(`{"error":"answer cannot be written as JSON","code":"internal"}`)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_, _ = w.Write(append(b, '\n')) // the client is gone: nothing is left to tell it
+}
+
+func refuse(w http.ResponseWriter, e *Error) {
+	code, ok := status[e.Code]
+	if !ok {
+		code = http.StatusInternalServerError
+	}
+	reply(w, code, e)
+}

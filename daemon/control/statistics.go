@@ -1,0 +1,133 @@
+package control
+
+// Statistics are the counters of the daemon since its start.
+type Statistics struct {
+	Internal CacheStats        `json:"internal"`
+	External CacheStats        `json:"external"`
+	Traffic  Traffic           `json:"traffic"`
+	Link     LinkStatistics    `json:"link"`
+	Tracking Tracking          `json:"tracking"`
+	Session  SessionStatistics `json:"session"`
+	Kernel   KernelStatistics  `json:"kernel"`
+	Commit   CommitStatistics  `json:"commit"`
+
+	ExpectationsIgnored uint64            `json:"expectations_ignored"`  // expectation messages received and not kept
+	Unsupported         map[string]uint64 `json:"unsupported,omitempty"` // flows or messages not handled, by reason
+}
+
+// CacheStats are the counters of one cache, counted as conntrackd counts them. Full counts flows refused because the
+// cache held Limit of them; each is also a CreateFailed.
+type CacheStats struct {
+	Active        uint64 `json:"active"`
+	Created       uint64 `json:"created"`
+	CreateFailed  uint64 `json:"create_failed"`
+	Updated       uint64 `json:"updated"`
+	UpdateFailed  uint64 `json:"update_failed"`
+	Destroyed     uint64 `json:"destroyed"`
+	DestroyFailed uint64 `json:"destroy_failed"`
+	Objects       uint64 `json:"objects"` // records in memory, dead ones that wait for an acknowledgement included
+	Total         uint64 `json:"total"`   // records in the index
+	Limit         uint64 `json:"limit"`
+	Full          uint64 `json:"full"`
+	Bytes         uint64 `json:"bytes"` // memory held
+}
+
+// Traffic sums up the counters of flows that ended. It stays 0 unless net.netfilter.nf_conntrack_acct is on.
+type Traffic struct {
+	Bytes   uint64 `json:"bytes"`
+	Packets uint64 `json:"packets"`
+}
+
+// LinkStatistics are the counters of the dedicated link. Packets are datagrams.
+type LinkStatistics struct {
+	Transport       string            `json:"transport"` // TransportMulticast or TransportUDP
+	Device          string            `json:"device"`
+	State           string            `json:"state"` // RUNNING, NO-CARRIER or DOWN
+	MTU             int               `json:"mtu,omitempty"`
+	BytesSent       uint64            `json:"bytes_sent"`
+	BytesReceived   uint64            `json:"bytes_received"`
+	PacketsSent     uint64            `json:"packets_sent"`
+	PacketsReceived uint64            `json:"packets_received"`
+	ErrorsSent      uint64            `json:"errors_sent"`
+	ErrorsReceived  uint64            `json:"errors_received"`
+	Dropped         map[string]uint64 `json:"dropped,omitempty"` // by reason: "wrong source", "wrong interface", "queue overflow", ...
+	SendBuffer      Buffer            `json:"send_buffer"`
+	ReceiveBuffer   Buffer            `json:"receive_buffer"`
+}
+
+// Buffer is a socket buffer in bytes as the kernel accounts them.
+type Buffer struct {
+	Asked   int `json:"asked"`
+	Granted int `json:"granted"`
+}
+
+// Tracking counts what was wrong with what the peer sent.
+type Tracking struct {
+	Malformed         Malformed `json:"malformed"`
+	Lost              uint64    `json:"lost"`               // messages missed, by sequence number
+	Before            uint64    `json:"before"`             // messages that came again or late
+	UnknownAttributes uint64    `json:"unknown_attributes"` // skipped, from a newer peer
+	Invalid           uint64    `json:"invalid"`            // well-formed flows that cannot exist
+}
+
+// Malformed counts messages that could not be read, by kind, in conntrackd's order.
+type Malformed struct {
+	BadVersion uint64 `json:"bad_version"`
+	BadHeader  uint64 `json:"bad_header"`
+	BadPayload uint64 `json:"bad_payload"`
+	BadType    uint64 `json:"bad_type"`
+	Truncated  uint64 `json:"truncated"`
+	BadSize    uint64 `json:"bad_size"`
+}
+
+// Total returns the number of malformed messages of any kind.
+func (m Malformed) Total() uint64 {
+	return m.BadVersion + m.BadHeader + m.BadPayload + m.BadType + m.Truncated + m.BadSize
+}
+
+// SessionStatistics are the counters of the protocol. Sent and Received count messages by what they are: "new",
+// "update", "destroy", "ack", "nack", "alive", "hello", "hello-back", "resync".
+type SessionStatistics struct {
+	State            string            `json:"state"` // the hello handshake in words
+	Sequence         uint32            `json:"sequence"`
+	PeerSequence     uint32            `json:"peer_sequence"`
+	Sent             map[string]uint64 `json:"sent,omitempty"`
+	Received         map[string]uint64 `json:"received,omitempty"`
+	Retransmitted    uint64            `json:"retransmitted"`
+	Unacknowledged   uint64            `json:"unacknowledged"` // messages in flight
+	Window           uint64            `json:"window"`         // messages that may be in flight
+	NacksOutstanding uint64            `json:"nacks_outstanding"`
+	PeerRestarts     uint64            `json:"peer_restarts"`
+	Waiting          uint64            `json:"waiting"` // changed flows that wait to be sent
+	Foreign          uint64            `json:"foreign"` // datagrams of a second sender on the link
+}
+
+// KernelStatistics are the counters of the ctnetlink side.
+type KernelStatistics struct {
+	Events        uint64 `json:"events"`
+	Filtered      uint64 `json:"filtered"` // events of flows that are never replicated
+	Unknown       uint64 `json:"unknown"`  // messages of an unknown type
+	Malformed     uint64 `json:"malformed"`
+	Overruns      uint64 `json:"overruns"` // times the kernel dropped events for want of buffer (ENOBUFS)
+	BufferBytes   uint64 `json:"buffer_bytes"`
+	BufferLimit   uint64 `json:"buffer_limit"`
+	BufferGrown   uint64 `json:"buffer_grown"`
+	Repairs       uint64 `json:"repairs"`  // comparisons of the internal cache with a kernel dump
+	Repaired      uint64 `json:"repaired"` // differences they found
+	Swept         uint64 `json:"swept"`    // external entries that the peer no longer had
+	TableEntries  uint64 `json:"table_entries"`
+	TableMax      uint64 `json:"table_max"`      // nf_conntrack_max
+	EventsSetting int    `json:"events_setting"` // nf_conntrack_events: 0 off, 1 on, 2 for flows made while somebody listens
+}
+
+// CommitStatistics sum up all commits by outcome of their flows.
+type CommitStatistics struct {
+	Commits   uint64            `json:"commits"`
+	Created   uint64            `json:"created"`
+	Updated   uint64            `json:"updated"`
+	Replaced  uint64            `json:"replaced"`
+	Unchanged uint64            `json:"unchanged"`
+	Expired   uint64            `json:"expired"`
+	Failed    uint64            `json:"failed"`
+	Errors    map[string]uint64 `json:"errors,omitempty"` // failed, by errno name
+}

@@ -1,0 +1,80 @@
+package control
+
+import (
+	"strconv"
+	"time"
+)
+
+// Role is what keepalived last made of this router, in lower case.
+type Role string
+
+// Roles. RoleUnknown holds until the first notification.
+const (
+	RoleUnknown Role = "unknown"
+	RoleMaster  Role = "master"
+	RoleBackup  Role = "backup"
+	RoleFault   Role = "fault"
+	RoleStop    Role = "stop"
+)
+
+// Names of the ways to the peer, as conntrackd prints them.
+const (
+	TransportMulticast = "multicast"
+	TransportUDP       = "UDP"
+)
+
+// Status says what the daemon is doing and whether the pair is in step.
+type Status struct {
+	Version   string    `json:"version"`
+	PID       int       `json:"pid"`
+	Started   time.Time `json:"started"`
+	Mode      string    `json:"mode"` // of the protocol: "ftfw"
+	Role      Role      `json:"role"`
+	RoleSince time.Time `json:"role_since,omitzero"`
+	SyncGroup string    `json:"sync_group"`
+
+	Interface   string    `json:"interface"`
+	Transport   string    `json:"transport"`              // TransportMulticast or TransportUDP
+	Peer        string    `json:"peer,omitempty"`         // address configured or last heard
+	PeerHeard   time.Time `json:"peer_heard,omitzero"`    // last valid datagram
+	Established bool      `json:"established"`            // the hello handshake is done
+	InStep      bool      `json:"in_step"`                // what one router knows, the other knows
+	Why         []string  `json:"why_not,omitempty"`      // why not in step, in plain words
+	Warnings    []string  `json:"warnings,omitempty"`     // what an operator should mend, in plain words
+	Jobs        []Job     `json:"jobs,omitempty"`         // long work under way
+	NeedRestart []string  `json:"need_restart,omitempty"` // changed settings that wait for a restart
+
+	LastTransition  *Transition `json:"last_transition,omitempty"`
+	Internal        uint64      `json:"internal"`                   // flows in the internal cache
+	External        uint64      `json:"external"`                   // flows in the external cache
+	ExpectationSync []string    `json:"expectation_sync,omitempty"` // helpers whose expectations are replicated; none = disabled
+}
+
+// Job is a piece of long work, such as a commit, and how far it has come.
+type Job struct {
+	Name    string    `json:"name"`
+	Started time.Time `json:"started"`
+	Done    uint64    `json:"done"`
+	Total   uint64    `json:"total"` // 0 = not known
+}
+
+// Duration is a time.Duration that is written as seconds with a fraction.
+type Duration time.Duration
+
+// MarshalJSON writes d as a number of seconds.
+func (d Duration) MarshalJSON() ([]byte, error) {
+	return strconv.AppendFloat(nil, time.Duration(d).Seconds(), 'f', -1, 64), nil
+}
+
+// UnmarshalJSON reads a number of seconds.
+func (d *Duration) UnmarshalJSON(b []byte) error {
+	s, err := strconv.ParseFloat(string(b), 64)
+	if err != nil {
+		return err
+	}
+	*d = Duration(s * float64(time.Second))
+	return nil
+}
+
+// String returns d as time.Duration prints it, to the microsecond.
+func (d Duration) String() string { return time.Duration(d).Round(time.Microsecond).String() }

@@ -1,0 +1,88 @@
+package control
+
+import "time"
+
+// State is keepalived's word for what a group or instance became, in upper case.
+type State string
+
+// States that are changes of role.
+const (
+	StateMaster State = "MASTER"
+	StateBackup State = "BACKUP"
+	StateFault  State = "FAULT"
+	StateStop   State = "STOP"
+)
+
+// Role returns the role that s gives to this router, RoleUnknown for a word that is no change of role.
+func (s State) Role() Role {
+	switch s {
+	case StateMaster:
+		return RoleMaster
+	case StateBackup:
+		return RoleBackup
+	case StateFault:
+		return RoleFault
+	case StateStop:
+		return RoleStop
+	}
+	return RoleUnknown
+}
+
+// Types of a Notification, as keepalived writes them.
+const (
+	TypeGroup    = "GROUP"
+	TypeInstance = "INSTANCE"
+)
+
+// Notification is what keepalived said. Name is empty when only a state was given: the configured sync-group is meant.
+type Notification struct {
+	Type     string    `json:"type"` // TypeGroup or TypeInstance
+	Name     string    `json:"name,omitempty"`
+	State    State     `json:"state"`
+	Priority int       `json:"priority,omitempty"`
+	At       time.Time `json:"at"`               // when it was said, by this machine's clock
+	Source   string    `json:"source,omitempty"` // how it came: "notify", "parked"; the server adds the caller's pid and uid
+}
+
+// Outcomes of a Transition. Those that end in a colon are followed by the reason.
+const (
+	OutcomeRunning    = "running"
+	OutcomeDone       = "done"
+	OutcomeSuperseded = "superseded"
+	OutcomeIgnored    = "ignored: "
+	OutcomeFailed     = "failed: "
+)
+
+// Transition is the record of one notification and what came of it.
+type Transition struct {
+	ID       uint64        `json:"id"`
+	Type     string        `json:"type"`
+	Group    string        `json:"group"` // name of the group or instance
+	State    State         `json:"state"`
+	Priority int           `json:"priority,omitempty"`
+	Source   string        `json:"source"`
+	Sent     time.Time     `json:"sent"`     // Notification.At
+	Received time.Time     `json:"received"` // by the daemon
+	Started  time.Time     `json:"started,omitzero"`
+	Finished time.Time     `json:"finished,omitzero"`
+	Outcome  string        `json:"outcome"`
+	Commit   *CommitResult `json:"commit,omitempty"`
+}
+
+// CommitResult says what became of every flow of the external cache in one commit. Total is the sum of the outcomes.
+type CommitResult struct {
+	Total     uint64            `json:"total"`
+	Created   uint64            `json:"created"`
+	Updated   uint64            `json:"updated"`   // the kernel had the flow and got what it lacked
+	Replaced  uint64            `json:"replaced"`  // a stranger on the tuple was deleted first
+	Unchanged uint64            `json:"unchanged"` // the kernel had it and knew better
+	Expired   uint64            `json:"expired"`   // its time was up
+	Failed    uint64            `json:"failed"`
+	Errors    map[string]uint64 `json:"errors,omitempty"` // failed, by errno name
+	Degraded  map[string]uint64 `json:"degraded,omitempty"` // created or updated without something, by what: "helper ftp", "master"
+	Named     []string          `json:"named,omitempty"`  // examples of what was lost
+
+	Duration     Duration `json:"duration_seconds"` // of the commit itself
+	DumpDuration Duration `json:"dump_seconds,omitempty"`
+	BulkDuration Duration `json:"bulk_seconds,omitempty"`
+}
