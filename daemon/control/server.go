@@ -102,9 +102,12 @@ func (s *Server) notify(w http.ResponseWriter, r *http.Request) {
 		refuse(w, err)
 		return
 	}
-	if n.State.Role() == RoleUnknown || n.Type != TypeGroup && n.Type != TypeInstance || len(n.Name) > 255 || len(n.Source) > 64 {
-		refuse(w, &Error{Code: CodeBadRequest, Message: "not a notification", Hint: "want type, name, state and at"})
+	if err := n.Validate(); err != nil {
+		refuse(w, asError(err))
 		return
+	}
+	if n.Boottime == 0 {
+		n.Boottime = Boottime()
 	}
 	if c, ok := CallerFrom(r.Context()); ok {
 		n.Source = fmt.Sprintf("%s pid=%d uid=%d", n.Source, c.PID, c.UID)

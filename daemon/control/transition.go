@@ -13,7 +13,8 @@ const (
 	StateStop   State = "STOP"
 )
 
-// Role returns the role that s gives to this router, RoleUnknown for a word that is no change of role.
+// Role returns the role that s gives to this router, RoleUnknown for a word that is no change of role, such as
+// keepalived's MASTER_RX_LOWER_PRI.
 func (s State) Role() Role {
 	switch s {
 	case StateMaster:
@@ -35,13 +36,17 @@ const (
 )
 
 // Notification is what keepalived said. Name is empty when only a state was given: the configured sync-group is meant.
+//
+// keepalived starts its scripts without waiting for one another, so notifications can overtake. What tells their order
+// is Boottime, which unlike At no step of the clock can move; the server fills it in when it is 0.
 type Notification struct {
 	Type     string    `json:"type"` // TypeGroup or TypeInstance
 	Name     string    `json:"name,omitempty"`
 	State    State     `json:"state"`
 	Priority int       `json:"priority,omitempty"`
-	At       time.Time `json:"at"`               // when it was said, by this machine's clock
-	Source   string    `json:"source,omitempty"` // how it came: "notify", "parked"; the server adds the caller's pid and uid
+	At       time.Time `json:"at"`                    // when it was said, by this machine's clock
+	Boottime int64     `json:"boottime_ns,omitempty"` // the same by CLOCK_BOOTTIME, in ns: the order of notifications
+	Source   string    `json:"source,omitempty"`      // how it came: "notify", "parked"; the server adds the caller's pid and uid
 }
 
 // Outcomes of a Transition. Those that end in a colon are followed by the reason.
@@ -61,8 +66,9 @@ type Transition struct {
 	State    State         `json:"state"`
 	Priority int           `json:"priority,omitempty"`
 	Source   string        `json:"source"`
-	Sent     time.Time     `json:"sent"`     // Notification.At
-	Received time.Time     `json:"received"` // by the daemon
+	Sent     time.Time     `json:"sent"`                  // Notification.At
+	Boottime int64         `json:"boottime_ns,omitempty"` // Notification.Boottime
+	Received time.Time     `json:"received"`              // by the daemon
 	Started  time.Time     `json:"started,omitzero"`
 	Finished time.Time     `json:"finished,omitzero"`
 	Outcome  string        `json:"outcome"`
@@ -78,9 +84,9 @@ type CommitResult struct {
 	Unchanged uint64            `json:"unchanged"` // the kernel had it and knew better
 	Expired   uint64            `json:"expired"`   // its time was up
 	Failed    uint64            `json:"failed"`
-	Errors    map[string]uint64 `json:"errors,omitempty"` // failed, by errno name
+	Errors    map[string]uint64 `json:"errors,omitempty"`   // failed, by errno name
 	Degraded  map[string]uint64 `json:"degraded,omitempty"` // created or updated without something, by what: "helper ftp", "master"
-	Named     []string          `json:"named,omitempty"`  // examples of what was lost
+	Named     []string          `json:"named,omitempty"`    // examples of what was lost
 
 	Duration     Duration `json:"duration_seconds"` // of the commit itself
 	DumpDuration Duration `json:"dump_seconds,omitempty"`
