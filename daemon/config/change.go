@@ -1,0 +1,96 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Change is one key whose value differs between two configurations.
+type Change struct {
+	Key      string // as in the file, with its table: "cache-limit", "[interface.eth0] port"
+	Old, New string // as in the file; "" where nothing was given
+	Restart  bool   // the daemon takes it up at its next start only
+}
+
+// setting is one key's value, comparable.
+type setting struct {
+	key, value string
+	restart    bool
+}
+
+// settings lists every key. A key whose change would mean to close a socket, to lose the peer's session or to move the
+// state of a running daemon needs a restart.
+func (c *Config) settings() []setting {
+	return []setting{
+		{"cache-limit", strconv.Itoa(c.CacheLimit), false},
+		{"coalesce", c.Coalesce.String(), true},
+		{"disable-syslog", strconv.FormatBool(c.DisableSyslog), false},
+		{"event-listen-queue-size", megabytes(c.EventListenQueueSize), true},
+		{"listen-address", addresses(c.ListenAddress), true},
+		{"mcast-group", address(c.McastGroup), true},
+		{"purge-timeout", strconv.Itoa(int(c.PurgeTimeout.Seconds())), false},
+		{"socket", c.Socket, true},
+		{"socket-group", group(c.SocketGID), true},
+		{"startup-resync", strconv.FormatBool(c.StartupResync), false},
+		{"state-directory", c.StateDirectory, true},
+		{"sweep-interval", c.SweepInterval.String(), false},
+		{"sync-queue-size", megabytes(c.SyncQueueSize), true},
+		{"tcp-window-tracking", strconv.FormatBool(c.TCPWindowTracking), false},
+		{vrrpTable + " sync-group", c.SyncGroup, false},
+		{"interface", c.Interface.Name, true},
+		{interfaceTable + " peer", address(c.Interface.Peer), true},
+		{interfaceTable + " port", strconv.Itoa(c.Interface.Port), true},
+	}
+}
+
+// Changes lists the keys whose value differs from old, in the order of the reference.
+func (c *Config) Changes(old *Config) []Change {
+	var changes []Change
+	before := old.settings()
+	for i, now := range c.settings() {
+		if was := before[i]; was.value != now.value {
+			changes = append(changes, Change{Key: now.key, Old: was.value, New: now.value, Restart: now.restart})
+		}
+	}
+	return changes
+}
+
+// NeedRestart lists the keys that differ from old and that a running daemon does not take up.
+func (c *Config) NeedRestart(old *Config) []string {
+	var keys []string
+	for _, change := range c.Changes(old) {
+		if change.Restart {
+			keys = append(keys, change.Key)
+		}
+	}
+	return keys
+}
+
+func megabytes(bytes int) string { return strconv.Itoa(bytes >> 20) }
+
+func address(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
+}
+
+// addresses is independent of the order, which says nothing.
+func addresses(list []netip.Addr) string {
+	sorted := slices.SortedFunc(slices.Values(list), netip.Addr.Compare)
+	var texts []string
+	for _, a := range sorted {
+		texts = append(texts, a.String())
+	}
+	return strings.Join(texts, " ")
+}
+
+func group(gid int) string {
+	if gid < 0 {
+		return ""
+	}
+	return fmt.Sprint(gid)
+}

@@ -1,0 +1,145 @@
+// Package config reads ctsync's configuration file: strict parse, validation, defaults, and watching it for changes.
+//
+// The file is TOML; its keys are the words of VyOS's conntrack-sync, so an operator of VyOS or conntrackd can write it
+// unaided. Nothing in it is ignored: an unknown key, a wrong type and an impossible value are each refused with file,
+// line, column and what was meant, all problems of a file at once. A key that a later version will know is refused by
+// saying so, unless its value asks for what this version does anyway.
+//
+// A MB is 1 048 576 bytes, as VyOS counts it.
+package config
+
+import (
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"time"
+)
+
+// DefaultPath is where the daemon looks for its configuration file.
+const DefaultPath = "/etc/ctsync/ctsync.toml"
+
+// maxFile bounds what Load reads, in bytes. A real file has some hundreds; the bound is for a path that names a device.
+const maxFile = 64 << 10
+
+// Config is a validated configuration. Every field is set: what the file does not say has its default.
+type Config struct {
+	// EventListenQueueSize (event-listen-queue-size, MB in the file) is the limit in bytes to which the receive buffer
+	// of the ctnetlink event socket may grow.
+	EventListenQueueSize int
+	// SyncQueueSize (sync-queue-size, MB in the file) is the size in bytes of each socket buffer of the sync link.
+	SyncQueueSize int
+	// McastGroup (mcast-group) is the IPv4 or IPv6 group of a multicast link. It is the zero Addr when the interface
+	// has a Peer.
+	McastGroup netip.Addr
+	// ListenAddress (listen-address) holds the local addresses of the link, at most one of each family. Listen picks
+	// the one that serves.
+	ListenAddress []netip.Addr
+	// StartupResync (startup-resync) asks the peer for its whole table at start. The default is true: VyOS and
+	// conntrackd leave it off, and a restarted standby then stays empty until flows change.
+	StartupResync bool
+	// DisableSyslog (disable-syslog) keeps log lines away from syslog.
+	DisableSyslog bool
+	// Socket (socket) is the absolute path of the control socket.
+	Socket string
+	// SocketGID (socket-group, a name or a number in the file) is the group that may use the control socket, -1 for
+	// the group that the daemon runs as: an unprivileged daemon cannot give its socket to a group it is not in.
+	SocketGID int
+	// CacheLimit (cache-limit) bounds the entries of each cache; 0 is twice nf_conntrack_max.
+	CacheLimit int
+	// Coalesce (coalesce) is the longest time for which the event reader gathers events while they come fast; 0 hands
+	// over each event at once.
+	Coalesce time.Duration
+	// StateDirectory (state-directory) is the absolute path of what outlives the daemon, such as the transition log.
+	StateDirectory string
+	// SweepInterval (sweep-interval) is the time between two background comparisons of the internal cache with the
+	// kernel.
+	SweepInterval time.Duration
+	// PurgeTimeout (purge-timeout, seconds in the file as in VyOS) is how long a router that is no longer master keeps
+	// the flows of its kernel which it no longer serves.
+	PurgeTimeout time.Duration
+	// TCPWindowTracking (tcp-window-tracking) restores TCP flows without the be-liberal flag, so that the kernel
+	// checks their sequence numbers against the restored window.
+	TCPWindowTracking bool
+	// SyncGroup (sync-group in [failover-mechanism.vrrp]) is the keepalived sync group whose transitions count.
+	SyncGroup string
+	// Interface is the dedicated link to the peer.
+	Interface Interface
+}
+
+// Interface is the dedicated link to the peer, [interface.NAME].
+type Interface struct {
+	// Name is the network interface, at most 15 bytes (IFNAMSIZ less its NUL).
+	Name string
+	// Port (port) is the UDP port at both ends.
+	Port int
+	// Peer (peer) is the unicast address of the other router, the zero Addr for a multicast link. A link-local
+	// address carries no zone: it is on Name.
+	Peer netip.Addr
+}
+
+// Default returns a Config with every default; SyncGroup and Interface.Name have none and are empty.
+func Default() *Config {
+	return &Config{
+		EventListenQueueSize: 8 << 20,
+		SyncQueueSize:        1 << 20,
+		McastGroup:           netip.AddrFrom4([4]byte{225, 0, 0, 50}),
+		StartupResync:        true,
+		Socket:               "/run/ctsync/ctsync.sock",
+		SocketGID:            -1,
+		Coalesce:             time.Millisecond,
+		StateDirectory:       "/var/lib/ctsync",
+		SweepInterval:        60 * time.Second,
+		PurgeTimeout:         60 * time.Second,
+		Interface:            Interface{Port: 3780},
+	}
+}
+
+// Listen returns the listen-address of the link's family, or the zero Addr when none was given.
+func (c *Config) Listen() netip.Addr {
+	for _, a := range c.ListenAddress {
+		if a.Is4() == c.remote().Is4() {
+			return a
+		}
+	}
+	return netip.Addr{}
+}
+
+// remote is the address that the link sends to: its peer or its group.
+func (c *Config) remote() netip.Addr {
+	if c.Interface.Peer.IsValid() {
+		return c.Interface.Peer
+	}
+	return c.McastGroup
+}
+
+// Load reads and parses the file at path. The error is Problems when the file could be read.
+func Load(path string) (*Config, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	return Parse(path, data)
+}
+
+// Parse parses the text of a configuration file; name stands for the file in messages. The error is Problems, in the
+// order of the file, and the Config is nil then.
+func Parse(name string, data []byte) (*Config, error) {
+	if len(data) > maxFile {
+		return nil, Problems{{File: name, Text: fmt.Sprintf("larger than %d bytes: not a configuration file", maxFile)}}
+	}
+	p := &parser{cfg: Default(), given: make(map[string]*node)}
+	if root := p.document(data); root != nil {
+		p.top(root)
+		p.relations()
+	}
+	if len(p.problems) > 0 {
+		return nil, p.sorted(name)
+	}
+	return p.cfg, nil
+}

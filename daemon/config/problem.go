@@ -1,0 +1,64 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Problem is one thing that is wrong with a configuration file.
+type Problem struct {
+	File string
+	// Line and Column count from 1, the column in bytes. Both are 0 when the problem is not at one place, as with a
+	// table that is missing.
+	Line, Column int
+	// Text says what is wrong and what was meant.
+	Text string
+}
+
+// Error returns "file:line:column: text", the form that editors jump by.
+func (p Problem) Error() string {
+	if p.Line == 0 {
+		return fmt.Sprintf("%s: %s", p.File, p.Text)
+	}
+	return fmt.Sprintf("%s:%d:%d: %s", p.File, p.Line, p.Column, p.Text)
+}
+
+// Problems is every problem of one configuration file.
+type Problems []Problem
+
+// Error returns one problem a line.
+func (ps Problems) Error() string {
+	lines := make([]string, len(ps))
+	for i, p := range ps {
+		lines[i] = p.Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// parser turns the tree of a document into a Config and gathers what is wrong on the way.
+type parser struct {
+	cfg      *Config
+	problems Problems
+	given    map[string]*node // what the file contains, tables and valid keys, for the checks that need more than one of them
+}
+
+// problem records what is wrong at a place.
+func (p *parser) problem(at position, format string, args ...any) {
+	p.problems = append(p.problems, Problem{Line: at.line, Column: at.column, Text: fmt.Sprintf(format, args...)})
+}
+
+// sorted returns the problems in the order of the file, those without a place last.
+func (p *parser) sorted(name string) Problems {
+	for i := range p.problems {
+		p.problems[i].File = name
+	}
+	slices.SortStableFunc(p.problems, func(a, b Problem) int {
+		if (a.Line == 0) != (b.Line == 0) {
+			return cmp.Compare(b.Line, a.Line)
+		}
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	return p.problems
+}

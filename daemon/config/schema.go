@@ -1,0 +1,180 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/pelletier/go-toml/v2/unstable"
+)
+
+// key is a key of a table and how its value gets into the Config.
+type key struct {
+	name string
+	read func(*parser, *node)
+}
+
+// The tables of a configuration file. The names of the second and third stand in messages as they stand in the file.
+const (
+	vrrpTable      = "[failover-mechanism.vrrp]"
+	interfaceTable = "[interface.NAME]"
+)
+
+// The limits of a MB value. The kernel clamps a forced receive buffer at INT_MAX/2, a little under 1024 MB.
+const (
+	maxEventQueue = 1024
+	maxSyncQueue  = 256
+)
+
+// maxCacheLimit bounds cache-limit: at some 100 bytes a flow this is 10 GB for each cache.
+const maxCacheLimit = 100_000_000
+
+var topKeys = []key{
+	{"accept-protocol", func(p *parser, n *node) { p.later(n, "[]") }},
+	{"cache-limit", func(p *parser, n *node) { p.integer(n, &p.cfg.CacheLimit, 0, maxCacheLimit) }},
+	{"coalesce", func(p *parser, n *node) { p.duration(n, &p.cfg.Coalesce, 0, 100*time.Millisecond) }},
+	{"disable-external-cache", func(p *parser, n *node) { p.later(n, "false") }},
+	{"disable-syslog", func(p *parser, n *node) { p.boolean(n, &p.cfg.DisableSyslog) }},
+	{"event-listen-queue-size", func(p *parser, n *node) { p.megabytes(n, &p.cfg.EventListenQueueSize, maxEventQueue) }},
+	{"expect-sync", func(p *parser, n *node) { p.later(n, "[]") }},
+	{"ignore-address", func(p *parser, n *node) { p.later(n, "[]") }},
+	{"listen-address", (*parser).listenAddress},
+	{"mcast-group", (*parser).mcastGroup},
+	{"mode", (*parser).mode},
+	{"purge-timeout", (*parser).purgeTimeout},
+	{"socket", (*parser).socket},
+	{"socket-group", (*parser).socketGroup},
+	{"startup-resync", func(p *parser, n *node) { p.boolean(n, &p.cfg.StartupResync) }},
+	{"state-directory", func(p *parser, n *node) { p.path(n, &p.cfg.StateDirectory) }},
+	{"sweep-interval", func(p *parser, n *node) { p.duration(n, &p.cfg.SweepInterval, time.Second, 24*time.Hour) }},
+	{"sync-queue-size", func(p *parser, n *node) { p.megabytes(n, &p.cfg.SyncQueueSize, maxSyncQueue) }},
+	{"tcp-window-tracking", func(p *parser, n *node) { p.boolean(n, &p.cfg.TCPWindowTracking) }},
+}
+
+var vrrpKeys = []key{
+	{"sync-group", (*parser).syncGroup},
+}
+
+var interfaceKeys = []key{
+	{"peer", (*parser).peer},
+	{"port", func(p *parser, n *node) { p.integer(n, &p.cfg.Interface.Port, 1, 65535) }},
+}
+
+// tables are the tables whose keys top may find out of place.
+var tables = []struct {
+	name string
+	keys []key
+}{
+	{"the top of the file, before the first [table]", topKeys},
+	{vrrpTable, vrrpKeys},
+	{interfaceTable, interfaceKeys},
+}
+
+// top reads the whole document.
+func (p *parser) top(root *node) {
+	rest := &node{kind: unstable.Table}
+	for _, f := range root.fields {
+		switch f.key {
+		case "failover-mechanism":
+			p.failover(f)
+		case "interface":
+			p.interfaces(f)
+		default:
+			rest.fields = append(rest.fields, f)
+		}
+	}
+	p.keys(rest, topKeys, "failover-mechanism", "interface")
+}
+
+// keys reads the fields of a table by the keys it may have; more are names that only a suggestion may need.
+func (p *parser) keys(table *node, keys []key, more ...string) {
+	for _, f := range table.fields {
+		i := slices.IndexFunc(keys, func(k key) bool { return k.name == f.key })
+		if i < 0 {
+			p.problem(f.at, "unknown key %q%s", f.key, unknownHint(f.key, keys, more))
+			continue
+		}
+		before := len(p.problems)
+		keys[i].read(p, f)
+		if len(p.problems) == before {
+			p.given[f.key] = f
+		}
+	}
+}
+
+// failover reads [failover-mechanism], which holds the mechanism's own table.
+func (p *parser) failover(n *node) {
+	p.given[n.key] = n
+	if n.kind != unstable.Table || len(n.fields) == 0 {
+		p.problem(n.at, "failover-mechanism is a table: write %s and below it sync-group = \"...\"", vrrpTable)
+		return
+	}
+	for _, f := range n.fields {
+		switch {
+		case f.key == "sync-group":
+			p.problem(f.at, "sync-group belongs in %s", vrrpTable)
+		case f.key != "vrrp":
+			p.problem(f.at, "unknown failover mechanism %q: vrrp is the only one, write %s", f.key, vrrpTable)
+		case f.kind != unstable.Table:
+			p.problem(f.at, "vrrp is a table: write %s and below it sync-group = \"...\"", vrrpTable)
+		case f.field("sync-group") == nil:
+			p.problem(f.at, "%s has no sync-group: it names the vrrp_sync_group of keepalived.conf", vrrpTable)
+			fallthrough
+		default:
+			p.keys(f, vrrpKeys)
+		}
+	}
+}
+
+// interfaces reads [interface.NAME]. The keys of a second one are still checked, so that all problems come at once.
+func (p *parser) interfaces(n *node) {
+	p.given[n.key] = n
+	if n.kind != unstable.Table || len(n.fields) == 0 {
+		p.problem(n.at, "interface is a table: write [interface.eth0] for the link eth0")
+		return
+	}
+	links := 0
+	for _, f := range n.fields {
+		if f.kind != unstable.Table {
+			p.problem(f.at, "%q stands in [interface] without the name of an interface: write [interface.eth0] for the link eth0", f.key)
+			continue
+		}
+		if links++; links == 2 {
+			p.problem(f.at, "only one [interface.NAME] works in this version: several links come with a later release")
+		}
+		p.link(f)
+	}
+}
+
+// link reads one [interface.NAME].
+func (p *parser) link(n *node) {
+	if bad := badInterfaceName(n.key); bad != "" {
+		p.problem(n.at, "%q is no name of an interface: %s", n.key, bad)
+	}
+	// [interface.eth0.5] means interface eth0, table 5; it was meant to name a VLAN.
+	n.fields = slices.DeleteFunc(n.fields, func(f *node) bool {
+		vlan := f.kind == unstable.Table && !slices.ContainsFunc(interfaceKeys, func(k key) bool { return k.name == f.key })
+		if vlan {
+			p.problem(f.at, "a name with a dot is written in quotes: [interface.%q]", n.key+"."+f.key)
+		}
+		return vlan
+	})
+	p.cfg.Interface.Name = n.key
+	p.keys(n, interfaceKeys)
+}
+
+// badInterfaceName says why the kernel would refuse a name (dev_valid_name in net/core/dev.c), or "".
+func badInterfaceName(name string) string {
+	switch {
+	case name == "" || name == "." || name == "..":
+		return "it is reserved"
+	case len(name) > 15:
+		return fmt.Sprintf("it has %d bytes, at most 15 are possible", len(name))
+	}
+	for _, c := range name {
+		if c <= ' ' || c == '/' || c == ':' || c == 0x7f || c == 0x85 || c == 0xa0 {
+			return fmt.Sprintf("it contains %q", c)
+		}
+	}
+	return ""
+}
