@@ -1,0 +1,186 @@
+package control
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"syscall"
+	"time"
+)
+
+// ErrUnreachable is wrapped by every client error that means: no daemon answered. The request may or may not have been
+// carried out when the connection broke after it was made.
+var ErrUnreachable = errors.New("ctsyncd is not reachable")
+
+// clientTimeout bounds a request that is answered from memory, for callers whose context has no deadline.
+const clientTimeout = 10 * time.Second
+
+// maxAnswer bounds what the client keeps of an answer that is one JSON value.
+const maxAnswer = 8 << 20
+
+// Client asks a daemon. It is safe for concurrent use.
+type Client struct {
+	socket string
+	http   http.Client
+}
+
+// New returns a client of the daemon at a socket. It does not connect yet.
+func New(socket string) *Client {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", socket)
+	}
+	return &Client{socket: socket, http: http.Client{Transport: &http.Transport{
+		DialContext:        dial,
+		DisableCompression: true,
+		MaxIdleConns:       2,
+		IdleConnTimeout:    idleTimeout / 2, // before the server closes it under us
+	}}}
+}
+
+// Close closes idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Status returns what the daemon is doing.
+func (c *Client) Status(ctx context.Context) (v Status, err error) {
+	return v, c.call(ctx, http.MethodGet, "/v1/status", nil, &v)
+}
+
+// Statistics returns the daemon's counters.
+func (c *Client) Statistics(ctx context.Context) (v Statistics, err error) {
+	return v, c.call(ctx, http.MethodGet, "/v1/statistics", nil, &v)
+}
+
+// Transitions returns the records of the last notifications, oldest first.
+func (c *Client) Transitions(ctx context.Context) (v []Transition, err error) {
+	return v, c.call(ctx, http.MethodGet, "/v1/transitions", nil, &v)
+}
+
+// Notify hands over a notification and returns the record that the daemon made of it, without waiting for its work.
+func (c *Client) Notify(ctx context.Context, n Notification) (v Transition, err error) {
+	return v, c.call(ctx, http.MethodPost, "/v1/notify", n, &v)
+}
+
+// Action runs an operation to its end. progress, which may be nil, is called as it advances. There is no time limit but
+// ctx; the daemon finishes what it began even when ctx ends first.
+func (c *Client) Action(ctx context.Context, a Action, progress func(done, total int)) (Result, error) {
+	resp, err := c.send(ctx, http.MethodPost, "/v1/actions", a)
+	if err != nil {
+		return Result{}, err
+	}
+	defer resp.Body.Close()
+	lines := bufio.NewScanner(resp.Body)
+	lines.Buffer(make([]byte, 0, 4096), maxAnswer)
+	for lines.Scan() {
+		var l ActionLine
+		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
+			return Result{}, fmt.Errorf("read progress of %s: %w", a.Verb, err)
+		}
+		switch {
+		case l.Error != nil:
+			return Result{}, l.Error
+		case l.Result != nil:
+			return *l.Result, nil
+		case l.Progress != nil && progress != nil:
+			progress(l.Progress.Done, l.Progress.Total)
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return Result{}, c.unreachable(err)
+	}
+	return Result{}, c.unreachable(io.ErrUnexpectedEOF)
+}
+
+// call sends in and reads the answer into out.
+func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
+	if _, limited := ctx.Deadline(); !limited {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, clientTimeout)
+		defer cancel()
+	}
+	resp, err := c.send(ctx, method, path, in)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return c.unreachable(err)
+	}
+	if err := json.Unmarshal(b, out); err != nil {
+		return fmt.Errorf("read answer to %s: %w", path, err)
+	}
+	return nil
+}
+
+// send makes a request and returns the answer if it is not a refusal. The caller closes its body.
+func (c *Client) send(ctx context.Context, method, path string, in any) (*http.Response, error) {
+	var body io.Reader
+	if in != nil {
+		b, err := json.Marshal(in)
+		if err != nil {
+			return nil, fmt.Errorf("write request to %s: %w", path, err)
+		}
+		body = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://ctsync"+path, body)
+	if err != nil {
+		return nil, fmt.Errorf("make request to %s: %w", path, err)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, c.unreachable(err)
+	}
+	if resp.StatusCode/100 == 2 {
+		return resp, nil
+	}
+	defer resp.Body.Close()
+	return nil, readError(resp)
+}
+
+// readError makes an *Error of a refusal; one that does not speak our JSON comes from something else on the socket.
+func readError(resp *http.Response) error {
+	b, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	e := new(Error)
+	if json.Unmarshal(b, e) != nil || e.Message == "" {
+		return fmt.Errorf("answer of the daemon: %s: %.200q", resp.Status, b)
+	}
+	return e
+}
+
+// unreachable says in plain words why no answer came. An error of the caller's context stays recognisable.
+func (c *Client) unreachable(err error) error {
+	why := "it broke off"
+	switch {
+	case errors.Is(err, context.Canceled):
+		return err
+	case errors.Is(err, context.DeadlineExceeded):
+		why = "it did not answer in time"
+	case errors.Is(err, os.ErrNotExist):
+		why = "no socket there: is it running, and with this socket?"
+	case errors.Is(err, os.ErrPermission):
+		why = "permission denied: be root or in the socket's group"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		why = "nobody serves the socket: is it running?"
+	}
+	return &unreachableError{socket: c.socket, why: why, cause: err}
+}
+
+// unreachableError is ErrUnreachable with a readable reason.
+type unreachableError struct {
+	socket, why string
+	cause       error
+}
+
+func (e *unreachableError) Error() string {
+	return fmt.Sprintf("%v at %s: %s", ErrUnreachable, e.socket, e.why)
+}
+
+func (e *unreachableError) Unwrap() []error { return []error{ErrUnreachable, e.cause} }

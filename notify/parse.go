@@ -1,0 +1,121 @@
+// Package notify turns keepalived's words into one notification and delivers it to the daemon, or parks it in a file
+// where the daemon finds it at its start.
+//
+// keepalived starts scripts in ways that differ by release and by who wrote the configuration. All of these mean the
+// same; what keepalived appends itself (only to the generic "notify" script) is type, name, state and priority:
+//
+//	notify_master "ctsync notify master"             master
+//	notify_master "ctsync notify master syncgrp"     master syncgrp
+//	notify        "ctsync notify"                    GROUP syncgrp MASTER 0
+//	notify        "ctsync notify master"             master GROUP syncgrp MASTER 0
+//	notify        "ctsync notify master syncgrp"     master syncgrp GROUP syncgrp MASTER 0
+//
+// Where configured and appended words disagree, the appended ones are keepalived's own and count.
+package notify
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"ctsync/daemon/control"
+)
+
+// ErrUsage is wrapped by every error of Parse.
+var ErrUsage = errors.New("want STATE [GROUP], or keepalived's GROUP|INSTANCE NAME STATE [PRIORITY]")
+
+// words are keepalived's states: the four changes of role, and what it also tells a generic script.
+var words = map[string]control.State{
+	"MASTER":              control.StateMaster,
+	"BACKUP":              control.StateBackup,
+	"FAULT":               control.StateFault,
+	"STOP":                control.StateStop,
+	"DELETED":             "DELETED",
+	"MASTER_RX_LOWER_PRI": "MASTER_RX_LOWER_PRI",
+	"MASTER_PRIORITY":     "MASTER_PRIORITY",
+	"BACKUP_PRIORITY":     "BACKUP_PRIORITY",
+}
+
+// Parse reads the arguments of a notify script. Words of keepalived may come in any case, names keep theirs and lose
+// the quotes that keepalived writes around them in its FIFO. The result has no times and no source yet.
+func Parse(args []string) (control.Notification, error) {
+	if typ(args, 0) != "" && len(args) >= 3 {
+		return parseAppended(args)
+	}
+	if len(args) == 0 {
+		return control.Notification{}, ErrUsage
+	}
+	state, err := parseState(args[0])
+	if err != nil {
+		return control.Notification{}, err
+	}
+	rest := args[1:]
+	switch {
+	case typ(rest, 0) != "" && len(rest) >= 3: // STATE, then what keepalived appended
+		return parseAppended(rest)
+	case typ(rest, 1) != "" && len(rest) >= 4: // STATE NAME, then the same
+		return parseAppended(rest[1:])
+	case typ(rest, 0) != "" && len(rest) == 2: // STATE TYPE NAME
+		return valid(control.Notification{Type: typ(rest, 0), Name: unquote(rest[1]), State: state})
+	case len(rest) == 0:
+		return control.Notification{Type: control.TypeGroup, State: state}, nil
+	case len(rest) == 1:
+		return valid(control.Notification{Type: control.TypeGroup, Name: unquote(rest[0]), State: state})
+	}
+	return control.Notification{}, fmt.Errorf("%d words after %s: %w", len(rest), args[0], ErrUsage)
+}
+
+// parseAppended reads TYPE NAME STATE [PRIORITY]; releases before 2.0 left out the priority.
+func parseAppended(args []string) (n control.Notification, err error) {
+	n.Type, n.Name = typ(args, 0), unquote(args[1])
+	if n.State, err = parseState(args[2]); err != nil {
+		return control.Notification{}, err
+	}
+	switch len(args) {
+	case 3:
+	case 4:
+		if n.Priority, err = strconv.Atoi(args[3]); err != nil || n.Priority < 0 || n.Priority > 255 {
+			return control.Notification{}, fmt.Errorf("priority %q is not between 0 and 255: %w", args[3], ErrUsage)
+		}
+	default:
+		return control.Notification{}, fmt.Errorf("unexpected word %q: %w", args[4], ErrUsage)
+	}
+	return valid(n)
+}
+
+// typ returns args[i] as a type, or "" if it is none.
+func typ(args []string, i int) string {
+	if i >= len(args) {
+		return ""
+	}
+	switch t := strings.ToUpper(args[i]); t {
+	case control.TypeGroup, control.TypeInstance:
+		return t
+	}
+	return ""
+}
+
+func parseState(word string) (control.State, error) {
+	s, ok := words[strings.ToUpper(word)]
+	if !ok {
+		return "", fmt.Errorf("%q is not a state (master, backup, fault, stop): %w", word, ErrUsage)
+	}
+	return s, nil
+}
+
+// unquote takes off one pair of double quotes: a FIFO line that went through a shell script keeps them.
+func unquote(name string) string {
+	if len(name) >= 2 && name[0] == '"' && name[len(name)-1] == '"' {
+		return name[1 : len(name)-1]
+	}
+	return name
+}
+
+// valid refuses a name that is missing although keepalived always gives one.
+func valid(n control.Notification) (control.Notification, error) {
+	if n.Name == "" {
+		return control.Notification{}, fmt.Errorf("name of the %s is empty: %w", strings.ToLower(n.Type), ErrUsage)
+	}
+	return n, nil
+}
