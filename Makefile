@@ -1,0 +1,67 @@
+# Run `make` for the list of targets. test, demo and bench need root: they make network namespaces.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+GO       ?= go
+DESTDIR  ?=
+PREFIX   ?= /usr
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+FUZZTIME ?= 20s
+
+SHELL_SCRIPTS := .ci/run scripts/ctsync-notify $(wildcard scripts/*.sh)
+
+.PHONY: help
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+.PHONY: build
+build: ## bin/ctsyncd and bin/ctsync, static
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/ ./cmd/...
+
+.PHONY: deps
+deps: ## install what the tests and the demo drive (Debian packages)
+	scripts/install-deps.sh
+
+.PHONY: check
+check: deps ## vet, gofmt, shellcheck
+	$(GO) vet ./...
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not gofmt-clean:" $$unformatted; exit 1; fi
+	shellcheck $(SHELL_SCRIPTS)
+
+# -p 2: the privileged packages share two cores and their own deadlines.
+.PHONY: test
+test: check ## every test, privileged ones included; go test's own line comes last
+	CTSYNC_REQUIRE_NETNS=1 $(GO) test -count=1 -p 2 -timeout 10m ./...
+
+.PHONY: race
+race: deps ## every test under the race detector
+	CTSYNC_REQUIRE_NETNS=1 $(GO) test -race -count=1 -p 2 -timeout 20m ./...
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (20s) each
+	scripts/fuzz.sh $(FUZZTIME)
+
+.PHONY: lint
+lint: ## staticcheck
+	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
+
+.PHONY: demo
+demo: deps build ## a failover with and without ctsync; KEEP=1 leaves the lab up, SYNC=conntrackd runs another daemon
+	$(GO) build -o bin/demo ./scripts/demo
+	bin/demo run $(if $(KEEP),-keep) $(if $(SYNC),-sync $(SYNC))
+
+.PHONY: demo-clean
+demo-clean: ## remove what `make demo KEEP=1` or a killed demo left behind
+	$(GO) build -o bin/demo ./scripts/demo
+	bin/demo clean
+
+.PHONY: install
+install: build ## into $(DESTDIR)$(PREFIX), configuration into $(DESTDIR)/etc
+	install -D -m 0755 bin/ctsyncd $(DESTDIR)$(PREFIX)/sbin/ctsyncd
+	install -D -m 0755 bin/ctsync $(DESTDIR)$(PREFIX)/bin/ctsync
+	install -D -m 0755 scripts/ctsync-notify $(DESTDIR)$(PREFIX)/lib/ctsync/ctsync-notify
+
+.PHONY: clean
+clean: ## remove bin
+	rm -rf bin

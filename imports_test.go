@@ -1,0 +1,165 @@
+// Package ctsync_test holds the rules that the whole module keeps: who may import whom, and how large things may get.
+package ctsync_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "ctsync/"
+
+// mayImport lists, for every package of the module, the packages of the module that it may import. It is the table of
+// the design: an edge that is not here is a mistake, and so is a package that is not here.
+var mayImport = map[string][]string{
+	"daemon/flow":      {},
+	"daemon/transport": {},
+	"daemon/ctnetlink": {"daemon/flow"},
+	"daemon/cache":     {"daemon/flow"},
+	"daemon/wire":      {"daemon/flow"},
+	"daemon/control":   {"daemon/flow"},
+	"daemon/config":    {"daemon/flow"},
+	"daemon/session":   {"daemon/wire", "daemon/flow"},
+	"notify":           {"daemon/control", "daemon/flow"},
+	"tui":              {"daemon/control", "daemon/flow"},
+	"daemon": {
+		"daemon/flow", "daemon/ctnetlink", "daemon/cache", "daemon/wire", "daemon/session", "daemon/transport",
+		"daemon/control", "daemon/config", "notify",
+	},
+	"cmd/ctsyncd":   {"daemon", "daemon/config"},
+	"cmd/ctsync":    {"daemon/control", "notify", "tui", "daemon/flow", "daemon/config"},
+	"daemon/nstest": {},
+}
+
+// notFor lists imports from outside the module, by prefix, that a package must do without because of what it is: bytes
+// and behaviour know no socket, the privileged daemon no terminal.
+var notFor = map[string][]string{
+	"daemon/flow":    {"net", "os", "syscall", "time", "golang.org/x/sys", "github.com/"},
+	"daemon/wire":    {"net", "os", "syscall", "time", "golang.org/x/sys", "github.com/"},
+	"daemon/session": {"net", "os", "syscall", "golang.org/x/sys", "github.com/"},
+	"daemon/cache":   {"net", "os", "syscall", "golang.org/x/sys", "github.com/"},
+}
+
+// listed is what `go list -json` says of a package.
+type listed struct {
+	ImportPath   string
+	Dir          string
+	Name         string
+	GoFiles      []string
+	Imports      []string
+	TestImports  []string
+	XTestImports []string
+	Deps         []string
+}
+
+// rel returns the path inside the module, or "" for the module root.
+func (p listed) rel() string { return strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, "ctsync"), "/") }
+
+func list(t *testing.T) []listed {
+	t.Helper()
+	// -e: a package that does not compile is the compiler's business, its imports are still looked at.
+	out, err := exec.Command("go", "list", "-e", "-json=ImportPath,Dir,Name,GoFiles,Imports,TestImports,XTestImports,Deps",
+		"./...").Output()
+	if err != nil {
+		if e, ok := errors.AsType[*exec.ExitError](err); ok {
+			t.Fatalf("go list: %v\n%s", err, e.Stderr)
+		}
+		t.Fatalf("go list: %v", err)
+	}
+	var packages []listed
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p listed
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return packages
+		} else if err != nil {
+			t.Fatalf("go list: %v", err)
+		}
+		packages = append(packages, p)
+	}
+}
+
+func TestImports(t *testing.T) {
+	for _, p := range list(t) {
+		if slices.Contains(p.Imports, module+"daemon/nstest") {
+			t.Errorf("%s imports nstest outside a test", p.rel())
+		}
+		if p.rel() == "" || strings.HasPrefix(p.rel(), "scripts/") {
+			continue // the labs may look at everything and nothing is built on them
+		}
+		allowed, known := mayImport[p.rel()]
+		if !known {
+			t.Errorf("package %s is not in the design's table", p.rel())
+			continue
+		}
+		for _, imp := range p.Imports {
+			inside, ours := strings.CutPrefix(imp, module)
+			if ours && !slices.Contains(allowed, inside) {
+				t.Errorf("%s imports %s", p.rel(), inside)
+			}
+			if !ours && forbidden(p.rel(), imp) {
+				t.Errorf("%s imports %s, which it must do without", p.rel(), imp)
+			}
+		}
+	}
+}
+
+func forbidden(pkg, imp string) bool {
+	return slices.ContainsFunc(notFor[pkg], func(prefix string) bool {
+		return imp == prefix || imp != "net/netip" && strings.HasPrefix(imp, strings.TrimSuffix(prefix, "/")+"/")
+	})
+}
+
+// Tests may use nstest and what stands beside or below their package; the programs and the labs are nobody's library.
+func TestTestImports(t *testing.T) {
+	for _, p := range list(t) {
+		lab := strings.HasPrefix(p.rel(), "scripts/")
+		for _, imp := range slices.Concat(p.TestImports, p.XTestImports) {
+			inside, ours := strings.CutPrefix(imp, module)
+			switch {
+			case !ours || inside == p.rel():
+			case strings.HasPrefix(inside, "cmd/"), strings.HasPrefix(inside, "scripts/") && !lab:
+				t.Errorf("a test of %s imports %s", p.rel(), inside)
+			case slices.Contains(mayImport[inside], p.rel()):
+				t.Errorf("a test of %s imports %s, which stands above it", p.rel(), inside)
+			}
+		}
+	}
+}
+
+// The privileged daemon must not carry a terminal interface.
+func TestDaemonLinksNoTerminal(t *testing.T) {
+	found := false
+	for _, p := range list(t) {
+		if p.rel() != "cmd/ctsyncd" {
+			continue
+		}
+		found = true
+		for _, dep := range p.Deps {
+			if strings.HasPrefix(dep, "github.com/charmbracelet/") || dep == module+"tui" {
+				t.Errorf("cmd/ctsyncd links %s", dep)
+			}
+		}
+	}
+	if !found {
+		t.Error("no cmd/ctsyncd to look at")
+	}
+}
+
+// A package is named after what it is about, not after being of use.
+func TestPackageNames(t *testing.T) {
+	for _, p := range list(t) {
+		base := p.ImportPath[strings.LastIndexByte(p.ImportPath, '/')+1:]
+		for _, name := range []string{base, p.Name} {
+			if slices.Contains([]string{"util", "utils", "common", "helper", "helpers", "types", "models"}, name) {
+				t.Errorf("package %s says nothing by its name", p.ImportPath)
+			}
+		}
+		if strings.Count(p.ImportPath, "/") > 2 {
+			t.Errorf("package %s is nested deeper than daemon/x", p.ImportPath)
+		}
+	}
+}

@@ -1,0 +1,58 @@
+#!/bin/bash
+# Installs the Debian packages that the tests and the demo drive. Quick when nothing is missing.
+#
+# keepalived and conntrackd are wanted as programs only: no service of theirs is started or left enabled by this.
+set -euo pipefail
+
+# command:package
+wanted=(
+    conntrackd:conntrackd
+    keepalived:keepalived
+    nft:nftables
+    conntrack:conntrack
+    tcpdump:tcpdump
+    ip:iproute2
+    sysctl:procps
+    ping:iputils-ping
+    shellcheck:shellcheck
+)
+
+PATH=$PATH:/usr/sbin:/sbin
+missing=()
+for pair in "${wanted[@]}"; do
+    command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
+done
+if [ "${#missing[@]}" -eq 0 ]; then
+    exit 0
+fi
+
+if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+    echo "missing packages: ${missing[*]} (install them, or run this as root on a Debian machine)" >&2
+    exit 1
+fi
+
+# Debian asks this program before a package starts its service; 101 means no. One that the machine has is left alone.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    trap 'rm -f "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+fi
+
+echo "installing ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+
+# The packages enable their services for the next boot.
+for package in "${missing[@]}"; do
+    case $package in
+    conntrackd | keepalived | nftables)
+        if [ -d /run/systemd/system ]; then
+            systemctl disable --quiet --now "$package.service" || true
+        elif [ -x /usr/sbin/update-rc.d ]; then
+            update-rc.d "$package" disable >/dev/null 2>&1 || true
+        fi
+        ;;
+    esac
+done

@@ -1,0 +1,59 @@
+package ctsync_test
+
+import (
+	"bytes"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// Limits of hand-written code outside tests, in lines.
+const (
+	maxFile = 500
+	maxFunc = 60
+)
+
+func TestSizes(t *testing.T) {
+	looked := 0
+	for _, p := range list(t) {
+		for _, name := range p.GoFiles {
+			looked++
+			path := filepath.Join(p.Dir, name)
+			src, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			fset := token.NewFileSet()
+			file, err := parser.ParseFile(fset, filepath.Join(p.rel(), name), src, parser.ParseComments)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if ast.IsGenerated(file) {
+				continue
+			}
+			if lines := bytes.Count(src, []byte("\n")); lines > maxFile {
+				t.Errorf("%s has %d lines, more than %d", fset.Position(file.Pos()).Filename, lines, maxFile)
+			}
+			longFunctions(t, fset, file)
+		}
+	}
+	if looked == 0 {
+		t.Error("no source file to look at")
+	}
+}
+
+func longFunctions(t *testing.T, fset *token.FileSet, file *ast.File) {
+	for _, decl := range file.Decls {
+		fn, ok := decl.(*ast.FuncDecl)
+		if !ok {
+			continue
+		}
+		start, end := fset.Position(fn.Pos()), fset.Position(fn.End())
+		if lines := end.Line - start.Line + 1; lines > maxFunc {
+			t.Errorf("%s: %s has %d lines, more than %d", start, fn.Name.Name, lines, maxFunc)
+		}
+	}
+}
