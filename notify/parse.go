@@ -52,9 +52,9 @@ func Parse(args []string) (control.Notification, error) {
 	}
 	rest := args[1:]
 	switch {
-	case typ(rest, 0) != "" && len(rest) >= 3: // STATE, then what keepalived appended
+	case isAppended(rest): // STATE, then what keepalived appended
 		return parseAppended(rest)
-	case typ(rest, 1) != "" && len(rest) >= 4: // STATE NAME, then the same
+	case len(rest) > 1 && isAppended(rest[1:]): // STATE NAME, then the same
 		return parseAppended(rest[1:])
 	case typ(rest, 0) != "" && len(rest) == 2: // STATE TYPE NAME
 		return valid(control.Notification{Type: typ(rest, 0), Name: unquote(rest[1]), State: state})
@@ -64,6 +64,16 @@ func Parse(args []string) (control.Notification, error) {
 		return valid(control.Notification{Type: control.TypeGroup, Name: unquote(rest[0]), State: state})
 	}
 	return control.Notification{}, fmt.Errorf("%d words after %s: %w", len(rest), args[0], ErrUsage)
+}
+
+// isAppended reports whether args are TYPE NAME STATE and perhaps more. To look at the state, too, tells a group that
+// is named GROUP from the type.
+func isAppended(args []string) bool {
+	if typ(args, 0) == "" || len(args) < 3 {
+		return false
+	}
+	_, err := parseState(args[2])
+	return err == nil
 }
 
 // parseAppended reads TYPE NAME STATE [PRIORITY]; releases before 2.0 left out the priority.

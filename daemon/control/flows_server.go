@@ -1,7 +1,109 @@
 package control
 
-import "net/http"
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
 
+	"ctsync/daemon/flow"
+)
+
+const (
+	// maxStreams bounds the lists that are being read at a time: each holds a buffer and perhaps a kernel dump.
+	maxStreams = 16
+	// streamBuffer is how much text is gathered before it is written.
+	streamBuffer = 64 << 10
+	// streamTimeout is how long a reader may leave a list unread.
+	streamTimeout = 60 * time.Second
+	// errorTrailer is where an error goes that ends a list of which a part was already sent.
+	errorTrailer = "Ctsync-Error"
+)
+
+// errGone ends a list whose reader went away.
+var errGone = errors.New("reader is gone")
+
+// flows streams a list. The text is made here, not in the client, so that 100 000 lines are one copy through it.
 func (s *Server) flows(w http.ResponseWriter, r *http.Request) {
-	refuse(w, &Error{Code: CodeNotFound, Message: "flows"})
+	q, err := parseFlowQuery(r.URL.Query())
+	if err != nil {
+		refuse(w, asError(err))
+		return
+	}
+	format, err := parseFormat(r.URL.Query())
+	if err != nil {
+		refuse(w, asError(err))
+		return
+	}
+	select {
+	case s.streams <- struct{}{}:
+		defer func() { <-s.streams }()
+	default:
+		refuse(w, &Error{Code: CodeBusy, Message: fmt.Sprintf("%d lists are being read already", maxStreams), Hint: "try again"})
+		return
+	}
+	out := &stream{w: w, rc: http.NewResponseController(w), format: format, now: time.Now()}
+	out.finish(s.backend.Flows(r.Context(), q, out.add))
+}
+
+// stream writes flows to one client, in pieces of streamBuffer.
+type stream struct {
+	w      http.ResponseWriter
+	rc     *http.ResponseController
+	format Format
+	now    time.Time
+	buf    []byte
+	begun  bool
+}
+
+func (o *stream) add(f *flow.Flow, m Meta) error {
+	o.buf = appendFlow(o.buf, o.format, f, m, o.now)
+	if len(o.buf) < streamBuffer {
+		return nil
+	}
+	return o.flush()
+}
+
+// begin sends the header. Until then a refusal can still have its own status.
+func (o *stream) begin() {
+	if o.begun {
+		return
+	}
+	o.begun = true
+	h := o.w.Header()
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	if o.format == FormatNDJSON {
+		h.Set("Content-Type", "application/x-ndjson")
+	}
+	h.Set("Trailer", errorTrailer)
+	o.w.WriteHeader(http.StatusOK)
+}
+
+func (o *stream) flush() error {
+	o.begin()
+	_ = o.rc.SetWriteDeadline(time.Now().Add(streamTimeout))
+	if _, err := o.w.Write(o.buf); err != nil {
+		return errGone
+	}
+	o.buf = o.buf[:0]
+	return nil
+}
+
+// finish sends the rest, or says why the list is not complete.
+func (o *stream) finish(err error) {
+	if errors.Is(err, errGone) || errors.Is(err, context.Canceled) {
+		return
+	}
+	if err != nil && !o.begun {
+		refuse(o.w, asError(err))
+		return
+	}
+	if o.flush() != nil || err == nil {
+		return
+	}
+	if b, jerr := json.Marshal(asError(err)); jerr == nil {
+		o.w.Header().Set(errorTrailer, string(b))
+	}
 }

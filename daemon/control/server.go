@@ -10,8 +10,6 @@ import (
 	"net"
 	"net/http"
 	"time"
-
-	"golang.org/x/net/netutil"
 )
 
 // Limits of the server.
@@ -31,10 +29,13 @@ type Server struct {
 	backend Backend
 	log     *slog.Logger
 	ctx     context.Context // of Serve: the life of actions
+	streams chan struct{}   // one token per list being read
 }
 
 // NewServer returns a server that is not yet serving.
-func NewServer(b Backend, log *slog.Logger) *Server { return &Server{backend: b, log: log} }
+func NewServer(b Backend, log *slog.Logger) *Server {
+	return &Server{backend: b, log: log, streams: make(chan struct{}, maxStreams)}
+}
 
 // Serve answers on ln until ctx ends, then closes ln, gives answers under way a moment and returns nil. It returns an
 // error when accepting fails for another reason.
@@ -60,7 +61,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 			srv.Close()
 		}
 	})
-	err := srv.Serve(netutil.LimitListener(ln, maxConnections))
+	err := srv.Serve(limit(ln, maxConnections))
 	if stop() { // ctx is still alive: accepting failed by itself
 		srv.Close()
 		return fmt.Errorf("serve control socket: %w", err)

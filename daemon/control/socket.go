@@ -1,7 +1,6 @@
 package control
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -145,38 +144,4 @@ func lookupGroup(name string) (int, error) {
 		return -1, fmt.Errorf("look up socket group: %w", err)
 	}
 	return strconv.Atoi(g.Gid)
-}
-
-// Caller is the process at the other end of a connection, as the kernel knows it (SO_PEERCRED).
-type Caller struct {
-	PID int32
-	UID uint32
-}
-
-type callerKey struct{}
-
-// CallerFrom returns who made the request that ctx belongs to. ok is false where the kernel could not say.
-func CallerFrom(ctx context.Context) (c Caller, ok bool) {
-	c, ok = ctx.Value(callerKey{}).(Caller)
-	return c, ok
-}
-
-// withCaller is the ConnContext of the server.
-func withCaller(ctx context.Context, c net.Conn) context.Context {
-	u, ok := c.(*net.UnixConn)
-	if !ok {
-		return ctx
-	}
-	raw, err := u.SyscallConn()
-	if err != nil {
-		return ctx
-	}
-	var cred *unix.Ucred
-	var credErr error
-	if err := raw.Control(func(fd uintptr) {
-		cred, credErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
-	}); err != nil || credErr != nil {
-		return ctx
-	}
-	return context.WithValue(ctx, callerKey{}, Caller{PID: cred.Pid, UID: cred.Uid})
 }

@@ -1,0 +1,89 @@
+package control
+
+import (
+	"context"
+	"net"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// limited is a listener with at most cap(open) connections; what comes beyond waits in the kernel's backlog.
+type limited struct {
+	net.Listener
+	open chan struct{}
+	done chan struct{} // closed by Close, so that an Accept which waits for its turn ends
+	once sync.Once
+}
+
+func limit(ln net.Listener, n int) net.Listener {
+	return &limited{Listener: ln, open: make(chan struct{}, n), done: make(chan struct{})}
+}
+
+func (l *limited) Accept() (net.Conn, error) {
+	select {
+	case l.open <- struct{}{}:
+	case <-l.done:
+		return nil, net.ErrClosed
+	}
+	c, err := l.Listener.Accept()
+	if err != nil {
+		<-l.open
+		return nil, err
+	}
+	return &limitedConn{Conn: c, release: sync.OnceFunc(func() { <-l.open })}, nil
+}
+
+func (l *limited) Close() error {
+	l.once.Do(func() { close(l.done) })
+	return l.Listener.Close()
+}
+
+// limitedConn gives its place back when it is closed.
+type limitedConn struct {
+	net.Conn
+	release func()
+}
+
+func (c *limitedConn) Close() error {
+	defer c.release()
+	return c.Conn.Close()
+}
+
+// Caller is the process at the other end of a connection, as the kernel knows it (SO_PEERCRED).
+type Caller struct {
+	PID int32
+	UID uint32
+}
+
+type callerKey struct{}
+
+// CallerFrom returns who made the request that ctx belongs to. ok is false where the kernel could not say.
+func CallerFrom(ctx context.Context) (c Caller, ok bool) {
+	c, ok = ctx.Value(callerKey{}).(Caller)
+	return c, ok
+}
+
+// withCaller is the ConnContext of the server.
+func withCaller(ctx context.Context, c net.Conn) context.Context {
+	if l, ok := c.(*limitedConn); ok {
+		c = l.Conn
+	}
+	sc, ok := c.(syscall.Conn)
+	if !ok {
+		return ctx
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return ctx
+	}
+	var cred *unix.Ucred
+	var credErr error
+	if err := raw.Control(func(fd uintptr) {
+		cred, credErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	}); err != nil || credErr != nil {
+		return ctx
+	}
+	return context.WithValue(ctx, callerKey{}, Caller{PID: cred.Pid, UID: cred.Uid})
+}

@@ -1,0 +1,243 @@
+package notify
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"ctsync/daemon/control"
+)
+
+func sample(name string, s control.State) control.Notification {
+	return control.Notification{
+		Type: control.TypeGroup, Name: name, State: s, Priority: 100, Source: SourceNotify,
+		At: time.Date(2026, 11, 23, 0, 31, 2, 500, time.UTC), Boottime: 42_000_000_001,
+	}
+}
+
+// serve runs a control server whose Notify is given, until the test ends.
+func serve(t *testing.T, socket string, f func(context.Context, control.Notification) (control.Transition, error)) {
+	t.Helper()
+	ln, err := control.Listen(socket, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() {
+		done <- control.NewServer(control.Backend{Notify: f}, slog.New(slog.DiscardHandler)).Serve(ctx, ln)
+	}()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestDeliver(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "s")
+	var got control.Notification
+	serve(t, socket, func(_ context.Context, n control.Notification) (control.Transition, error) {
+		got = n
+		return control.Transition{ID: 7, State: n.State, Outcome: control.OutcomeRunning}, nil
+	})
+	n := sample("syncgrp", control.StateMaster)
+	d, err := Deliver(context.Background(), socket, n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.Transition == nil || d.Transition.ID != 7 || d.Parked != "" {
+		t.Errorf("delivery %+v", d)
+	}
+	if !strings.HasPrefix(got.Source, "notify pid=") {
+		t.Errorf("source %q", got.Source)
+	}
+	got.Source = n.Source
+	if diff := cmp.Diff(n, got); diff != "" {
+		t.Errorf("(-sent +received):\n%s", diff)
+	}
+}
+
+func TestDeliverRefused(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "s")
+	serve(t, socket, func(context.Context, control.Notification) (control.Transition, error) {
+		return control.Transition{}, &control.Error{Code: control.CodeBusy, Message: "64 transitions are waiting"}
+	})
+	_, err := Deliver(context.Background(), socket, sample("g", control.StateMaster))
+	var e *control.Error
+	if !errors.As(err, &e) || e.Code != control.CodeBusy {
+		t.Errorf("error %v", err)
+	}
+	if _, err := os.Stat(ParkedPath(socket)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a refused notification was parked (%v)", err)
+	}
+}
+
+// A daemon that is away, one that died and left its socket, and one that hangs: all park.
+func TestDeliverParks(t *testing.T) {
+	for name, prepare := range map[string]func(t *testing.T, socket string){
+		"no socket": func(*testing.T, string) {},
+		"dead socket": func(t *testing.T, socket string) {
+			l, err := net.ListenUnix("unix", &net.UnixAddr{Name: socket, Net: "unix"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			l.SetUnlinkOnClose(false)
+			l.Close()
+		},
+		"hanging": func(t *testing.T, socket string) {
+			l, err := net.Listen("unix", socket)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { l.Close() })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			socket := filepath.Join(t.TempDir(), "run", "s")
+			if name != "no socket" {
+				if err := os.Mkdir(filepath.Dir(socket), 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			prepare(t, socket)
+			want := []control.Notification{sample("a", control.StateMaster), sample("b", control.StateBackup)}
+			for i := range want {
+				d, err := Deliver(context.Background(), socket, want[i])
+				if err != nil {
+					t.Fatal(err)
+				}
+				if d.Transition != nil || d.Parked != ParkedPath(socket) || !errors.Is(d.Cause, control.ErrUnreachable) {
+					t.Errorf("delivery %+v", d)
+				}
+				want[i].Source = SourceParked
+			}
+			got, err := Unpark(ParkedPath(socket))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(want, got); d != "" {
+				t.Errorf("(-want +got):\n%s", d)
+			}
+			if got, err := Unpark(ParkedPath(socket)); len(got) != 0 || err != nil {
+				t.Errorf("second time: %v, %v", got, err)
+			}
+		})
+	}
+}
+
+func TestUnparkBadLines(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "parked")
+	if err := Park(path, sample("g", control.StateMaster)); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := string(b)
+	torn := good[:len(good)/2] + "\n"
+	forged := strings.Replace(good, `"GROUP"`, `"NOBODY"`, 1)
+	if err := os.WriteFile(path, []byte(torn+good+"garbage\n"+forged+good), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got, err := Unpark(path)
+	if len(got) != 2 {
+		t.Errorf("%d notifications, want 2", len(got))
+	}
+	if err == nil || !strings.Contains(err.Error(), "3 lines are not readable") {
+		t.Errorf("error %v", err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("file is still there (%v)", err)
+	}
+}
+
+// A flapping keepalived without a daemon cannot fill the disk, and what it said last is kept.
+func TestParkIsBounded(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "parked")
+	const n = 2000
+	for i := range n {
+		m := sample("syncgrp", control.StateBackup)
+		m.Boottime = int64(i + 1)
+		if err := Park(path, m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	st, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st.Size() > maxParked {
+		t.Errorf("file has %d bytes", st.Size())
+	}
+	got, err := Unpark(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got) < 100 || len(got) == n {
+		t.Errorf("%d of %d kept", len(got), n)
+	}
+	for i, m := range got {
+		if want := int64(n - len(got) + i + 1); m.Boottime != want {
+			t.Fatalf("entry %d is number %d, want %d", i, m.Boottime, want)
+		}
+	}
+}
+
+// Whatever is parked while the daemon reads comes out exactly once.
+func TestParkDuringUnpark(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "parked")
+	const writers, each = 4, 50
+	var wg sync.WaitGroup
+	for w := range writers {
+		wg.Go(func() {
+			for i := range each {
+				m := sample("syncgrp", control.StateMaster)
+				m.Boottime = int64(1 + w*each + i)
+				for Park(path, m) != nil { // the lock is contended far more than in life
+				}
+			}
+		})
+	}
+	done := make(chan struct{})
+	go func() { wg.Wait(); close(done) }()
+	seen := map[int64]int{}
+	collect := func() {
+		ns, err := Unpark(path)
+		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Error(err)
+		}
+		for _, n := range ns {
+			seen[n.Boottime]++
+		}
+	}
+	for running := true; running; {
+		select {
+		case <-done:
+			running = false
+		default:
+		}
+		collect()
+	}
+	collect()
+	if len(seen) != writers*each {
+		t.Errorf("%d of %d came out", len(seen), writers*each)
+	}
+	for id, n := range seen {
+		if n != 1 {
+			t.Errorf("number %d came out %d times", id, n)
+		}
+	}
+}
