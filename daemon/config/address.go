@@ -22,7 +22,7 @@ func (p *parser) address(n *node, key string) (netip.Addr, bool) {
 		}
 		p.problem(n.valueAt, "%s = %s is not an IPv4 or IPv6 address", key, quote(n.text))
 	case a.Is4In6():
-		p.problem(n.valueAt, "%s = %s is an IPv4 address in disguise: write %q", key, quote(n.text), a.Unmap())
+		p.problem(n.valueAt, "%s = %s is an IPv4 address as IPv6: write %q", key, quote(n.text), a.Unmap())
 	default:
 		return a, true
 	}

@@ -138,8 +138,8 @@ func Parse(name string, data []byte) (*Config, error) {
 		p.top(root)
 		p.relations()
 	}
-	if len(p.problems) > 0 {
-		return nil, p.sorted(name)
+	if problems := p.sorted(name); len(problems) > 0 {
+		return nil, problems
 	}
 	return p.cfg, nil
 }

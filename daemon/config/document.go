@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
@@ -39,54 +40,51 @@ func (n *node) field(key string) *node {
 // judged. The library's decoder is the authority on what is TOML; the tree is built from its parser because the decoder
 // forgets where values stood and gives up at the first wrong type.
 func (p *parser) document(data []byte) *node {
-	var values map[string]any
-	invalid := toml.Unmarshal(data, &values)
-	var at position
-	var text string
-	if de := (*toml.DecodeError)(nil); errors.As(invalid, &de) {
-		at.line, at.column = de.Position()
-		text = strings.TrimPrefix(de.Error(), "toml: ")
-	} else if invalid != nil {
-		text = invalid.Error()
-	}
-
 	t := tree{parser: p, root: &node{kind: unstable.Table, header: true}, lines: lineStarts(data)}
 	t.toml.Reset(data)
 	for t.toml.NextExpression() {
 		t.expression(t.toml.Expression())
 	}
-	if t.toml.Error() != nil {
-		p.problems = nil
-		p.problem(at, "%s%s", text, syntaxHint(data, at.line))
-		return nil
+	var values map[string]any
+	invalid := toml.Unmarshal(data, &values)
+	if de := (*toml.DecodeError)(nil); errors.As(invalid, &de) {
+		line, column := de.Position()
+		p.invalid = &Problem{Line: line, Column: column, Text: strings.TrimPrefix(de.Error(), "toml: ")}
+	} else if invalid != nil {
+		p.invalid = &Problem{Text: invalid.Error()}
 	}
-	sameLine := func(q Problem) bool { return q.Line == at.line }
-	if invalid != nil && !slices.ContainsFunc(p.problems, sameLine) {
-		p.problem(at, "%s", text)
+	if t.toml.Error() == nil {
+		return t.root
 	}
-	return t.root
+	p.problems = nil
+	if p.invalid != nil {
+		withoutQuotes(p.invalid, data)
+	}
+	return nil
 }
 
 // bareWord matches a line whose value is text without quotes.
-var bareWord = regexp.MustCompile(`^\s*[A-Za-z0-9_-]+\s*=\s*([0-9A-Za-z/][^\s"'#,\]]*)\s*(#.*)?$`)
+var bareWord = regexp.MustCompile(`^(\s*[A-Za-z0-9_-]+\s*=\s*)([0-9A-Za-z/][^\s"'#,\]]*)\s*(#.*)?$`)
 
-// syntaxHint says what was probably meant by a line that is not TOML, when it is the commonest slip: missing quotes.
-func syntaxHint(data []byte, line int) string {
+// withoutQuotes replaces the text and column of a syntax error by what was meant, when it is the commonest slip.
+func withoutQuotes(bad *Problem, data []byte) {
 	lines := strings.Split(string(data), "\n")
-	if line < 1 || line > len(lines) {
-		return ""
+	if bad.Line < 1 || bad.Line > len(lines) {
+		return
 	}
-	m := bareWord.FindStringSubmatch(strings.TrimSuffix(lines[line-1], "\r"))
-	if m == nil {
-		return ""
+	m := bareWord.FindStringSubmatch(strings.TrimSuffix(lines[bad.Line-1], "\r"))
+	if m == nil || !utf8.ValidString(m[2]) {
+		return
 	}
-	switch strings.ToLower(m[1]) {
+	bad.Column = len(m[1]) + 1
+	switch strings.ToLower(m[2]) {
 	case "yes", "on", "enable", "enabled", "true":
-		return "; did you mean true?"
+		bad.Text = m[2] + " is not a value; did you mean true?"
 	case "no", "off", "disable", "disabled", "false":
-		return "; did you mean false?"
+		bad.Text = m[2] + " is not a value; did you mean false?"
+	default:
+		bad.Text = m[2] + " is not a value: text is written in quotes, " + quote(m[2])
 	}
-	return `; text is written in quotes: "` + m[1] + `"`
 }
 
 // tree builds the tree of a document.

@@ -41,6 +41,7 @@ func (ps Problems) Error() string {
 type parser struct {
 	cfg      *Config
 	problems Problems
+	invalid  *Problem         // what the TOML decoder refused, if it did
 	given    map[string]*node // what the file contains, tables and valid keys, for the checks that need more than one of them
 }
 
@@ -49,8 +50,13 @@ func (p *parser) problem(at position, format string, args ...any) {
 	p.problems = append(p.problems, Problem{Line: at.line, Column: at.column, Text: fmt.Sprintf(format, args...)})
 }
 
-// sorted returns the problems in the order of the file, those without a place last.
+// sorted returns the problems in the order of the file, those without a place last. What the decoder refused is among
+// them unless its line has a problem of our own, which says the same better.
 func (p *parser) sorted(name string) Problems {
+	sameLine := func(q Problem) bool { return q.Line == p.invalid.Line }
+	if p.invalid != nil && !slices.ContainsFunc(p.problems, sameLine) {
+		p.problems = append(p.problems, *p.invalid)
+	}
 	for i := range p.problems {
 		p.problems[i].File = name
 	}

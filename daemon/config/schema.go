@@ -60,16 +60,6 @@ var interfaceKeys = []key{
 	{"port", func(p *parser, n *node) { p.integer(n, &p.cfg.Interface.Port, 1, 65535) }},
 }
 
-// tables are the tables whose keys top may find out of place.
-var tables = []struct {
-	name string
-	keys []key
-}{
-	{"the top of the file, before the first [table]", topKeys},
-	{vrrpTable, vrrpKeys},
-	{interfaceTable, interfaceKeys},
-}
-
 // top reads the whole document.
 func (p *parser) top(root *node) {
 	rest := &node{kind: unstable.Table}

@@ -6,27 +6,37 @@ import (
 	"strings"
 )
 
+// tables are all tables of the file, and where each is.
+var tables = []struct {
+	where string
+	keys  []string
+}{
+	{"at the top of the file, before the first [table]", names(topKeys)},
+	{"in " + vrrpTable, names(vrrpKeys)},
+	{"in " + interfaceTable, names(interfaceKeys)},
+}
+
+func names(keys []key) []string {
+	list := make([]string, len(keys))
+	for i, k := range keys {
+		list[i] = k.name
+	}
+	return list
+}
+
 // unknownHint says what an unknown key probably meant: a key of the same table spelt otherwise, or one of another table.
 func unknownHint(name string, keys []key, more []string) string {
 	for _, t := range tables {
-		if slices.ContainsFunc(t.keys, func(k key) bool { return k.name == name }) {
-			return ": it belongs in " + t.name
+		if slices.Contains(t.keys, name) {
+			return ": it belongs " + t.where
 		}
 	}
-	candidates := slices.Clone(more)
-	for _, k := range keys {
-		candidates = append(candidates, k.name)
-	}
-	if near := nearest(name, candidates); near != "" {
+	if near := nearest(name, append(names(keys), more...)); near != "" {
 		return fmt.Sprintf("; did you mean %q?", near)
 	}
 	for _, t := range tables {
-		var names []string
-		for _, k := range t.keys {
-			names = append(names, k.name)
-		}
-		if near := nearest(name, names); near != "" {
-			return fmt.Sprintf("; did you mean %q in %s?", near, t.name)
+		if near := nearest(name, t.keys); near != "" {
+			return fmt.Sprintf("; did you mean %q %s?", near, t.where)
 		}
 	}
 	return ""

@@ -72,7 +72,7 @@ func (p *parser) number(n *node, dst *int, least, most int, unit string) bool {
 	}
 	v, err := strconv.ParseInt(n.text, 0, 64) // base 0 reads what TOML writes: 0x, 0o, 0b and underscores
 	if err != nil || v < int64(least) || v > int64(most) {
-		p.problem(n.valueAt, "%s = %s is impossible: from %d to %d%s", n.key, n.text, least, most, unit)
+		p.problem(n.valueAt, "%s = %s is out of range: %d to %d%s", n.key, n.text, least, most, unit)
 		return false
 	}
 	*dst = int(v)
@@ -90,7 +90,7 @@ func (p *parser) duration(n *node, dst *time.Duration, least, most time.Duration
 		return
 	}
 	if v < least || v > most {
-		p.problem(n.valueAt, "%s = %s is impossible: from %v to %v", n.key, quote(n.text), least, most)
+		p.problem(n.valueAt, "%s = %s is out of range: %v to %v", n.key, quote(n.text), least, most)
 		return
 	}
 	*dst = v

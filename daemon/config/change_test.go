@@ -1,0 +1,110 @@
+package config_test
+
+import (
+	"net/netip"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"ctsync/daemon/config"
+)
+
+func TestChanges(t *testing.T) {
+	tests := []struct {
+		old, now string
+		want     []config.Change
+	}{
+		{tables, tables, nil},
+		{"cache-limit = 0\ncoalesce = '1000us'\n" + tables, tables, nil},
+		{"listen-address = ['192.0.2.1', '2001:db8::1']\n" + tables, "listen-address = ['2001:db8::1', '192.0.2.1']\n" + tables, nil},
+		{tables, "cache-limit = 5\npurge-timeout = 10\nsweep-interval = '2m'\ndisable-syslog = true\nstartup-resync = false\ntcp-window-tracking = true\n" + tables, []config.Change{
+			{"cache-limit", "0", "5", false},
+			{"disable-syslog", "false", "true", false},
+			{"purge-timeout", "60", "10", false},
+			{"startup-resync", "true", "false", false},
+			{"sweep-interval", "1m0s", "2m0s", false},
+			{"tcp-window-tracking", "false", "true", false},
+		}},
+		{tables, "coalesce = '2ms'\nevent-listen-queue-size = 9\nsync-queue-size = 2\nsocket = '/s'\nsocket-group = 0\nstate-directory = '/d'\n" + tables, []config.Change{
+			{"coalesce", "1ms", "2ms", true},
+			{"event-listen-queue-size", "8", "9", true},
+			{"socket", "/run/ctsync/ctsync.sock", "/s", true},
+			{"socket-group", "", "0", true},
+			{"state-directory", "/var/lib/ctsync", "/d", true},
+			{"sync-queue-size", "1", "2", true},
+		}},
+		{tables, "listen-address = ['192.0.2.1']\n[failover-mechanism.vrrp]\nsync-group = 'other'\n[interface.eth1]\nport = 9\npeer = '192.0.2.2'", []config.Change{
+			{"listen-address", "", "192.0.2.1", true},
+			{"mcast-group", "225.0.0.50", "", true},
+			{"[failover-mechanism.vrrp] sync-group", "syncgrp", "other", false},
+			{"interface", "eth0", "eth1", true},
+			{"[interface.NAME] peer", "", "192.0.2.2", true},
+			{"[interface.NAME] port", "3780", "9", true},
+		}},
+	}
+	for _, tt := range tests {
+		old, now := parse(t, tt.old), parse(t, tt.now)
+		got := now.Changes(old)
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("changes from\n%sto\n%s(-want +got):\n%s", tt.old, tt.now, diff)
+		}
+		var restart []string
+		for _, c := range tt.want {
+			if c.Restart {
+				restart = append(restart, c.Key)
+			}
+		}
+		if diff := cmp.Diff(restart, now.NeedRestart(old)); diff != "" {
+			t.Errorf("NeedRestart (-want +got):\n%s", diff)
+		}
+	}
+}
+
+// A field that Changes forgets would be dropped on a reload without a word.
+func TestChangesKnowsEveryField(t *testing.T) {
+	var mutate func(c *config.Config, v reflect.Value, path string)
+	mutate = func(c *config.Config, v reflect.Value, path string) {
+		before := reflect.ValueOf(v.Interface())
+		switch x := v.Addr().Interface().(type) {
+		case *int:
+			*x += 1 << 20
+		case *bool:
+			*x = !*x
+		case *string:
+			*x += "x"
+		case *time.Duration:
+			*x += time.Second
+		case *netip.Addr:
+			*x = netip.MustParseAddr("192.0.2.77")
+		case *[]netip.Addr:
+			*x = append(*x, netip.MustParseAddr("192.0.2.77"))
+		case *config.Interface:
+			for i := range v.NumField() {
+				mutate(c, v.Field(i), path+"."+v.Type().Field(i).Name)
+			}
+			return
+		default:
+			t.Fatalf("%s has a type this test does not know: %s", path, v.Type())
+		}
+		if n := len(c.Changes(base())); n != 1 {
+			t.Errorf("%d changes after %s changed, want 1", n, path)
+		}
+		v.Set(before)
+	}
+	c := base()
+	v := reflect.ValueOf(c).Elem()
+	for i := range v.NumField() {
+		mutate(c, v.Field(i), v.Type().Field(i).Name)
+	}
+}
+
+func parse(t *testing.T, text string) *config.Config {
+	t.Helper()
+	c, err := config.Parse("f", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}

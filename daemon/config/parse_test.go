@@ -1,0 +1,161 @@
+package config_test
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"ctsync/daemon/config"
+)
+
+// tables is what every file must have; the lines of a case stand before it.
+const tables = `[failover-mechanism.vrrp]
+sync-group = "syncgrp"
+[interface.eth0]
+`
+
+// base is the configuration of tables alone.
+func base() *config.Config {
+	c := config.Default()
+	c.SyncGroup = "syncgrp"
+	c.Interface.Name = "eth0"
+	return c
+}
+
+var addressesEqual = cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
+
+func TestParseGood(t *testing.T) {
+	tests := []struct {
+		name, text string
+		want       func(c *config.Config)
+	}{
+		{"least", tables, func(*config.Config) {}},
+		{"the reference page's example", "mcast-group = '225.0.0.50'\n" + tables, func(*config.Config) {}},
+		{"unicast", tables + "peer = '198.51.100.2'\nport = 3781", func(c *config.Config) {
+			c.Interface.Peer, c.Interface.Port = netip.MustParseAddr("198.51.100.2"), 3781
+			c.McastGroup = netip.Addr{}
+		}},
+		{"IPv6 group", "mcast-group = 'ff02::50'\nlisten-address = ['198.51.100.1', 'fe80::1%eth0']\n" + tables, func(c *config.Config) {
+			c.McastGroup = netip.MustParseAddr("ff02::50")
+			c.ListenAddress = []netip.Addr{netip.MustParseAddr("198.51.100.1"), netip.MustParseAddr("fe80::1")}
+		}},
+		{"IPv6 peer with the link as its zone", tables + "peer = 'fe80::2%eth0'", func(c *config.Config) {
+			c.Interface.Peer = netip.MustParseAddr("fe80::2")
+			c.McastGroup = netip.Addr{}
+		}},
+		{"inline tables and dotted keys", "failover-mechanism.vrrp.sync-group = 'g 1'\ninterface = {\"eth0.5\" = {port = 0xEC4}}", func(c *config.Config) {
+			c.SyncGroup, c.Interface.Name = "g 1", "eth0.5"
+			c.Interface.Port = 3780
+		}},
+		{"values that ask for what this version does", "accept-protocol = []\nignore-address = []\nexpect-sync = []\ndisable-external-cache = false\nmode = 'ftfw'\n" + tables,
+			func(*config.Config) {}},
+		{"everything else", `
+event-listen-queue-size = 64
+sync-queue-size = 4
+startup-resync = false
+disable-syslog = true
+socket = "/tmp/x/../s"
+socket-group = 27
+cache-limit = 1_000_000
+coalesce = "0s"
+state-directory = "/tmp/state/"
+sweep-interval = "1m30s"
+purge-timeout = 5
+tcp-window-tracking = true
+` + tables, func(c *config.Config) {
+			c.EventListenQueueSize, c.SyncQueueSize = 64<<20, 4<<20
+			c.StartupResync, c.DisableSyslog, c.TCPWindowTracking = false, true, true
+			c.Socket, c.SocketGID, c.StateDirectory = "/tmp/s", 27, "/tmp/state"
+			c.CacheLimit, c.Coalesce, c.SweepInterval, c.PurgeTimeout = 1000000, 0, 90*time.Second, 5*time.Second
+		}},
+		{"group by name", "socket-group = 'root'\n" + tables, func(c *config.Config) { c.SocketGID = 0 }},
+		{"carriage returns", strings.ReplaceAll("cache-limit = 7\n"+tables, "\n", "\r\n"), func(c *config.Config) { c.CacheLimit = 7 }},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := config.Parse("f", []byte(tt.text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := base()
+			tt.want(want)
+			if diff := cmp.Diff(want, got, addressesEqual); diff != "" {
+				t.Errorf("config (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestListenPicksTheFamilyOfTheLink(t *testing.T) {
+	const both = "listen-address = ['198.51.100.1', '2001:db8::1']\n"
+	for _, tt := range []struct{ text, want string }{
+		{both + tables, "198.51.100.1"},
+		{both + "mcast-group = 'ff02::50'\n" + tables, "2001:db8::1"},
+		{both + tables + "peer = '2001:db8::2'", "2001:db8::1"},
+		{tables, "invalid IP"},
+	} {
+		c, err := config.Parse("f", []byte(tt.text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Listen().String(); got != tt.want {
+			t.Errorf("Listen() = %s, want %s, with\n%s", got, tt.want, tt.text)
+		}
+	}
+}
+
+// The whole text of an error is compared: it is what an operator has to go by.
+func TestParseBad(t *testing.T) {
+	for _, tt := range badFiles {
+		t.Run(tt.name, func(t *testing.T) {
+			c, err := config.Parse("f", []byte(tt.text))
+			if c != nil {
+				t.Error("a Config came with the error")
+			}
+			if err == nil {
+				t.Fatalf("no error, want\n%s", tt.want)
+			}
+			if diff := cmp.Diff(strings.Split(tt.want, "\n"), strings.Split(err.Error(), "\n")); diff != "" {
+				t.Errorf("error (-want +got):\n%s", diff)
+			}
+			var problems config.Problems
+			if !errors.As(err, &problems) {
+				t.Errorf("%T is not Problems", err)
+			}
+		})
+	}
+}
+
+func TestLoad(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ctsync.toml")
+	if _, err := config.Load(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("missing file: %v, want os.ErrNotExist", err)
+	}
+	if _, err := config.Load(filepath.Dir(path)); err == nil {
+		t.Error("a directory was loaded")
+	}
+	write(t, path, "nonsense = 1\n"+tables)
+	if _, err := config.Load(path); err == nil || err.Error() != path+`:1:1: unknown key "nonsense"` {
+		t.Errorf("the path is not in the message: %v", err)
+	}
+	write(t, path, tables)
+	if c, err := config.Load(path); err != nil || c.SyncGroup != "syncgrp" {
+		t.Errorf("Load = %+v, %v", c, err)
+	}
+	if _, err := config.Load("/dev/zero"); err == nil || err.Error() != "/dev/zero: larger than 65536 bytes: not a configuration file" {
+		t.Errorf("endless file: %v", err)
+	}
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
