@@ -81,6 +81,9 @@ func (c *Client) Action(ctx context.Context, a Action, progress func(done, total
 	for lines.Scan() {
 		var l ActionLine
 		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
+			if lines.Err() != nil { // the last line is torn because the connection broke
+				break
+			}
 			return Result{}, fmt.Errorf("read progress of %s: %w", a.Verb, err)
 		}
 		switch {

@@ -1,0 +1,167 @@
+package control
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"ctsync/daemon/flow"
+)
+
+// connect opens a connection that the test speaks on by itself.
+func connect(t *testing.T, c *Client) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("unix", c.socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// answered fails unless the server serves c promptly.
+func answered(t *testing.T, c *Client) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if _, err := c.Status(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSilentConnectionsHarmNobody(t *testing.T) {
+	c := start(t, fake())
+	var silent []net.Conn
+	for range 200 {
+		silent = append(silent, connect(t, c))
+	}
+	answered(t, c)
+	// Nobody waits for them for ever either.
+	for _, conn := range silent {
+		conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+		if _, err := io.Copy(io.Discard, conn); err != nil {
+			t.Fatalf("a silent connection is still open: %v", err)
+		}
+	}
+}
+
+func TestMoreConnectionsThanAllowed(t *testing.T) {
+	ln, err := Listen(t.TempDir()+"/s", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const n = 4
+	l := limit(ln, n)
+	defer l.Close()
+	accepted := make(chan net.Conn)
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				close(accepted)
+				return
+			}
+			accepted <- c
+		}
+	}()
+	for range n + 1 {
+		c, err := net.Dial("unix", ln.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	first := <-accepted
+	for range n - 1 {
+		<-accepted
+	}
+	select {
+	case <-accepted:
+		t.Fatal("one more than allowed")
+	case <-time.After(50 * time.Millisecond):
+	}
+	first.Close()
+	first.Close() // closing twice gives back one place only
+	<-accepted
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, more := <-accepted; more {
+		t.Error("Accept returned a connection after Close")
+	}
+}
+
+func TestHostileRequests(t *testing.T) {
+	c := start(t, fake())
+	for name, bytes := range map[string]string{
+		"garbage":        "\x00\x01\xff\xfe garbage \r\n\r\n",
+		"conntrackd":     "\x10\x00\x00\x00",
+		"half a request": "POST /v1/notify HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{\"type\":",
+		"half a header":  "GET /v1/status HTTP/1.1\r\nHost: x\r\nX-A",
+		"endless header": "GET /v1/status HTTP/1.1\r\nHost: x\r\n" + strings.Repeat("X-Filler: aaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n", 4096),
+		"huge body":      "POST /v1/actions HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n" + strings.Repeat("[", 1_000_000),
+		"deep JSON":      "POST /v1/actions HTTP/1.1\r\nHost: x\r\nContent-Length: 16000\r\n\r\n" + strings.Repeat("[", 16000),
+		"bad chunk":      "POST /v1/notify HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n",
+		"negative":       "POST /v1/notify HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			conn := connect(t, c)
+			conn.SetDeadline(time.Now().Add(20 * time.Second))
+			go io.WriteString(conn, bytes) // the server may refuse to read it all
+			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err == nil && resp.StatusCode/100 != 4 {
+				t.Errorf("status %s", resp.Status)
+			}
+			if ne, ok := err.(net.Error); ok && ne.Timeout() {
+				t.Error("the server still waits")
+			}
+			answered(t, c)
+		})
+	}
+}
+
+// Readers who stop reading hold a place in a bounded number of lists, and nothing else.
+func TestSlowReaders(t *testing.T) {
+	b := fake()
+	b.Flows = func(ctx context.Context, _ FlowQuery, fn func(*flow.Flow, Meta) error) error {
+		for i := 0; ctx.Err() == nil; i++ {
+			if err := fn(sampleFlow(i%1000), Meta{}); err != nil {
+				return err
+			}
+		}
+		return ctx.Err()
+	}
+	c := start(t, b)
+	q := FlowQuery{Table: TableKernel}
+	var open []io.ReadCloser
+	for range maxStreams {
+		r, err := c.FlowText(context.Background(), q, FormatNDJSON)
+		if err != nil {
+			t.Fatal(err)
+		}
+		open = append(open, r)
+	}
+	if _, err := c.FlowText(context.Background(), q, FormatNDJSON); !hasCode(err, CodeBusy) {
+		t.Errorf("one list more than allowed: %v", err)
+	}
+	answered(t, c)
+	for _, r := range open {
+		r.Close()
+	}
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		r, err := c.FlowText(context.Background(), q, FormatNDJSON)
+		if err == nil {
+			r.Close()
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("closed lists still count: %v", err)
+		}
+	}
+}
