@@ -1,0 +1,282 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"ctsync/scripts/lab"
+)
+
+// streamPort is the port of the server's streams.
+const streamPort = 5001
+
+// deadAfter is how long after the failover a stream may be silent before it counts as dead: TCP's retransmissions
+// double their distance while the line is dead, the last one that a live stream may wait for comes 12.8 s after the cut.
+const deadAfter = 15 * time.Second
+
+// failover is one run: a lab, a stream through it, the end of its master, and what came of the stream.
+type failover struct {
+	kinds [2]string // of the daemons on the two routers
+	net   *lab.Network
+	say   func(format string, args ...any)
+
+	client *lab.Process
+
+	off    time.Time // the master's links went down
+	master time.Time // the other router got the virtual address
+	status Status    // of the streams at the end
+	flows  int       // committed by the new master
+	commit string    // how that went
+}
+
+// run carries the failover out. The lab stays up; the caller closes it.
+func (f *failover) run(ctx context.Context, l *lab.Lab) error {
+	for _, step := range []func(context.Context) error{
+		f.startRouters, f.startStreams, f.awaitReplica, f.show, f.cut, f.awaitStreams, f.finish,
+	} {
+		if f.net == nil {
+			f.say("building two routers, a client, a server and the links between them")
+			n, err := l.Network()
+			if err != nil {
+				return err
+			}
+			f.net = n
+		}
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// startRouters starts the daemons, then keepalived on the first router and, when that is master, on the second.
+func (f *failover) startRouters(ctx context.Context) error {
+	for i, r := range f.net.Router {
+		d, err := f.net.NewDaemon(f.kinds[i], r)
+		if err != nil {
+			return err
+		}
+		r.Daemon = d
+		if err := d.Start(ctx); err != nil {
+			return err
+		}
+	}
+	f.say("starting keepalived on both routers (synchronisation: %s)", f.name())
+	for i, r := range f.net.Router {
+		if err := f.net.StartVRRP(r); err != nil {
+			return err
+		}
+		if i > 0 {
+			continue
+		}
+		if err := lab.Wait(ctx, 15*time.Second, r.Name+" becomes master", r.Master); err != nil {
+			return fmt.Errorf("%w\n%s", err, r.VRRP.Tail(30))
+		}
+	}
+	return nil
+}
+
+// name says what synchronises the routers.
+func (f *failover) name() string {
+	if f.kinds[0] == f.kinds[1] {
+		return f.kinds[0]
+	}
+	return f.kinds[0] + "+" + f.kinds[1]
+}
+
+// startStreams starts the server and the client and waits until both streams have flowed for two seconds, the time
+// after which conntrack takes a UDP flow for a stream.
+func (f *failover) startStreams(ctx context.Context) error {
+	address := net.JoinHostPort(lab.ServerAddress, strconv.Itoa(streamPort))
+	f.say("starting a TCP download and a UDP stream, server %s to the client, behind source NAT", address)
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	server, err := f.net.Start(f.net.Server, "server", nil, self, "server", address)
+	if err != nil {
+		return err
+	}
+	if err := lab.Wait(ctx, 5*time.Second, "the server listens", func() bool {
+		out, err := f.net.Server.Run("ss", "-Hltun", "sport", "=", strconv.Itoa(streamPort))
+		return err == nil && strings.Count(out, "\n") == 2
+	}); err != nil {
+		return fmt.Errorf("%w\n%s", err, server.Tail(10))
+	}
+	if f.client, err = f.net.Start(f.net.Client, "client", nil, self, "client", address, f.net.Path("client.json")); err != nil {
+		return err
+	}
+	err = lab.Wait(ctx, 15*time.Second, "both streams flow", func() bool {
+		f.readStatus()
+		return f.status.TCP.Records > 900 && f.status.UDP.Records > 900
+	})
+	if err != nil {
+		return fmt.Errorf("%w\n%s", err, f.client.Tail(10))
+	}
+	return nil
+}
+
+// readStatus reads the client's status file; while there is none, or half of one, the last status stays.
+func (f *failover) readStatus() {
+	if s, err := readStatus(f.net.Path("client.json")); err == nil {
+		f.status = s
+	}
+}
+
+// awaitReplica waits until the second router knows the flows of the first.
+func (f *failover) awaitReplica(ctx context.Context) error {
+	if f.kinds[1] == lab.None {
+		return nil
+	}
+	const want = backgroundFlows + 2
+	external := 0
+	err := lab.Wait(ctx, 10*time.Second, "router2 knows the flows of router1", func() bool {
+		_, n, err := f.net.Router[1].Daemon.Held()
+		external = n
+		return err == nil && n >= want
+	})
+	if err != nil {
+		return fmt.Errorf("%w: %d of %d\n%s", err, external, want, f.net.Router[1].Daemon.Process().Tail(20))
+	}
+	f.say("router2 holds %d flows of router1 in its external cache", external)
+	return nil
+}
+
+// show prints what an operator sees on both routers.
+func (f *failover) show(context.Context) error {
+	for _, r := range f.net.Router {
+		for _, argv := range r.Daemon.Show() {
+			out, err := r.NS.Run(argv...)
+			if err != nil {
+				return err
+			}
+			fmt.Printf("\n%s# %s\n%s", r.Name, commandLine(argv), indent(out))
+		}
+	}
+	fmt.Println()
+	return nil
+}
+
+// cut ends the master: keepalived is killed, which lets it say nothing any more, and all links of its router go down.
+func (f *failover) cut(ctx context.Context) error {
+	old, next := f.net.Router[0], f.net.Router[1]
+	monitor, err := f.net.Start(next.NS, next.Name+"-addresses", nil, "ip", "-ts", "-o", "monitor", "address")
+	if err != nil {
+		return err
+	}
+	f.say("killing keepalived on %s and taking its links down", old.Name)
+	f.off = time.Now()
+	if err := old.PowerOff(); err != nil {
+		return err
+	}
+	err = lab.Wait(ctx, 15*time.Second, next.Name+" becomes master", func() bool {
+		f.master = addressTime(monitor.Tail(50))
+		return !f.master.IsZero()
+	})
+	if err != nil {
+		return fmt.Errorf("%w\n%s", err, next.VRRP.Tail(30))
+	}
+	f.say("%s is master %v after the cut", next.Name, round(f.master.Sub(f.off)))
+	return nil
+}
+
+// addressTime finds in the output of `ip -ts monitor address` when the virtual address was added.
+func addressTime(output string) time.Time {
+	for line := range strings.Lines(output) {
+		stamp, rest, ok := strings.Cut(strings.TrimPrefix(line, "["), "] ")
+		if !ok || !strings.Contains(rest, " "+lab.WANAddress+"/") {
+			continue
+		}
+		if t, err := time.ParseInLocation("2006-01-02T15:04:05.999999", stamp, time.Local); err == nil {
+			return t
+		}
+	}
+	return time.Time{}
+}
+
+// awaitStreams waits until both streams flow again, or count as dead.
+func (f *failover) awaitStreams(ctx context.Context) error {
+	said := [2]bool{}
+	err := lab.Wait(ctx, time.Until(f.off.Add(deadAfter)), "the streams flow again", func() bool {
+		f.readStatus()
+		all := true
+		for i, s := range []struct {
+			name string
+			Stream
+		}{{"UDP", f.status.UDP}, {"TCP", f.status.TCP}} {
+			alive := s.Last > f.master.UnixNano()
+			all = all && alive
+			if alive && !said[i] {
+				said[i] = true
+				f.say("%s flows again after %v without a record", s.name, round(f.silence(&s.Stream)))
+			}
+		}
+		return all || f.status.TCP.Err != ""
+	})
+	if err != nil && ctx.Err() != nil {
+		return err
+	}
+	return lab.Wait(ctx, 10*time.Second, "the commit ends", func() bool {
+		var ok bool
+		f.flows, f.commit, ok = f.net.Router[1].Daemon.Committed()
+		return ok
+	})
+}
+
+// finish lets the streams run on for a second, ends the client, and takes its last status.
+func (f *failover) finish(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(time.Second):
+	}
+	f.readStatus()
+	last := f.status.TCP.Last
+	f.client.Stop()
+	f.readStatus()
+	if f.lived() != nil && last > 0 {
+		f.say("the TCP stream is dead: %v", f.lived())
+	} else {
+		f.say("the TCP stream lives: %.1f MB, every record in order, checksum right", float64(f.status.TCP.Bytes)/1e6)
+	}
+	return nil
+}
+
+// lived returns nil if the TCP stream went on after the failover to a verified end, or says what was wrong.
+func (f *failover) lived() error {
+	switch s := &f.status.TCP; {
+	case s.Err != "":
+		return fmt.Errorf("%s", s.Err)
+	case s.Last < f.master.UnixNano():
+		return fmt.Errorf("no record since the cut, %v", deadAfter)
+	case !s.Verified:
+		return fmt.Errorf("its end and checksum did not come")
+	}
+	return nil
+}
+
+// silence returns the longest time without a record since the cut.
+func (f *failover) silence(s *Stream) time.Duration {
+	longest := time.Duration(0)
+	for _, g := range s.Gaps {
+		if g.To > f.off.UnixNano() {
+			longest = max(longest, g.Duration())
+		}
+	}
+	return longest
+}
+
+// resumed returns the time from the new master's address to the first record after it; ok is false when none came.
+func (f *failover) resumed(s *Stream) (after time.Duration, ok bool) {
+	for _, g := range s.Gaps {
+		if g.From < f.master.UnixNano() && g.To > f.master.UnixNano() {
+			return time.Duration(g.To - f.master.UnixNano()), true
+		}
+	}
+	return 0, false
+}

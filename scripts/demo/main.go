@@ -1,0 +1,145 @@
+// Command demo shows a failover: two routers with keepalived, a TCP download through source NAT and a stateful
+// firewall, the end of the master, and the download going on; then the same without synchronisation, where it dies.
+//
+//	demo run [-keep] [-sync KIND[,KIND]]   as `make demo`; KIND is ctsync, conntrackd or none, for each router
+//	demo clean                             removes labs that were kept or left behind
+//	demo server ADDRESS                    the far end of the streams (started by run)
+//	demo client ADDRESS STATUSFILE         the near end (started by run)
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"ctsync/scripts/lab"
+)
+
+func main() {
+	// A reader of our output that goes away must not keep us from cleaning up.
+	signal.Ignore(syscall.SIGPIPE)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	if err := command(ctx, os.Args[1:]); err != nil {
+		if errors.Is(err, context.Canceled) {
+			err = errors.New("interrupted")
+		}
+		fmt.Fprintf(os.Stderr, "demo: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+func command(ctx context.Context, args []string) error {
+	switch {
+	case len(args) >= 1 && args[0] == "run":
+		return run(ctx, args[1:])
+	case len(args) == 1 && args[0] == "clean":
+		return clean()
+	case len(args) == 2 && args[0] == "server":
+		return serve(ctx, args[1])
+	case len(args) == 3 && args[0] == "client":
+		return receive(ctx, args[1], args[2])
+	}
+	return errors.New("usage: demo run [-keep] [-sync KIND[,KIND]] | clean")
+}
+
+func run(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("demo run", flag.ExitOnError)
+	keep := flags.Bool("keep", false, "leave the lab up")
+	sync := flags.String("sync", lab.Ctsync, "what synchronises the routers: one kind, or one for each separated by a comma")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if os.Geteuid() != 0 {
+		return errors.New("network namespaces need root")
+	}
+	first, second, ok := strings.Cut(*sync, ",")
+	if !ok {
+		second = first
+	}
+	start := time.Now()
+	say := func(format string, args ...any) {
+		fmt.Printf("[%5.1fs] %s\n", time.Since(start).Seconds(), fmt.Sprintf(format, args...))
+	}
+
+	var runs []*failover
+	for _, kinds := range [][2]string{{first, second}, {lab.None, lab.None}} {
+		f := &failover{kinds: kinds, say: say}
+		leave := *keep && len(runs) == 0
+		if err := f.inLab(ctx, leave); err != nil {
+			return err
+		}
+		runs = append(runs, f)
+		if kinds[1] == lab.None {
+			break // the control was asked for
+		}
+	}
+	fmt.Printf("\n%s\n", report(runs))
+	if *keep {
+		fmt.Println(runs[0].attach())
+	}
+	return verdict(runs)
+}
+
+// inLab runs the failover in a lab of its own, which is removed afterwards whatever happens, unless leave is set and
+// everything went well.
+func (f *failover) inLab(ctx context.Context, leave bool) (err error) {
+	l, err := lab.New("demo")
+	if err != nil {
+		return err
+	}
+	kept := false
+	defer func() {
+		if kept {
+			return
+		}
+		f.say("removing the lab")
+		err = errors.Join(err, l.Close())
+	}()
+	if err := f.run(ctx, l); err != nil || !leave {
+		return err
+	}
+	if err := f.revive(ctx); err != nil {
+		return err
+	}
+	kept = true
+	return l.Keep()
+}
+
+// revive brings the dead router back as the backup and starts the streams again, for somebody to look at.
+func (f *failover) revive(ctx context.Context) error {
+	f.say("bringing router1 back and starting the streams again")
+	if err := f.net.PowerOn(f.net.Router[0]); err != nil {
+		return err
+	}
+	client := *f // the figures of the failover stay as they are
+	client.status = Status{}
+	return client.startStreams(ctx)
+}
+
+// attach tells how to look at the lab that was left up.
+func (f *failover) attach() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "The lab is up: %s is master, the streams flow. Logs and configuration: %s\n", f.net.Router[1].Name, f.net.Dir)
+	for _, r := range f.net.Router {
+		for _, argv := range r.Daemon.Show() {
+			fmt.Fprintf(&b, "  ip netns exec %s %s\n", r.NS, strings.Join(argv, " "))
+		}
+	}
+	b.WriteString("Remove it with: make demo-clean\n")
+	return b.String()
+}
+
+func clean() error {
+	removed, err := lab.Clean()
+	for _, dir := range removed {
+		fmt.Println("removed", dir)
+	}
+	return err
+}

@@ -1,0 +1,145 @@
+package lab
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// conntrackd is Debian's daemon with the configuration that VyOS writes for conntrack-sync, and the usual failover
+// script.
+type conntrackd struct {
+	lab    *Lab
+	router *Router
+	proc   *Process
+}
+
+const conntrackdConf = `
+Sync {
+	Mode FTFW {
+		DisableExternalCache off
+		StartupResync on
+	}
+	UDP {
+		IPv4_address @SELF@
+		IPv4_Destination_Address @PEER@
+		Port 3780
+		Interface @IFACE@
+		SndSocketBuffer 1048576
+		RcvSocketBuffer 1048576
+		Checksum on
+	}
+	Options {
+		ExpectationSync on
+	}
+}
+General {
+	HashSize 262144
+	HashLimit 524288
+	LogFile @LOG@
+	Syslog off
+	Systemd off
+	LockFile @LOCK@
+	UNIX {
+		Path @SOCKET@
+	}
+	NetlinkBufferSize 2097152
+	NetlinkBufferSizeMaxGrowth 8388608
+	NetlinkOverrunResync off
+	NetlinkEventsReliable on
+	Filter From Userspace {
+		Address Ignore {
+			IPv4_address 127.0.0.1
+			IPv4_address @SELF@
+			IPv4_address @PEER@
+		}
+	}
+}
+`
+
+// conntrackdScript is the usual failover script; keepalived calls it with the words of scripts/keepalived.conf.example.
+const conntrackdScript = `#!/bin/sh
+c() { conntrackd -C @CONF@ "$@"; }
+case $1 in
+master) c -c; c -f; c -R; c -B ;;
+backup) c -t; c -n ;;
+fault) c -t ;;
+esac
+exit 0
+`
+
+func (c *conntrackd) conf() string { return c.lab.Path(c.router.Name + "-conntrackd.conf") }
+func (c *conntrackd) log() string  { return c.lab.Path(c.router.Name + "-conntrackd.txt") }
+
+func (c *conntrackd) Process() *Process { return c.proc }
+
+func (c *conntrackd) Start(ctx context.Context) error {
+	name := c.router.Name + "-conntrackd"
+	replace := strings.NewReplacer("@SELF@", c.router.SyncAddress(), "@PEER@", c.router.peer().SyncAddress(),
+		"@IFACE@", SyncInterface, "@LOG@", c.log(), "@LOCK@", c.lab.Path(name+".lock"),
+		"@SOCKET@", c.lab.Path(name+".sock"), "@CONF@", c.conf())
+	if _, err := c.lab.Write(name+".conf", 0o600, replace.Replace(conntrackdConf)); err != nil {
+		return err
+	}
+	if _, err := c.lab.Write(name+"-notify", 0o755, replace.Replace(conntrackdScript)); err != nil {
+		return err
+	}
+	var err error
+	if c.proc, err = c.lab.Start(c.router.NS, name, nil, "conntrackd", "-C", c.conf()); err != nil {
+		return err
+	}
+	return waitReady(ctx, c.proc, func() bool { _, _, err := c.Held(); return err == nil })
+}
+
+func (c *conntrackd) Script() (string, []string) {
+	return c.lab.Path(c.router.Name + "-conntrackd-notify"), nil
+}
+
+var activeConnections = regexp.MustCompile(`current active connections:\s*(\d+)`)
+
+func (c *conntrackd) Held() (internal, external int, err error) {
+	out, err := c.router.NS.Run("conntrackd", "-C", c.conf(), "-s")
+	if err != nil {
+		return 0, 0, err
+	}
+	m := activeConnections.FindAllStringSubmatch(out, -1)
+	if len(m) < 2 {
+		return 0, 0, fmt.Errorf("conntrackd -s: cannot read %q", out)
+	}
+	internal, _ = strconv.Atoi(m[0][1])
+	external, _ = strconv.Atoi(m[1][1])
+	return internal, external, nil
+}
+
+func (c *conntrackd) Commit(context.Context) error {
+	_, err := c.router.NS.Run("conntrackd", "-C", c.conf(), "-c")
+	return err
+}
+
+var committed = regexp.MustCompile(`Committed (\d+) new entries`)
+
+func (c *conntrackd) Committed() (int, string, bool) {
+	data, err := os.ReadFile(c.log())
+	if err != nil {
+		return 0, err.Error(), false
+	}
+	var flows int
+	var lines []string
+	for line := range strings.Lines(string(data)) {
+		if m := committed.FindStringSubmatch(line); m != nil {
+			flows, _ = strconv.Atoi(m[1])
+			lines = nil
+		}
+		if strings.Contains(line, "ommit") {
+			lines = append(lines, strings.TrimSpace(line[strings.LastIndexByte(line, ']')+1:]))
+		}
+	}
+	return flows, strings.Join(lines, "; "), len(lines) > 0
+}
+
+func (c *conntrackd) Show() [][]string {
+	return [][]string{{"conntrackd", "-C", c.conf(), "-s"}}
+}

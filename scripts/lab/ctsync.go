@@ -1,0 +1,136 @@
+package lab
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"ctsync/daemon/control"
+)
+
+// The shipped files that the lab runs, and where `make build` puts the programs.
+const (
+	shippedConfig = "scripts/ctsync.toml"
+	shippedNotify = "scripts/ctsync-notify"
+	binaries      = "bin"
+)
+
+// ctsync is this project's daemon with the shipped configuration and the shipped notify script.
+type ctsync struct {
+	lab    *Lab
+	router *Router
+	proc   *Process
+	client *control.Client
+}
+
+func (c *ctsync) socket() string    { return c.lab.Path(c.router.Name + "-ctsync.sock") }
+func (c *ctsync) Process() *Process { return c.proc }
+
+func (c *ctsync) Start(ctx context.Context) error {
+	shipped, err := os.ReadFile(shippedConfig)
+	if err != nil {
+		return err
+	}
+	text, err := c.adapt(string(shipped))
+	if err != nil {
+		return fmt.Errorf("adapt %s: %w", shippedConfig, err)
+	}
+	conf, err := c.lab.Write(c.router.Name+"-ctsync.toml", 0o600, text)
+	if err != nil {
+		return err
+	}
+	script, err := os.ReadFile(shippedNotify)
+	if err != nil {
+		return err
+	}
+	if _, err := c.lab.Write("ctsync-notify", 0o755, string(script)); err != nil {
+		return err
+	}
+	ctsyncd, err := filepath.Abs(filepath.Join(binaries, "ctsyncd"))
+	if err != nil {
+		return err
+	}
+	if c.proc, err = c.lab.Start(c.router.NS, c.router.Name+"-ctsyncd", nil, ctsyncd, "--config", conf); err != nil {
+		return err
+	}
+	c.client = control.New(c.socket())
+	return waitReady(ctx, c.proc, func() bool { _, err := c.client.Status(ctx); return err == nil })
+}
+
+// adapt changes what differs between any two routers and nothing else.
+func (c *ctsync) adapt(text string) (string, error) {
+	for _, change := range []struct{ what, pattern, with string }{
+		{"socket", `(?m)^#?\s*socket\s*=.*$`, fmt.Sprintf("socket = %q", c.socket())},
+		{"state-directory", `(?m)^#?\s*state-directory\s*=.*$`, fmt.Sprintf("state-directory = %q", c.lab.Path(c.router.Name+"-state"))},
+		{"sync-group", `(?m)^\s*sync-group\s*=.*$`, fmt.Sprintf("sync-group = %q", SyncGroup)},
+		{"interface", `(?m)^\[interface\..*\]`, fmt.Sprintf("[interface.%s]", SyncInterface)},
+		{"peer", `(?m)^#?\s*peer\s*=.*$`, fmt.Sprintf("peer = %q", c.router.peer().SyncAddress())},
+		{"listen-address", `(?m)^listen-address\s*=.*$`, fmt.Sprintf("listen-address = [%q]", c.router.SyncAddress())},
+	} {
+		re := regexp.MustCompile(change.pattern)
+		n := len(re.FindAllString(text, -1))
+		if n == 0 && change.what == "listen-address" {
+			continue // not given: the interface's own
+		}
+		if n != 1 {
+			return "", fmt.Errorf("%s stands there %d times, not once", change.what, n)
+		}
+		text = re.ReplaceAllLiteralString(text, change.with)
+	}
+	return text, nil
+}
+
+func (c *ctsync) Script() (string, []string) {
+	program, err := filepath.Abs(filepath.Join(binaries, "ctsync"))
+	if err != nil {
+		program = filepath.Join(binaries, "ctsync")
+	}
+	return c.lab.Path("ctsync-notify"), []string{"CTSYNC=" + program, "CTSYNC_SOCKET=" + c.socket()}
+}
+
+func (c *ctsync) Held() (internal, external int, err error) {
+	s, err := c.client.Status(context.Background())
+	return int(s.Internal), int(s.External), err
+}
+
+func (c *ctsync) Commit(ctx context.Context) error {
+	_, err := c.client.Action(ctx, control.Action{Verb: control.Commit}, nil)
+	return err
+}
+
+func (c *ctsync) Committed() (int, string, bool) {
+	all, err := c.client.Transitions(context.Background())
+	if err != nil {
+		return 0, err.Error(), false
+	}
+	for _, t := range slices.Backward(all) {
+		if t.State != control.StateMaster || t.Commit == nil || t.Finished.IsZero() {
+			continue
+		}
+		r := t.Commit
+		detail := fmt.Sprintf("%d created, %d updated, %d replaced, %d unchanged, %d expired, %d failed, in %v",
+			r.Created, r.Updated, r.Replaced, r.Unchanged, r.Expired, r.Failed, r.Duration)
+		if errors, err := json.Marshal(r.Errors); err == nil && len(r.Errors) > 0 {
+			detail += " " + string(errors)
+		}
+		if t.Outcome != control.OutcomeDone {
+			detail += " (" + t.Outcome + ")"
+		}
+		return int(r.Created + r.Updated + r.Replaced), detail, true
+	}
+	return 0, "no commit", false
+}
+
+func (c *ctsync) Show() [][]string {
+	_, env := c.Script()
+	program := strings.TrimPrefix(env[0], "CTSYNC=")
+	return [][]string{
+		{program, "--socket", c.socket(), "show", "status"},
+		{program, "--socket", c.socket(), "show", "statistics"},
+	}
+}

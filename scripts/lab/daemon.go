@@ -1,0 +1,89 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Kinds of Daemon that NewDaemon knows.
+const (
+	Ctsync     = "ctsync"
+	Conntrackd = "conntrackd"
+	None       = "none"
+)
+
+// Daemon is what keeps a router's flows in step with its peer's.
+type Daemon interface {
+	// Start starts the daemon and returns when it answers.
+	Start(ctx context.Context) error
+	// Process returns the running daemon, nil when there is none.
+	Process() *Process
+	// Script returns what keepalived runs with the new state, and the environment that it needs.
+	Script() (path string, env []string)
+	// Held returns the number of flows in the caches.
+	Held() (internal, external int, err error)
+	// Commit puts the external cache into the kernel and returns when that is done.
+	Commit(ctx context.Context) error
+	// Committed says how many flows the last commit put into the kernel, and how it went. ok is false while there was
+	// none or it is still under way.
+	Committed() (flows int, detail string, ok bool)
+	// Show returns the commands by which an operator looks at the daemon.
+	Show() [][]string
+}
+
+// NewDaemon returns a daemon of the given kind for r.
+func (l *Lab) NewDaemon(kind string, r *Router) (Daemon, error) {
+	switch kind {
+	case Ctsync:
+		return &ctsync{lab: l, router: r}, nil
+	case Conntrackd:
+		return &conntrackd{lab: l, router: r}, nil
+	case None:
+		return none{}, nil
+	}
+	return nil, fmt.Errorf("no daemon %q: %s, %s or %s", kind, Ctsync, Conntrackd, None)
+}
+
+// none is the control: keepalived without synchronisation.
+type none struct{}
+
+func (none) Start(context.Context) error    { return nil }
+func (none) Process() *Process              { return nil }
+func (none) Script() (string, []string)     { return "/bin/true", nil }
+func (none) Held() (int, int, error)        { return 0, 0, nil }
+func (none) Commit(context.Context) error   { return nil }
+func (none) Committed() (int, string, bool) { return 0, "nothing to commit", true }
+func (none) Show() [][]string               { return nil }
+
+// ErrTimeout is returned by Wait.
+var ErrTimeout = errors.New("not in time")
+
+// Wait polls cond until it holds, within passed (ErrTimeout, with what was waited for), or ctx ended.
+func Wait(ctx context.Context, within time.Duration, what string, cond func() bool) error {
+	deadline := time.Now().Add(within)
+	for !cond() {
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%s: %w (%v)", what, ErrTimeout, within)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	return nil
+}
+
+// waitReady waits until answers holds or the process ends, which is an error that carries its last words.
+func waitReady(ctx context.Context, p *Process, answers func() bool) error {
+	err := Wait(ctx, 10*time.Second, p.Name+" answers", func() bool { return !p.Running() || answers() })
+	if err == nil && !p.Running() {
+		err = fmt.Errorf("%s ended at its start", p.Name)
+	}
+	if err != nil {
+		return fmt.Errorf("%w\n%s", err, p.Tail(20))
+	}
+	return nil
+}

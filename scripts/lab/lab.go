@@ -1,0 +1,176 @@
+// Package lab builds router pairs out of network namespaces for the demo and the benchmark, and takes them away again.
+//
+// Everything of a lab lives in one run directory under /run (keepalived refuses scripts below directories that others
+// may write to) and in namespaces whose names start with the name of that directory. Nothing touches the machine's own
+// namespace. state.json in the run directory names what there is before it is made, so that Clean can remove what a
+// killed program left.
+package lab
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+)
+
+// root is where run directories are made; Clean looks nowhere else.
+const root = "/run"
+
+// prefix begins the name of every run directory and namespace.
+const prefix = "ctlab-"
+
+// Lab is a set of namespaces and of the processes inside them.
+type Lab struct {
+	Dir string // run directory: configuration, sockets, logs
+
+	mu    sync.Mutex
+	name  string
+	state state
+	procs []*Process
+}
+
+// state is the content of state.json.
+type state struct {
+	Owner      int      // process id of the program that made the lab
+	Kept       bool     // the lab was left up on purpose
+	Namespaces []string // in the order in which they were made
+}
+
+// New makes a run directory named after the calling process and what.
+func New(what string) (*Lab, error) {
+	dir, err := os.MkdirTemp(root, fmt.Sprintf("%s%d-%s-", prefix, os.Getpid(), what))
+	if err != nil {
+		return nil, fmt.Errorf("make run directory: %w", err)
+	}
+	l := &Lab{Dir: dir, name: filepath.Base(dir), state: state{Owner: os.Getpid()}}
+	if err := l.save(); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return l, nil
+}
+
+func (l *Lab) save() error {
+	data, err := json.Marshal(l.state)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(l.Dir, "state.json"), data, 0o600)
+}
+
+// Path returns the path of a file in the run directory.
+func (l *Lab) Path(name string) string { return filepath.Join(l.Dir, name) }
+
+// Write makes a file in the run directory and returns its path.
+func (l *Lab) Write(name string, mode os.FileMode, content string) (string, error) {
+	path := l.Path(name)
+	if err := os.WriteFile(path, []byte(content), mode); err != nil {
+		return "", err
+	}
+	return path, os.Chmod(path, mode)
+}
+
+// Namespace makes a network namespace with its loopback interface up.
+func (l *Lab) Namespace(short string) (NS, error) {
+	ns := NS(l.name + "-" + short)
+	l.mu.Lock()
+	l.state.Namespaces = append(l.state.Namespaces, string(ns))
+	err := l.save()
+	l.mu.Unlock()
+	if err != nil {
+		return "", err
+	}
+	if _, err := command("ip", "netns", "add", string(ns)); err != nil {
+		return "", err
+	}
+	return ns, ns.IP("link", "set", "lo", "up")
+}
+
+// Link joins two namespaces by a pair of virtual interfaces and brings both ends up.
+func (l *Lab) Link(a NS, aName string, b NS, bName string) error {
+	_, err := command("ip", "link", "add", aName, "netns", string(a), "type", "veth", "peer", "name", bName, "netns", string(b))
+	if err != nil {
+		return err
+	}
+	return errors.Join(a.IP("link", "set", aName, "up"), b.IP("link", "set", bName, "up"))
+}
+
+// Keep marks the lab as left up on purpose: Close is not to be called any more.
+func (l *Lab) Keep() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.state.Kept = true
+	return l.save()
+}
+
+// Close ends every process of the lab and removes its namespaces and its run directory. It may be called again.
+func (l *Lab) Close() error {
+	l.mu.Lock()
+	procs, spaces := l.procs, l.state.Namespaces
+	l.procs = nil
+	l.mu.Unlock()
+	for _, p := range procs {
+		p.signalStop()
+	}
+	for _, p := range procs {
+		p.Stop()
+	}
+	return remove(l.Dir, spaces)
+}
+
+// remove kills what is left inside the namespaces, then removes them and the run directory.
+func remove(dir string, spaces []string) error {
+	var errs []error
+	for _, name := range spaces {
+		if !strings.HasPrefix(name, prefix) {
+			continue
+		}
+		if _, err := os.Stat(filepath.Join("/run/netns", name)); err != nil {
+			continue
+		}
+		errs = append(errs, NS(name).killAll())
+		_, err := command("ip", "netns", "del", name)
+		errs = append(errs, err)
+	}
+	return errors.Join(append(errs, os.RemoveAll(dir))...)
+}
+
+// Clean removes every lab that was left up on purpose or whose program is gone, and returns their run directories.
+func Clean() ([]string, error) {
+	files, err := filepath.Glob(filepath.Join(root, prefix+"*", "state.json"))
+	if err != nil {
+		return nil, err
+	}
+	var removed []string
+	var errs []error
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		var s state
+		if err == nil {
+			err = json.Unmarshal(data, &s)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("read %s: %w", file, err))
+			continue
+		}
+		if _, err := os.Stat(fmt.Sprintf("/proc/%d", s.Owner)); err == nil && !s.Kept {
+			continue // still running
+		}
+		dir := filepath.Dir(file)
+		errs = append(errs, remove(dir, s.Namespaces))
+		removed = append(removed, dir)
+	}
+	return removed, errors.Join(errs...)
+}
+
+// command runs a program in the machine's own namespace and returns its output; an error carries it too.
+func command(name string, args ...string) (string, error) {
+	out, err := exec.Command(name, args...).CombinedOutput()
+	if err != nil {
+		return string(out), fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, strings.TrimSpace(string(out)))
+	}
+	return string(out), nil
+}
