@@ -40,6 +40,7 @@ func New(socket string) *Client {
 	return &Client{socket: socket, http: http.Client{Transport: &http.Transport{
 		DialContext:        dial,
 		DisableCompression: true,
+		ReadBufferSize:     streamBuffer,
 		MaxIdleConns:       2,
 		IdleConnTimeout:    idleTimeout / 2, // before the server closes it under us
 	}}}

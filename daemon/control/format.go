@@ -8,19 +8,22 @@ import (
 	"ctsync/daemon/flow"
 )
 
-// Format is how flows are written.
+// Format is how flows are written, one per line.
 type Format string
 
 // Formats of a list of flows.
 const (
-	FormatNDJSON Format = "ndjson"
+	FormatVyOS       Format = "vyos"       // the rows of VyOS's show conntrack table
+	FormatConntrackd Format = "conntrackd" // conntrackd -i and -e
+	FormatXML        Format = "xml"        // conntrackd -i -x and -e -x
+	FormatNDJSON     Format = "ndjson"
 )
 
 func parseFormat(v url.Values) (Format, error) {
 	switch f := Format(v.Get("format")); f {
 	case "":
 		return FormatNDJSON, nil
-	case FormatNDJSON:
+	case FormatVyOS, FormatConntrackd, FormatXML, FormatNDJSON:
 		return f, nil
 	}
 	return "", badQuery("format", v, "vyos, conntrackd, xml or ndjson")

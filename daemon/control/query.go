@@ -18,14 +18,22 @@ const (
 	TableExternal Table = "external"
 )
 
-// FlowQuery selects flows. In the URL its fields are table, family (ipv4, ipv6), sort, desc (true), skip and limit.
+// What a table holds, in VyOS's words.
+const (
+	EntriesMain   = "main"   // flows
+	EntriesExpect = "expect" // expectations
+)
+
+// FlowQuery selects flows. In the URL its fields are table, entries, family (ipv4, ipv6), sort, desc (true), skip and
+// limit.
 type FlowQuery struct {
-	Table  Table
-	Family flow.Family // 0 = both
-	Sort   string      // "" = order of storage; or a name of Orders (caches only)
-	Desc   bool
-	Skip   int
-	Limit  int // 0 = all
+	Table   Table
+	Entries string      // "" or EntriesMain; EntriesExpect is refused, because expectations are not replicated
+	Family  flow.Family // 0 = both
+	Sort    string      // "" = order of storage; or a name of Orders (caches only)
+	Desc    bool
+	Skip    int
+	Limit   int // 0 = all
 }
 
 // Orders are the values of FlowQuery.Sort.
@@ -40,6 +48,9 @@ const (
 // values encodes q for a URL.
 func (q FlowQuery) values() url.Values {
 	v := url.Values{"table": {string(q.Table)}}
+	if q.Entries != "" {
+		v.Set("entries", q.Entries)
+	}
 	switch q.Family {
 	case flow.IPv4:
 		v.Set("family", "ipv4")
@@ -68,6 +79,13 @@ func parseFlowQuery(v url.Values) (q FlowQuery, err error) {
 	case TableKernel, TableInternal, TableExternal:
 	default:
 		return q, badQuery("table", v, "kernel, internal or external")
+	}
+	switch q.Entries = v.Get("entries"); q.Entries {
+	case "", EntriesMain:
+	case EntriesExpect:
+		return q, &Error{Code: CodeDisabled, Message: "ExpectationSync is disabled", Hint: "this daemon does not replicate expectations"}
+	default:
+		return q, badQuery("entries", v, "main or expect")
 	}
 	switch v.Get("family") {
 	case "":

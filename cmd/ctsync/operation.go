@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"ctsync/daemon/control"
+)
+
+// operations are conntrackd's -c -f -R -B -n -t.
+func (a *app) operations() []*cobra.Command {
+	flush := a.operation(control.Flush, "flush [internal|external]", "Empty both caches, or one of them (conntrackd -f)")
+	flush.Args = words(control.CacheInternal, control.CacheExternal)
+	flush.ValidArgs = []string{control.CacheInternal, control.CacheExternal}
+	return []*cobra.Command{
+		a.operation(control.Commit, "commit", "Put the external cache into the kernel's table (conntrackd -c)"),
+		flush,
+		a.operation(control.Resync, "resync", "Compare the internal cache with the kernel's table and repair it (conntrackd -R)"),
+		a.operation(control.Bulk, "bulk", "Send the whole internal cache to the peer (conntrackd -B)"),
+		a.operation(control.Request, "request", "Ask the peer to send its internal cache (conntrackd -n)"),
+		a.operation(control.Purge, "purge", "Shorten the kernel's timers of flows that the peer handles now (conntrackd -t)"),
+	}
+}
+
+// operation makes a command of a verb; its argument, if any, is the cache.
+func (a *app) operation(verb control.Verb, use, short string) *cobra.Command {
+	return &cobra.Command{
+		Use: use, Short: short, Args: none,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			act := control.Action{Verb: verb}
+			if len(args) == 1 {
+				act.Cache = args[0]
+			}
+			return a.act(cmd.Context(), act)
+		},
+	}
+}
+
+// reset are VyOS's reset commands.
+func (a *app) reset() *cobra.Command {
+	cmd := &cobra.Command{Use: "reset", Short: "Empty a cache and fill it again from its source"}
+	group(cmd)
+	for _, r := range []struct{ name, cache, short string }{
+		{"internal-cache", control.CacheInternal, "Fill the internal cache from the kernel and send it to the peer"},
+		{"external-cache", control.CacheExternal, "Fill the external cache from the peer"},
+	} {
+		cmd.AddCommand(&cobra.Command{
+			Use: r.name, Short: r.short, Args: none,
+			RunE: func(cmd *cobra.Command, _ []string) error {
+				return a.act(cmd.Context(), control.Action{Verb: control.Reset, Cache: r.cache})
+			},
+		})
+	}
+	return cmd
+}
+
+// act runs an action, with its progress on a terminal, and prints what it came to.
+func (a *app) act(ctx context.Context, act control.Action) error {
+	return a.ask(ctx, func(ctx context.Context, c *control.Client) error {
+		p := newProgress(a.stderr, string(act.Verb))
+		res, err := c.Action(ctx, act, p.show)
+		p.clear()
+		if ctx.Err() != nil {
+			return fmt.Errorf("%s: interrupted here; the daemon finishes it", act.Verb)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", act.Verb, err)
+		}
+		if a.json {
+			return a.printJSON(res)
+		}
+		return a.print(appendResult(nil, res))
+	})
+}
+
+// appendResult appends the line of an operation and, for a commit, what was lost.
+func appendResult(b []byte, r control.Result) []byte {
+	b = fmt.Appendf(b, "%s (%s)\n", r.Summary, r.Duration)
+	if r.Commit != nil {
+		for _, name := range r.Commit.Named {
+			b = fmt.Appendf(b, "  not restored: %s\n", name)
+		}
+	}
+	return b
+}

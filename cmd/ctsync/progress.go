@@ -1,0 +1,49 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// progress shows how far an operation has come, on one line of a terminal.
+type progress struct {
+	w     io.Writer // nil: not a terminal
+	name  string
+	shown bool
+}
+
+// newProgress returns a progress that shows nothing unless w is a terminal.
+func newProgress(w io.Writer, name string) *progress {
+	f, ok := w.(*os.File)
+	if !ok {
+		return &progress{}
+	}
+	if _, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err != nil {
+		return &progress{}
+	}
+	return &progress{w: w, name: name}
+}
+
+// clearLine returns to the start of the line and erases it.
+const clearLine = "\r\x1b[K"
+
+func (p *progress) show(done, total int) {
+	if p.w == nil {
+		return
+	}
+	p.shown = true
+	if total > 0 {
+		fmt.Fprintf(p.w, "%s%s: %d of %d (%d %%)", clearLine, p.name, done, total, done*100/total)
+		return
+	}
+	fmt.Fprintf(p.w, "%s%s: %d", clearLine, p.name, done)
+}
+
+func (p *progress) clear() {
+	if p.shown {
+		fmt.Fprint(p.w, clearLine)
+	}
+}

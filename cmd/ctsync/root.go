@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"ctsync/daemon/control"
+)
+
+// version is set by the build (-ldflags "-X main.version=...").
+var version string
+
+// app is one run of the program: its streams and its global flags.
+type app struct {
+	started        time.Time
+	stdout, stderr io.Writer
+
+	socket string
+	json   bool
+}
+
+// Exit statuses.
+const (
+	exitDone        = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitUnreachable = 3
+)
+
+// usageError is a command line that makes no sense.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// root builds the tree of commands.
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "ctsync",
+		Short: "Show and steer ctsyncd, the conntrack synchronisation daemon",
+		Long: `ctsync shows and steers ctsyncd, which keeps the connection-tracking tables of two routers in step.
+
+Exit status: 0 done, 1 refused or failed, 2 usage, 3 daemon not reachable.`,
+		Version:       buildVersion(),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	socket := os.Getenv("CTSYNC_SOCKET")
+	if socket == "" {
+		socket = control.DefaultSocket
+	}
+	root.PersistentFlags().StringVar(&a.socket, "socket", socket, "control socket of the daemon (also CTSYNC_SOCKET)")
+	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON (lists of flows: one object per line)")
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetVersionTemplate("ctsync {{.Version}}\n")
+	group(root)
+	root.AddCommand(a.show(), a.notify(), a.reset())
+	root.AddCommand(a.operations()...)
+	return root
+}
+
+// group makes cmd a command that only holds others: without a word it prints its help, an unknown word is an error.
+func group(cmd *cobra.Command) {
+	cmd.Args = cobra.ArbitraryArgs
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return cmd.Help()
+		}
+		msg := fmt.Sprintf("unknown command %q for %q", args[0], cmd.CommandPath())
+		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+			msg += fmt.Sprintf(": did you mean %q?", near[0])
+		} else {
+			msg += fmt.Sprintf(": see %q", cmd.CommandPath()+" --help")
+		}
+		return usageError{errors.New(msg)}
+	}
+}
+
+// words makes a cobra check: at most one of the given words.
+func words(allowed ...string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		for _, w := range allowed {
+			if len(args) == 1 && args[0] == w {
+				return nil
+			}
+		}
+		return usageError{fmt.Errorf("unexpected %q: want %s or nothing", strings.Join(args, " "), strings.Join(allowed, " or "))}
+	}
+}
+
+// none is a cobra check: no arguments.
+func none(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return usageError{fmt.Errorf("unexpected %q: %q takes no arguments", args[0], cmd.CommandPath())}
+}
+
+// exit prints err on one line of stderr and returns the exit status that it stands for.
+func (a *app) exit(err error) int {
+	if err == nil {
+		return exitDone
+	}
+	fmt.Fprintf(a.stderr, "ctsync: %s\n", oneLine(err.Error()))
+	var usage usageError
+	switch {
+	case errors.As(err, &usage):
+		return exitUsage
+	case errors.Is(err, control.ErrUnreachable):
+		return exitUnreachable
+	}
+	return exitFailed
+}
+
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// ask runs f with a client that is closed afterwards.
+func (a *app) ask(ctx context.Context, f func(context.Context, *control.Client) error) error {
+	c := control.New(a.socket)
+	defer c.Close()
+	return f(ctx, c)
+}
+
+// buildVersion returns the version given to the build, or what the Go tool knows.
+func buildVersion() string {
+	if version != "" {
+		return version
+	}
+	if bi, ok := debug.ReadBuildInfo(); ok && bi.Main.Version != "" {
+		return bi.Main.Version
+	}
+	return "unknown"
+}

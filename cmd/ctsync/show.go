@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"ctsync/daemon/control"
+)
+
+func (a *app) show() *cobra.Command {
+	cmd := &cobra.Command{Use: "show", Short: "Show tables, caches, counters and state"}
+	group(cmd)
+	cmd.AddCommand(a.showTable(), a.showCache(), a.showStatistics(), a.showStatus(), a.showTransitions())
+	return cmd
+}
+
+func (a *app) showStatus() *cobra.Command {
+	return &cobra.Command{
+		Use: "status", Short: "Show the sync group, the peer, and whether the pair is in step", Args: none,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return shown(a, cmd.Context(), (*control.Client).Status, appendStatus)
+		},
+	}
+}
+
+func (a *app) showStatistics() *cobra.Command {
+	detail := false
+	cmd := &cobra.Command{
+		Use: "statistics", Short: "Show the counters (conntrackd -s)", Args: none,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return shown(a, cmd.Context(), (*control.Client).Statistics, func(b []byte, s control.Statistics) []byte {
+				b = appendStatistics(b, s)
+				if detail {
+					b = appendDetail(b, s)
+				}
+				return b
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&detail, "detail", false, "also the counters that conntrackd does not have")
+	return cmd
+}
+
+func (a *app) showTransitions() *cobra.Command {
+	return &cobra.Command{
+		Use: "transitions", Short: "Show keepalived's last notifications and what came of them", Args: none,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return shown(a, cmd.Context(), (*control.Client).Transitions, appendTransitions)
+		},
+	}
+}
+
+// shown asks for a value and prints it as text or JSON.
+func shown[T any](a *app, ctx context.Context, ask func(*control.Client, context.Context) (T, error), text func([]byte, T) []byte) error {
+	return a.ask(ctx, func(ctx context.Context, c *control.Client) error {
+		v, err := ask(c, ctx)
+		if err != nil {
+			return err
+		}
+		if a.json {
+			return a.printJSON(v)
+		}
+		return a.print(text(nil, v))
+	})
+}

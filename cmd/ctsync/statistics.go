@@ -1,0 +1,98 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"ctsync/daemon/control"
+)
+
+// appendStatistics appends the layout of VyOS's "show conntrack-sync statistics": a heading over what conntrackd -s
+// prints, tabs included.
+func appendStatistics(b []byte, s control.Statistics) []byte {
+	b = append(b, "Main Table Statistics:\n\n"...)
+	b = appendCache(b, "internal", s.Internal)
+	b = appendCache(b, "external", s.External)
+	b = fmt.Appendf(b, "traffic processed:\n%20d Bytes      %20d Pckts\n\n", s.Traffic.Bytes, s.Traffic.Packets)
+	l := s.Link
+	b = fmt.Appendf(b, "%s traffic (active device=%s):\n", l.Transport, l.Device)
+	b = fmt.Appendf(b, "%20d Bytes sent %20d Bytes recv\n", l.BytesSent, l.BytesReceived)
+	b = fmt.Appendf(b, "%20d Pckts sent %20d Pckts recv\n", l.PacketsSent, l.PacketsReceived)
+	b = fmt.Appendf(b, "%20d Error send %20d Error recv\n\n", l.ErrorsSent, l.ErrorsReceived)
+	return fmt.Appendf(b, "message tracking:\n%20d Malformed msgs %20d Lost msgs\n\n", s.Tracking.Malformed.Total(), s.Tracking.Lost)
+}
+
+func appendCache(b []byte, name string, c control.CacheStats) []byte {
+	b = fmt.Appendf(b, "cache %s:\n", name)
+	b = fmt.Appendf(b, "current active connections:\t%12d\n", c.Active)
+	b = fmt.Appendf(b, "connections created:\t\t%12d\tfailed:\t%12d\n", c.Created, c.CreateFailed)
+	b = fmt.Appendf(b, "connections updated:\t\t%12d\tfailed:\t%12d\n", c.Updated, c.UpdateFailed)
+	return fmt.Appendf(b, "connections destroyed:\t\t%12d\tfailed:\t%12d\n\n", c.Destroyed, c.DestroyFailed)
+}
+
+// row is one counter of the detail blocks.
+type row struct {
+	name  string
+	value any
+}
+
+// appendDetail appends what conntrackd has no line for, in blocks of the same kind.
+func appendDetail(b []byte, s control.Statistics) []byte {
+	for _, c := range []struct {
+		name string
+		control.CacheStats
+	}{{"internal", s.Internal}, {"external", s.External}} {
+		b = appendBlock(b, "cache "+c.name+" memory", []row{
+			{"records", c.Objects}, {"limit", c.Limit}, {"refused because full", c.Full}, {"bytes", c.Bytes},
+		})
+	}
+	m := s.Tracking.Malformed
+	b = appendBlock(b, "messages received", []row{
+		{"wrong protocol version", m.BadVersion}, {"malformed header", m.BadHeader}, {"malformed payload", m.BadPayload},
+		{"bad message type", m.BadType}, {"truncated message", m.Truncated}, {"bad message size", m.BadSize},
+		{"lost", s.Tracking.Lost}, {"late or repeated", s.Tracking.Before},
+		{"unknown attributes", s.Tracking.UnknownAttributes}, {"impossible flows", s.Tracking.Invalid},
+		{"expectations ignored", s.ExpectationsIgnored},
+	})
+	p := s.Session
+	b = appendBlock(b, "session", append([]row{
+		{"state", p.State}, {"sequence", p.Sequence}, {"peer sequence", p.PeerSequence}, {"retransmitted", p.Retransmitted},
+		{"unacknowledged", p.Unacknowledged}, {"window", p.Window}, {"nacks outstanding", p.NacksOutstanding},
+		{"peer restarts", p.PeerRestarts}, {"waiting to be sent", p.Waiting}, {"from a second sender", p.Foreign},
+	}, append(named("sent ", p.Sent), named("received ", p.Received)...)...))
+	b = appendBlock(b, "link", append([]row{
+		{"state", s.Link.State}, {"MTU", s.Link.MTU}, {"send buffer asked", s.Link.SendBuffer.Asked}, {"send buffer granted", s.Link.SendBuffer.Granted},
+		{"receive buffer asked", s.Link.ReceiveBuffer.Asked}, {"receive buffer granted", s.Link.ReceiveBuffer.Granted},
+	}, named("dropped: ", s.Link.Dropped)...))
+	k := s.Kernel
+	b = appendBlock(b, "kernel", append([]row{
+		{"table entries", k.TableEntries}, {"table limit", k.TableMax}, {"nf_conntrack_events", k.EventsSetting},
+		{"events", k.Events}, {"events filtered", k.Filtered}, {"events unknown", k.Unknown}, {"events malformed", k.Malformed},
+		{"overruns", k.Overruns}, {"buffer bytes", k.BufferBytes}, {"buffer limit", k.BufferLimit}, {"buffer grown", k.BufferGrown},
+		{"comparisons", k.Repairs}, {"differences repaired", k.Repaired}, {"swept", k.Swept},
+	}, named("unsupported: ", s.Unsupported)...))
+	c := s.Commit
+	return appendBlock(b, "commit", append([]row{
+		{"commits", c.Commits}, {"created", c.Created}, {"updated", c.Updated}, {"replaced", c.Replaced},
+		{"unchanged", c.Unchanged}, {"expired", c.Expired}, {"failed", c.Failed},
+	}, named("failed: ", c.Errors)...))
+}
+
+// appendBlock appends a heading, its rows and an empty line.
+func appendBlock(b []byte, name string, rows []row) []byte {
+	b = fmt.Appendf(b, "%s:\n", name)
+	for _, r := range rows {
+		b = fmt.Appendf(b, "%-32s%12v\n", r.name+":", r.value)
+	}
+	return append(b, '\n')
+}
+
+// named makes rows of a map, sorted by name.
+func named(prefix string, m map[string]uint64) []row {
+	rows := make([]row, 0, len(m))
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		rows = append(rows, row{prefix + k, m[k]})
+	}
+	return rows
+}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"ctsync/daemon/control"
+)
+
+// appendTransitions appends one line per transition, newest last, and under a commit what became of the flows.
+func appendTransitions(b []byte, ts []control.Transition) []byte {
+	if len(ts) == 0 {
+		return append(b, "no transition yet!\n"...)
+	}
+	const columns = "%6s  %-19s  %-8s  %-16s  %9s  %-24s  %s\n"
+	b = fmt.Appendf(b, columns, "ID", "SENT", "STATE", "GROUP", "TOOK", "SOURCE", "OUTCOME")
+	for i := range ts {
+		t := &ts[i]
+		group := t.Group
+		if t.Type == control.TypeInstance {
+			group += " (instance)"
+		}
+		b = fmt.Appendf(b, columns, fmt.Sprint(t.ID), t.Sent.Local().Format(timeLayout), t.State, group, took(t), t.Source, oneLine(t.Outcome))
+		if t.Commit != nil {
+			b = appendCommit(b, t.Commit)
+		}
+	}
+	return b
+}
+
+// took is the time from keepalived's word to the end of the work it caused.
+func took(t *control.Transition) string {
+	if t.Finished.IsZero() {
+		return "-"
+	}
+	return t.Finished.Sub(t.Sent).Round(time.Millisecond).String()
+}
+
+func appendCommit(b []byte, c *control.CommitResult) []byte {
+	b = fmt.Appendf(b, "%8scommit of %d flows in %s: %s\n", "", c.Total, c.Duration, outcomes(c))
+	for _, name := range c.Named {
+		b = fmt.Appendf(b, "%8snot restored: %s\n", "", oneLine(name))
+	}
+	return b
+}
+
+// outcomes lists the outcomes that occurred.
+func outcomes(c *control.CommitResult) string {
+	var parts []string
+	for _, o := range []struct {
+		n    uint64
+		name string
+	}{
+		{c.Created, "created"}, {c.Updated, "updated"}, {c.Replaced, "replaced"}, {c.Unchanged, "unchanged"},
+		{c.Expired, "expired"}, {c.Failed, "failed"},
+	} {
+		if o.n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", o.n, o.name))
+		}
+	}
+	if len(parts) == 0 {
+		return "nothing to do"
+	}
+	if c.Failed > 0 {
+		var kinds []string
+		for _, e := range slices.Sorted(maps.Keys(c.Errors)) {
+			kinds = append(kinds, fmt.Sprintf("%d %s", c.Errors[e], e))
+		}
+		parts[len(parts)-1] += " (" + strings.Join(kinds, ", ") + ")"
+	}
+	return strings.Join(parts, ", ")
+}
