@@ -101,7 +101,7 @@ type Flow struct {
 	SeqAdj   [2]SeqAdj
 	Synproxy Synproxy
 	Helper   [16]byte // NUL-terminated name, at most 15 characters (NF_CT_HELPER_NAME_LEN)
-	Labels   [16]byte // bit b of the set is bit b%8 of byte b/8 on a little-endian host, as the kernel sends it
+	Labels   [16]byte // bit b of the set is bit b%8 of byte b/8: CTA_LABELS as a little-endian kernel sends it
 
 	Packets, Bytes [2]uint64
 	Start, Stop    uint64 // nanoseconds since the epoch

@@ -122,7 +122,9 @@ func inverseICMP(p Proto, typ uint8) uint8 {
 }
 
 // Source returns the source address and port; the port is 0 where the protocol has none.
-func (t *Tuple) Source() netip.AddrPort { return netip.AddrPortFrom(t.Src.IP(t.Family), t.port(t.SrcPort)) }
+func (t *Tuple) Source() netip.AddrPort {
+	return netip.AddrPortFrom(t.Src.IP(t.Family), t.port(t.SrcPort))
+}
 
 // Destination returns the destination address and port; the port is 0 where the protocol has none.
 func (t *Tuple) Destination() netip.AddrPort {
