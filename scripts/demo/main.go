@@ -90,7 +90,7 @@ func run(ctx context.Context, args []string) error {
 // inLab runs the failover in a lab of its own, which is removed afterwards whatever happens, unless leave is set and
 // everything went well.
 func (f *failover) inLab(ctx context.Context, leave bool) (err error) {
-	l, err := lab.New("demo")
+	l, err := lab.New(f.name())
 	if err != nil {
 		return err
 	}
@@ -114,13 +114,12 @@ func (f *failover) inLab(ctx context.Context, leave bool) (err error) {
 
 // revive brings the dead router back as the backup and starts the streams again, for somebody to look at.
 func (f *failover) revive(ctx context.Context) error {
-	f.say("bringing router1 back and starting the streams again")
+	f.say("bringing router1 back and beginning the streams anew")
 	if err := f.net.PowerOn(f.net.Router[0]); err != nil {
 		return err
 	}
-	client := *f // the figures of the failover stay as they are
-	client.status = Status{}
-	return client.startStreams(ctx)
+	again := *f // the figures of the failover stay as they are
+	return again.startClient(ctx, "again")
 }
 
 // attach tells how to look at the lab that was left up.

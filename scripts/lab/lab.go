@@ -40,15 +40,15 @@ type state struct {
 	Namespaces []string // in the order in which they were made
 }
 
-// New makes a run directory named after the calling process and what.
+// New makes a run directory named after the calling process and what, which is unique within it.
 func New(what string) (*Lab, error) {
-	dir, err := os.MkdirTemp(root, fmt.Sprintf("%s%d-%s-", prefix, os.Getpid(), what))
-	if err != nil {
+	l := &Lab{name: fmt.Sprintf("%s%d-%s", prefix, os.Getpid(), what), state: state{Owner: os.Getpid()}}
+	l.Dir = filepath.Join(root, l.name)
+	if err := os.Mkdir(l.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make run directory: %w", err)
 	}
-	l := &Lab{Dir: dir, name: filepath.Base(dir), state: state{Owner: os.Getpid()}}
 	if err := l.save(); err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
+		return nil, errors.Join(err, os.RemoveAll(l.Dir))
 	}
 	return l, nil
 }
@@ -168,7 +168,9 @@ func Clean() ([]string, error) {
 
 // command runs a program in the machine's own namespace and returns its output; an error carries it too.
 func command(name string, args ...string) (string, error) {
-	out, err := exec.Command(name, args...).CombinedOutput()
+	cmd := exec.Command(name, args...)
+	cmd.SysProcAttr = ownGroup
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return string(out), fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, strings.TrimSpace(string(out)))
 	}

@@ -15,6 +15,9 @@ import (
 // stopGrace is how long a process may take to end by itself after SIGTERM.
 const stopGrace = 3 * time.Second
 
+// ownGroup keeps Ctrl-C for the lab's program, which then ends the others in order and finishes its commands.
+var ownGroup = &syscall.SysProcAttr{Setpgid: true}
+
 // Process is a program running inside a namespace of the lab, with its output in a file of the run directory.
 type Process struct {
 	Name string
@@ -36,8 +39,7 @@ func (l *Lab) Start(ns NS, name string, env []string, argv ...string) (*Process,
 	cmd := ns.Command(argv...)
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Stdout, cmd.Stderr = out, out
-	// A group of its own: Ctrl-C is for the lab's program, which then ends the others in order.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = ownGroup
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
