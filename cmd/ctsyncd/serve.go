@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ctsync/daemon"
+	"ctsync/daemon/config"
+)
+
+// service is a running daemon with what the system around it sends: signals, a changed file, systemd's questions.
+type service struct {
+	path   string
+	daemon *daemon.Daemon
+	inUse  *config.Config // as last accepted
+	state  string         // what systemctl status says of it
+	log    *slog.Logger
+	out    *output
+	asked  chan os.Signal // SIGHUP
+}
+
+// serve runs the daemon until SIGTERM or SIGINT, or until it fails. A second signal ends the process at once.
+func serve(opt options, out *output) error {
+	// Go ends a process whose stderr is a broken pipe; this one must not die of a log reader that went away.
+	signal.Ignore(unix.SIGPIPE)
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
+	defer stop()
+	s := &service{
+		path: opt.config, out: out, log: out.logger(opt.debug),
+		state: status("running"), asked: make(chan os.Signal, 1),
+	}
+	signal.Notify(s.asked, unix.SIGHUP)
+
+	var err error
+	if s.inUse, err = config.Load(s.path); err != nil {
+		return err
+	}
+	out.noSyslog.Store(s.inUse.DisableSyslog)
+	s.daemon, err = daemon.New(s.inUse, daemon.Options{Logger: s.log, Version: buildVersion()})
+	if err != nil {
+		return err
+	}
+	context.AfterFunc(ctx, func() {
+		stop()
+		s.log.Info("stopping")
+		s.tell(stopping)
+	})
+	// Nobody waits for attend: the daemon's own end is what counts.
+	go s.attend(ctx)
+	return s.daemon.Run(ctx)
+}
+
+// attend announces the daemon when it is ready, and then answers systemd's watchdog and loads the file anew when asked.
+func (s *service) attend(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-s.daemon.Ready():
+	}
+	s.tell(ready + "\n" + s.state)
+	go s.feedWatchdog(ctx)
+	changed := make(chan struct{}, 1)
+	go s.watchFile(ctx, changed)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.asked:
+			s.reload(true)
+		case <-changed:
+			s.reload(false)
+		}
+	}
+}
+
+// watchFile sends on changed when the file may have changed; several changes that nobody took yet are one.
+func (s *service) watchFile(ctx context.Context, changed chan<- struct{}) {
+	err := config.Watch(ctx, s.path, func() {
+		select {
+		case changed <- struct{}{}:
+		default:
+		}
+	})
+	if err != nil {
+		s.log.Warn("the configuration file is not watched: SIGHUP loads it", "err", err)
+	}
+}
+
+// reload loads the file and hands it to the daemon if it differs; asked says that it was SIGHUP. A file that is refused
+// changes nothing.
+func (s *service) reload(asked bool) {
+	cfg, err := config.Load(s.path)
+	if err == nil && !asked && len(cfg.Changes(s.inUse)) == 0 {
+		return
+	}
+	s.tell(reloading())
+	defer s.tell(ready)
+	if err != nil {
+		s.log.Error("configuration refused, the one in use stays", "file", s.path)
+		s.out.print(severityError, err.Error())
+		s.tell(status("running with an older configuration: the file is refused"))
+		return
+	}
+	defer func() { s.tell(s.state) }()
+	if len(cfg.Changes(s.inUse)) == 0 {
+		s.log.Info("configuration is unchanged", "file", s.path)
+		return
+	}
+	s.inUse = cfg
+	s.out.noSyslog.Store(cfg.DisableSyslog)
+	s.state = status("running")
+	if restart := s.daemon.Reload(cfg); len(restart) > 0 {
+		s.log.Warn("some settings wait for a restart", "keys", restart)
+		s.state = status("running, a restart is needed for " + strings.Join(restart, ", "))
+	}
+}
+
+// feedWatchdog answers systemd's watchdog for as long as the core loop answers: a daemon that hangs is restarted.
+func (s *service) feedWatchdog(ctx context.Context) {
+	period := watchdogPeriod(s.log)
+	if period == 0 {
+		return
+	}
+	ticker := time.NewTicker(period)
+	defer ticker.Stop()
+	for {
+		if err := s.ping(ctx, period); err == nil {
+			s.tell(watchdog)
+		} else if !errors.Is(err, context.Canceled) {
+			s.log.Error("core loop does not answer", "within", period, "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// ping makes a round trip through the core loop.
+func (s *service) ping(ctx context.Context, within time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	return s.daemon.Ping(ctx)
+}
