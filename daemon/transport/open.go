@@ -1,0 +1,213 @@
+package transport
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// DefaultPort is the UDP port of both ends unless Config.Port says otherwise.
+const DefaultPort = 3780
+
+// DefaultGroup is the multicast group used when Config names neither a peer nor a group.
+var DefaultGroup = netip.AddrFrom4([4]byte{225, 0, 0, 50})
+
+// Sentinels for what may be missing when a link is opened, and may appear later: try again then.
+var (
+	ErrNoInterface = errors.New("no such interface")
+	ErrNoAddress   = errors.New("no usable address")
+)
+
+// Config says where a link goes. Peer and Group exclude each other; without either the link uses DefaultGroup.
+type Config struct {
+	Interface string     // name of the interface; its MTU sizes the datagrams
+	Port      int        // UDP port at both ends, 0 = DefaultPort
+	Peer      netip.Addr // unicast: the other router
+	Group     netip.Addr // multicast: the group both routers join
+	Listen    netip.Addr // own address (unicast: receives on it, both: sends from it); invalid = chosen, see Open
+
+	// SendBuffer and RecvBuffer are the socket buffers in bytes, as conntrackd's SndSocketBuffer and RcvSocketBuffer
+	// mean them (the kernel doubles the number for its own overhead); 0 leaves the system default.
+	SendBuffer, RecvBuffer int
+}
+
+// Link is one open link. One goroutine calls Read in a loop; the other methods may be called from any goroutine.
+type Link struct {
+	cfg    Config
+	remote netip.Addr // group or peer, without a zone
+	local  netip.Addr // address the sockets are bound to; invalid = wildcard or, for multicast, the kernel's choice
+	dev    device     // the interface as it was when the link was opened
+
+	addrs   addressReader
+	sources atomic.Pointer[sources]
+	localOn bool // local is an address of the interface itself, so Valid watches over it
+
+	recv receiver
+	send sender
+
+	mu     sync.Mutex // guards the descriptors against Close; taken after recv.mu and send.mu
+	closed bool
+}
+
+// Open makes the sockets of a link. The interface must exist but need not be up.
+//
+// Without Config.Listen a unicast link chooses an address of the interface: one whose prefix holds the peer, else any
+// other of the peer's family, else the wildcard. An error wraps ErrNoInterface or ErrNoAddress if the same
+// configuration may work later (an interface not made yet, an address not given yet or still tentative).
+func Open(cfg Config) (*Link, error) {
+	cfg, err := cfg.complete()
+	if err != nil {
+		return nil, err
+	}
+	l := &Link{cfg: cfg, remote: cfg.Peer}
+	if l.multicast() {
+		l.remote = cfg.Group
+	}
+	l.recv.fd, l.send.fd, l.addrs.fd = -1, -1, -1
+	if err := l.open(); err != nil {
+		l.Close()
+		return nil, fmt.Errorf("open link %s: %w", cfg.Interface, err)
+	}
+	return l, nil
+}
+
+func (l *Link) open() error {
+	family := unix.AF_INET
+	if l.remote.Is6() {
+		family = unix.AF_INET6
+	}
+	var err error
+	for _, fd := range []*int{&l.recv.fd, &l.send.fd} {
+		if *fd, err = unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err != nil {
+			return fmt.Errorf("make UDP socket: %w", err)
+		}
+	}
+	if l.dev, err = readDevice(l.send.fd, l.cfg.Interface); err != nil {
+		return err
+	}
+	if err := l.addrs.open(); err != nil {
+		return err
+	}
+	list, err := l.addrs.list(l.dev.index)
+	if err != nil {
+		return err
+	}
+	if l.multicast() {
+		err = l.openMulticast(list)
+	} else {
+		err = l.openUnicast(list)
+	}
+	if err != nil {
+		return err
+	}
+	l.localOn = hasAddress(list, l.local)
+	l.sources.Store(newSources(l.dev.index, l.cfg.Peer, list))
+	if err := l.recv.prepare(family, l.cfg.RecvBuffer); err != nil {
+		return err
+	}
+	return l.send.prepare(l.remote, l.cfg.Port, l.dev, l.cfg.SendBuffer)
+}
+
+// multicast reports which of the two kinds of link this is.
+func (l *Link) multicast() bool { return !l.cfg.Peer.IsValid() }
+
+// complete checks a configuration and fills in its defaults. Zones are removed: the scope of a link-local address is
+// the interface of the link.
+func (c Config) complete() (Config, error) {
+	if len(c.Interface) == 0 || len(c.Interface) >= unix.IFNAMSIZ {
+		return c, fmt.Errorf("interface %q: name must have 1 to %d characters", c.Interface, unix.IFNAMSIZ-1)
+	}
+	if c.Port == 0 {
+		c.Port = DefaultPort
+	}
+	if c.Port < 0 || c.Port > 65535 {
+		return c, fmt.Errorf("port %d: must be within 1 and 65535", c.Port)
+	}
+	if c.SendBuffer < 0 || c.RecvBuffer < 0 {
+		return c, fmt.Errorf("socket buffers %d and %d: must not be negative", c.SendBuffer, c.RecvBuffer)
+	}
+	if c.Peer.IsValid() && c.Group.IsValid() {
+		return c, fmt.Errorf("peer %v and group %v: a link has one or the other", c.Peer, c.Group)
+	}
+	if !c.Peer.IsValid() && !c.Group.IsValid() {
+		c.Group = DefaultGroup
+	}
+	for _, addr := range []*netip.Addr{&c.Peer, &c.Group, &c.Listen} {
+		if zone := addr.Zone(); zone != "" && zone != c.Interface {
+			return c, fmt.Errorf("address %v: zone differs from interface %s", *addr, c.Interface)
+		}
+		*addr = addr.WithZone("").Unmap()
+	}
+	return c, c.checkAddresses()
+}
+
+func (c *Config) checkAddresses() error {
+	remote := c.Peer
+	if !remote.IsValid() {
+		remote = c.Group
+		if !remote.IsMulticast() {
+			return fmt.Errorf("group %v: not a multicast address", remote)
+		}
+	} else if remote.IsMulticast() || remote.IsUnspecified() {
+		return fmt.Errorf("peer %v: not a unicast address", remote)
+	}
+	if !c.Listen.IsValid() {
+		return nil
+	}
+	if c.Listen.IsMulticast() || c.Listen.IsUnspecified() {
+		return fmt.Errorf("listen address %v: not a unicast address", c.Listen)
+	}
+	if c.Listen.Is4() != remote.Is4() {
+		return fmt.Errorf("listen address %v: not of the family of %v", c.Listen, remote)
+	}
+	if c.Listen == remote {
+		return fmt.Errorf("peer %v: is the listen address of this router itself", remote)
+	}
+	return nil
+}
+
+// Local returns the address that the link is bound to, invalid where the kernel chooses.
+func (l *Link) Local() netip.Addr { return l.local }
+
+// Stop makes Read return io.EOF, now and ever after.
+func (l *Link) Stop() {
+	l.recv.stopped.Store(true)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.closed && l.recv.fd >= 0 {
+		// The socket is not connected, so this fails with ENOTCONN, but it wakes a blocked reader all the same: the
+		// kernel does so on purpose (net/ipv4/af_inet.c, inet_shutdown), and a later read does not block either.
+		_ = unix.Shutdown(l.recv.fd, unix.SHUT_RD)
+	}
+}
+
+// Close stops the link, waits for a Read or Send under way and frees the sockets.
+func (l *Link) Close() error {
+	l.Stop()
+	l.recv.mu.Lock()
+	defer l.recv.mu.Unlock()
+	l.send.mu.Lock()
+	defer l.send.mu.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return nil
+	}
+	l.closed = true
+	var errs []error
+	for _, fd := range []*int{&l.recv.fd, &l.send.fd} {
+		if *fd >= 0 {
+			errs = append(errs, unix.Close(*fd))
+			*fd = -1
+		}
+	}
+	errs = append(errs, l.addrs.close())
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("close link %s: %w", l.cfg.Interface, err)
+	}
+	return nil
+}

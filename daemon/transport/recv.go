@@ -1,0 +1,228 @@
+package transport
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	batchSlots  = 64
+	slotBytes   = 64 << 10 // the largest datagram, and the largest that UDP_GRO puts together
+	controlSize = 96       // IPV6_PKTINFO (40) and UDP_GRO (24) with room to spare, a multiple of 8
+)
+
+// receiver is the receiving half of a link.
+type receiver struct {
+	mu        sync.Mutex
+	fd        int
+	stopped   atomic.Bool
+	buffer    Buffer
+	gro       bool
+	refreshed time.Time // when a stranger last made us read the addresses; of the reader only
+	counts    recvCounts
+}
+
+// prepare sets the buffer and asks for the arriving interface and for UDP_GRO.
+func (r *receiver) prepare(family, size int) (err error) {
+	if r.buffer, err = setBuffer(r.fd, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF, size); err != nil {
+		return err
+	}
+	info := intOption{unix.IPPROTO_IP, unix.IP_PKTINFO, 1, "IP_PKTINFO"}
+	if family == unix.AF_INET6 {
+		info = intOption{unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1, "IPV6_RECVPKTINFO"}
+	}
+	if err := setInts(r.fd, []intOption{info}); err != nil {
+		return err
+	}
+	r.gro = unix.SetsockoptInt(r.fd, unix.IPPROTO_UDP, unix.UDP_GRO, 1) == nil
+	return nil
+}
+
+// mmsghdr is struct mmsghdr of recvmmsg(2).
+type mmsghdr struct {
+	hdr  unix.Msghdr
+	size uint32
+}
+
+// arrival is one allowed datagram, or several of one sender that UDP_GRO put together.
+type arrival struct {
+	src     netip.AddrPort
+	data    []byte
+	segment int // size of each but the last
+}
+
+// Batch holds what one Read brought. The zero value is ready; use it again for the next Read, and do not copy it. It
+// reserves 4 MiB of address space, of which it occupies what the largest batch so far has filled.
+type Batch struct {
+	n       int
+	arrived [batchSlots]arrival
+	hdrs    []mmsghdr
+	iovs    []unix.Iovec
+	names   []unix.RawSockaddrInet6 // the larger of both families
+	control []byte
+	data    []byte
+	slot    int // bytes of data per slot
+}
+
+// prepare makes the buffers at first use.
+func (b *Batch) prepare(slot int) {
+	b.slot = slot
+	b.hdrs = make([]mmsghdr, batchSlots)
+	b.iovs = make([]unix.Iovec, batchSlots)
+	b.names = make([]unix.RawSockaddrInet6, batchSlots)
+	b.control = make([]byte, batchSlots*controlSize)
+	b.data = make([]byte, batchSlots*slot)
+	for i := range b.hdrs {
+		b.iovs[i].Base = &b.data[i*slot]
+		b.iovs[i].SetLen(slot)
+		h := &b.hdrs[i].hdr
+		h.Iov = &b.iovs[i]
+		h.SetIovlen(1)
+		h.Name = (*byte)(unsafe.Pointer(&b.names[i]))
+		h.Control = &b.control[i*controlSize]
+	}
+	b.rearm(batchSlots)
+}
+
+// rearm undoes what the kernel wrote into the first n headers.
+func (b *Batch) rearm(n int) {
+	for i := range b.hdrs[:n] {
+		b.hdrs[i].hdr.Namelen = unix.SizeofSockaddrInet6
+		b.hdrs[i].hdr.SetControllen(controlSize)
+	}
+}
+
+// Each calls fn for every datagram of the batch, in the order of their arrival. The bytes belong to the batch and are
+// good until the next Read; the zone of a link-local source is the name of the interface.
+func (b *Batch) Each(fn func(src netip.AddrPort, datagram []byte)) {
+	for i := range b.arrived[:b.n] {
+		a := &b.arrived[i]
+		rest := a.data
+		for a.segment > 0 && len(rest) > a.segment {
+			fn(a.src, rest[:a.segment:a.segment])
+			rest = rest[a.segment:]
+		}
+		fn(a.src, rest)
+	}
+}
+
+// Read waits for datagrams and fills b with those that are there, at least one. Only datagrams from an allowed source
+// on the right interface are in it. The error is io.EOF after Stop or Close; any other means that the socket no longer
+// works.
+func (l *Link) Read(b *Batch) error {
+	r := &l.recv
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if b.slot == 0 {
+		b.prepare(slotBytes)
+	}
+	for b.n = 0; b.n == 0; {
+		if r.stopped.Load() {
+			return io.EOF
+		}
+		n, errno := r.recvmmsg(b)
+		if errno == unix.EINTR {
+			continue
+		} else if errno != 0 {
+			r.counts.errors.Add(1)
+			return fmt.Errorf("read from link %s: %w", l.cfg.Interface, errno)
+		}
+		for i := range n {
+			l.take(b, i)
+		}
+		b.rearm(n)
+	}
+	return nil
+}
+
+// recvmmsg blocks for the first datagram and takes along what else is queued. The socket is a blocking one outside Go's
+// netpoller: the reader costs a thread, and is awake sooner.
+func (r *receiver) recvmmsg(b *Batch) (int, unix.Errno) {
+	n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(r.fd), uintptr(unsafe.Pointer(&b.hdrs[0])), batchSlots, unix.MSG_WAITFORONE, 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), 0
+}
+
+// take judges what arrived in slot i and adds it to the batch or counts why not.
+func (l *Link) take(b *Batch, i int) {
+	h := &b.hdrs[i]
+	if h.hdr.Namelen == 0 {
+		return // a read that ended by Stop
+	}
+	a := arrival{src: sourceOf(&b.names[i]), data: b.data[i*b.slot:][:min(int(h.size), b.slot)]}
+	index, segment := parseControl(b.control[i*controlSize:][:min(int(h.hdr.Controllen), controlSize)])
+	datagrams := uint64(1)
+	if segment > 0 && len(a.data) > segment {
+		a.segment = segment
+		datagrams = uint64((len(a.data) + segment - 1) / segment)
+	}
+	c := &l.recv.counts
+	if h.hdr.Flags&unix.MSG_TRUNC != 0 {
+		c.truncated.Add(1)
+		return
+	}
+	switch l.judge(a.src.Addr(), index) {
+	case wrongInterface:
+		c.wrongInterface.Add(datagrams)
+		return
+	case wrongSource:
+		c.wrongSource.Add(datagrams)
+		return
+	case looped:
+		c.looped.Add(datagrams)
+		return
+	}
+	if needsScope(a.src.Addr()) {
+		a.src = netip.AddrPortFrom(a.src.Addr().WithZone(l.cfg.Interface), a.src.Port())
+	}
+	c.bytes.Add(uint64(len(a.data)))
+	c.datagrams.Add(datagrams)
+	if datagrams > 1 {
+		c.coalesced.Add(datagrams)
+	}
+	b.arrived[b.n] = a
+	b.n++
+}
+
+// sourceOf reads the address that the kernel wrote, of either family and without a zone.
+func sourceOf(name *unix.RawSockaddrInet6) netip.AddrPort {
+	port := (*[2]byte)(unsafe.Pointer(&name.Port)) // both families have it in the same place, in network byte order
+	addr := netip.AddrFrom16(name.Addr)
+	if name.Family == unix.AF_INET {
+		addr = netip.AddrFrom4((*unix.RawSockaddrInet4)(unsafe.Pointer(name)).Addr)
+	}
+	return netip.AddrPortFrom(addr, binary.BigEndian.Uint16(port[:]))
+}
+
+// parseControl finds the arriving interface and the size of the segments, 0 where it is not said.
+func parseControl(b []byte) (index, segment int) {
+	const header = unix.SizeofCmsghdr
+	for len(b) >= header {
+		h := (*unix.Cmsghdr)(unsafe.Pointer(&b[0]))
+		size := int(h.Len)
+		if size < header || size > len(b) {
+			return index, segment
+		}
+		data := b[header:size]
+		switch {
+		case h.Level == unix.IPPROTO_IP && h.Type == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
+			index = int(int32(binary.NativeEndian.Uint32(data)))
+		case h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_PKTINFO && len(data) >= unix.SizeofInet6Pktinfo:
+			index = int(binary.NativeEndian.Uint32(data[16:]))
+		case h.Level == unix.IPPROTO_UDP && h.Type == unix.UDP_GRO && len(data) >= 4:
+			segment = int(int32(binary.NativeEndian.Uint32(data)))
+		}
+		b = b[min(unix.CmsgSpace(size-header), len(b)):]
+	}
+	return index, segment
+}

@@ -1,0 +1,70 @@
+package transport
+
+import (
+	"fmt"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+)
+
+// openUnicast binds the receiving socket to the local address and port, and the sending socket to the same address
+// and to the device: the peer knows us by that address, and the link is that interface whatever the routes say.
+// The receiving socket is not bound to the device, so that what arrives on another interface is seen and counted.
+func (l *Link) openUnicast(list []address) error {
+	if hasAddress(list, l.remote) {
+		return fmt.Errorf("peer %v: is an address of this router's own %s, give the other router's", l.remote, l.cfg.Interface)
+	}
+	if l.local = l.cfg.Listen; !l.local.IsValid() {
+		l.local = chooseLocal(list, l.remote)
+	}
+	if err := unix.BindToDevice(l.send.fd, l.cfg.Interface); err != nil {
+		return fmt.Errorf("bind to device %s: %w", l.cfg.Interface, err)
+	}
+	at := l.local
+	if !at.IsValid() {
+		at = wildcard(l.remote)
+	}
+	if err := bind(l.recv.fd, at, l.cfg.Port, l.dev.index); err != nil {
+		return err
+	}
+	return bind(l.send.fd, at, 0, l.dev.index)
+}
+
+// chooseLocal returns the address of the interface to talk to peer from, invalid if there is none.
+//
+// A peer on a connected prefix is answered from that prefix. Addresses that may vanish in a failover (secondary ones
+// and host addresses, which is what keepalived adds) come last; tentative and deprecated ones do not come at all.
+func chooseLocal(list []address, peer netip.Addr) netip.Addr {
+	var best netip.Addr
+	bestRank := 0
+	for _, a := range ofFamily(list, peer) {
+		if a.flags&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED|unix.IFA_F_DEPRECATED) != 0 {
+			continue
+		}
+		if a.ip.IsLinkLocalUnicast() != peer.IsLinkLocalUnicast() && a.ip.Is6() {
+			continue // neither reaches the other
+		}
+		rank := 1
+		if a.prefix.Contains(peer) {
+			rank += 4
+		}
+		if a.flags&unix.IFA_F_SECONDARY == 0 || a.ip.Is6() { // IPv6: the same bit means a temporary address
+			rank += 2
+		}
+		if !a.prefix.IsSingleIP() {
+			rank++
+		}
+		if rank > bestRank {
+			best, bestRank = a.ip, rank
+		}
+	}
+	return best
+}
+
+// wildcard is the unspecified address of the family of a.
+func wildcard(a netip.Addr) netip.Addr {
+	if a.Is4() {
+		return netip.IPv4Unspecified()
+	}
+	return netip.IPv6Unspecified()
+}
