@@ -57,7 +57,9 @@ type listed struct {
 }
 
 // rel returns the path inside the module, or "" for the module root.
-func (p listed) rel() string { return strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, "ctsync"), "/") }
+func (p listed) rel() string {
+	return strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, "ctsync"), "/")
+}
 
 func list(t *testing.T) []listed {
 	t.Helper()

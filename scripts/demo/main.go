@@ -102,7 +102,11 @@ func (f *failover) inLab(ctx context.Context, leave bool) (err error) {
 		f.say("removing the lab")
 		err = errors.Join(err, l.Close())
 	}()
-	if err := f.run(ctx, l); err != nil || !leave {
+	err = f.run(ctx, l)
+	if ctx.Err() == nil && (err != nil || f.kinds[1] != lab.None && f.lived() != nil) {
+		fmt.Fprint(os.Stderr, l.Tails(15))
+	}
+	if err != nil || !leave {
 		return err
 	}
 	if err := f.revive(ctx); err != nil {

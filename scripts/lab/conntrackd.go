@@ -23,10 +23,10 @@ Sync {
 		DisableExternalCache off
 		StartupResync on
 	}
-	UDP {
-		IPv4_address @SELF@
-		IPv4_Destination_Address @PEER@
-		Port 3780
+	Multicast {
+		IPv4_address 225.0.0.50
+		Group 3780
+		IPv4_interface @SELF@
 		Interface @IFACE@
 		SndSocketBuffer 1048576
 		RcvSocketBuffer 1048576
@@ -55,6 +55,7 @@ General {
 			IPv4_address 127.0.0.1
 			IPv4_address @SELF@
 			IPv4_address @PEER@
+			IPv4_address 225.0.0.50
 		}
 	}
 }

@@ -127,3 +127,14 @@ func (p *Process) Tail(lines int) string {
 	all := bytes.Split(bytes.TrimRight(data, "\n"), []byte("\n"))
 	return string(bytes.Join(all[max(0, len(all)-lines):], []byte("\n")))
 }
+
+// Tails returns the last lines that each process of the lab wrote, for somebody who has to find out what went wrong.
+func (l *Lab) Tails(lines int) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var b strings.Builder
+	for _, p := range l.procs {
+		fmt.Fprintf(&b, "--- %s\n%s\n", p.Name, p.Tail(lines))
+	}
+	return b.String()
+}
