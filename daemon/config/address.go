@@ -107,7 +107,7 @@ func (p *parser) relations() {
 	if group, peer := p.given["mcast-group"], p.given["peer"]; peer != nil {
 		if group != nil {
 			p.problem(group.at, "mcast-group and peer exclude each other: %s has the peer %s (line %d), which makes the link unicast; remove one of the two",
-				"[interface."+quoteKey(link.Name)+"]", link.Peer, peer.at.line)
+				link.table(), link.Peer, peer.at.line)
 		}
 		c.McastGroup = netip.Addr{}
 	}

@@ -41,8 +41,8 @@ func (c *Config) settings() []setting {
 		{"tcp-window-tracking", strconv.FormatBool(c.TCPWindowTracking), false},
 		{vrrpTable + " sync-group", c.SyncGroup, false},
 		{"interface", c.Interface.Name, true},
-		{interfaceTable + " peer", address(c.Interface.Peer), true},
-		{interfaceTable + " port", strconv.Itoa(c.Interface.Port), true},
+		{c.Interface.table() + " peer", address(c.Interface.Peer), true},
+		{c.Interface.table() + " port", strconv.Itoa(c.Interface.Port), true},
 	}
 }
 

@@ -40,8 +40,8 @@ func TestChanges(t *testing.T) {
 			{"mcast-group", "225.0.0.50", "", true},
 			{"[failover-mechanism.vrrp] sync-group", "syncgrp", "other", false},
 			{"interface", "eth0", "eth1", true},
-			{"[interface.NAME] peer", "", "192.0.2.2", true},
-			{"[interface.NAME] port", "3780", "9", true},
+			{"[interface.eth1] peer", "", "192.0.2.2", true},
+			{"[interface.eth1] port", "3780", "9", true},
 		}},
 	}
 	for _, tt := range tests {

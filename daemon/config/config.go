@@ -78,6 +78,9 @@ type Interface struct {
 	Peer netip.Addr
 }
 
+// table is the header of the link's table in the file.
+func (i *Interface) table() string { return "[interface." + quoteKey(i.Name) + "]" }
+
 // Default returns a Config with every default; SyncGroup and Interface.Name have none and are empty.
 func Default() *Config {
 	return &Config{

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"net"
+	"os"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"ctsync/daemon/nstest"
+)
+
+const onSync0 = `[failover-mechanism.vrrp]
+sync-group = "g"
+[interface.sync0]
+`
+
+// syncNamespace is a namespace with the dedicated link sync0, whose other end is in a second one.
+func syncNamespace(t *testing.T) *nstest.NS {
+	a, b := nstest.New(t), nstest.New(t)
+	nstest.Veth(t, a, "sync0", []string{"198.51.100.1/24"}, b, "sync0", []string{"198.51.100.2/24"})
+	return a
+}
+
+// The daemon must do all of its start with the one capability that the unit leaves it.
+func TestUnprivileged(t *testing.T) {
+	p := startProcess(t, syncNamespace(t), onSync0)
+	p.hears("READY=1")
+	p.hears("STATUS=running")
+
+	status := p.proc("status")
+	for _, want := range []string{`Uid:\t65534\t65534\t65534\t65534`, `Gid:\t65534\t65534\t65534\t65534`, `Groups:\t *`,
+		`CapPrm:\t0000000000001000`, `CapEff:\t0000000000001000`, `CapBnd:\t0000000000001000`, `NoNewPrivs:\t1`} {
+		if !regexp.MustCompile(`(?m)^` + want + `$`).MatchString(status) {
+			t.Errorf("the process does not run as it should, no %s in\n%s", want, status)
+		}
+	}
+	p.logs("sync link open")
+	if udp := p.proc("net/udp"); !strings.Contains(udp, ":0EC4 ") {
+		t.Errorf("no UDP socket on port 3780:\n%s", udp)
+	}
+	info, err := os.Stat(p.socket)
+	must(t, err)
+	if info.Mode() != os.ModeSocket|0o660 {
+		t.Errorf("control socket has mode %v, want 0660", info.Mode())
+	}
+	c, err := net.Dial("unix", p.socket)
+	must(t, err)
+	c.Close()
+
+	began := time.Now()
+	p.signal(syscall.SIGTERM)
+	p.hears("STOPPING=1")
+	if status := p.exits(); status != exitDone {
+		t.Errorf("exit status %d after SIGTERM", status)
+	}
+	t.Logf("ended %v after SIGTERM", time.Since(began))
+	if _, err := os.Stat(p.socket); err == nil {
+		t.Error("the control socket stayed behind")
+	}
+}
+
+func TestReload(t *testing.T) {
+	p := startProcess(t, syncNamespace(t), onSync0)
+	p.hears("READY=1")
+
+	// By itself, when the file changes.
+	p.configure("purge-timeout = 7\n" + onSync0)
+	p.hears("RELOADING=1")
+	p.hears("READY=1")
+	p.logs("key=purge-timeout")
+
+	// A broken file keeps the daemon and its configuration; the log has every problem.
+	p.configure("purge-timeout = 0\nsock = 1\n" + onSync0)
+	p.hears("STATUS=running with an older configuration: the file is refused")
+	p.hears("READY=1")
+	p.logs("ctsyncd: " + p.config + ":3:17: purge-timeout = 0 is out of range: 1 to 86400 seconds\n")
+	p.logs("ctsyncd: " + p.config + `:4:1: unknown key "sock"`)
+
+	// What waits for a restart is named.
+	p.configure("purge-timeout = 7\n" + onSync0 + "port = 4000\n")
+	p.hears("STATUS=running, a restart is needed for [interface.sync0] port")
+	p.logs("some settings wait for a restart")
+
+	// SIGHUP answers even when nothing changed.
+	p.signal(syscall.SIGHUP)
+	p.hears("RELOADING=1")
+	p.hears("STATUS=running, a restart is needed for [interface.sync0] port")
+	p.hears("READY=1")
+	p.logs("configuration is unchanged")
+
+	p.configure(onSync0)
+	p.hears("STATUS=running")
+	p.signal(syscall.SIGINT)
+	if status := p.exits(); status != exitDone {
+		t.Errorf("exit status %d after SIGINT", status)
+	}
+}
+
+func TestWatchdogIsFedByTheCoreLoop(t *testing.T) {
+	p := startProcess(t, syncNamespace(t), onSync0, "WATCHDOG_USEC=400000")
+	p.hears("READY=1")
+	for range 3 {
+		p.hears("WATCHDOG=1")
+	}
+}
+
+// Two daemons on one control socket would fight over the kernel's table.
+func TestSecondDaemonIsRefused(t *testing.T) {
+	ns := syncNamespace(t)
+	first := startProcess(t, ns, onSync0)
+	first.hears("READY=1")
+	second := ns.Exec(t.Context(), os.Args[0], "--config", first.config)
+	second.Env = append(os.Environ(), asDaemon+"=1")
+	out, _ := second.CombinedOutput()
+	if second.ProcessState.ExitCode() != exitFailure || !strings.Contains(string(out), first.socket+": another daemon is serving it") {
+		t.Errorf("exit status %d, output %q", second.ProcessState.ExitCode(), out)
+	}
+	first.signal(syscall.SIGHUP)
+	first.logs("configuration is unchanged")
+}
