@@ -40,6 +40,7 @@ func Park(path string, n control.Notification) error {
 		return fmt.Errorf("park notification: %w", err)
 	}
 	defer f.Close()
+	shareWithDaemon(f)
 	if err := makeRoom(f, len(line)+1); err != nil {
 		return fmt.Errorf("park notification: %w", err)
 	}
@@ -47,6 +48,19 @@ func Park(path string, n control.Notification) error {
 		return fmt.Errorf("park notification: %w", err)
 	}
 	return nil
+}
+
+// shareWithDaemon lets the daemon read what another user parked: the directory is the daemon's, so whose it is, theirs is
+// the file. It is best effort; where keepalived runs scripts as a member of the daemon's group, the mode is enough.
+func shareWithDaemon(f *os.File) {
+	var dir unix.Stat_t
+	if unix.Stat(filepath.Dir(f.Name()), &dir) != nil {
+		return
+	}
+	if f.Chown(int(dir.Uid), int(dir.Gid)) != nil {
+		_ = f.Chown(-1, int(dir.Gid))
+	}
+	_ = f.Chmod(0o660)
 }
 
 // makeRoom drops the older half of the file when need more bytes would not fit.
@@ -115,7 +129,7 @@ const lockWait = 200 * time.Millisecond
 // is opened anew: what would be written into it nobody would read.
 func openLocked(path string, flag int) (*os.File, error) {
 	for deadline := time.Now().Add(lockWait); ; time.Sleep(time.Millisecond) {
-		f, err := os.OpenFile(path, flag|unix.O_NOFOLLOW, 0o600)
+		f, err := os.OpenFile(path, flag|unix.O_NOFOLLOW, 0o660)
 		if err != nil {
 			return nil, err
 		}

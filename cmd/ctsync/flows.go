@@ -3,20 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
 	"ctsync/daemon/control"
 	"ctsync/daemon/flow"
 )
-
-// tableLegend stands above VyOS's "show conntrack table".
-const tableLegend = `TCP state codes: SS - SYN SENT, SR - SYN RECEIVED, ES - ESTABLISHED,
-                 FW - FIN WAIT, CW - CLOSE WAIT, LA - LAST ACK,
-                 TW - TIME WAIT, CL - CLOSE, LI - LISTEN
-
-CONN ID    Source                 Destination            Protocol         TIMEOUT
-`
 
 // tableEmpty is what VyOS's documentation notes on an empty table.
 const tableEmpty = "The table is empty. If connections are expected, conntrack is not enabled: create a NAT or a firewall rule.\n"
@@ -29,17 +22,45 @@ func (a *app) showTable() *cobra.Command {
 		Use: "table [ipv4|ipv6]", Short: "Show the kernel's conntrack table", Args: words("ipv4", "ipv6"),
 		ValidArgs: []string{"ipv4", "ipv6"},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			q := control.FlowQuery{Table: control.TableKernel}
-			if len(args) == 1 {
-				q.Family = map[string]flow.Family{"ipv4": flow.IPv4, "ipv6": flow.IPv6}[args[0]]
+			switch {
+			case a.json && len(args) == 0:
+				_, err := a.list(cmd.Context(), control.FlowQuery{Table: control.TableKernel}, control.FormatNDJSON, heading{})
+				return err
+			case len(args) == 0:
+				return a.tables(cmd.Context(), flow.IPv4, flow.IPv6)
 			}
-			n, err := a.list(cmd.Context(), q, control.FormatVyOS, tableLegend)
-			if err == nil && n == 0 && !a.json {
-				fmt.Fprint(a.stderr, tableEmpty)
+			f, err := flow.ParseFamily(args[0])
+			if err != nil {
+				return usageError{err}
 			}
-			return err
+			return a.tables(cmd.Context(), f)
 		},
 	}
+}
+
+// tables prints VyOS's table of each family below one legend. A second family without flows is left out.
+func (a *app) tables(ctx context.Context, families ...flow.Family) error {
+	var total int64
+	for i, f := range families {
+		h := heading{text: flow.VyOSHeaderIPv4 + "\n", always: i == 0}
+		if f == flow.IPv6 {
+			h.text = flow.VyOSHeaderIPv6 + "\n"
+		}
+		if h.always {
+			h.text = flow.VyOSLegend + "\n\n" + h.text
+		} else if total > 0 {
+			h.text = "\n" + h.text
+		}
+		n, err := a.list(ctx, control.FlowQuery{Table: control.TableKernel, Family: f}, control.FormatVyOS, h)
+		if err != nil {
+			return err
+		}
+		total += n
+	}
+	if total == 0 && !a.json {
+		fmt.Fprint(a.stderr, tableEmpty)
+	}
+	return nil
 }
 
 func (a *app) showCache() *cobra.Command {
@@ -52,11 +73,11 @@ func (a *app) showCache() *cobra.Command {
 			if len(args) == 2 {
 				q.Entries = args[1]
 			}
-			format, head := control.FormatConntrackd, cacheHeading
+			format, h := control.FormatConntrackd, heading{text: cacheHeading, always: true}
 			if xml {
-				format, head = control.FormatXML, ""
+				format, h = control.FormatXML, heading{}
 			}
-			_, err := a.list(cmd.Context(), q, format, head)
+			_, err := a.list(cmd.Context(), q, format, h)
 			return err
 		},
 	}
@@ -75,11 +96,17 @@ func cacheArgs(_ *cobra.Command, args []string) error {
 	return nil
 }
 
-// list prints a list of flows below a heading and returns its length in bytes. With --json it prints an object per line
-// and no heading.
-func (a *app) list(ctx context.Context, q control.FlowQuery, format control.Format, head string) (n int64, err error) {
+// heading stands above a list, or is left out together with an empty one unless it is printed always.
+type heading struct {
+	text   string
+	always bool
+}
+
+// list prints a list of flows below a heading and returns the length of the list in bytes. With --json it prints an
+// object per line and no heading.
+func (a *app) list(ctx context.Context, q control.FlowQuery, format control.Format, h heading) (n int64, err error) {
 	if a.json {
-		format, head = control.FormatNDJSON, ""
+		format, h = control.FormatNDJSON, heading{}
 	}
 	err = a.ask(ctx, func(ctx context.Context, c *control.Client) error {
 		r, err := c.FlowText(ctx, q, format)
@@ -87,11 +114,30 @@ func (a *app) list(ctx context.Context, q control.FlowQuery, format control.Form
 			return err
 		}
 		defer r.Close()
-		if err := a.print([]byte(head)); err != nil {
-			return err
+		w := &headed{w: a.stdout, head: h.text}
+		if h.always {
+			if _, err := w.Write(nil); err != nil {
+				return fmt.Errorf("write output: %w", err)
+			}
 		}
-		n, err = spool(a.stdout, r)
+		n, err = spool(w, r)
 		return err
 	})
 	return n, err
+}
+
+// headed writes a heading before the first write.
+type headed struct {
+	w    io.Writer
+	head string
+}
+
+func (h *headed) Write(b []byte) (int, error) {
+	if h.head != "" {
+		if _, err := io.WriteString(h.w, h.head); err != nil {
+			return 0, err
+		}
+		h.head = ""
+	}
+	return h.w.Write(b)
 }

@@ -69,6 +69,7 @@ Exit status: 0 done, 1 refused or failed, 2 usage, 3 daemon not reachable.`,
 
 // group makes cmd a command that only holds others: without a word it prints its help, an unknown word is an error.
 func group(cmd *cobra.Command) {
+	cmd.SuggestionsMinimumDistance = 2
 	cmd.Args = cobra.ArbitraryArgs
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {

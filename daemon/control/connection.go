@@ -70,20 +70,29 @@ func withCaller(ctx context.Context, c net.Conn) context.Context {
 	if l, ok := c.(*limitedConn); ok {
 		c = l.Conn
 	}
-	sc, ok := c.(syscall.Conn)
+	who, ok := peerOf(c)
 	if !ok {
 		return ctx
 	}
+	return context.WithValue(ctx, callerKey{}, who)
+}
+
+// peerOf returns the process that connected to c or, on a connection of ours, the one that listens.
+func peerOf(c net.Conn) (Caller, bool) {
+	sc, ok := c.(syscall.Conn)
+	if !ok {
+		return Caller{}, false
+	}
 	raw, err := sc.SyscallConn()
 	if err != nil {
-		return ctx
+		return Caller{}, false
 	}
 	var cred *unix.Ucred
 	var credErr error
 	if err := raw.Control(func(fd uintptr) {
 		cred, credErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
 	}); err != nil || credErr != nil {
-		return ctx
+		return Caller{}, false
 	}
-	return context.WithValue(ctx, callerKey{}, Caller{PID: cred.Pid, UID: cred.Uid})
+	return Caller{PID: cred.Pid, UID: cred.Uid}, true
 }

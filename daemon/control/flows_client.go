@@ -20,6 +20,26 @@ func (c *Client) FlowText(ctx context.Context, q FlowQuery, format Format) (io.R
 	return &flowText{c: c, resp: resp}, nil
 }
 
+// Flows calls fn for each entry of a list until it returns an error, which Flows returns.
+func (c *Client) Flows(ctx context.Context, q FlowQuery, fn func(Entry) error) error {
+	r, err := c.FlowText(ctx, q, FormatNDJSON)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	for d := json.NewDecoder(r); ; {
+		var e Entry
+		if err := d.Decode(&e); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		if err := fn(e); err != nil {
+			return err
+		}
+	}
+}
+
 // flowText is a list being read.
 type flowText struct {
 	c    *Client

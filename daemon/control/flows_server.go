@@ -44,24 +44,25 @@ func (s *Server) flows(w http.ResponseWriter, r *http.Request) {
 		refuse(w, &Error{Code: CodeBusy, Message: fmt.Sprintf("%d lists are being read already", maxStreams), Hint: "try again"})
 		return
 	}
-	out := &stream{w: w, rc: http.NewResponseController(w), format: format, now: time.Now()}
+	out := &stream{w: w, rc: http.NewResponseController(w), format: format, external: q.Table == TableExternal, now: time.Now()}
 	out.finish(s.backend.Flows(r.Context(), q, out.add))
 }
 
 // stream writes flows to one client, in pieces of streamBuffer.
 type stream struct {
-	w      http.ResponseWriter
-	rc     *http.ResponseController
-	format Format
-	now    time.Time
-	buf    []byte
-	begun  bool
+	w        http.ResponseWriter
+	rc       *http.ResponseController
+	format   Format
+	external bool
+	now      time.Time
+	buf      []byte
+	begun    bool
 }
 
-func (o *stream) add(f *flow.Flow, m Meta) error {
-	o.buf = appendFlow(o.buf, o.format, f, m, o.now)
-	if len(o.buf) < streamBuffer {
-		return nil
+func (o *stream) add(f *flow.Flow, m Meta) (err error) {
+	o.buf, err = appendFlow(o.buf, o, f, m)
+	if err != nil || len(o.buf) < streamBuffer {
+		return err
 	}
 	return o.flush()
 }

@@ -2,6 +2,7 @@ package control
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/url"
 	"time"
 
@@ -29,7 +30,28 @@ func parseFormat(v url.Values) (Format, error) {
 	return "", badQuery("format", v, "vyos, conntrackd, xml or ndjson")
 }
 
-func appendFlow(b []byte, format Format, f *flow.Flow, m Meta, now time.Time) []byte {
-	j, _ := json.Marshal(f)
-	return append(append(b, j...), '\n')
+// appendFlow appends one line.
+func appendFlow(b []byte, o *stream, f *flow.Flow, m Meta) ([]byte, error) {
+	switch o.format {
+	case FormatVyOS:
+		b = flow.AppendVyOS(b, f)
+	case FormatConntrackd:
+		b = flow.AppendConntrackd(b, f, flow.Line{External: o.external, Active: o.now.Sub(m.Created)})
+	case FormatXML:
+		b = flow.AppendXML(b, f, o.external)
+	case FormatNDJSON:
+		j, err := json.Marshal(Entry{JSON: f.JSON(), Created: m.Created.Round(time.Millisecond), Updated: m.Updated.Round(time.Millisecond)})
+		if err != nil {
+			return b, fmt.Errorf("write flow as JSON: %w", err)
+		}
+		b = append(b, j...)
+	}
+	return append(b, '\n'), nil
+}
+
+// Entry is one flow of a list in FormatNDJSON.
+type Entry struct {
+	flow.JSON
+	Created time.Time `json:"created,omitzero"` // see Meta
+	Updated time.Time `json:"updated,omitzero"`
 }

@@ -3,13 +3,11 @@ package control
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/user"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -22,17 +20,19 @@ const DefaultSocket = "/run/ctsync/ctsync.sock"
 // ErrInUse is wrapped by Listen when another daemon serves the socket.
 var ErrInUse = errors.New("another daemon is serving it")
 
-// Listener is the daemon's control socket together with the lock that keeps a second daemon away.
+// Listener is the daemon's control socket.
 type Listener struct {
 	*net.UnixListener
-	lock *os.File
+	path string
+	file os.FileInfo // of the socket that we made
 }
 
 // Listen makes the control socket at path with mode 0660 and the given group (name or number; empty leaves the
-// daemon's own) and its directory if that is missing. A socket file that a dead daemon left behind is replaced.
+// daemon's own), and its directory if that is missing. A socket file that a dead daemon left behind is replaced; one
+// that somebody serves gives an error that wraps ErrInUse.
 //
-// Two guards keep two daemons apart: a lock on path.lock, which the kernel releases when its holder dies, and a probe
-// of an existing socket, which also notices a server that knows no lock. Either gives an error that wraps ErrInUse.
+// While it looks, removes and binds it holds a lock on the directory: of two daemons that start at once on the same
+// dead socket, the second would else remove the socket of the first.
 func Listen(path, group string) (*Listener, error) {
 	gid, err := lookupGroup(group)
 	if err != nil {
@@ -41,68 +41,49 @@ func Listen(path, group string) (*Listener, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("make socket directory: %w", err)
 	}
-	lock, err := lockSocket(path)
+	dir, err := os.Open(filepath.Dir(path))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("open socket directory: %w", err)
 	}
-	l, err := bindSocket(path, gid)
-	if err != nil {
-		lock.Close()
-		return nil, err
+	defer dir.Close() // releases the lock
+	if err := unix.Flock(int(dir.Fd()), unix.LOCK_EX); err != nil {
+		return nil, fmt.Errorf("lock socket directory: %w", err)
 	}
-	return &Listener{UnixListener: l, lock: lock}, nil
-}
-
-// Close removes the socket file, closes the socket and releases the lock, in this order.
-func (l *Listener) Close() error {
-	return errors.Join(l.UnixListener.Close(), l.lock.Close())
-}
-
-// lockSocket takes the lock and writes our process id into it. The file stays for ever: to remove it would let two
-// daemons hold locks on two files of one name.
-func lockSocket(path string) (*os.File, error) {
-	f, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("open socket lock: %w", err)
-	}
-	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		pid, _ := io.ReadAll(io.LimitReader(f, 20))
-		f.Close()
-		return nil, fmt.Errorf("listen on %s: %w (pid %s)", path, ErrInUse, strings.TrimSpace(string(pid)))
-	}
-	if err == nil {
-		err = f.Truncate(0)
-	}
-	if err == nil {
-		_, err = f.WriteAt(fmt.Appendln(nil, os.Getpid()), 0)
-	}
-	if err != nil {
-		f.Close()
-		return nil, fmt.Errorf("lock %s.lock: %w", path, err)
-	}
-	return f, nil
-}
-
-// bindSocket replaces a dead socket at path by a new one. The umask gives the file its mode in the moment it comes into
-// being, so that there is none in which others could connect.
-func bindSocket(path string, gid int) (*net.UnixListener, error) {
 	if err := removeStale(path); err != nil {
 		return nil, err
 	}
+	return bindSocket(path, gid)
+}
+
+// Close closes the socket and removes its file, unless somebody put another in its place.
+func (l *Listener) Close() error {
+	var rerr error
+	if st, err := os.Lstat(l.path); err == nil && os.SameFile(st, l.file) {
+		rerr = os.Remove(l.path)
+	}
+	return errors.Join(l.UnixListener.Close(), rerr)
+}
+
+// bindSocket makes the socket. The umask gives the file its mode in the moment it comes into being, so that there is
+// none in which others could connect.
+func bindSocket(path string, gid int) (*Listener, error) {
 	old := syscall.Umask(0o117)
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	syscall.Umask(old)
 	if err != nil {
 		return nil, fmt.Errorf("listen on control socket: %w", err)
 	}
+	l.SetUnlinkOnClose(false) // see Close
 	if gid >= 0 {
-		if err := os.Chown(path, -1, gid); err != nil {
-			l.Close()
-			return nil, fmt.Errorf("set group of control socket: %w", err)
-		}
+		err = os.Chown(path, -1, gid)
 	}
-	return l, nil
+	st, serr := os.Lstat(path)
+	if err = errors.Join(err, serr); err != nil {
+		l.Close()
+		os.Remove(path)
+		return nil, fmt.Errorf("set group of control socket: %w", err)
+	}
+	return &Listener{UnixListener: l, path: path, file: st}, nil
 }
 
 // removeStale removes a socket at path that nobody serves. It never removes anything but a socket.
@@ -120,9 +101,15 @@ func removeStale(path string) error {
 	// A full backlog answers EAGAIN: somebody serves it. Only a refused connection proves that nobody does.
 	c, err := net.DialTimeout("unix", path, time.Second)
 	if err == nil {
-		c.Close()
+		defer c.Close()
+		if owner, ok := peerOf(c); ok {
+			return fmt.Errorf("listen on %s: %w (pid %d)", path, ErrInUse, owner.PID)
+		}
 	}
-	if !errors.Is(err, unix.ECONNREFUSED) {
+	switch {
+	case errors.Is(err, os.ErrPermission):
+		return fmt.Errorf("probe control socket: %w", err)
+	case !errors.Is(err, unix.ECONNREFUSED):
 		return fmt.Errorf("listen on %s: %w", path, ErrInUse)
 	}
 	if err := os.Remove(path); err != nil {

@@ -60,7 +60,61 @@ func TestListenTwice(t *testing.T) {
 	answered(t, New(path)) // the first is not disturbed
 }
 
-// A server without our lock is noticed by the probe.
+// Of daemons that start at once on a dead socket one wins, and it stays reachable.
+func TestListenRace(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetUnlinkOnClose(false)
+	l.Close()
+	results := make(chan *Listener)
+	const n = 8
+	for range n {
+		go func() {
+			ln, err := Listen(path, "")
+			if err != nil && !errors.Is(err, ErrInUse) {
+				t.Error(err)
+			}
+			results <- ln
+		}()
+	}
+	var won []*Listener
+	for range n {
+		if ln := <-results; ln != nil {
+			won = append(won, ln)
+		}
+	}
+	if len(won) != 1 {
+		t.Fatalf("%d listen on one socket", len(won))
+	}
+	serveOn(t, won[0], fake())
+	answered(t, New(path))
+}
+
+// A daemon that ends late does not remove the socket of its successor.
+func TestCloseKeepsSuccessor(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	old, err := Listen(path, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	successor, err := Listen(path, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	serveOn(t, successor, fake())
+	if err := old.Close(); err != nil {
+		t.Error(err)
+	}
+	answered(t, New(path))
+}
+
+// A server that is not ours is not pushed aside either.
 func TestListenOnForeignServer(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	l, err := net.Listen("unix", path)

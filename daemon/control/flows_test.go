@@ -1,0 +1,175 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"ctsync/daemon/flow"
+)
+
+func readList(t *testing.T, c *Client, q FlowQuery, format Format) (string, error) {
+	t.Helper()
+	r, err := c.FlowText(context.Background(), q, format)
+	if err != nil {
+		return "", err
+	}
+	defer r.Close()
+	b, err := io.ReadAll(r)
+	return string(b), err
+}
+
+func TestFlowFormats(t *testing.T) {
+	b := fake()
+	b.Flows = func(_ context.Context, _ FlowQuery, fn func(*flow.Flow, Meta) error) error {
+		return fn(sampleFlow(0), Meta{Created: time.Now().Add(-90500 * time.Millisecond)})
+	}
+	c := start(t, b)
+	for _, r := range []struct {
+		table  Table
+		format Format
+		want   string
+	}{
+		{TableKernel, FormatVyOS, "1015734848 10.35.100.87:56282     172.31.20.12:22        tcp [6] ES       300\n"},
+		{TableInternal, FormatConntrackd, "tcp      6 ESTABLISHED src=10.35.100.87 dst=172.31.20.12 sport=56282 dport=22 src=172.31.20.12 dst=10.35.100.87 sport=22 dport=56282 [ASSURED] [active since 90s]\n"},
+		{TableExternal, FormatConntrackd, "tcp      6 ESTABLISHED src=10.35.100.87 dst=172.31.20.12 sport=56282 dport=22 [ASSURED] [active since 90s]\n"},
+		{TableExternal, FormatXML, `<layer3 protonum="0" protoname="unknown">`},
+		{TableInternal, FormatXML, "<sport>22</sport><dport>56282</dport>"},
+		{TableInternal, FormatNDJSON, `"protocol":"tcp","state":"ESTABLISHED","orig":{"src":"10.35.100.87","dst":"172.31.20.12","sport":56282,"dport":22}`},
+	} {
+		got, err := readList(t, c, FlowQuery{Table: r.table}, r.format)
+		if err != nil || !strings.Contains(got, r.want) || strings.Count(got, "\n") != 1 {
+			t.Errorf("%s as %s: %v\n got %s\nwant %s", r.table, r.format, err, got, r.want)
+		}
+	}
+}
+
+func TestFlowQueryArrives(t *testing.T) {
+	var got FlowQuery
+	b := fake()
+	b.Flows = func(_ context.Context, q FlowQuery, _ func(*flow.Flow, Meta) error) error {
+		got = q
+		return nil
+	}
+	c := start(t, b)
+	for _, q := range []FlowQuery{
+		{Table: TableKernel},
+		{Table: TableKernel, Family: flow.IPv4, Limit: 1_000_000},
+		{Table: TableExternal, Entries: EntriesMain, Family: flow.IPv6, Sort: "age", Desc: true, Skip: 300, Limit: 50},
+	} {
+		if text, err := readList(t, c, q, FormatVyOS); err != nil || text != "" {
+			t.Errorf("%+v: %q, %v", q, text, err)
+		}
+		if d := cmp.Diff(q, got); d != "" {
+			t.Errorf("(-asked +received):\n%s", d)
+		}
+	}
+	if _, err := readList(t, c, FlowQuery{Table: TableInternal, Entries: EntriesExpect}, FormatConntrackd); !hasCode(err, CodeDisabled) {
+		t.Errorf("expectations: %v", err)
+	}
+}
+
+func TestFlowEntries(t *testing.T) {
+	created := time.Date(2026, 11, 23, 1, 2, 3, 4e6, time.UTC)
+	b := fake()
+	b.Flows = func(_ context.Context, _ FlowQuery, fn func(*flow.Flow, Meta) error) error {
+		for i := range 1000 {
+			if err := fn(sampleFlow(i), Meta{Created: created, Updated: created.Add(time.Second)}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	c := start(t, b)
+	n := 0
+	err := c.Flows(context.Background(), FlowQuery{Table: TableInternal}, func(e Entry) error {
+		want := Entry{JSON: sampleFlow(n).JSON(), Created: created, Updated: created.Add(time.Second)}
+		if d := cmp.Diff(want, e, cmp.Comparer(func(a, b time.Time) bool { return a.Equal(b) }), cmpopts.EquateComparable(netip.Addr{})); d != "" {
+			t.Fatalf("entry %d (-want +got):\n%s", n, d)
+		}
+		n++
+		return nil
+	})
+	if n != 1000 || err != nil {
+		t.Errorf("%d entries, %v", n, err)
+	}
+	stop := errors.New("enough")
+	if err := c.Flows(context.Background(), FlowQuery{Table: TableInternal}, func(Entry) error { return stop }); !errors.Is(err, stop) {
+		t.Errorf("stopping: %v", err)
+	}
+}
+
+// A list that ends in an error says so: by its status if nothing was sent yet, else in the trailer.
+func TestFlowsFail(t *testing.T) {
+	for _, n := range []int{0, 1, 5000} {
+		b := fake()
+		b.Flows = func(_ context.Context, _ FlowQuery, fn func(*flow.Flow, Meta) error) error {
+			for i := range n {
+				if err := fn(sampleFlow(i), Meta{}); err != nil {
+					return err
+				}
+			}
+			return &Error{Code: CodeRefused, Message: "dump kernel table: interrupted"}
+		}
+		text, err := readList(t, start(t, b), FlowQuery{Table: TableKernel}, FormatVyOS)
+		if !hasCode(err, CodeRefused) {
+			t.Errorf("after %d: %v", n, err)
+		}
+		if got := strings.Count(text, "\n"); n == 5000 && got != n {
+			t.Errorf("%d of %d lines arrived", got, n)
+		}
+	}
+}
+
+func TestRenderingDoesNotAllocate(t *testing.T) {
+	f := sampleFlow(0)
+	for _, format := range []Format{FormatVyOS, FormatConntrackd, FormatXML} {
+		o := &stream{format: format, now: time.Now(), buf: make([]byte, 0, streamBuffer)}
+		if n := testing.AllocsPerRun(100, func() {
+			o.buf = o.buf[:0]
+			if err := o.add(f, Meta{}); err != nil {
+				t.Fatal(err)
+			}
+		}); n != 0 {
+			t.Errorf("%s: %v allocations per flow", format, n)
+		}
+	}
+}
+
+// BenchmarkFlows reads 100 000 flows from a daemon, over the socket.
+func BenchmarkFlows(b *testing.B) {
+	const n = 100_000
+	back := fake()
+	f := sampleFlow(0)
+	back.Flows = func(_ context.Context, _ FlowQuery, fn func(*flow.Flow, Meta) error) error {
+		for range n {
+			if err := fn(f, Meta{}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	c := start(b, back)
+	for _, format := range []Format{FormatVyOS, FormatConntrackd, FormatXML, FormatNDJSON} {
+		b.Run(string(format), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				r, err := c.FlowText(context.Background(), FlowQuery{Table: TableKernel}, format)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if _, err := io.Copy(io.Discard, r); err != nil {
+					b.Fatal(err)
+				}
+				r.Close()
+			}
+		})
+	}
+}
