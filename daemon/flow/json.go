@@ -10,32 +10,32 @@ import (
 // JSON is a Flow as the control API and `--json` show it. Only what the flow carries appears; numbers are decimal,
 // times are in nanoseconds since the epoch.
 type JSON struct {
-	Family    string         `json:"family"`   // "ipv4" or "ipv6"
-	Protocol  string         `json:"protocol"` // name as Proto.String, or the number of a protocol without name
-	State     string         `json:"state,omitzero"`
-	Orig      TupleJSON      `json:"orig"`
-	Reply     *TupleJSON     `json:"reply,omitzero"`
-	Zone      uint16         `json:"zone,omitzero"`       // both directions
-	OrigZone  uint16         `json:"orig_zone,omitzero"`  // original direction only
-	ReplyZone uint16         `json:"reply_zone,omitzero"` // reply direction only
-	Status    []string       `json:"status,omitzero"`     // as StatusNames
-	Timeout   *uint32        `json:"timeout,omitzero"`    // seconds
-	Mark      *uint32        `json:"mark,omitzero"`
-	ID        *uint32        `json:"id,omitzero"`
-	Use       *uint32        `json:"use,omitzero"`
-	Helper    string         `json:"helper,omitzero"`
-	Labels    []int          `json:"labels,omitzero"` // numbers of the set bits
-	Master    *MasterJSON    `json:"master,omitzero"`
-	TCPWScale *[2]uint8      `json:"tcp_wscale,omitzero"` // original, reply
-	TCPFlags  *[2]uint8      `json:"tcp_flags,omitzero"`
-	SCTPVTag  *[2]uint32     `json:"sctp_vtag,omitzero"`
-	DCCPRole  *uint8         `json:"dccp_role,omitzero"` // 0 client, 1 server
-	SeqAdj    *[2]SeqAdjJSON `json:"seqadj,omitzero"`
-	Synproxy  *SynproxyJSON  `json:"synproxy,omitzero"`
-	Packets   *[2]uint64     `json:"packets,omitzero"`
-	Bytes     *[2]uint64     `json:"bytes,omitzero"`
-	Start     *uint64        `json:"start,omitzero"`
-	Stop      *uint64        `json:"stop,omitzero"`
+	Family    string          `json:"family"`   // "ipv4" or "ipv6"
+	Protocol  string          `json:"protocol"` // name as Proto.String, or the number of a protocol without name
+	State     string          `json:"state,omitzero"`
+	Orig      TupleJSON       `json:"orig"`
+	Reply     *TupleJSON      `json:"reply,omitzero"`
+	Zone      uint16          `json:"zone,omitzero"`       // both directions
+	OrigZone  uint16          `json:"orig_zone,omitzero"`  // original direction only
+	ReplyZone uint16          `json:"reply_zone,omitzero"` // reply direction only
+	Status    []string        `json:"status,omitzero"`     // as StatusNames
+	Timeout   *uint32         `json:"timeout,omitzero"`    // seconds
+	Mark      *uint32         `json:"mark,omitzero"`
+	ID        *uint32         `json:"id,omitzero"`
+	Use       *uint32         `json:"use,omitzero"`
+	Helper    string          `json:"helper,omitzero"`
+	Labels    []int           `json:"labels,omitzero"` // numbers of the set bits
+	Master    *ProtoTupleJSON `json:"master,omitzero"`
+	TCPWScale *[2]uint8       `json:"tcp_wscale,omitzero"` // original, reply
+	TCPFlags  *[2]uint8       `json:"tcp_flags,omitzero"`
+	SCTPVTag  *[2]uint32      `json:"sctp_vtag,omitzero"`
+	DCCPRole  *uint8          `json:"dccp_role,omitzero"` // 0 client, 1 server
+	SeqAdj    *[2]SeqAdjJSON  `json:"seqadj,omitzero"`
+	Synproxy  *SynproxyJSON   `json:"synproxy,omitzero"`
+	Packets   *[2]uint64      `json:"packets,omitzero"`
+	Bytes     *[2]uint64      `json:"bytes,omitzero"`
+	Start     *uint64         `json:"start,omitzero"`
+	Stop      *uint64         `json:"stop,omitzero"`
 }
 
 // TupleJSON is one direction of a JSON flow. Only the layer 4 fields of its protocol appear.
@@ -51,8 +51,9 @@ type TupleJSON struct {
 	DstKey   *uint16    `json:"dstkey,omitzero"`
 }
 
-// MasterJSON is the original tuple of a master flow, which lies in the zone of the flow.
-type MasterJSON struct {
+// ProtoTupleJSON is a tuple that names its protocol: of a master flow, or one of an expectation. It lies in the zone of
+// what it stands in.
+type ProtoTupleJSON struct {
 	Protocol string `json:"protocol"`
 	TupleJSON
 }
@@ -132,13 +133,14 @@ func (f *Flow) JSON() JSON {
 		j.Status = StatusNames(f.Status)
 	}
 	if f.Has.Is(HasHelper) {
-		j.Helper = CString(f.Helper[:])
+		j.Helper = nameText(f.Helper[:])
 	}
 	if f.Has.Is(HasLabels) {
 		j.Labels = labelBits(&f.Labels)
 	}
 	if f.Has.Is(HasMaster) {
-		j.Master = &MasterJSON{Protocol: protoText(f.Master.Proto), TupleJSON: f.Master.json()}
+		master := f.Master.protoJSON()
+		j.Master = &master
 	}
 	return j
 }
@@ -162,6 +164,9 @@ func stateText(f *Flow) string {
 	}
 	return StateName(f.Orig.Proto, s)
 }
+
+// nameText is a name without bytes that do not print; so it is never longer than the name and the reader takes it back.
+func nameText(name []byte) string { return string(appendName(nil, name)) }
 
 func labelBits(labels *[16]byte) []int {
 	bits := []int{}
@@ -188,10 +193,16 @@ func (t *Tuple) json() TupleJSON {
 	return j
 }
 
+func (t *Tuple) protoJSON() ProtoTupleJSON {
+	return ProtoTupleJSON{Protocol: protoText(t.Proto), TupleJSON: t.json()}
+}
+
 // tuple is the inverse of Tuple.json.
 func (j *TupleJSON) tuple(family Family, proto Proto, zone uint16) (Tuple, error) {
-	if j.Src.Is4() != (family == IPv4) || j.Dst.Is4() != (family == IPv4) || !j.Src.IsValid() || !j.Dst.IsValid() {
-		return Tuple{}, fmt.Errorf("parse flow: %v to %v is not %v", j.Src, j.Dst, family)
+	for _, ip := range [...]netip.Addr{j.Src, j.Dst} {
+		if !ip.IsValid() || ip.Is4() != (family == IPv4) || ip.Zone() != "" {
+			return Tuple{}, fmt.Errorf("parse address %v: not %v", ip, family)
+		}
 	}
 	t := Tuple{Src: AddrFrom(j.Src), Dst: AddrFrom(j.Dst), Family: family, Proto: proto, Zone: zone}
 	switch {

@@ -91,12 +91,8 @@ func (j *JSON) texts(f *Flow) error {
 		f.Status = status
 		f.Has |= HasStatus
 	}
-	if len(j.Helper) >= len(f.Helper) {
-		return fmt.Errorf("parse helper %q: longer than %d characters", j.Helper, len(f.Helper)-1)
-	}
-	if j.Helper != "" {
-		copy(f.Helper[:], j.Helper)
-		f.Has |= HasHelper
+	if err := setText(f.Helper[:], j.Helper, &f.Has, HasHelper); err != nil {
+		return err
 	}
 	if j.Labels != nil {
 		f.Has |= HasLabels
