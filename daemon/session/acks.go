@@ -1,0 +1,117 @@
+package session
+
+import "time"
+
+const (
+	ackQuiet = int64(50 * time.Millisecond)  // after the last message that matters
+	ackLate  = int64(200 * time.Millisecond) // after the first one
+	ackIdle  = int64(time.Second)            // after a message that does not matter
+	heldMost = 64
+)
+
+// held is a number that must not be acknowledged yet.
+type held struct {
+	seq     uint32
+	resync  bool   // a RESYNC, otherwise a NACK
+	covered bool   // the bulk that answers it has been started
+	sent    uint64 // NACK: number of state messages after which all that it asked for have left
+}
+
+// acks collects the numbers that the peer is owed an acknowledgement for: a range that ends with the last number
+// accepted, minus those held.
+type acks struct {
+	open    bool
+	from    uint32
+	count   int   // messages in the range
+	firstAt int64 // when the range was opened
+	matter  bool  // some message in the range matters: state, RESYNC or NACK
+	firstM  int64 // when the first of those came
+	lastM   int64 // when the last of those came
+	held    []held
+}
+
+// note adds number q, the last one accepted.
+func (a *acks) note(now int64, q uint32, matters bool) {
+	if !a.open {
+		a.open, a.from, a.count, a.firstAt, a.matter = true, q, 0, now, false
+	}
+	a.count++
+	if !matters {
+		return
+	}
+	if !a.matter {
+		a.matter, a.firstM = true, now
+	}
+	a.lastM = now
+}
+
+// due returns when the range is to be acknowledged. Control messages wait for a second, as conntrackd does, or two
+// idle nodes would acknowledge each other's acknowledgements without end. quick is false while our own hello is
+// unanswered: each message that says hello makes a conntrackd forget what it keeps for us.
+func (a *acks) due(quick bool) int64 {
+	switch {
+	case !a.open:
+		return never
+	case a.matter && quick:
+		return min(a.lastM+ackQuiet, a.firstM+ackLate)
+	}
+	return a.firstAt + ackIdle
+}
+
+// hurry makes the open range due at once.
+func (a *acks) hurry(now int64) {
+	if a.open {
+		a.matter, a.firstM = true, min(a.firstM, now-ackLate)
+		a.lastM = a.firstM
+	}
+}
+
+// hold keeps h.seq out of acknowledgements until release. It reports false when too many are held.
+func (a *acks) hold(h held) bool {
+	if len(a.held) == heldMost {
+		return false
+	}
+	a.held = append(a.held, h)
+	return true
+}
+
+// reset forgets everything.
+func (a *acks) reset() { *a = acks{held: a.held[:0]} }
+
+// acknowledge sends what is owed, up to the last number accepted, around the numbers held.
+func (s *FTFW) acknowledge() {
+	if !s.acks.open {
+		return
+	}
+	s.acks.open = false
+	from, last := s.acks.from, s.in.last
+	for _, h := range s.acks.held {
+		if before(h.seq, from) || before(last, h.seq) {
+			continue
+		}
+		if from != h.seq {
+			s.sendAck(from, h.seq-1)
+		}
+		from = h.seq + 1
+	}
+	if !before(last, from) {
+		s.sendAck(from, last)
+	}
+}
+
+// release lets numbers be acknowledged for which ready returns true.
+func (s *FTFW) release(ready func(held) bool) {
+	kept := s.acks.held[:0]
+	for _, h := range s.acks.held {
+		if !ready(h) {
+			kept = append(kept, h)
+			continue
+		}
+		if s.acks.open && !before(h.seq, s.acks.from) {
+			s.acks.hurry(s.now)
+		} else {
+			s.sendAck(h.seq, h.seq)
+		}
+	}
+	s.acks.held = kept
+}

@@ -1,0 +1,122 @@
+package session
+
+import "ctsync/daemon/wire"
+
+// Messages counts messages by what they are. Hello and HelloBack count flags, which travel on any of the others.
+type Messages struct {
+	New, Update, Destroy          uint64
+	ExpNew, ExpUpdate, ExpDestroy uint64
+	Ack, Nack, Resync, Alive      uint64
+	Hello, HelloBack              uint64
+}
+
+// Stats are the counters of a session since New.
+type Stats struct {
+	Sent, Received Messages // Received counts messages taken in, not those that Malformed, Before and Refused count
+
+	Malformed         [wire.NumMalformed]uint64 // indexed by kind; OK stays 0
+	Lost              uint64                    // messages of the peer that were missing when a later one came
+	Before            uint64                    // messages of the peer that came again or too late
+	Refused           uint64                    // messages of the peer treated as lost because answers to it pile up
+	PayloadsLost      uint64                    // malformed payloads given up after asking for them in vain
+	UnknownAttributes uint64                    // attributes that a newer peer sent, skipped
+	Stray             uint64                    // acknowledgements of and requests for numbers that were never sent
+
+	Acked         uint64 // state messages that the peer acknowledged
+	Nacked        uint64 // state messages that the peer asked for again
+	Stale         uint64 // messages that the peer passed over without a word, treated as lost
+	Retransmitted uint64 // control messages sent again; what became of lost state messages is the caller's
+	Oversized     uint64 // messages longer than a datagram, sent alone to be fragmented
+	PeerRestarts  uint64 // lives of the peer that began, the first one included
+}
+
+// MalformedTotal returns the number of malformed messages of any kind.
+func (s *Stats) MalformedTotal() uint64 {
+	var n uint64
+	for _, c := range s.Malformed {
+		n += c
+	}
+	return n
+}
+
+func (m *Messages) count(t wire.Type, f wire.Flags) {
+	if f&wire.Hello != 0 {
+		m.Hello++
+	}
+	if f&wire.HelloBack != 0 {
+		m.HelloBack++
+	}
+	switch t {
+	case wire.CTNew:
+		m.New++
+	case wire.CTUpdate:
+		m.Update++
+	case wire.CTDestroy:
+		m.Destroy++
+	case wire.ExpNew:
+		m.ExpNew++
+	case wire.ExpUpdate:
+		m.ExpUpdate++
+	case wire.ExpDestroy:
+		m.ExpDestroy++
+	case wire.Control:
+		m.countControl(f)
+	}
+}
+
+func (m *Messages) countControl(f wire.Flags) {
+	switch {
+	case f&wire.Ack != 0:
+		m.Ack++
+	case f&wire.Nack != 0:
+		m.Nack++
+	case f&wire.Resync != 0:
+		m.Resync++
+	default:
+		m.Alive++
+	}
+}
+
+// State is where a session stands.
+type State struct {
+	Established bool  // the peer has answered our hello
+	PeerHello   bool  // the peer has not heard our answer to its hello
+	Heard       int64 // when the peer last spoke; 0 = never
+
+	Seq       uint32 // number of the next message
+	AckedSeq  uint32 // highest number that the peer acknowledged
+	PeerKnown bool   // PeerSeq is valid
+	PeerSeq   uint32 // last number taken in from the peer
+
+	Unacked          int   // state messages in flight
+	UnackedControl   int   // control messages in flight
+	OldestUnacked    int64 // when the oldest state message in flight was sent, to the millisecond; 0 = none
+	Window           int   // state messages that may be in flight
+	NacksOutstanding int   // requests to send again that the peer has not acknowledged
+	ResyncPending    bool  // a resync was requested and the peer's table is not complete yet
+	BulkRunning      bool  // between BulkStarted and BulkSent
+	Held             int   // numbers of the peer not acknowledged until what they asked for has been sent
+}
+
+// Stats returns the counters.
+func (s *FTFW) Stats() Stats { return s.stats }
+
+// State returns where the session stands. It costs time in proportion to UnackedControl.
+func (s *FTFW) State() State {
+	return State{
+		Established: s.established, PeerHello: s.in.hello, Heard: s.heard,
+		Seq: s.seq, AckedSeq: s.ackedSeq, PeerKnown: s.in.known, PeerSeq: s.in.last,
+		Unacked: s.ring.state, UnackedControl: s.ring.control + len(s.again), OldestUnacked: s.oldestUnacked(),
+		Window: s.window.limit, NacksOutstanding: s.nacksOutstanding(),
+		ResyncPending: s.resync.phase != resyncIdle, BulkRunning: s.bulk.running, Held: len(s.acks.held),
+	}
+}
+
+func (s *FTFW) oldestUnacked() int64 {
+	for i := range s.ring.n {
+		if e := s.ring.at(i); e.kind == state {
+			return max(s.now-s.age(e), 1)
+		}
+	}
+	return 0
+}
