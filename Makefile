@@ -57,16 +57,16 @@ demo-clean: ## remove what `make demo KEEP=1` or a killed demo left behind
 	bin/demo clean
 
 # The shipped files say /usr; elsewhere they are told where they are.
-RELOCATE = sed -e 's,/usr/\(sbin\|bin\|lib/ctsync\)/ctsync,$(PREFIX)/\1/ctsync,g'
+RELOCATE = sed -e 's,/usr/\(sbin\|bin\|libexec/ctsync\)/ctsync,$(PREFIX)/\1/ctsync,g'
 
 .PHONY: install
 install: build ## into $(DESTDIR)$(PREFIX); a configuration in $(DESTDIR)/etc/ctsync stays as it is
 	install -D -m 0755 bin/ctsyncd $(DESTDIR)$(PREFIX)/sbin/ctsyncd
 	install -D -m 0755 bin/ctsync $(DESTDIR)$(PREFIX)/bin/ctsync
-	install -d $(DESTDIR)$(PREFIX)/lib/ctsync $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/share/doc/ctsync
+	install -d $(DESTDIR)$(PREFIX)/libexec/ctsync $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/share/doc/ctsync
 	install -D -m 0644 scripts/systemd/ctsync.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/ctsync.conf
-	$(RELOCATE) scripts/ctsync-notify >$(DESTDIR)$(PREFIX)/lib/ctsync/ctsync-notify
-	chmod 0755 $(DESTDIR)$(PREFIX)/lib/ctsync/ctsync-notify
+	$(RELOCATE) scripts/ctsync-notify >$(DESTDIR)$(PREFIX)/libexec/ctsync/ctsync-notify
+	chmod 0755 $(DESTDIR)$(PREFIX)/libexec/ctsync/ctsync-notify
 	$(RELOCATE) scripts/systemd/ctsyncd.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/ctsyncd.service
 	$(RELOCATE) scripts/keepalived.conf.example >$(DESTDIR)$(PREFIX)/share/doc/ctsync/keepalived.conf.example
 	[ -e $(DESTDIR)/etc/ctsync/ctsync.toml ] || install -D -m 0644 scripts/ctsync.toml $(DESTDIR)/etc/ctsync/ctsync.toml

@@ -38,8 +38,8 @@ var mayImport = map[string][]string{
 // notFor lists imports from outside the module, by prefix, that a package must do without because of what it is: bytes
 // and behaviour know no socket, the privileged daemon no terminal.
 var notFor = map[string][]string{
-	"daemon/flow":    {"net", "os", "syscall", "time", "golang.org/x/sys", "github.com/"},
-	"daemon/wire":    {"net", "os", "syscall", "time", "golang.org/x/sys", "github.com/"},
+	"daemon/flow":    {"net", "os", "syscall", "golang.org/x/sys", "github.com/"},
+	"daemon/wire":    {"net", "os", "syscall", "golang.org/x/sys", "github.com/"},
 	"daemon/session": {"net", "os", "syscall", "golang.org/x/sys", "github.com/"},
 	"daemon/cache":   {"net", "os", "syscall", "golang.org/x/sys", "github.com/"},
 }

@@ -115,6 +115,20 @@ func (c *conntrackd) Held() (internal, external int, err error) {
 	return internal, external, nil
 }
 
+var netlinkOverrun = regexp.MustCompile(`netlink overrun:\s*(\d+)`)
+
+func (c *conntrackd) Overruns() (int, error) {
+	out, err := c.router.NS.Run("conntrackd", "-C", c.conf(), "-s", "runtime")
+	if err != nil {
+		return 0, err
+	}
+	m := netlinkOverrun.FindStringSubmatch(out)
+	if m == nil {
+		return 0, fmt.Errorf("conntrackd -s runtime: cannot read %q", out)
+	}
+	return strconv.Atoi(m[1])
+}
+
 func (c *conntrackd) Commit(context.Context) error {
 	_, err := c.router.NS.Run("conntrackd", "-C", c.conf(), "-c")
 	return err

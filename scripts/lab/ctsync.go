@@ -92,6 +92,11 @@ func (c *ctsync) Held() (internal, external int, err error) {
 	return int(s.Internal), int(s.External), err
 }
 
+func (c *ctsync) Overruns() (int, error) {
+	s, err := c.client.Statistics(context.Background())
+	return int(s.Kernel.Overruns), err
+}
+
 func (c *ctsync) Commit(ctx context.Context) error {
 	_, err := c.client.Action(ctx, control.Action{Verb: control.Commit}, nil)
 	return err

@@ -24,6 +24,8 @@ type Daemon interface {
 	Script() (path string, env []string)
 	// Held returns the number of flows in the caches.
 	Held() (internal, external int, err error)
+	// Overruns returns how often the kernel dropped events for want of buffer (ENOBUFS).
+	Overruns() (int, error)
 	// Commit puts the external cache into the kernel and returns when that is done.
 	Commit(ctx context.Context) error
 	// Committed says how many flows the last commit put into the kernel, and how it went. ok is false while there was
@@ -53,6 +55,7 @@ func (none) Start(context.Context) error    { return nil }
 func (none) Process() *Process              { return nil }
 func (none) Script() (string, []string)     { return "/bin/true", nil }
 func (none) Held() (int, int, error)        { return 0, 0, nil }
+func (none) Overruns() (int, error)         { return 0, nil }
 func (none) Commit(context.Context) error   { return nil }
 func (none) Committed() (int, string, bool) { return 0, "nothing to commit", true }
 func (none) Show() [][]string               { return nil }

@@ -78,7 +78,7 @@ table ip lab {
 }
 `)
 
-// Serve gives the router its sides: a port on each of the two bridges of the switch, addresses, firewall, forwarding.
+// serve gives the router its sides: a port on each of the two bridges of the switch, addresses, firewall, forwarding.
 func (l *Lab) serve(r *Router, sw NS) error {
 	for _, side := range []struct{ iface, bridge, address string }{
 		{"eth0", "wan", fmt.Sprintf("203.0.113.%d/24", r.ID+1)},
@@ -130,7 +130,7 @@ func (l *Lab) StartVRRP(r *Router) error {
 		return err
 	}
 	script, env := r.Daemon.Script()
-	text := strings.ReplaceAll(string(example), "/usr/lib/ctsync/ctsync-notify", script)
+	text := strings.ReplaceAll(string(example), "/usr/libexec/ctsync/ctsync-notify", script)
 	if r.ID == 2 {
 		text = strings.ReplaceAll(text, "priority 150", "priority 100")
 	}

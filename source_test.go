@@ -7,6 +7,7 @@ import (
 	"go/token"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
@@ -16,13 +17,18 @@ const (
 	maxFunc = 60
 )
 
-func TestSizes(t *testing.T) {
+// pure packages are told what time it is: they never ask.
+var pure = []string{"daemon/flow", "daemon/wire", "daemon/session", "daemon/cache"}
+
+// clock lists the functions of package time that ask or wait.
+var clock = []string{"Now", "Since", "Until", "After", "AfterFunc", "NewTimer", "NewTicker", "Tick", "Sleep"}
+
+func TestSource(t *testing.T) {
 	looked := 0
 	for _, p := range list(t) {
 		for _, name := range p.GoFiles {
 			looked++
-			path := filepath.Join(p.Dir, name)
-			src, err := os.ReadFile(path)
+			src, err := os.ReadFile(filepath.Join(p.Dir, name))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -38,11 +44,27 @@ func TestSizes(t *testing.T) {
 				t.Errorf("%s has %d lines, more than %d", fset.Position(file.Pos()).Filename, lines, maxFile)
 			}
 			longFunctions(t, fset, file)
+			if slices.Contains(pure, p.rel()) {
+				asksClock(t, fset, file)
+			}
 		}
 	}
 	if looked == 0 {
 		t.Error("no source file to look at")
 	}
+}
+
+func asksClock(t *testing.T, fset *token.FileSet, file *ast.File) {
+	ast.Inspect(file, func(n ast.Node) bool {
+		sel, ok := n.(*ast.SelectorExpr)
+		if !ok {
+			return true
+		}
+		if x, ok := sel.X.(*ast.Ident); ok && x.Name == "time" && slices.Contains(clock, sel.Sel.Name) {
+			t.Errorf("%s: time.%s: time is an argument here", fset.Position(n.Pos()), sel.Sel.Name)
+		}
+		return true
+	})
 }
 
 func longFunctions(t *testing.T, fset *token.FileSet, file *ast.File) {
