@@ -131,8 +131,9 @@ func (f *failover) attach() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "The lab is up: %s is master, the streams flow. Logs and configuration: %s\n", f.net.Router[1].Name, f.net.Dir)
 	for _, r := range f.net.Router {
-		for _, argv := range r.Daemon.Show() {
-			fmt.Fprintf(&b, "  ip netns exec %s %s\n", r.NS, strings.Join(argv, " "))
+		fmt.Fprintf(&b, "%s, in namespace %s:\n", r.Name, r.NS)
+		for _, line := range r.Daemon.Attach() {
+			fmt.Fprintf(&b, "  %s\n", line)
 		}
 	}
 	b.WriteString("Remove it with: make demo-clean\n")

@@ -158,3 +158,8 @@ func (c *conntrackd) Committed() (int, string, bool) {
 func (c *conntrackd) Show() [][]string {
 	return [][]string{{"conntrackd", "-C", c.conf(), "-s"}}
 }
+
+func (c *conntrackd) Attach() []string {
+	at := "ip netns exec " + string(c.router.NS) + " conntrackd -C " + c.conf()
+	return []string{at + " -s", at + " -e"}
+}

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strings"
 
 	"ctsync/daemon/control"
 )
@@ -79,12 +78,17 @@ func (c *ctsync) adapt(text string) (string, error) {
 	return text, nil
 }
 
-func (c *ctsync) Script() (string, []string) {
-	program, err := filepath.Abs(filepath.Join(binaries, "ctsync"))
-	if err != nil {
-		program = filepath.Join(binaries, "ctsync")
+// program returns the path of the ctsync command.
+func (c *ctsync) program() string {
+	path := filepath.Join(binaries, "ctsync")
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
 	}
-	return c.lab.Path("ctsync-notify"), []string{"CTSYNC=" + program, "CTSYNC_SOCKET=" + c.socket()}
+	return path
+}
+
+func (c *ctsync) Script() (string, []string) {
+	return c.lab.Path("ctsync-notify"), []string{"CTSYNC=" + c.program(), "CTSYNC_SOCKET=" + c.socket()}
 }
 
 func (c *ctsync) Held() (internal, external int, err error) {
@@ -126,10 +130,13 @@ func (c *ctsync) Committed() (int, string, bool) {
 }
 
 func (c *ctsync) Show() [][]string {
-	_, env := c.Script()
-	program := strings.TrimPrefix(env[0], "CTSYNC=")
 	return [][]string{
-		{program, "--socket", c.socket(), "show", "status"},
-		{program, "--socket", c.socket(), "show", "statistics"},
+		{c.program(), "--socket", c.socket(), "show", "status"},
+		{c.program(), "--socket", c.socket(), "show", "statistics"},
 	}
+}
+
+func (c *ctsync) Attach() []string {
+	at := c.program() + " --socket " + c.socket()
+	return []string{at + " show table", at + " tui"}
 }

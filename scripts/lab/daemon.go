@@ -31,8 +31,10 @@ type Daemon interface {
 	// Committed says how many flows the last commit put into the kernel, and how it went. ok is false while there was
 	// none or it is still under way.
 	Committed() (flows int, detail string, ok bool)
-	// Show returns the commands by which an operator looks at the daemon.
+	// Show returns the commands, to be run in the router's namespace, that tell how the daemon is.
 	Show() [][]string
+	// Attach returns command lines for somebody who wants to look around.
+	Attach() []string
 }
 
 // NewDaemon returns a daemon of the given kind for r.
@@ -58,6 +60,7 @@ func (none) Held() (int, int, error)        { return 0, 0, nil }
 func (none) Overruns() (int, error)         { return 0, nil }
 func (none) Commit(context.Context) error   { return nil }
 func (none) Committed() (int, string, bool) { return 0, "nothing to commit", true }
+func (none) Attach() []string               { return nil }
 func (none) Show() [][]string               { return nil }
 
 // ErrTimeout is returned by Wait.
