@@ -1,0 +1,103 @@
+package transport
+
+import (
+	"net/netip"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func addr(s string) netip.Addr {
+	if s == "" {
+		return netip.Addr{}
+	}
+	return netip.MustParseAddr(s)
+}
+
+// addresses makes a list as the kernel would give it.
+func addresses(flags uint32, cidrs ...string) []address {
+	var list []address
+	for _, c := range cidrs {
+		p := netip.MustParsePrefix(c)
+		list = append(list, address{ip: p.Addr(), prefix: p.Masked(), flags: flags})
+	}
+	return list
+}
+
+func TestJudge(t *testing.T) {
+	list := addresses(0, "10.1.0.1/24", "10.2.0.1/30", "2001:db8::1/64", "fe80::1/64")
+	for _, tt := range []struct {
+		name, peer, src string
+		index           int
+		want            verdict
+	}{
+		{"peer", "10.1.0.2", "10.1.0.2", 7, allowed},
+		{"neighbour of the peer", "10.1.0.2", "10.1.0.3", 7, wrongSource},
+		{"peer by another interface", "10.1.0.2", "10.1.0.2", 8, wrongInterface},
+		{"peer, interface unknown", "10.1.0.2", "10.1.0.2", 0, wrongInterface},
+		{"IPv6 peer", "2001:db8::2", "2001:db8::2", 7, allowed},
+		{"IPv6 neighbour", "2001:db8::2", "fe80::2", 7, wrongSource},
+		{"mapped peer", "10.1.0.2", "::ffff:10.1.0.2", 7, wrongSource},
+		{"on link", "", "10.1.0.77", 7, allowed},
+		{"on the second link prefix", "", "10.2.0.2", 7, allowed},
+		{"past the second link prefix", "", "10.2.0.4", 7, wrongSource},
+		{"off link", "", "192.0.2.1", 7, wrongSource},
+		{"on link by another interface", "", "10.1.0.77", 8, wrongInterface},
+		{"ourselves", "", "10.1.0.1", 7, looped},
+		{"ourselves by another interface", "", "10.1.0.1", 8, wrongInterface},
+		{"IPv6 on link", "", "2001:db8::2", 7, allowed},
+		{"IPv6 off link", "", "2001:db8:1::2", 7, wrongSource},
+		{"IPv6 link-local", "", "fe80::2", 7, allowed},
+		{"IPv6 link-local ourselves", "", "fe80::1", 7, looped},
+		{"IPv4 link-local without such a prefix", "", "169.254.0.1", 7, wrongSource},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := newSources(7, addr(tt.peer), list).judge(addr(tt.src), tt.index); got != tt.want {
+				t.Errorf("verdict %d, want %d", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestChooseLocal(t *testing.T) {
+	join := func(lists ...[]address) (all []address) {
+		for _, l := range lists {
+			all = append(all, l...)
+		}
+		return all
+	}
+	for _, tt := range []struct {
+		name, peer, want string
+		list             []address
+	}{
+		{"none", "10.0.0.2", "", nil},
+		{"other family only", "10.0.0.2", "", addresses(0, "2001:db8::1/64")},
+		{"connected prefix first", "10.2.0.2", "10.2.0.1", addresses(0, "10.1.0.1/24", "10.2.0.1/24")},
+		{"routed peer", "192.0.2.9", "10.1.0.1", addresses(0, "10.1.0.1/24", "10.2.0.1/24")},
+		{"virtual address is not chosen", "192.0.2.9", "10.1.0.1", addresses(0, "10.1.0.100/32", "10.1.0.1/24")},
+		{
+			"secondary address is not chosen", "10.1.0.2", "10.1.0.1",
+			join(addresses(unix.IFA_F_SECONDARY, "10.1.0.100/24"), addresses(0, "10.1.0.1/24")),
+		},
+		{
+			"connected secondary before a primary elsewhere", "10.1.0.2", "10.1.0.1",
+			join(addresses(0, "10.9.0.1/24"), addresses(unix.IFA_F_SECONDARY, "10.1.0.1/24")),
+		},
+		{"virtual address better than none", "192.0.2.9", "10.1.0.100", addresses(0, "10.1.0.100/32")},
+		{"global peer", "2001:db8::2", "2001:db8::1", addresses(0, "fe80::1/64", "2001:db8::1/64")},
+		{"link-local peer", "fe80::2", "fe80::1", addresses(0, "2001:db8::1/64", "fe80::1/64")},
+		{"link-local does not serve a global peer", "2001:db8::2", "", addresses(0, "fe80::1/64")},
+		{"tentative is of no use yet", "2001:db8::2", "", addresses(unix.IFA_F_TENTATIVE, "2001:db8::1/64")},
+		{"duplicate is of no use", "2001:db8::2", "", addresses(unix.IFA_F_DADFAILED, "2001:db8::1/64")},
+		{"point to point", "10.0.0.2", "10.0.0.1", []address{
+			{ip: addr("10.5.0.1"), prefix: netip.MustParsePrefix("10.5.0.0/24")},
+			{ip: addr("10.0.0.1"), prefix: netip.MustParsePrefix("10.0.0.2/32")},
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := chooseLocal(tt.list, addr(tt.peer)); got != addr(tt.want) {
+				t.Errorf("chose %v, want %q", got, tt.want)
+			}
+		})
+	}
+}
