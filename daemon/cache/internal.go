@@ -1,0 +1,154 @@
+package cache
+
+import "ctsync/daemon/flow"
+
+// Internal is the internal cache: this kernel's flows, and what the peer knows of each. It has one owner.
+//
+// A record of it is live or dead. A live one that readers do not see was hidden by Flush.
+type Internal struct {
+	store
+	t4, t6                           tracks
+	changed, ended, waiting, garbage queue
+	ticket                           uint32
+	fresh                            flow.Flow // scratch of Reconcile
+	repair                           tombstones
+}
+
+// NewInternal returns an empty cache that is full at limit entries, ended flows that the peer must still be told of
+// included; for limit <= 0 see SetLimit.
+func NewInternal(limit int) *Internal {
+	n := new(Internal)
+	n.init(limit)
+	return n
+}
+
+// New takes a NEW event. It replaces what is cached under the same original tuple, and goes out as NEW.
+func (n *Internal) New(f *flow.Flow, now int64) error {
+	if !valid(f) {
+		n.stats.CreateFailed++
+		return ErrFamily
+	}
+	r, h := n.find(&f.Orig)
+	r, err := n.renew(r, h, f, now)
+	if err == nil {
+		n.touch(r)
+	}
+	return err
+}
+
+// Update takes an UPDATE event: it merges f into the entry. Where there is none, or one of another incarnation (CTA_ID
+// differs: the events between were lost), it does what New does.
+func (n *Internal) Update(f *flow.Flow, now int64) error {
+	if !valid(f) {
+		n.stats.UpdateFailed++
+		return ErrFamily
+	}
+	r, h := n.find(&f.Orig)
+	if r == 0 || !n.sees(r) || otherID(n.body(r), f) {
+		r, err := n.renew(r, h, f, now)
+		if err == nil {
+			n.touch(r)
+		}
+		return err
+	}
+	n.reclaim()
+	n.merge(r, f, now)
+	n.stats.Updated++
+	n.seen(r).set(r.number())
+	n.touch(r)
+	return nil
+}
+
+// otherID reports whether f is another incarnation than b. An ID that only one of them has tells nothing.
+func otherID(b *body, f *flow.Flow) bool {
+	return b.has&f.Has&flow.HasID != 0 && b.id != f.ID
+}
+
+// renew makes f the content of record r, or of a new one when r is 0, as an incarnation that the peer does not know. It
+// queues nothing.
+func (n *Internal) renew(r Ref, h uint64, f *flow.Flow, now int64) (Ref, error) {
+	if r == 0 {
+		n.reclaim()
+		if r = n.insert(&f.Orig, h); r == 0 {
+			return 0, n.full()
+		}
+		n.side(r).grow(n.chunks(r))
+	} else {
+		n.hide(r)
+		if b := n.body(r); b.is(dead) {
+			n.leave(r, b)
+			b.state &^= dead | inFlight
+		}
+		n.body(r).state |= asNew
+	}
+	n.replace(r, f, now)
+	n.show(r)
+	n.seen(r).set(r.number())
+	return r, nil
+}
+
+// chunks returns the number of chunk numbers of r's table.
+func (n *Internal) chunks(r Ref) int {
+	if r&refIPv6 == 0 {
+		return len(n.v4.records.chunks)
+	}
+	return len(n.v6.records.chunks)
+}
+
+// Destroy takes a DESTROY event. The flow ends here at once; when the peer knows of it, its last content is kept, dirty,
+// until the peer has acknowledged the end. A DESTROY with another CTA_ID than the entry's is of an earlier incarnation
+// and is ignored.
+func (n *Internal) Destroy(f *flow.Flow, _ int64) {
+	n.reclaim()
+	n.repair.add(f)
+	r, _ := n.find(&f.Orig)
+	if r == 0 || n.body(r).is(dead) {
+		return
+	}
+	b := n.body(r)
+	if otherID(b, f) {
+		n.stats.DestroyFailed++
+		return
+	}
+	n.hide(r)
+	if !n.known(r) {
+		n.drop(r, b)
+		return
+	}
+	n.leave(r, b)
+	b.state |= dead
+	n.enqueue(r, b)
+}
+
+// Restored takes a flow that our own commit put into the kernel, of which no event comes. It is cached and not sent: a
+// bulk update follows a commit. An entry under the same tuple is merged with it, a pending change of it stays pending.
+func (n *Internal) Restored(f *flow.Flow, now int64) error {
+	if !valid(f) {
+		n.stats.CreateFailed++
+		return ErrFamily
+	}
+	r, h := n.find(&f.Orig)
+	switch {
+	case r != 0 && n.sees(r):
+		n.merge(r, f, now)
+		n.seen(r).set(r.number())
+		n.stats.Updated++
+		return nil
+	case r != 0 && n.body(r).is(dead):
+		return n.New(f, now) // the peer is being told of its end
+	}
+	_, err := n.renew(r, h, f, now)
+	return err
+}
+
+// Flush empties the cache for readers, silently for the peer, and counts the entries as destroyed. What the peer knows
+// of them is kept until a reconcile with a full dump, which must follow: a flow that is in the dump appears again and is
+// announced as NEW, and the end of one that is gone is told to the peer. It takes the same short time whatever the cache
+// holds.
+func (n *Internal) Flush() {
+	n.stats.Destroyed += uint64(n.active)
+	n.active = 0
+	for _, set := range []bitset{n.v4.shown, n.v4.seen, n.v6.shown, n.v6.seen} {
+		clear(set)
+	}
+}

@@ -1,0 +1,122 @@
+package cache
+
+import "ctsync/daemon/flow"
+
+// A reconcile repairs the internal cache from a dump of the kernel's table, which events change meanwhile:
+//
+//	BeginReconcile
+//	Reconcile for each record of the dump
+//	Stale until next is 0; look each one up in the kernel: absent -> Destroy, present -> Reconcile with what was found
+//	EndReconcile
+//
+// A record counts as seen once an event or a dump record confirmed it. A dump record may be older than an event that
+// was handled before it, so it never changes a record that is seen: if they differ the record becomes unseen, and Stale
+// passes it to the caller, who asks the kernel for the present state.
+
+// volatileStatus are the status bits that come and go without an event.
+const volatileStatus = flow.StatusDying | flow.StatusOffload | flow.StatusHWOffload
+
+// BeginReconcile starts a reconcile, or starts over.
+func (n *Internal) BeginReconcile() {
+	clear(n.v4.seen)
+	clear(n.v6.seen)
+	n.repair.begin()
+}
+
+// Reconcile takes a record of the dump. What is missing is inserted, another incarnation (CTA_ID differs) replaces the
+// entry, what differs is merged; these are dirty afterwards and changed is true. Where nothing differs that the peer
+// needs, the timeout is refreshed and nothing is sent. A flow that ended since BeginReconcile stays ended.
+func (n *Internal) Reconcile(f *flow.Flow, now int64) (changed bool, err error) {
+	if !valid(f) {
+		n.stats.CreateFailed++
+		return false, ErrFamily
+	}
+	if n.repair.has(f) {
+		return false, nil
+	}
+	r, h := n.find(&f.Orig)
+	visible := r != 0 && n.sees(r)
+	seen := visible && n.seen(r).has(r.number())
+	if !visible || otherID(n.body(r), f) {
+		if seen {
+			n.seen(r).clear(r.number())
+			return false, nil
+		}
+		if r, err = n.renew(r, h, f, now); err != nil {
+			return false, err
+		}
+		n.touch(r)
+		return true, nil
+	}
+	n.get(r, &n.old)
+	n.fresh = n.old
+	n.fresh.Merge(f)
+	zeroAbsent(&n.fresh, f)
+	changed = differs(&n.old, &n.fresh)
+	if seen {
+		if changed {
+			n.seen(r).clear(r.number())
+		}
+		return false, nil
+	}
+	n.put(r, &n.fresh)
+	n.body(r).updated = n.second(now)
+	n.seen(r).set(r.number())
+	if changed {
+		n.stats.Updated++
+		n.touch(r)
+	}
+	return changed, nil
+}
+
+// zeroAbsent makes the attributes zero that the kernel leaves out of a dump when they are zero. An event leaves them
+// out when they did not change.
+func zeroAbsent(merged, dumped *flow.Flow) {
+	if !dumped.Has.Is(flow.HasMark) {
+		merged.Mark = 0
+	}
+	if !dumped.Has.Is(flow.HasLabels) {
+		merged.Labels = [16]byte{}
+	}
+}
+
+// differs reports whether b differs from a in something that the peer needs. The timeout, the ID and the TCP flags
+// change without mattering to it, and use and counters are not cached.
+func differs(a, b *flow.Flow) bool {
+	const silent = flow.HasTimeout | flow.HasID | flow.HasTCPFlags
+	return (a.Has^b.Has)&kept&^silent != 0 ||
+		(a.Status^b.Status)&^volatileStatus != 0 ||
+		a.Mark != b.Mark ||
+		a.Reply != b.Reply ||
+		a.TCPState != b.TCPState || a.TCPWScale != b.TCPWScale ||
+		a.SCTPState != b.SCTPState || a.SCTPVTag != b.SCTPVTag ||
+		a.DCCPState != b.DCCPState || a.DCCPRole != b.DCCPRole ||
+		a.Labels != b.Labels || a.Helper != b.Helper || a.Master != b.Master ||
+		a.SeqAdj != b.SeqAdj || a.Synproxy != b.Synproxy
+}
+
+// Stale fills out with entries that neither the dump nor an event confirmed, or about which they disagree, from the
+// position from on (0 = the beginning), looking at no more than max of them. It returns how many, and the position to go
+// on from, 0 after the last one. Entries hidden by Flush are among them.
+func (n *Internal) Stale(from Ref, max int, out []Entry) (found int, next Ref) {
+	r := n.unconfirmed(from)
+	for ; r != 0; r = n.unconfirmed(r + 1) {
+		if max == 0 || found == len(out) {
+			return found, r
+		}
+		max--
+		if !n.body(r).is(dead) {
+			n.load(r, &out[found])
+			found++
+		}
+	}
+	return found, 0
+}
+
+// EndReconcile ends a reconcile. With overflow more flows ended meanwhile than could be remembered, so some may have
+// been brought back: do another one.
+func (n *Internal) EndReconcile() (overflow bool) {
+	overflow = n.repair.overflow
+	n.repair = tombstones{}
+	return overflow
+}
