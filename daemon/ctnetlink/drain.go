@@ -1,0 +1,112 @@
+package ctnetlink
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// fill waits for events and drains the socket into l.in.
+func (l *Listener) fill() error {
+	if err := l.wait(); err != nil {
+		return err
+	}
+	if l.stopped.Load() {
+		return io.EOF
+	}
+	n, err := l.in.receive(l.fd, len(l.in.hdrs))
+	l.n, l.next = n, 0
+	if errors.Is(err, unix.ENOBUFS) {
+		l.overrun()
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("receive conntrack events: %w", err)
+	}
+	return nil
+}
+
+// wait blocks until an event is there. After a drain that filled the buffers it returns at once, and when events come
+// fast it lets some gather instead.
+func (l *Listener) wait() error {
+	full := l.n == len(l.in.hdrs)
+	d := l.pace.delay(l.n, time.Since(l.epoch), full)
+	switch {
+	case full:
+		return nil
+	case d > 0:
+		t := unix.NsecToTimespec(int64(d))
+		return wait(l.poll[:1], &t)
+	default:
+		return wait(l.poll[:], nil)
+	}
+}
+
+// overrun takes note of lost events and doubles the buffer, up to its limit. Events that still wait are older than the
+// loss; the kernel delivers no more until they have been read.
+func (l *Listener) overrun() {
+	l.lost = true
+	l.overruns.Add(1)
+	size := int(l.bytes.Load())
+	if size >= l.cfg.MaxBuffer {
+		return
+	}
+	if l.resize(min(2*size, l.cfg.MaxBuffer)) == nil { // else it stays: the overruns tell
+		l.grown.Add(1)
+	}
+}
+
+// decode moves events from the drained datagrams to b, until one of them is exhausted.
+func (l *Listener) decode(b *Block) {
+	for b.N < BlockSize {
+		if len(l.rest) == 0 {
+			if l.next >= l.n {
+				return
+			}
+			datagram, whole := l.in.datagram(l.next)
+			l.next++
+			if !whole {
+				l.malformed.Add(1)
+				continue
+			}
+			l.rest = datagram
+		}
+		h, msg, rest, ok := nextMessage(l.rest)
+		l.rest = rest
+		if !ok {
+			l.malformed.Add(1)
+			continue
+		}
+		l.decodeEvent(h, msg, b)
+	}
+}
+
+func (l *Listener) decodeEvent(h header, msg []byte, b *Block) {
+	kind, ok := eventKind(h)
+	if !ok {
+		l.unknown.Add(1)
+		return
+	}
+	if DecodeFlow(msg, &b.Flow[b.N]) != nil {
+		l.malformed.Add(1)
+		return
+	}
+	b.Kind[b.N] = kind
+	b.N++
+}
+
+func eventKind(h header) (k Kind, ok bool) {
+	switch h.Type {
+	case subsysCtnetlink<<8 | msgCtNew:
+		if h.Flags&unix.NLM_F_CREATE != 0 {
+			return EventNew, true
+		}
+		return EventUpdate, true
+	case subsysCtnetlink<<8 | msgCtDelete:
+		return EventDestroy, true
+	}
+	return 0, false
+}
