@@ -81,8 +81,7 @@ func networkOrder(port int) uint16 {
 // socket buffer or the network refuses is lost and counted in Stats, for the session to repair. Runs of datagrams of
 // one size (the last of a run may be shorter) leave in one call where the kernel has UDP_SEGMENT.
 //
-// An error means that the link is of no use any more: it wraps net.ErrClosed, or ErrNoInterface if the interface is
-// gone; the rest of the datagrams is counted as lost.
+// The only error is net.ErrClosed, after Close. That the interface is gone is for Valid to say.
 func (l *Link) Send(buf []byte, ends []int) error {
 	s := &l.send
 	s.mu.Lock()
@@ -95,10 +94,7 @@ func (l *Link) Send(buf []byte, ends []int) error {
 		if s.gso.Load() {
 			n = run(ends, start, s.segMax)
 		}
-		if errno := s.sendRun(buf, start, ends[:n]); errno == unix.ENODEV || errno == unix.ENXIO {
-			s.counts.lost(errno, len(ends)-n)
-			return fmt.Errorf("send on link %s: %w", l.cfg.Interface, ErrNoInterface)
-		}
+		s.sendRun(buf, start, ends[:n])
 		start, ends = ends[n-1], ends[n:]
 	}
 	return nil
@@ -125,44 +121,45 @@ func run(ends []int, start, limit int) int {
 	return n
 }
 
-// sendRun sends the datagrams of one run and counts what became of them. The errno is that of the last failure.
-func (s *sender) sendRun(buf []byte, start int, ends []int) unix.Errno {
+// sendRun sends the datagrams of one run and counts what became of them.
+func (s *sender) sendRun(buf []byte, start int, ends []int) {
+	if len(ends) == 1 {
+		s.sendOne(buf[start:ends[0]])
+		return
+	}
 	last := ends[len(ends)-1]
-	if len(ends) > 1 {
-		errno := s.sendmsg(buf[start:last], ends[0]-start)
-		if errno == 0 {
-			s.counts.sent(last-start, len(ends))
-			s.counts.segmented.Add(uint64(len(ends)))
-			return 0
-		}
-		if !maybeSegmentation(errno) {
-			s.counts.lost(errno, len(ends))
-			return errno
-		}
-		return s.sendOneByOne(buf, start, ends)
+	errno := s.sendmsg(buf[start:last], ends[0]-start)
+	switch {
+	case errno == 0:
+		s.counts.sent(last-start, len(ends))
+		s.counts.segmented.Add(uint64(len(ends)))
+	case maybeSegmentation(errno):
+		s.sendOneByOne(buf, start, ends)
+	default:
+		s.counts.lost(errno, len(ends))
 	}
-	errno := s.sendmsg(buf[start:last], 0)
-	if errno != 0 {
-		s.counts.lost(errno, 1)
-	} else {
-		s.counts.sent(last-start, 1)
-	}
-	return errno
 }
 
 // sendOneByOne sends a run that was refused as a whole. If its datagrams pass alone, it is UDP_SEGMENT that does not
 // work here, and it is not tried again.
-func (s *sender) sendOneByOne(buf []byte, start int, ends []int) (failure unix.Errno) {
-	for i, end := range ends {
-		if errno := s.sendRun(buf, start, ends[i:i+1]); errno != 0 {
-			failure = errno
-		}
+func (s *sender) sendOneByOne(buf []byte, start int, ends []int) {
+	passed := true
+	for _, end := range ends {
+		passed = s.sendOne(buf[start:end]) && passed
 		start = end
 	}
-	if failure == 0 {
+	if passed {
 		s.gso.Store(false)
 	}
-	return failure
+}
+
+func (s *sender) sendOne(b []byte) bool {
+	if errno := s.sendmsg(b, 0); errno != 0 {
+		s.counts.lost(errno, 1)
+		return false
+	}
+	s.counts.sent(len(b), 1)
+	return true
 }
 
 // maybeSegmentation reports whether an error may come from UDP_SEGMENT rather than from the network: EIO from a device

@@ -1,0 +1,316 @@
+package transport
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ctsync/daemon/nstest"
+)
+
+func TestConfigRefused(t *testing.T) {
+	for _, tt := range []struct {
+		name, want string
+		cfg        Config
+	}{
+		{"no interface", "interface", Config{}},
+		{"interface name too long", "15 characters", Config{Interface: "abcdefghijklmnop"}},
+		{"port", "65536", Config{Interface: "lo", Port: 65536}},
+		{"negative buffer", "-1", Config{Interface: "lo", RecvBuffer: -1}},
+		{"peer and group", "one or the other", Config{Interface: "lo", Peer: addr("10.0.0.2"), Group: DefaultGroup}},
+		{"group is unicast", "not a multicast", Config{Interface: "lo", Group: addr("10.0.0.2")}},
+		{"peer is multicast", "not a unicast", Config{Interface: "lo", Peer: DefaultGroup}},
+		{"peer is unspecified", "not a unicast", Config{Interface: "lo", Peer: addr("::")}},
+		{"listen is unspecified", "not a unicast", Config{Interface: "lo", Listen: addr("0.0.0.0")}},
+		{"families differ", "family", Config{Interface: "lo", Peer: addr("10.0.0.2"), Listen: addr("2001:db8::1")}},
+		{"peer is listen", "this router itself", Config{Interface: "lo", Peer: addr("10.0.0.2"), Listen: addr("10.0.0.2")}},
+		{"zone of another interface", "zone", Config{Interface: "lo", Peer: addr("fe80::1%eth7")}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			l, err := Open(tt.cfg)
+			if err == nil {
+				l.Close()
+				t.Fatal("accepted")
+			}
+			if !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error %q does not say %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestOpenMissing(t *testing.T) {
+	l := newLab(t)
+	l.a.Run(t, "ip", "link", "add", "bare0", "type", "veth", "peer", "name", "bare1")
+	taken := mustOpen(t, l.a, Config{Peer: addr("10.1.0.2"), Port: 4001})
+	files := openFiles(t)
+	for _, tt := range []struct {
+		name string
+		cfg  Config
+		want error
+	}{
+		{"no interface", Config{Interface: "none0"}, ErrNoInterface},
+		{"multicast without an address", Config{Interface: "bare0"}, ErrNoAddress},
+		{"listen address not there", Config{Peer: addr("10.1.0.2"), Listen: addr("10.1.0.77")}, ErrNoAddress},
+		{"IPv6 listen address not there", Config{Peer: addr("fe80::2"), Listen: addr("fe80::77")}, ErrNoAddress},
+		{"multicast listen address not there", Config{Listen: addr("10.1.0.77")}, ErrNoAddress},
+		{"port taken", taken.cfg, unix.EADDRINUSE},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			link, err := openIn(l.a, tt.cfg)
+			if err == nil {
+				link.Close()
+			}
+			if !errors.Is(err, tt.want) {
+				t.Errorf("error %v, want %v", err, tt.want)
+			}
+		})
+	}
+	if _, err := openIn(l.a, Config{Peer: addr("10.1.0.1")}); err == nil || !strings.Contains(err.Error(), "own sync0") {
+		t.Errorf("our own address as the peer: %v", err)
+	}
+	if n := openFiles(t); n != files {
+		t.Errorf("%d descriptors open, were %d", n, files)
+	}
+}
+
+// TestDownAtStart opens links on an interface that is down; they work once it is up.
+func TestDownAtStart(t *testing.T) {
+	l := newLab(t)
+	for _, cfg := range []struct{ a, b Config }{
+		{Config{}, Config{}},
+		{Config{Group: addr("ff02::c7")}, Config{Group: addr("ff02::c7")}},
+		{Config{Peer: addr("10.1.0.2")}, Config{Peer: addr("10.1.0.1")}},
+	} {
+		l.a.Run(t, "ip", "link", "set", "sync0", "down")
+		a, b := mustOpen(t, l.a, cfg.a), mustOpen(t, l.b, cfg.b)
+		if up, text := a.Up(); up || text != "DOWN" {
+			t.Errorf("interface down: %v %s", up, text)
+		}
+		nstest.Eventually(t, patience, func() bool { // the kernel takes up to a second to say so
+			up, text := b.Up()
+			return !up && text == "NO-CARRIER"
+		}, func() string { return "the other end is down and the carrier is not" })
+		if err := a.Valid(); err != nil {
+			t.Errorf("interface down: %v", err)
+		}
+		sendText(t, a, "lost", "lost")
+		if st := a.Stats(); st.SendErrors != 2 || st.SendUnreachable != 2 || st.DatagramsSent != 0 || st.LastSendError == 0 {
+			t.Errorf("interface down: %+v", st)
+		}
+		atB := collect(t, b)
+		l.a.Run(t, "ip", "link", "set", "sync0", "up")
+		l.a.Run(t, "ip", "address", "replace", "fe80::1/64", "dev", "sync0", "nodad") // IPv6 addresses do not outlive down
+		l.carrier(t)
+		nstest.Eventually(t, patience, func() bool {
+			sendText(t, a, "works")
+			return atB.has("works")
+		}, func() string { return "link does not come up" })
+		if up, text := a.Up(); !up || text != "RUNNING" {
+			t.Errorf("interface up: %v %s", up, text)
+		}
+		b.Close()
+	}
+}
+
+// TestWildcard opens a unicast link before the interface has an address; it works once there is one.
+func TestWildcard(t *testing.T) {
+	l := newLab(t)
+	l.a.Run(t, "ip", "address", "flush", "dev", "sync0")
+	a, b := mustOpen(t, l.a, Config{Peer: addr("10.1.0.2")}), mustOpen(t, l.b, Config{Peer: addr("10.1.0.1")})
+	if a.Local().IsValid() {
+		t.Errorf("chose %v", a.Local())
+	}
+	l.a.Run(t, "ip", "address", "add", "10.1.0.1/24", "dev", "sync0")
+	atA, atB := collect(t, a), collect(t, b)
+	sendText(t, a, "there")
+	sendText(t, b, "back")
+	atA.wait(t, 1)
+	atB.wait(t, 1)
+}
+
+// TestValid changes the interface under a link in the ways that need a new one, and opens that.
+func TestValid(t *testing.T) {
+	l := newLab(t)
+	unicast := Config{Peer: addr("10.1.0.2")}
+	a := mustOpen(t, l.a, unicast)
+	l.a.Run(t, "ip", "address", "del", "10.1.0.1/24", "dev", "sync0")
+	if err := a.Valid(); !errors.Is(err, ErrNoAddress) {
+		t.Errorf("address gone: %v", err)
+	}
+	sendText(t, a, "from nowhere", "from nowhere")
+	if st := a.Stats(); st.SendUnreachable != 2 || !st.GSO {
+		t.Errorf("send without the source address: %+v", st)
+	}
+	l.a.Run(t, "ip", "address", "add", "10.1.0.1/24", "dev", "sync0")
+	if err := a.Valid(); err != nil {
+		t.Errorf("address back: %v", err)
+	}
+	l.a.Run(t, "ip", "link", "set", "sync0", "mtu", "1400")
+	if err := a.Valid(); err == nil || !strings.Contains(err.Error(), "1400") {
+		t.Errorf("MTU changed: %v", err)
+	}
+	l.a.Run(t, "ip", "link", "del", "sync0")
+	if err := a.Valid(); !errors.Is(err, ErrNoInterface) {
+		t.Errorf("interface gone: %v", err)
+	}
+	if up, text := a.Up(); up || text != "DOWN" {
+		t.Errorf("interface gone: %v %s", up, text)
+	}
+	sendText(t, a, "into", "the", "void")
+	if st := a.Stats(); st.SendErrors != 5 {
+		t.Errorf("%d datagrams counted as lost, want 5", st.SendErrors)
+	}
+	nstest.Veth(t, l.a, "sync0", []string{"10.1.0.1/24"}, l.b, "sync0", []string{"10.1.0.2/24"})
+	if err := a.Valid(); !errors.Is(err, ErrNoInterface) {
+		t.Errorf("interface made anew: %v", err)
+	}
+	a.Close()
+	l.carrier(t)
+	again, b := mustOpen(t, l.a, unicast), mustOpen(t, l.b, Config{Peer: addr("10.1.0.1")})
+	atB := collect(t, b)
+	sendText(t, again, "again")
+	atB.wait(t, 1)
+}
+
+// TestStop ends a blocked Read, by Stop and by Close, and leaves nothing behind.
+func TestStop(t *testing.T) {
+	l := newLab(t)
+	files, goroutines := openFiles(t), runtime.NumGoroutine()
+	for _, cfg := range []Config{{}, {Group: addr("ff02::c7")}, {Peer: addr("10.1.0.2")}, {Peer: addr("fe80::2")}} {
+		for name, end := range map[string]func(*Link){
+			"stop":  (*Link).Stop,
+			"close": func(l *Link) { l.Close() },
+		} {
+			link, err := openIn(l.a, cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			done := make(chan error, 1)
+			go func() {
+				var b Batch
+				done <- link.Read(&b)
+			}()
+			nstest.Eventually(t, patience, func() bool { return inRecvmmsg(t) }, func() string { return "the reader does not block" })
+			end(link)
+			select {
+			case err = <-done:
+			case <-time.After(patience):
+				t.Fatalf("%s does not wake the reader", name)
+			}
+			if err != io.EOF {
+				t.Errorf("%s: read ends with %v", name, err)
+			}
+			var b Batch
+			if err := link.Read(&b); err != io.EOF {
+				t.Errorf("%s: next read: %v", name, err)
+			}
+			if err := link.Close(); err != nil {
+				t.Error(err)
+			}
+			link.Stop() // must not touch a descriptor that is someone else's by now
+			if err := link.Close(); err != nil {
+				t.Errorf("second close: %v", err)
+			}
+			if err := link.Send([]byte("x"), []int{1}); !errors.Is(err, net.ErrClosed) {
+				t.Errorf("send after close: %v", err)
+			}
+			if link.Valid() == nil {
+				t.Error("closed link is valid")
+			}
+			link.Stats()
+		}
+	}
+	if n := openFiles(t); n != files {
+		t.Errorf("%d descriptors open, were %d", n, files)
+	}
+	nstest.Eventually(t, patience, func() bool { return runtime.NumGoroutine() <= goroutines }, func() string { return "goroutines are left" })
+}
+
+// inRecvmmsg reports whether a thread of this process is in recvmmsg.
+func inRecvmmsg(t *testing.T) bool {
+	t.Helper()
+	tasks, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, task := range tasks {
+		call, err := os.ReadFile("/proc/self/task/" + task.Name() + "/syscall")
+		if err != nil {
+			continue // the thread has ended
+		}
+		number, _, _ := strings.Cut(string(call), " ")
+		if n, err := strconv.Atoi(number); err == nil && n == unix.SYS_RECVMMSG {
+			return true
+		}
+	}
+	return false
+}
+
+// TestBuffers asks for more than the system's limit, with CAP_NET_ADMIN and without.
+func TestBuffers(t *testing.T) {
+	const asked = 64 << 20
+	l := newLab(t)
+	st := mustOpen(t, l.a, Config{SendBuffer: asked, RecvBuffer: asked / 2}).Stats()
+	if st.SendBuffer != (Buffer{asked, asked}) || st.RecvBuffer != (Buffer{asked / 2, asked / 2}) {
+		t.Errorf("granted %+v and %+v", st.SendBuffer, st.RecvBuffer)
+	}
+	if st := mustOpen(t, l.a, Config{}).Stats(); st.RecvBuffer.Asked != 0 || st.RecvBuffer.Granted <= 0 {
+		t.Errorf("system default: %+v", st.RecvBuffer)
+	}
+	var link *Link
+	var err error
+	l.a.Do(func() {
+		err = withoutNetAdmin(func() { link, err = Open(Config{Interface: "sync0", RecvBuffer: asked}) })
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer link.Close()
+	if b := link.Stats().RecvBuffer; b.Asked != asked || b.Granted <= 0 || b.Granted >= asked {
+		t.Errorf("without CAP_NET_ADMIN: %+v", b)
+	}
+}
+
+// withoutNetAdmin runs f on this thread, which must be locked, without CAP_NET_ADMIN in effect.
+func withoutNetAdmin(f func()) error {
+	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var caps [2]unix.CapUserData
+	if err := unix.Capget(&hdr, &caps[0]); err != nil {
+		return err
+	}
+	less := caps
+	less[0].Effective &^= 1 << unix.CAP_NET_ADMIN
+	if err := unix.Capset(&hdr, &less[0]); err != nil {
+		return err
+	}
+	f()
+	return unix.Capset(&hdr, &caps[0])
+}
+
+// TestSendingSocketHearsNothing: nobody can fill the queue of a socket that is never read.
+func TestSendingSocketHearsNothing(t *testing.T) {
+	l := newLab(t)
+	a := mustOpen(t, l.a, Config{Peer: addr("10.1.0.2")})
+	sa, err := unix.Getsockname(a.send.fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := netip.AddrPortFrom(addr("10.1.0.1"), uint16(sa.(*unix.SockaddrInet4).Port))
+	for range 3 {
+		stranger(t, l.b, "10.1.0.2", to.String(), "noise")
+	}
+	nstest.Eventually(t, patience, func() bool { return kernelDrops(a.send.fd) == 3 }, func() string { return "noise did not arrive" })
+	if n, err := unix.IoctlGetInt(a.send.fd, unix.TIOCINQ); err != nil || n != 0 {
+		t.Errorf("%d bytes are queued (%v)", n, err)
+	}
+}
