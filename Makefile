@@ -56,6 +56,11 @@ demo-clean: ## remove what `make demo KEEP=1` or a killed demo left behind
 	$(GO) build -o bin/demo ./scripts/demo
 	bin/demo clean
 
+.PHONY: bench
+bench: deps build ## burst, commit and memory, ctsyncd beside Debian's conntrackd; ROUNDS=3
+	$(GO) build -o bin/bench ./scripts/bench
+	bin/bench run $(if $(ROUNDS),-rounds $(ROUNDS))
+
 # The shipped files say /usr; elsewhere they are told where they are.
 RELOCATE = sed -e 's,/usr/\(sbin\|bin\|libexec/ctsync\)/ctsync,$(PREFIX)/\1/ctsync,g'
 
