@@ -46,6 +46,8 @@ const (
 const (
 	helperSize = 12 // longest HELPER_NAME that conntrackd reads, NUL included
 	fnSize     = 28 // longest FN, NUL included
+
+	maxFlowSize = 304 // a TCP flow over IPv6 with every attribute
 )
 
 // AppendFlow appends a message that describes f, byte for byte as conntrackd writes it. An attribute is written when
@@ -79,7 +81,7 @@ func AppendFlow(b []byte, typ Type, flags Flags, seq uint32, f *flow.Flow) []byt
 
 // FlowSize returns the number of bytes that AppendFlow appends for f.
 func FlowSize(f *flow.Flow) int {
-	var room [512]byte // more than the sum of all attributes, so append never goes to the heap
+	var room [maxFlowSize]byte // so append never goes to the heap
 	return len(AppendFlow(room[:0], CTNew, 0, 0, f))
 }
 

@@ -187,7 +187,7 @@ func setExpectation(e *flow.Expectation, id int, b []byte) {
 
 // finishExpectation checks what must be there and drops what has no meaning beside it.
 func finishExpectation(e *flow.Expectation, seen uint32) error {
-	any := func(ids ...int) bool {
+	saw := func(ids ...int) bool {
 		for _, id := range ids {
 			if seen>>id&1 != 0 {
 				return true
@@ -195,14 +195,14 @@ func finishExpectation(e *flow.Expectation, seen uint32) error {
 		}
 		return false
 	}
-	if !any(expMasterIPv4, expMasterIPv6) || !any(expExpectIPv4, expExpectIPv6) {
+	if !saw(expMasterIPv4, expMasterIPv6) || !saw(expExpectIPv4, expExpectIPv6) {
 		return ErrNoAddress
 	}
-	if !any(expMasterL4Proto) || !any(expExpectL4Proto) {
+	if !saw(expMasterL4Proto) || !saw(expExpectL4Proto) {
 		return ErrNoProtocol
 	}
 	e.Has |= flow.HasMaster
-	if any(expMaskIPv4, expMaskIPv6) {
+	if saw(expMaskIPv4, expMaskIPv6) {
 		e.Has |= flow.HasMask
 	} else {
 		e.Mask = flow.Tuple{}
@@ -210,13 +210,13 @@ func finishExpectation(e *flow.Expectation, seen uint32) error {
 	if e.Master.Family != e.Expect.Family || e.Has.Is(flow.HasMask) && e.Mask.Family != e.Expect.Family {
 		return ErrFamily
 	}
-	if any(expNATIPv4, expNATPort, expNATL4Proto, expNATDir) {
+	if saw(expNATIPv4, expNATPort, expNATL4Proto, expNATDir) {
 		e.Has |= flow.HasNAT
 		if e.Expect.Family == flow.IPv6 {
 			e.NAT.Src, e.NAT.Dst = flow.Addr{}, flow.Addr{}
 		}
 		e.NAT.Family = e.Expect.Family
-		if !any(expNATL4Proto) {
+		if !saw(expNATL4Proto) {
 			e.NAT.Proto = e.Expect.Proto
 		}
 	}
