@@ -1,0 +1,152 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"ctsync/daemon/control"
+)
+
+// backend is what the control server asks.
+func (d *Daemon) backend() control.Backend {
+	return control.Backend{
+		Status:      d.status,
+		Statistics:  d.statistics,
+		Transitions: func(context.Context) ([]control.Transition, error) { return d.roles.history.list(), nil },
+		Notify: func(_ context.Context, n control.Notification) (control.Transition, error) {
+			return d.notify(n)
+		},
+		Action: d.action,
+		Flows:  d.flows,
+	}
+}
+
+// notify records a notification and logs those that do not count.
+func (d *Daemon) notify(n control.Notification) (control.Transition, error) {
+	t, err := d.roles.notify(n, time.Now())
+	if err == nil && t.Outcome != control.OutcomeRunning {
+		d.log.Warn("notification has no effect", "state", n.State, "name", n.Name, "source", n.Source, "outcome", t.Outcome)
+		d.keep(t)
+	}
+	return t, err
+}
+
+// action carries out one of conntrackd's commands.
+func (d *Daemon) action(ctx context.Context, a control.Action, progress func(done, total int)) (control.Result, error) {
+	began := time.Now()
+	var r control.Result
+	var err error
+	switch a.Verb {
+	case control.Commit:
+		r, err = d.commitAction(ctx, progress)
+	case control.Flush:
+		r, err = d.flush(ctx, a.Cache)
+	case control.Resync:
+		r, err = d.resyncAction(ctx)
+	case control.Bulk:
+		r, err = d.bulkAction(ctx, progress)
+	case control.Request:
+		r, err = d.requestAction(ctx)
+	case control.Purge:
+		r, err = d.purgeAction(ctx, progress)
+	case control.Reset:
+		r, err = d.reset(ctx, a.Cache, progress)
+	}
+	r.Duration = control.Duration(time.Since(began))
+	return r, err
+}
+
+func (d *Daemon) commitAction(ctx context.Context, progress func(done, total int)) (control.Result, error) {
+	c, err := d.commit(ctx, progress)
+	return control.Result{
+		Summary: fmt.Sprintf("%d flows committed, %d expired, %d failed", c.Created+c.Updated+c.Replaced+c.Unchanged, c.Expired, c.Failed),
+		Flows:   c.Total, Commit: &c,
+	}, err
+}
+
+// flush empties one cache or, for "", both. The kernel and the peer keep what they have.
+func (d *Daemon) flush(ctx context.Context, name string) (control.Result, error) {
+	if name != control.CacheInternal && d.jobs.running("commit") {
+		return control.Result{}, &control.Error{Code: control.CodeBusy, Message: "a commit is reading the external cache", Hint: "flush when it is done"}
+	}
+	n := 0
+	err := d.do(ctx, func(c *core) {
+		if name != control.CacheExternal {
+			n += c.internal.Len()
+			c.internal.Flush()
+		}
+		if name != control.CacheInternal {
+			n += c.external.Len()
+			c.external.Reset()
+		}
+	})
+	what := name + " cache"
+	if name == "" {
+		what = "both caches"
+	}
+	return control.Result{Summary: fmt.Sprintf("%s flushed, %d flows", what, n), Flows: uint64(n)}, err
+}
+
+func (d *Daemon) resyncAction(ctx context.Context) (control.Result, error) {
+	err := d.reconcile(ctx)
+	n := 0
+	if err == nil {
+		err = d.do(ctx, func(c *core) { n = c.internal.Len() })
+	}
+	return control.Result{Summary: fmt.Sprintf("internal cache matches the kernel, %d flows", n), Flows: uint64(n)}, err
+}
+
+// errNoPeer refuses what needs the peer.
+var errNoPeer = &control.Error{Code: control.CodeRefused, Message: "the peer does not answer", Hint: "see ctsync show status"}
+
+func (d *Daemon) bulkAction(ctx context.Context, progress func(done, total int)) (control.Result, error) {
+	n, answers := 0, false
+	if err := d.do(ctx, func(c *core) { n, answers = c.internal.Len(), c.peerAnswers() }); err != nil {
+		return control.Result{}, err
+	}
+	if !answers {
+		return control.Result{}, errNoPeer
+	}
+	err := d.bulk(ctx, progress)
+	return control.Result{Summary: fmt.Sprintf("internal cache sent to the peer, %d flows", n), Flows: uint64(n)}, err
+}
+
+func (d *Daemon) requestAction(ctx context.Context) (control.Result, error) {
+	answers := false
+	err := d.do(ctx, func(c *core) {
+		if answers = c.peerAnswers(); answers {
+			c.requestResync()
+		}
+	})
+	if err == nil && !answers {
+		return control.Result{}, errNoPeer
+	}
+	return control.Result{Summary: "the peer has been asked for its internal cache"}, err
+}
+
+func (d *Daemon) purgeAction(ctx context.Context, progress func(done, total int)) (control.Result, error) {
+	n, err := d.purge(ctx, progress)
+	return control.Result{Summary: fmt.Sprintf("timers of %d kernel flows shortened to %d s", n, purgedLife), Flows: uint64(n)}, err
+}
+
+// reset is VyOS's: the internal cache is emptied, read from the kernel again and sent to the peer; the external cache
+// is emptied and asked for.
+func (d *Daemon) reset(ctx context.Context, name string, progress func(done, total int)) (control.Result, error) {
+	if _, err := d.flush(ctx, name); err != nil {
+		return control.Result{}, err
+	}
+	if name == control.CacheExternal {
+		r, err := d.requestAction(ctx)
+		r.Summary = "external cache emptied; " + r.Summary
+		return r, err
+	}
+	r, err := d.resyncAction(ctx)
+	if err != nil {
+		return r, err
+	}
+	if sent, err := d.bulkAction(ctx, progress); err == nil {
+		r.Summary += "; " + sent.Summary
+	}
+	return r, nil
+}

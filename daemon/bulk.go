@@ -1,0 +1,176 @@
+package daemon
+
+import (
+	"context"
+	"time"
+
+	"ctsync/daemon/cache"
+	"ctsync/daemon/session"
+)
+
+// bulkAhead bounds how many announced flows wait in the dirty list, so that events do not queue up behind a bulk.
+const bulkAhead = 8 * sliceSize
+
+// runBulk is the task that sends the whole internal cache when the peer asks for it or has restarted.
+func (d *Daemon) runBulk(ctx context.Context) error {
+	select {
+	case <-d.reconciled: // a table that is still being read is not worth sending: the peer would drop what is missing
+	case <-ctx.Done():
+		return nil
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-d.core.wantBulk:
+		}
+		if err := d.bulk(ctx, nil); err != nil && ctx.Err() == nil {
+			d.log.Error("bulk update", "err", err)
+		}
+	}
+}
+
+// bulk announces every flow of the internal cache to the peer and returns when the last one has left. progress may be
+// nil.
+func (d *Daemon) bulk(ctx context.Context, progress func(done, total int)) error {
+	report, end := d.jobs.start("bulk", progress)
+	defer end()
+	began := time.Now()
+	var total, sent int
+	var answer *session.FTFW // the conversation in which the peer asked for this bulk
+	if err := d.do(ctx, func(c *core) {
+		total = c.internal.Len()
+		if c.sync.bulkWanted { // a request that comes while we send is answered by another round
+			c.sync.bulkWanted, answer = false, c.session
+			answer.BulkStarted()
+		}
+	}); err != nil {
+		return err
+	}
+	for from, more := cache.Ref(0), true; more; {
+		if err := d.dirtyBelow(ctx, bulkAhead); err != nil {
+			return err
+		}
+		if err := d.do(ctx, func(c *core) {
+			from = c.internal.Scan(from, sliceSize, func(e *cache.Entry) bool {
+				c.internal.Announce(e.Ref)
+				sent++
+				return true
+			})
+			more = from != 0
+		}); err != nil {
+			return err
+		}
+		report(sent, max(total, sent))
+	}
+	if err := d.dirtyPassed(ctx); err != nil {
+		return err
+	}
+	err := d.do(ctx, func(c *core) {
+		if answer != nil && answer == c.session {
+			answer.BulkSent()
+		}
+	})
+	d.log.Info("bulk update sent", "flows", sent, "took", time.Since(began).Round(time.Millisecond))
+	return err
+}
+
+// dirtyBelow waits until fewer than n flows wait to be sent.
+func (d *Daemon) dirtyBelow(ctx context.Context, n int) error {
+	return d.poll(ctx, func(c *core) bool { return c.internal.Dirty() < n })
+}
+
+// dirtyPassed waits until everything that is dirty now has left.
+func (d *Daemon) dirtyPassed(ctx context.Context) error {
+	var mark uint64
+	if err := d.do(ctx, func(c *core) { mark = c.popped + uint64(c.internal.Dirty()) }); err != nil {
+		return err
+	}
+	return d.poll(ctx, func(c *core) bool { return c.popped >= mark || c.internal.Dirty() == 0 })
+}
+
+// poll asks the core until cond holds. What it waits for takes network round trips, so a millisecond's pause costs
+// nothing; while the peer is away the pause grows.
+func (d *Daemon) poll(ctx context.Context, cond func(*core) bool) error {
+	for pause := time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
+		ok := false
+		if err := d.do(ctx, func(c *core) { ok = cond(c) }); err != nil || ok {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+}
+
+// runSweep is the task that removes stale entries from the external cache: after a complete bulk, those that the peer
+// did not mention; while the peer is silent, those whose time is up.
+func (d *Daemon) runSweep(ctx context.Context) error {
+	ticker := time.NewTicker(expiryInterval)
+	defer ticker.Stop()
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-d.core.wantSweep:
+			err = d.sweepUnmentioned(ctx)
+		case <-ticker.C:
+			err = d.sweepExpired(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			d.log.Error("sweep of the external cache", "err", err)
+		}
+	}
+}
+
+// expiryInterval is how often entries of a silent peer are looked at.
+const expiryInterval = 30 * time.Second
+
+func (d *Daemon) sweepUnmentioned(ctx context.Context) error {
+	total := 0
+	for from, more := cache.Ref(0), true; more; {
+		if err := d.do(ctx, func(c *core) {
+			var n int
+			n, from = c.external.Sweep(from, sliceSize)
+			total, more = total+n, from != 0
+			c.counts.swept += uint64(n)
+		}); err != nil {
+			return err
+		}
+	}
+	if total > 0 {
+		d.log.Info("flows removed from the external cache: the peer no longer has them", "flows", total)
+	}
+	return nil
+}
+
+// sweepExpired removes what cannot be alive any more, in slices.
+func (d *Daemon) sweepExpired(ctx context.Context) error {
+	total := 0
+	var refs []cache.Ref
+	for from, more := cache.Ref(0), true; more; {
+		if err := d.do(ctx, func(c *core) {
+			now := c.now()
+			refs = refs[:0]
+			from = c.external.Scan(from, sliceSize, func(e *cache.Entry) bool {
+				if expired(&e.Flow, e.Updated, c.peer.heard, now) {
+					refs = append(refs, e.Ref)
+				}
+				return true
+			})
+			for _, r := range refs {
+				c.external.Remove(r)
+			}
+			total, more = total+len(refs), from != 0
+		}); err != nil {
+			return err
+		}
+	}
+	if total > 0 {
+		d.log.Info("flows removed from the external cache: their time is up", "flows", total)
+	}
+	return nil
+}

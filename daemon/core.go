@@ -1,0 +1,180 @@
+package daemon
+
+import (
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"ctsync/daemon/cache"
+	"ctsync/daemon/config"
+	"ctsync/daemon/control"
+	"ctsync/daemon/ctnetlink"
+	"ctsync/daemon/flow"
+	"ctsync/daemon/session"
+	"ctsync/daemon/transport"
+	"ctsync/daemon/wire"
+)
+
+// core is what the loop owns: the caches, the session and everything that changes with them. No other goroutine
+// touches a field; they call inbox.do.
+type core struct {
+	in    *inbox
+	log   *slog.Logger
+	start time.Time // of the monotonic clock that now() counts from
+	cfg   *config.Config
+
+	internal *cache.Internal
+	external *cache.External
+	session  *session.FTFW
+	link     link
+	peer     peer
+	ignore   exclusion
+
+	outgoing cache.Outgoing // reused by transmit
+	popped   uint64         // records taken from the dirty list since the start
+	counts   counters
+	totals   control.CommitStatistics
+
+	linkBefore transport.Stats // of links that are gone
+	sync       syncState
+
+	// Requests to the worker goroutines that the loop itself makes; each is a one-slot signal.
+	wantReconcile chan struct{}
+	wantBulk      chan struct{}
+	wantSweep     chan struct{}
+}
+
+// counters are the numbers that no other part keeps.
+type counters struct {
+	filtered       uint64 // events of excluded flows (loopback, the sync channel itself)
+	overruns       uint64 // event blocks before which the kernel dropped events
+	foreign        uint64 // datagrams from a second sender on the link
+	expectations   uint64 // expectation messages received; this version does not keep them
+	invalid        uint64 // flows from the peer that cannot be kept (no reply derivable, template, ...)
+	externalFull   uint64
+	internalFull   uint64
+	swept          uint64 // external entries that the peer no longer has, found after a bulk
+	repairs        uint64 // completed comparisons with the kernel
+	repaired       uint64 // differences they found
+	trafficBytes   uint64 // of flows that ended, where the kernel counts
+	trafficPackets uint64
+}
+
+// now returns nanoseconds on the daemon's monotonic clock.
+func (c *core) now() int64 { return int64(time.Since(c.start)) }
+
+// applyEvents puts a block of kernel events into the internal cache.
+func (c *core) applyEvents(b *eventBlock) {
+	if b.overrun {
+		c.counts.overruns++
+		c.log.Warn("kernel dropped conntrack events, comparing with its table", "overruns", c.counts.overruns)
+		signal(c.wantReconcile)
+	}
+	now := c.now()
+	for i := range b.N {
+		f := &b.Flow[i]
+		if c.ignore.match(f) {
+			c.counts.filtered++
+			continue
+		}
+		var err error
+		switch b.Kind[i] {
+		case ctnetlink.EventNew:
+			err = c.internal.New(f, now)
+		case ctnetlink.EventUpdate:
+			err = c.internal.Update(f, now)
+		case ctnetlink.EventDestroy:
+			c.counts.trafficBytes += f.Bytes[0] + f.Bytes[1]
+			c.counts.trafficPackets += f.Packets[0] + f.Packets[1]
+			c.internal.Destroy(f, now)
+		}
+		if err != nil {
+			c.cacheFull("internal", &c.counts.internalFull, err)
+		}
+	}
+}
+
+// cacheFull reports the first refusal of a cache and then each time the number of refusals has doubled.
+func (c *core) cacheFull(name string, n *uint64, err error) {
+	*n++
+	if *n&(*n-1) == 0 {
+		c.log.Error("cache is full, a flow is not replicated: raise cache-limit", "cache", name, "refused", *n, "err", err)
+	}
+}
+
+// transmitSlice bounds how many messages leave in one turn of the loop, so that events are read in between.
+const transmitSlice = 4096
+
+// transmit sends what is dirty in the internal cache as far as the session has room.
+func (c *core) transmit() {
+	if c.session == nil {
+		return
+	}
+	now := c.now()
+	o := &c.outgoing
+	for n := 0; n < transmitSlice && c.session.Room() > 0 && c.internal.Next(o); n++ {
+		c.popped++
+		age(&o.Flow, o.Updated, now)
+		seq := c.session.SendFlow(now, wire.Type(o.Type), &o.Flow, session.Ref(o.Ref))
+		c.internal.Sent(o.Ref, seq)
+		if _, ends := c.session.Output(); len(ends) >= outputDatagrams {
+			c.flushOutput()
+		}
+	}
+	c.session.Finish()
+	c.flushOutput()
+}
+
+// outputDatagrams is how many finished datagrams are handed to the link at once: the most that one UDP_SEGMENT call
+// takes.
+const outputDatagrams = 64
+
+func (c *core) flushOutput() {
+	buf, ends := c.session.Output()
+	if len(ends) == 0 {
+		return
+	}
+	if c.link != nil {
+		// What the link cannot send is counted there, and the session sends it again when the peer misses it.
+		_ = c.link.Send(buf, ends)
+	}
+	c.session.Reset()
+}
+
+// exclusion tells flows that are never replicated: they belong to this router alone.
+type exclusion struct {
+	port  uint16
+	peers []netip.Addr // addresses of the sync channel: ours, the peer's, the group
+}
+
+// match reports whether f is loopback traffic or the sync channel's own.
+func (x *exclusion) match(f *flow.Flow) bool {
+	o := &f.Orig
+	if o.Family == flow.IPv4 {
+		if o.Src[0] == 127 || o.Dst[0] == 127 {
+			return true
+		}
+	} else if o.Src == loopback6 || o.Dst == loopback6 {
+		return true
+	}
+	if o.Proto != flow.UDP || o.DstPort != x.port {
+		return false
+	}
+	dst := o.Dst.IP(o.Family)
+	for _, a := range x.peers {
+		if dst == a {
+			return true
+		}
+	}
+	return false
+}
+
+var loopback6 = flow.Addr{15: 1}
+
+// signal wakes the goroutine that waits on a one-slot channel; a second signal before it wakes is the same signal.
+func signal(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
+}

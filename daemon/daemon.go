@@ -1,0 +1,216 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"ctsync/daemon/cache"
+	"ctsync/daemon/config"
+	"ctsync/daemon/control"
+	"ctsync/daemon/ctnetlink"
+	"ctsync/notify"
+)
+
+// Options are what a Config does not say.
+type Options struct {
+	Logger  *slog.Logger
+	Version string
+}
+
+// Daemon is a whole ctsyncd. Make it with New, then call Run once.
+type Daemon struct {
+	cfg     *config.Config // as at the start; what changes live is in the fields below and in core.cfg
+	log     *slog.Logger
+	version string
+	started time.Time
+
+	in        *inbox
+	core      *core
+	listener  *ctnetlink.Listener
+	committer turn // its changes raise no event here
+	dumper    turn
+	roles     *roles
+	jobs      jobs
+
+	socket     net.Listener
+	ready      chan struct{} // closed when everything serves
+	reconciled chan struct{} // closed when the internal cache first matched the kernel
+
+	sweepInterval atomic.Int64 // ns
+	purgeTimeout  atomic.Int64 // ns
+	eventsOff     atomic.Bool
+	needRestart   atomic.Pointer[[]string]
+}
+
+// New opens what may be refused (the control socket, the kernel's conntrack sockets) and builds the daemon. Nothing
+// runs yet.
+func New(cfg *config.Config, opt Options) (*Daemon, error) {
+	d := &Daemon{
+		cfg: cfg, log: opt.Logger, version: opt.Version, started: time.Now(),
+		in: newInbox(), ready: make(chan struct{}), reconciled: make(chan struct{}),
+	}
+	history, err := openHistory(filepath.Join(cfg.StateDirectory, "transitions.json"))
+	if err != nil {
+		d.log.Error("past transitions are not known", "err", err)
+	}
+	d.roles = newRoles(cfg.SyncGroup, history)
+	d.needRestart.Store(new([]string))
+	group := ""
+	if cfg.SocketGID >= 0 {
+		group = strconv.Itoa(cfg.SocketGID)
+	}
+	socket, err := control.Listen(cfg.Socket, group)
+	if err != nil {
+		return nil, err
+	}
+	d.socket = socket
+	if err := d.openKernel(); err != nil {
+		socket.Close()
+		return nil, err
+	}
+	d.core = &core{
+		in: d.in, log: d.log, start: d.started, cfg: cfg, ignore: excluded(cfg, netip.Addr{}),
+		wantReconcile: make(chan struct{}, 1),
+		wantBulk:      make(chan struct{}, 1),
+		wantSweep:     make(chan struct{}, 1),
+	}
+	limit := cacheLimit(cfg)
+	d.core.internal, d.core.external = cache.NewInternal(limit), cache.NewExternal(limit)
+	d.applyLive(cfg)
+	return d, nil
+}
+
+// cacheLimit returns how many flows a cache may hold: as configured, or twice what the kernel may hold.
+func cacheLimit(cfg *config.Config) int {
+	if cfg.CacheLimit > 0 {
+		return cfg.CacheLimit
+	}
+	if n := sysctl("nf_conntrack_max"); n > 0 {
+		return 2 * n
+	}
+	return 2 << 18 // the kernel's table is not there yet: its usual size
+}
+
+// Ready is closed when every part serves.
+func (d *Daemon) Ready() <-chan struct{} { return d.ready }
+
+// Ping returns when the core loop has answered.
+func (d *Daemon) Ping(ctx context.Context) error { return d.do(ctx, func(*core) {}) }
+
+// do runs f in the core loop; see inbox.do.
+func (d *Daemon) do(ctx context.Context, f func(*core)) error { return d.in.do(ctx, f) }
+
+// task is one goroutine of the daemon.
+type task struct {
+	name string
+	run  func(context.Context) error
+}
+
+// Run runs every task until ctx ends or one of them fails, and returns that failure.
+func (d *Daemon) Run(ctx context.Context) error {
+	defer d.closeKernel()
+	d.unpark()
+	g, ctx := errgroup.WithContext(ctx)
+	for _, t := range []task{
+		{"core loop", d.core.run},
+		{"conntrack events", d.runEvents},
+		{"sync link", d.runLink},
+		{"reconcile", d.runReconciler},
+		{"bulk", d.runBulk},
+		{"sweep", d.runSweep},
+		{"roles", d.runRoles},
+		{"control socket", d.serveControl},
+		{"readiness", d.announceReady},
+	} {
+		g.Go(func() error {
+			if err := t.run(ctx); err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, errStopped) {
+				return fmt.Errorf("%s: %w", t.name, err)
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+func (d *Daemon) serveControl(ctx context.Context) error {
+	return control.NewServer(d.backend(), d.log).Serve(ctx, d.socket)
+}
+
+// announceReady says ready when the internal cache matches the kernel; by then everything else serves.
+func (d *Daemon) announceReady(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-d.reconciled:
+	}
+	n := 0
+	if err := d.do(ctx, func(c *core) { n = c.internal.Len() }); err != nil {
+		return err
+	}
+	d.log.Info("ready", "version", d.version, "sync-group", d.cfg.SyncGroup, "interface", d.cfg.Interface.Name, "flows", n)
+	close(d.ready)
+	return nil
+}
+
+// Reload takes over what may change while running and says what needs a restart. It returns the keys that do.
+func (d *Daemon) Reload(cfg *config.Config) []string {
+	restart := cfg.NeedRestart(d.cfg)
+	d.needRestart.Store(&restart)
+	for _, c := range cfg.Changes(d.liveConfig()) {
+		d.log.Info("configuration changes", "key", c.Key, "was", c.Old, "is", c.New, "needs-restart", c.Restart)
+	}
+	d.applyLive(cfg)
+	_ = d.do(context.Background(), func(c *core) {
+		c.cfg = cfg
+		c.internal.SetLimit(cacheLimit(cfg))
+		c.external.SetLimit(cacheLimit(cfg))
+	})
+	if k, err := d.committer.take(context.Background()); err == nil {
+		setLiberal(k, cfg)
+		d.committer.give(k)
+	}
+	return restart
+}
+
+// liveConfig returns the configuration as last loaded.
+func (d *Daemon) liveConfig() *config.Config {
+	cfg := d.cfg
+	_ = d.do(context.Background(), func(c *core) { cfg = c.cfg })
+	return cfg
+}
+
+func (d *Daemon) applyLive(cfg *config.Config) {
+	d.sweepInterval.Store(int64(cfg.SweepInterval))
+	d.purgeTimeout.Store(int64(cfg.PurgeTimeout))
+	d.roles.follow(cfg.SyncGroup)
+}
+
+// unpark carries out what keepalived said while no daemon was there. Only the last word counts, but all are recorded.
+func (d *Daemon) unpark() {
+	parked, err := notify.Unpark(notify.ParkedPath(d.cfg.Socket))
+	if err != nil {
+		d.log.Error("parked notifications", "err", err)
+	}
+	for _, n := range parked {
+		if _, err := d.notify(n); err != nil {
+			d.log.Error("parked notification", "state", n.State, "err", err)
+		}
+	}
+}
+
+// closeKernel closes the kernel sockets when nothing uses them any more.
+func (d *Daemon) closeKernel() {
+	d.listener.Close()
+	(<-d.committer).Close()
+	(<-d.dumper).Close()
+}

@@ -1,0 +1,106 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"golang.org/x/sys/unix"
+
+	"ctsync/daemon/config"
+	"ctsync/daemon/ctnetlink"
+	"ctsync/daemon/flow"
+)
+
+// kernel is what the daemon asks of ctnetlink; *ctnetlink.Conn is the real one. One goroutine at a time uses it.
+type kernel interface {
+	Dump(family flow.Family, fn func(*flow.Flow) error) (interrupted bool, err error)
+	Create(flows []flow.Flow, errs []unix.Errno) error
+	Update(flows []flow.Flow, errs []unix.Errno) error
+	Delete(keys []flow.Flow, errs []unix.Errno) error
+	Get(key *flow.Tuple, dir flow.Direction, f *flow.Flow) error
+	GetBatch(keys []flow.Flow, out []flow.Flow, errs []unix.Errno) error
+	Count() (entries, max uint32, err error)
+	Close() error
+}
+
+// turn lends a kernel to one user at a time.
+type turn chan kernel
+
+func newTurn(k kernel) turn {
+	t := make(turn, 1)
+	t <- k
+	return t
+}
+
+func (t turn) take(ctx context.Context) (kernel, error) {
+	select {
+	case k := <-t:
+		return k, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (t turn) give(k kernel) { t <- k }
+
+// openKernel opens the event socket and the request sockets. What the committer changes raises no event here: the
+// kernel drops those, and the committer puts its changes into the internal cache itself.
+func (d *Daemon) openKernel() error {
+	limit := d.cfg.EventListenQueueSize
+	l, err := ctnetlink.Listen(ctnetlink.ListenConfig{Buffer: limit / 2, MaxBuffer: limit, Coalesce: d.cfg.Coalesce})
+	if err != nil {
+		return fmt.Errorf("listen for conntrack events: %w", err)
+	}
+	d.listener = l
+	committer, err := ctnetlink.Dial()
+	if err != nil {
+		return fmt.Errorf("dial ctnetlink: %w", err)
+	}
+	setLiberal(committer, d.cfg)
+	d.committer = newTurn(committer)
+	if err := l.Ignore(committer.PortID()); err != nil {
+		return fmt.Errorf("filter own conntrack events: %w", err)
+	}
+	dumper, err := ctnetlink.Dial()
+	if err != nil {
+		return fmt.Errorf("dial ctnetlink: %w", err)
+	}
+	d.dumper = newTurn(dumper)
+	return nil
+}
+
+// setLiberal makes restored TCP flows be-liberal unless the kernel shall check their windows.
+func setLiberal(k kernel, cfg *config.Config) {
+	if c, ok := k.(*ctnetlink.Conn); ok {
+		c.Liberal = !cfg.TCPWindowTracking
+	}
+}
+
+// runEvents is the task that reads the kernel's events.
+func (d *Daemon) runEvents(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, d.listener.Stop)
+	defer stop()
+	for {
+		var b *eventBlock
+		select {
+		case b = <-d.in.freeEvents:
+		case <-ctx.Done():
+			return nil
+		}
+		overrun, err := d.listener.Read(&b.Block)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read conntrack events: %w", err)
+		}
+		b.overrun = overrun
+		select {
+		case d.in.events <- b:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}

@@ -1,0 +1,65 @@
+package daemon
+
+import (
+	"time"
+
+	"ctsync/daemon/flow"
+)
+
+// What a flow's timeout means after a while. ctnetlink tells a flow's remaining lifetime when its state changes, and
+// nothing when traffic merely refreshes it. So an entry whose time is up on the clock is one of two things: a flow that
+// was refreshed, or one whose end we did not hear of.
+
+// restoredFloor is the least lifetime, in seconds, that a restored flow gets: long enough to see its next packet, which
+// then sets the kernel's own value. It never exceeds what the flow had at first.
+const restoredFloor = 60
+
+// age turns the timeout that the kernel reported at updated into what remains now, so that a flow announced late does
+// not start its life again at the peer (conntrackd repeats the old value). A flow whose time is up on our clock but
+// which the kernel still has was refreshed by traffic, of which ctnetlink tells nothing: it gets the floor.
+func age(f *flow.Flow, updated, now int64) {
+	passed := (now - updated) / int64(time.Second)
+	if passed <= 0 || !f.Has.Is(flow.HasTimeout) {
+		return
+	}
+	if passed < int64(f.Timeout) {
+		f.Timeout -= uint32(passed)
+		return
+	}
+	f.Timeout = min(f.Timeout, restoredFloor)
+}
+
+// expired reports whether an external entry cannot be alive any more: its time is up, and either traffic does not
+// refresh its state (a TCP connection that is closing or was never established), or the peer has been silent for its
+// whole lifetime, so that nobody can have seen it alive since. updated and heard are when the entry was last told and
+// when the peer last spoke (ns).
+func expired(f *flow.Flow, updated, heard, now int64) bool {
+	if !f.Has.Is(flow.HasTimeout) {
+		return false
+	}
+	life := int64(f.Timeout) * int64(time.Second)
+	if now-updated <= life {
+		return false
+	}
+	if f.Has.Is(flow.HasTCPState) && f.TCPState != flow.TCPEstablished {
+		return true
+	}
+	return now-max(heard, updated) > life
+}
+
+// restoreTimeout gives a flow the timeout to be committed with: what remains of the one it was told with, but at least
+// the floor. A peer that sends no timeouts (conntrackd with CommitTimeout) leaves the floor.
+func restoreTimeout(f *flow.Flow, updated, now int64) {
+	if !f.Has.Is(flow.HasTimeout) {
+		f.Timeout = restoredFloor
+		f.Has |= flow.HasTimeout
+		return
+	}
+	floor := min(f.Timeout, restoredFloor)
+	passed := uint64(max(now-updated, 0)) / uint64(time.Second)
+	if passed >= uint64(f.Timeout) {
+		f.Timeout = floor
+		return
+	}
+	f.Timeout = max(f.Timeout-uint32(passed), floor)
+}

@@ -1,0 +1,101 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ctsync/daemon/cache"
+	"ctsync/daemon/flow"
+)
+
+// A purge ends what a router that is no longer master still has in its kernel of connections that the other one serves
+// now: they would stand in the way of their own newer state at the next failover. Timers are shortened to purgedLife
+// instead of deleting (as conntrackd does), so that a flow which does see traffic here lives on: its next packet
+// restores the timer. Flows of the router itself are left alone.
+
+// purgedLife is the lifetime, in seconds, that a purge leaves.
+const purgedLife = 10
+
+// purgeLater purges when purge-timeout has passed, unless the role ends before.
+func (d *Daemon) purgeLater(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-time.After(time.Duration(d.purgeTimeout.Load())):
+	}
+	n, err := d.purge(ctx, nil)
+	if err != nil && ctx.Err() == nil {
+		d.log.Error("purge", "err", err)
+		return
+	}
+	d.log.Info("kernel flows purged: the other router serves them now", "flows", n)
+}
+
+// purge shortens the timers and returns how many flows it touched. progress may be nil.
+func (d *Daemon) purge(ctx context.Context, progress func(done, total int)) (int, error) {
+	own, err := ownAddresses()
+	if err != nil {
+		return 0, err
+	}
+	k, err := d.committer.take(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer d.committer.give(k)
+	report, end := d.jobs.start("purge", progress)
+	defer end()
+	var (
+		flows       = make([]flow.Flow, 0, sliceSize)
+		errs        = make([]unix.Errno, sliceSize)
+		seen, total int
+		purged      int
+	)
+	for from, more := cache.Ref(0), true; more; {
+		flows = flows[:0]
+		if err := d.do(ctx, func(c *core) {
+			total = c.internal.Len()
+			from = c.internal.Scan(from, sliceSize, func(e *cache.Entry) bool {
+				seen++
+				if !own[e.Flow.Orig.Src] && !own[e.Flow.Orig.Dst] && !own[e.Flow.Reply.Src] {
+					flows = append(flows, flow.Flow{Orig: e.Flow.Orig, Has: flow.HasTimeout, Timeout: purgedLife})
+				}
+				return true
+			})
+			more = from != 0
+		}); err != nil {
+			return purged, err
+		}
+		if len(flows) > 0 {
+			if err := k.Update(flows, errs[:len(flows)]); err != nil {
+				return purged, fmt.Errorf("shorten conntrack timers: %w", err)
+			}
+			for _, e := range errs[:len(flows)] {
+				if e == 0 {
+					purged++
+				}
+			}
+		}
+		report(seen, max(seen, total))
+	}
+	return purged, nil
+}
+
+// ownAddresses returns the addresses of this router's interfaces.
+func ownAddresses() (map[flow.Addr]bool, error) {
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil, fmt.Errorf("list own addresses: %w", err)
+	}
+	own := make(map[flow.Addr]bool, len(addrs))
+	for _, a := range addrs {
+		if p, err := netip.ParsePrefix(a.String()); err == nil {
+			own[flow.AddrFrom(p.Addr())] = true
+		}
+	}
+	return own, nil
+}

@@ -1,0 +1,197 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ctsync/daemon/cache"
+	"ctsync/daemon/flow"
+)
+
+// A reconcile compares the internal cache with a dump of the kernel's table and repairs the difference. It runs at the
+// start, after lost events, and every sweep-interval, because some changes raise no event at all: the end of a flow
+// older than its first listener (nf_conntrack_events = 2), sequence adjustments by a NAT helper, and everything when
+// nf_conntrack_events = 0.
+
+// pollInterval is how often the kernel is compared while it raises no events.
+const pollInterval = 2 * time.Second
+
+// What periodic comparisons may cost: one that took d is followed by at least sweepRest*d of rest, or pollRest*d where
+// polling is all there is.
+const (
+	sweepRest = 500
+	pollRest  = 20
+)
+
+// runReconciler is the task that compares on demand and periodically.
+func (d *Daemon) runReconciler(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-d.core.wantReconcile:
+		case <-timer.C:
+		}
+		began := time.Now()
+		if err := d.reconcile(ctx); err != nil && ctx.Err() == nil {
+			d.log.Error("comparing the internal cache with the kernel failed, trying again", "err", err)
+			timer.Reset(pollInterval)
+			continue
+		}
+		timer.Reset(d.nextSweep(time.Since(began)))
+	}
+}
+
+// nextSweep returns the pause until the next periodic comparison and complains when the kernel raises no events.
+func (d *Daemon) nextSweep(took time.Duration) time.Duration {
+	off := sysctl("nf_conntrack_events") == 0
+	if off != d.eventsOff.Swap(off) {
+		if off {
+			d.log.Error("the kernel raises no conntrack events: set net.netfilter.nf_conntrack_events to 1 or 2; until then its table is polled", "interval", pollInterval)
+		} else {
+			d.log.Info("the kernel raises conntrack events again")
+		}
+	}
+	if off {
+		return max(pollInterval, pollRest*took)
+	}
+	return max(time.Duration(d.sweepInterval.Load()), sweepRest*took)
+}
+
+// reconcile does one comparison.
+func (d *Daemon) reconcile(ctx context.Context) error {
+	k, err := d.dumper.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer d.dumper.give(k)
+	_, end := d.jobs.start("compare with kernel", nil)
+	defer end()
+	var before, after uint64
+	if err := d.do(ctx, func(c *core) {
+		c.internal.BeginReconcile()
+		before = c.counts.repaired
+	}); err != nil {
+		return err
+	}
+	err = d.reconcileDump(ctx, k)
+	if err == nil {
+		err = d.reconcileStale(ctx, k)
+	}
+	again := false
+	if e := d.do(ctx, func(c *core) {
+		overflow := c.internal.EndReconcile()
+		after = c.counts.repaired
+		if err != nil || overflow {
+			again = overflow
+			return
+		}
+		c.counts.repairs++
+		c.sync.suspect = len(c.wantReconcile) > 0
+		if !c.sync.reconciled {
+			c.sync.reconciled = true
+			close(d.reconciled)
+		}
+	}); e != nil {
+		return e
+	}
+	if again {
+		signal(d.core.wantReconcile)
+	}
+	if err == nil && after != before {
+		d.log.Info("internal cache repaired from the kernel's table", "differences", after-before)
+	}
+	return err
+}
+
+// reconcileDump merges a whole dump into the internal cache, a slice at a time.
+func (d *Daemon) reconcileDump(ctx context.Context, k kernel) error {
+	slice := make([]flow.Flow, 0, sliceSize/2)
+	flush := func() error {
+		err := d.do(ctx, func(c *core) { c.reconcileSlice(slice) })
+		slice = slice[:0]
+		return err
+	}
+	for range 3 { // a dump interrupted by a resize of the kernel's hash may have missed entries
+		interrupted, err := k.Dump(0, func(f *flow.Flow) error {
+			slice = append(slice, *f)
+			if len(slice) == cap(slice) {
+				return flush()
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("dump conntrack table: %w", err)
+		}
+		if err := flush(); err != nil {
+			return err
+		}
+		if !interrupted {
+			return nil
+		}
+	}
+	return nil
+}
+
+func (c *core) reconcileSlice(flows []flow.Flow) {
+	now := c.now()
+	for i := range flows {
+		f := &flows[i]
+		if c.ignore.match(f) {
+			continue
+		}
+		changed, err := c.internal.Reconcile(f, now)
+		if err != nil {
+			c.cacheFull("internal", &c.counts.internalFull, err)
+		}
+		if changed && c.sync.reconciled {
+			c.counts.repaired++
+		}
+	}
+}
+
+// reconcileStale asks the kernel for each flow that was in the cache but not in the dump, and ends those it does not
+// have: a dump alone is no proof of absence. What it does have is taken as it is now.
+func (d *Daemon) reconcileStale(ctx context.Context, k kernel) error {
+	entries := make([]cache.Entry, sliceSize/4)
+	keys := make([]flow.Flow, len(entries))
+	found := make([]flow.Flow, len(entries))
+	errs := make([]unix.Errno, len(entries))
+	for from, more := cache.Ref(0), true; more; {
+		n := 0
+		if err := d.do(ctx, func(c *core) {
+			n, from = c.internal.Stale(from, sliceSize, entries)
+			more = from != 0
+		}); err != nil {
+			return err
+		}
+		if n == 0 {
+			continue
+		}
+		for i := range n {
+			keys[i] = entries[i].Flow
+		}
+		if err := k.GetBatch(keys[:n], found[:n], errs[:n]); err != nil {
+			return fmt.Errorf("look up conntrack entries: %w", err)
+		}
+		if err := d.do(ctx, func(c *core) {
+			for i := range n {
+				switch errs[i] {
+				case unix.ENOENT:
+					c.internal.Destroy(&keys[i], c.now())
+					c.counts.repaired++
+				case 0:
+					c.reconcileSlice(found[i : i+1])
+				}
+			}
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}

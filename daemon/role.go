@@ -1,0 +1,183 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"ctsync/daemon/control"
+)
+
+// roles turns keepalived's notifications into role changes. It decides which of them count; runRoles does their work.
+type roles struct {
+	history *history
+	work    chan control.Transition // accepted transitions, for runRoles
+
+	mu    sync.Mutex
+	group string
+	state control.State // "" until the first notification
+	since time.Time
+	sent  int64 // CLOCK_BOOTTIME (ns) of the notification that made the present role
+}
+
+// roleQueue bounds how many transitions may wait while one is being interrupted. keepalived's fastest flapping stays
+// far below it.
+const roleQueue = 64
+
+// newRoles starts with the role of the last transition if this machine has not been rebooted since: a restart of the
+// daemon does not change what keepalived said.
+func newRoles(group string, h *history) *roles {
+	r := &roles{group: group, history: h, work: make(chan control.Transition, roleQueue)}
+	if !h.thisBoot() {
+		return r
+	}
+	for _, t := range h.list() {
+		if !t.Started.IsZero() && t.Group == group {
+			r.state, r.since, r.sent = t.State, t.Received, t.Boottime
+		}
+	}
+	return r
+}
+
+// current returns the present state and since when it holds.
+func (r *roles) current() (control.State, time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.state, r.since
+}
+
+// follow changes the sync-group that is followed.
+func (r *roles) follow(group string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.group = group
+}
+
+// notify records a notification, decides whether it counts, and returns at once; the work follows in runRoles.
+//
+// Scripts of keepalived overlap and can start out of order, so what counts is when a notification was sent: one older
+// than the present role's is superseded. A repeated one does its work again, which is harmless: a commit of an empty
+// cache does nothing.
+func (r *roles) notify(n control.Notification, received time.Time) (control.Transition, error) {
+	if n.Boottime == 0 {
+		n.Boottime = control.Boottime()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	t := control.Transition{
+		Type: n.Type, Group: n.Name, State: n.State, Priority: n.Priority, Source: n.Source, Sent: n.At, Boottime: n.Boottime,
+		Received: received, Outcome: control.OutcomeRunning,
+	}
+	if t.Group == "" {
+		t.Group = r.group
+	}
+	switch {
+	case n.State.Role() == control.RoleUnknown:
+		t.Outcome = control.OutcomeIgnored + string(n.State) + " is no change of role"
+	case n.Type == control.TypeInstance:
+		t.Outcome = control.OutcomeIgnored + "instance " + n.Name + " is not sync-group " + r.group
+	case t.Group != r.group:
+		t.Outcome = control.OutcomeIgnored + "group " + n.Name + " is not sync-group " + r.group
+	case n.Boottime < r.sent:
+		t.Outcome = control.OutcomeSuperseded
+	case len(r.work) == cap(r.work):
+		return t, fmt.Errorf("notify %s: %d transitions are waiting already", n.State, roleQueue)
+	}
+	t = r.history.add(t)
+	if t.Outcome == control.OutcomeRunning {
+		r.state, r.since, r.sent = n.State, received, n.Boottime
+		r.work <- t
+	}
+	return t, nil
+}
+
+// runRoles is the task that carries out role changes. A new transition ends the work of the one before.
+func (d *Daemon) runRoles(ctx context.Context) error {
+	select {
+	case <-d.reconciled: // a parked MASTER waits for the start to be complete
+	case <-ctx.Done():
+		return nil
+	}
+	var end func() // ends the work of the present role
+	for {
+		select {
+		case <-ctx.Done():
+			if end != nil {
+				end()
+			}
+			return nil
+		case t := <-d.roles.work:
+			if end != nil {
+				end()
+			}
+			end = d.beginRole(ctx, t)
+		}
+	}
+}
+
+// beginRole starts the work of a transition and returns the function that cuts it short and waits for its end.
+func (d *Daemon) beginRole(ctx context.Context, t control.Transition) (end func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var busy sync.WaitGroup
+	busy.Go(func() { d.transition(ctx, t) })
+	return func() {
+		cancel()
+		busy.Wait()
+	}
+}
+
+// transition does the work of one accepted transition and records its outcome.
+func (d *Daemon) transition(ctx context.Context, t control.Transition) {
+	d.log.Info("role changes", "state", t.State, "group", t.Group, "source", t.Source)
+	t.Started = time.Now()
+	d.roles.history.update(t)
+	var err error
+	switch t.State {
+	case control.StateMaster:
+		t.Commit, err = d.takeover(ctx)
+	case control.StateBackup:
+		err = d.do(ctx, (*core).requestResync)
+	}
+	t.Finished = time.Now()
+	switch {
+	case ctx.Err() != nil:
+		t.Outcome = control.OutcomeSuperseded
+	case err != nil:
+		t.Outcome = control.OutcomeFailed + err.Error()
+		d.log.Error("role change failed", "state", t.State, "err", err)
+	default:
+		t.Outcome = control.OutcomeDone
+	}
+	d.keep(t)
+	if t.State != control.StateMaster && err == nil {
+		d.purgeLater(ctx)
+	}
+}
+
+// keep updates the record of t and writes the history.
+func (d *Daemon) keep(t control.Transition) {
+	d.roles.history.update(t)
+	if err := d.roles.history.save(); err != nil {
+		d.log.Error("transitions are not kept over a restart", "err", err)
+	}
+}
+
+// takeover makes this router carry on with the peer's connections: commit the external cache into the kernel, empty
+// it, compare the internal cache with the kernel, which now has them all, and tell the peer.
+func (d *Daemon) takeover(ctx context.Context) (*control.CommitResult, error) {
+	result, err := d.commit(ctx, nil)
+	if err != nil {
+		return &result, err
+	}
+	if err := d.do(ctx, func(c *core) { c.external.Reset() }); err != nil {
+		return &result, err
+	}
+	began := time.Now()
+	if err := d.reconcile(ctx); err != nil {
+		return &result, err
+	}
+	result.DumpDuration = control.Duration(time.Since(began))
+	signal(d.core.wantBulk)
+	return &result, nil
+}

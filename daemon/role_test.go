@@ -1,0 +1,133 @@
+package daemon
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"ctsync/daemon/control"
+)
+
+func newTestRoles(t *testing.T) *roles {
+	t.Helper()
+	h, err := openHistory(filepath.Join(t.TempDir(), "transitions.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newRoles("syncgrp", h)
+}
+
+func TestNotify(t *testing.T) {
+	type said struct {
+		n       control.Notification
+		outcome string
+	}
+	group := func(state control.State, name string, boot int64) control.Notification {
+		return control.Notification{Type: control.TypeGroup, Name: name, State: state, Boottime: boot}
+	}
+	for _, tt := range []struct {
+		name  string
+		said  []said
+		state control.State
+		work  int
+	}{
+		{"in order", []said{
+			{group("BACKUP", "syncgrp", 1), control.OutcomeRunning},
+			{group("MASTER", "syncgrp", 2), control.OutcomeRunning},
+		}, "MASTER", 2},
+		{"overtaken", []said{
+			{group("MASTER", "syncgrp", 2), control.OutcomeRunning},
+			{group("BACKUP", "syncgrp", 1), control.OutcomeSuperseded},
+		}, "MASTER", 1},
+		{"repeated", []said{
+			{group("MASTER", "syncgrp", 1), control.OutcomeRunning},
+			{group("MASTER", "syncgrp", 1), control.OutcomeRunning},
+		}, "MASTER", 2},
+		{"another group", []said{
+			{group("MASTER", "other", 1), "ignored: group other is not sync-group syncgrp"},
+		}, "", 0},
+		{"an instance", []said{
+			{control.Notification{Type: control.TypeInstance, Name: "syncgrp", State: "MASTER", Boottime: 1}, "ignored: instance syncgrp is not sync-group syncgrp"},
+		}, "", 0},
+		{"no group given", []said{{group("FAULT", "", 1), control.OutcomeRunning}}, "FAULT", 1},
+		{"no change of role", []said{
+			{group("MASTER_RX_LOWER_PRI", "syncgrp", 1), "ignored: MASTER_RX_LOWER_PRI is no change of role"},
+		}, "", 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := newTestRoles(t)
+			for _, s := range tt.said {
+				got, err := r.notify(s.n, time.Now())
+				if err != nil || got.Outcome != s.outcome {
+					t.Errorf("notify %+v = %q, %v; want %q", s.n, got.Outcome, err, s.outcome)
+				}
+			}
+			if state, _ := r.current(); state != tt.state {
+				t.Errorf("state = %q, want %q", state, tt.state)
+			}
+			if len(r.work) != tt.work || len(r.history.list()) != len(tt.said) {
+				t.Errorf("%d accepted, %d recorded; want %d and %d", len(r.work), len(r.history.list()), tt.work, len(tt.said))
+			}
+		})
+	}
+}
+
+func TestRoleSurvivesRestart(t *testing.T) {
+	r := newTestRoles(t)
+	tr, err := r.notify(control.Notification{Type: control.TypeGroup, State: "MASTER", Boottime: 5}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr.Started = time.Now()
+	r.history.update(tr)
+	if err := r.history.save(); err != nil {
+		t.Fatal(err)
+	}
+	reopen := func() *roles {
+		h, err := openHistory(r.history.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return newRoles("syncgrp", h)
+	}
+	if state, _ := reopen().current(); state != "MASTER" {
+		t.Errorf("state after restart = %q, want MASTER", state)
+	}
+	h, _ := openHistory(r.history.path)
+	h.file.Boot = "another boot"
+	if state, _ := newRoles("syncgrp", h).current(); state != "" {
+		t.Errorf("state after reboot = %q, want unknown", state)
+	}
+	if n := len(reopen().history.list()); n != 1 {
+		t.Errorf("%d transitions kept, want 1", n)
+	}
+}
+
+func TestHistory(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sub", "transitions.json")
+	h, err := openHistory(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range historyLength + 20 {
+		h.add(control.Transition{State: "BACKUP"})
+	}
+	list := h.list()
+	if len(list) != historyLength || list[0].ID != 21 || list[historyLength-1].ID != historyLength+20 {
+		t.Errorf("%d transitions from %d to %d", len(list), list[0].ID, list[len(list)-1].ID)
+	}
+	if err := h.save(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte("{broken"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	h, err = openHistory(path)
+	if err == nil || len(h.list()) != 0 {
+		t.Errorf("a broken file: %v, %d transitions", err, len(h.list()))
+	}
+	if _, err := os.Stat(path + ".broken"); err != nil {
+		t.Errorf("a broken file is not put aside: %v", err)
+	}
+}

@@ -1,0 +1,189 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"ctsync/daemon/cache"
+	"ctsync/daemon/control"
+	"ctsync/daemon/session"
+	"ctsync/daemon/wire"
+)
+
+// aliveInterval is how long a peer that is well may be silent: protocol v1 says something every second.
+const aliveInterval = 3 * time.Second
+
+// peerAnswers reports whether the peer takes part in the conversation now.
+func (c *core) peerAnswers() bool {
+	return c.session != nil && c.session.State().Established && c.now()-c.peer.heard < int64(aliveInterval)
+}
+
+// status takes the snapshot behind ctsync show status.
+func (d *Daemon) status(ctx context.Context) (control.Status, error) {
+	s := control.Status{
+		Version: d.version, PID: os.Getpid(), Started: d.started, Mode: "ftfw", Jobs: d.jobs.snapshot(),
+		NeedRestart: *d.needRestart.Load(),
+	}
+	state, since := d.roles.current()
+	s.Role, s.RoleSince = state.Role(), since
+	for _, t := range d.roles.history.list() {
+		if !t.Started.IsZero() || t.Outcome == control.OutcomeRunning {
+			s.LastTransition = &t
+		}
+	}
+	err := d.do(ctx, func(c *core) { c.status(&s) })
+	s.InStep = len(s.Why) == 0
+	s.Warnings = d.warnings()
+	return s, err
+}
+
+func (c *core) status(s *control.Status) {
+	s.SyncGroup, s.Interface, s.Transport = c.cfg.SyncGroup, c.cfg.Interface.Name, transportName(c.cfg)
+	s.Internal, s.External = uint64(c.internal.Len()), uint64(c.external.Len())
+	if p := c.cfg.Interface.Peer; p.IsValid() {
+		s.Peer = p.String()
+	}
+	if c.peer.addr.IsValid() {
+		s.Peer = c.peer.addr.String()
+		s.PeerHeard = c.start.Add(time.Duration(c.peer.heard)).Round(0)
+	}
+	s.Established = c.session != nil && c.session.State().Established
+	s.Why = c.whyNotInStep()
+}
+
+// whyNotInStep lists what this router knows that stands against the two being in step.
+func (c *core) whyNotInStep() []string {
+	var why []string
+	say := func(format string, args ...any) { why = append(why, fmt.Sprintf(format, args...)) }
+	if c.link == nil {
+		say("the sync link on %s is not usable", c.cfg.Interface.Name)
+	}
+	now := c.now()
+	switch {
+	case !c.peer.addr.IsValid():
+		say("the peer has not been heard")
+	case now-c.peer.heard >= int64(aliveInterval):
+		say("the peer has been silent for %v", time.Duration(now-c.peer.heard).Round(time.Second))
+	case !c.session.State().Established:
+		say("the peer has not answered our hello")
+	}
+	if c.session != nil {
+		st := c.session.State()
+		if st.OldestUnacked != 0 && now-st.OldestUnacked > int64(aliveInterval) {
+			say("%d messages are not acknowledged", st.Unacked)
+		}
+		if st.NacksOutstanding > 0 {
+			say("%d gaps in what the peer sent are not repaired", st.NacksOutstanding)
+		}
+		if st.ResyncPending {
+			say("the peer's table has been asked for and is not complete")
+		}
+	}
+	if n := c.internal.Dirty(); n > transmitSlice {
+		say("%d changed flows wait to be sent", n)
+	}
+	if c.sync.bulkWanted {
+		say("the peer waits for our table")
+	}
+	if !c.sync.reconciled {
+		say("the kernel's table is still being read")
+	} else if c.sync.suspect {
+		say("the kernel dropped events, the comparison with its table is not finished")
+	}
+	return why
+}
+
+// warnings lists what an operator should mend.
+func (d *Daemon) warnings() []string {
+	var w []string
+	switch sysctl("nf_conntrack_events") {
+	case 0:
+		w = append(w, "net.netfilter.nf_conntrack_events is 0: the kernel raises no events, its table is polled; set it to 1 or 2")
+	case -1:
+		w = append(w, "no conntrack in this network namespace: load nf_conntrack, for example by a firewall or NAT rule")
+	}
+	return w
+}
+
+// statistics takes the snapshot behind ctsync show statistics.
+func (d *Daemon) statistics(ctx context.Context) (control.Statistics, error) {
+	var s control.Statistics
+	ls := d.listener.Stats()
+	s.Kernel = control.KernelStatistics{
+		Events: ls.Events, Unknown: ls.Unknown, Malformed: ls.Malformed, Overruns: ls.Overruns,
+		BufferBytes: uint64(ls.BufferBytes), BufferLimit: uint64(d.cfg.EventListenQueueSize), BufferGrown: ls.BufferGrown,
+		TableEntries: uint64(max(sysctl("nf_conntrack_count"), 0)), TableMax: uint64(max(sysctl("nf_conntrack_max"), 0)),
+		EventsSetting: sysctl("nf_conntrack_events"),
+	}
+	err := d.do(ctx, func(c *core) { c.statistics(&s) })
+	return s, err
+}
+
+func (c *core) statistics(s *control.Statistics) {
+	s.Internal = cacheStats(c.internal.Stats(), c.internal.Limit())
+	s.External = cacheStats(c.external.Stats(), c.external.Limit())
+	s.Traffic = control.Traffic{Bytes: c.counts.trafficBytes, Packets: c.counts.trafficPackets}
+	s.Link = c.linkStatistics()
+	s.Kernel.Filtered = c.counts.filtered
+	s.Kernel.Repairs, s.Kernel.Repaired, s.Kernel.Swept = c.counts.repairs, c.counts.repaired, c.counts.swept
+	s.ExpectationsIgnored = c.counts.expectations
+	s.Commit = c.totals
+	s.Session.Waiting = uint64(c.internal.Dirty())
+	s.Session.Foreign = c.counts.foreign
+	if c.session != nil {
+		c.sessionStatistics(s)
+	}
+}
+
+func cacheStats(s cache.Stats, limit int) control.CacheStats {
+	return control.CacheStats{
+		Active: s.Active, Created: s.Created, CreateFailed: s.CreateFailed, Updated: s.Updated, UpdateFailed: s.UpdateFailed,
+		Destroyed: s.Destroyed, DestroyFailed: s.DestroyFailed, Objects: s.Objects, Total: s.Total, Limit: uint64(limit),
+		Full: s.Full, Bytes: s.Bytes,
+	}
+}
+
+func (c *core) sessionStatistics(s *control.Statistics) {
+	st, state := c.session.Stats(), c.session.State()
+	m := st.Malformed
+	s.Tracking = control.Tracking{
+		Malformed: control.Malformed{
+			BadVersion: m[wire.BadVersion], BadHeader: m[wire.BadHeader], BadPayload: m[wire.BadPayload],
+			BadType: m[wire.BadType], Truncated: m[wire.Truncated], BadSize: m[wire.BadSize],
+		},
+		Lost: st.Lost, Before: st.Before, UnknownAttributes: st.UnknownAttributes, Invalid: c.counts.invalid,
+	}
+	s.Session = control.SessionStatistics{
+		State: helloText(state), Sequence: state.Seq, PeerSequence: state.PeerSeq,
+		Sent: messageCounts(st.Sent), Received: messageCounts(st.Received),
+		Retransmitted: st.Retransmitted + st.Nacked + st.Stale, Unacknowledged: uint64(state.Unacked), Window: uint64(state.Window),
+		NacksOutstanding: uint64(state.NacksOutstanding), PeerRestarts: st.PeerRestarts,
+		Waiting: s.Session.Waiting, Foreign: s.Session.Foreign,
+	}
+}
+
+func helloText(s session.State) string {
+	switch {
+	case s.Established:
+		return "established"
+	case s.Heard != 0:
+		return "the peer has not answered our hello"
+	}
+	return "the peer has not been heard"
+}
+
+func messageCounts(m session.Messages) map[string]uint64 {
+	counts := map[string]uint64{}
+	for name, n := range map[string]uint64{
+		"new": m.New, "update": m.Update, "destroy": m.Destroy, "expect-new": m.ExpNew, "expect-update": m.ExpUpdate,
+		"expect-destroy": m.ExpDestroy, "ack": m.Ack, "nack": m.Nack, "resync": m.Resync, "alive": m.Alive,
+		"hello": m.Hello, "hello-back": m.HelloBack,
+	} {
+		if n > 0 {
+			counts[name] = n
+		}
+	}
+	return counts
+}
