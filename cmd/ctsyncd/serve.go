@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -65,7 +64,9 @@ func (s *service) attend(ctx context.Context) {
 	case <-s.daemon.Ready():
 	}
 	s.tell(ready + "\n" + s.state)
-	go s.feedWatchdog(ctx)
+	if period := watchdogPeriod(s.log); period > 0 {
+		go s.feedWatchdog(ctx, period, s.daemon.Ping) // a round trip through the core loop
+	}
 	changed := make(chan struct{}, 1)
 	go s.watchFile(ctx, changed)
 	for {
@@ -122,18 +123,18 @@ func (s *service) reload(asked bool) {
 	}
 }
 
-// feedWatchdog answers systemd's watchdog for as long as the core loop answers: a daemon that hangs is restarted.
-func (s *service) feedWatchdog(ctx context.Context) {
-	period := watchdogPeriod(s.log)
-	if period == 0 {
-		return
-	}
+// feedWatchdog answers systemd's watchdog every period for as long as ping succeeds: a daemon that hangs is restarted.
+func (s *service) feedWatchdog(ctx context.Context, period time.Duration, ping func(context.Context) error) {
 	ticker := time.NewTicker(period)
 	defer ticker.Stop()
 	for {
-		if err := s.ping(ctx, period); err == nil {
+		within, cancel := context.WithTimeout(ctx, period)
+		err := ping(within)
+		cancel()
+		switch {
+		case err == nil:
 			s.tell(watchdog)
-		} else if !errors.Is(err, context.Canceled) {
+		case ctx.Err() == nil:
 			s.log.Error("core loop does not answer", "within", period, "err", err)
 		}
 		select {
@@ -142,11 +143,4 @@ func (s *service) feedWatchdog(ctx context.Context) {
 		case <-ticker.C:
 		}
 	}
-}
-
-// ping makes a round trip through the core loop.
-func (s *service) ping(ctx context.Context, within time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, within)
-	defer cancel()
-	return s.daemon.Ping(ctx)
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"log/slog"
 	"net"
 	"os"
 	"regexp"
@@ -105,6 +107,40 @@ func TestWatchdogIsFedByTheCoreLoop(t *testing.T) {
 	for range 3 {
 		p.hears("WATCHDOG=1")
 	}
+}
+
+// A watchdog that is fed by a timer alone would keep a daemon alive that does nothing any more.
+func TestWatchdogStarvesWithoutTheCoreLoop(t *testing.T) {
+	p := &process{t: t, dir: t.TempDir(), told: make(chan string, 100)}
+	t.Setenv("NOTIFY_SOCKET", p.serviceManager())
+	s := &service{log: slog.New(slog.NewTextHandler(&p.stderr, nil))}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	pings := 0
+	go func() {
+		defer close(ended)
+		s.feedWatchdog(ctx, time.Millisecond, func(within context.Context) error {
+			if pings++; pings == 1 {
+				return nil
+			}
+			if pings == 20 {
+				cancel()
+			}
+			<-within.Done() // the loop hangs
+			return within.Err()
+		})
+	}()
+	<-ended
+	s.tell("END=1")
+	for n := 0; ; n++ {
+		if state := <-p.told; state == "END=1" {
+			if n != 1 {
+				t.Errorf("the watchdog was fed %d times by one answer", n)
+			}
+			break
+		}
+	}
+	p.logs("core loop does not answer")
 }
 
 // Two daemons on one control socket would fight over the kernel's table.
