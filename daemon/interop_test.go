@@ -87,7 +87,7 @@ func (r *router) conntrackd(args ...string) string {
 }
 
 // isConntrackd reports which program r runs.
-func (r *router) isConntrackd() bool { return strings.Contains(r.cmd.String(), "conntrackd") }
+func (r *router) isConntrackd() bool { return slices.Contains(r.cmd.Args, "conntrackd") }
 
 func (r *router) startAs(program string, o options) {
 	r.t.Helper()
@@ -139,14 +139,12 @@ func (r *router) clean() {
 func same(t *testing.T, from, to *router, n int, within time.Duration) {
 	t.Helper()
 	var in, ex []string
-	to.eventually(within, fmt.Sprintf("holds %d flows of %s", n, from.name), func() bool {
+	nstest.Eventually(t, within, func() bool {
 		in, ex = from.cache("internal"), to.cache("external")
-		t.Logf("internal of %s %d, external of %s %d, want %d", from.name, len(in), to.name, len(ex), n)
 		return len(in) == n && slices.Equal(in, ex)
+	}, func() string {
+		return fmt.Sprintf("router %s holds the %d flows of %s: internal %d, external %d\n%.4000s", to.name, n, from.name, len(in), len(ex), cmp.Diff(in, ex))
 	})
-	if t.Failed() {
-		t.Log(cmp.Diff(in, ex))
-	}
 }
 
 // mixture is one flow of each kind that both programs replicate.

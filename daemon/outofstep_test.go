@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ctsync/daemon/flow"
+	"ctsync/daemon/nstest"
 )
 
 // The cases in which conntrackd stays out of step for good. Here both routers run ctsync, and each case must end well.
@@ -19,12 +20,13 @@ import (
 func inStep(t *testing.T, a, b *router, within time.Duration) {
 	t.Helper()
 	var kernel, internal, external int
-	b.eventually(within, "is in step", func() bool {
+	nstest.Eventually(t, within, func() bool {
 		sa, sb := a.statistics(), b.statistics()
 		kernel = len(a.kernelFlows(isTestFlow))
 		internal, external = int(sa.Internal.Active), int(sb.External.Active)
-		t.Logf("kernel %d, internal %d, external %d", kernel, internal, external)
 		return internal == kernel && external == kernel && sa.Session.Waiting == 0 && sa.Session.Unacknowledged == 0
+	}, func() string {
+		return fmt.Sprintf("in step: kernel %d, internal %d, external %d", kernel, internal, external)
 	})
 	want := slices.Sorted(maps.Keys(tuples(a.kernelFlows(isTestFlow))))
 	if got := b.cached("external"); len(got) != len(want) {
