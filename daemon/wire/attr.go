@@ -42,6 +42,7 @@ type attribute struct {
 	name     string
 	size     uint16
 	variable bool
+	has      flow.Attr // what is present once this attribute is, where that needs no other one
 
 	length, wrong, long *AttributeError
 }

@@ -132,14 +132,9 @@ func appendMaster(b []byte, m *flow.Tuple) []byte {
 // For ICMP the port comparison is conntrackd's mistake: it compares the id with the type and code of the other
 // direction, which Tuple keeps in the same two fields as conntrackd does, and writes 0.
 func appendNAT(b []byte, f *flow.Flow) []byte {
-	const done = flow.StatusSrcNATDone | flow.StatusDstNATDone
-	icmp := f.Orig.Proto.IsICMP()
 	status := f.Status
 	if !f.Has.Is(flow.HasStatus) {
-		status = done
-		if icmp {
-			status = 0
-		}
+		status = flow.StatusSrcNATDone | flow.StatusDstNATDone
 	}
 	src, dst := status&flow.StatusSrcNATDone != 0, status&flow.StatusDstNATDone != 0
 	if src && f.Reply.Dst != f.Orig.Src {
@@ -147,6 +142,10 @@ func appendNAT(b []byte, f *flow.Flow) []byte {
 	}
 	if dst && f.Reply.Src != f.Orig.Dst {
 		b = appendAddress(b, attrDNATIPv4, attrDNATIPv6, f.Orig.Family, &f.Reply.Src)
+	}
+	icmp := f.Orig.Proto.IsICMP()
+	if icmp && !f.Has.Is(flow.HasStatus) {
+		return b
 	}
 	srcPort, dstPort := f.Reply.DstPort, f.Reply.SrcPort
 	if icmp {

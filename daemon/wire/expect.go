@@ -45,9 +45,9 @@ var expectAttributes = table([]attribute{
 	expMaskIPv6:      {name: "MASK_IPV6", size: 32},
 	expMaskL4Proto:   {name: "MASK_L4PROTO", size: 1},
 	expMaskPort:      {name: "MASK_PORT", size: 4},
-	expTimeout:       {name: "TIMEOUT", size: 4},
-	expFlags:         {name: "FLAGS", size: 4},
-	expClass:         {name: "CLASS", size: 4},
+	expTimeout:       {name: "TIMEOUT", size: 4, has: flow.HasTimeout},
+	expFlags:         {name: "FLAGS", size: 4, has: flow.HasFlags},
+	expClass:         {name: "CLASS", size: 4, has: flow.HasClass},
 	expNATIPv4:       {name: "NAT_IPV4", size: 8},
 	expNATPort:       {name: "NAT_PORT", size: 4},
 	expNATL4Proto:    {name: "NAT_L4PROTO", size: 1},
@@ -126,6 +126,7 @@ func ParseExpectation(body []byte, e *flow.Expectation) (unknown int, err error)
 			continue
 		}
 		seen |= 1 << id
+		e.Has |= expectAttributes[id].has
 		if id < expTimeout {
 			setTuplePart(e, id, payload)
 		} else {
@@ -157,13 +158,10 @@ func setExpectation(e *flow.Expectation, id int, b []byte) {
 	switch id {
 	case expTimeout:
 		e.Timeout = binary.BigEndian.Uint32(b)
-		e.Has |= flow.HasTimeout
 	case expFlags:
 		e.Flags = binary.BigEndian.Uint32(b)
-		e.Has |= flow.HasFlags
 	case expClass:
 		e.Class = binary.BigEndian.Uint32(b)
-		e.Has |= flow.HasClass
 	case expNATIPv4:
 		setAddresses(&e.NAT, b)
 	case expNATPort:

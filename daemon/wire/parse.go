@@ -13,9 +13,9 @@ var flowAttributes = table([]attribute{
 	attrL4Proto:       {name: "L4PROTO", size: 1},
 	attrPort:          {name: "PORT", size: 4},
 	attrTCPState:      {name: "TCP_STATE", size: 1},
-	attrStatus:        {name: "STATUS", size: 4},
-	attrTimeout:       {name: "TIMEOUT", size: 4},
-	attrMark:          {name: "MARK", size: 4},
+	attrStatus:        {name: "STATUS", size: 4, has: flow.HasStatus},
+	attrTimeout:       {name: "TIMEOUT", size: 4, has: flow.HasTimeout},
+	attrMark:          {name: "MARK", size: 4, has: flow.HasMark},
 	attrMasterIPv4:    {name: "MASTER_IPV4", size: 8},
 	attrMasterIPv6:    {name: "MASTER_IPV6", size: 32},
 	attrMasterL4Proto: {name: "MASTER_L4PROTO", size: 1},
@@ -24,7 +24,7 @@ var flowAttributes = table([]attribute{
 	attrDNATIPv4:      {name: "DNAT_IPV4", size: 4},
 	attrSPATPort:      {name: "SPAT_PORT", size: 2},
 	attrDPATPort:      {name: "DPAT_PORT", size: 2},
-	attrNATSeqAdj:     {name: "NAT_SEQ_ADJ", size: 24},
+	attrNATSeqAdj:     {name: "NAT_SEQ_ADJ", size: 24, has: flow.HasSeqAdj},
 	attrSCTPState:     {name: "SCTP_STATE", size: 1},
 	attrSCTPVTagOrig:  {name: "SCTP_VTAG_ORIG", size: 4},
 	attrSCTPVTagRepl:  {name: "SCTP_VTAG_REPL", size: 4},
@@ -39,7 +39,7 @@ var flowAttributes = table([]attribute{
 	attrLabels:        {name: "LABELS", size: 1024, variable: true},
 	attrSNATIPv6:      {name: "SNAT_IPV6", size: 16},
 	attrDNATIPv6:      {name: "DNAT_IPV6", size: 16},
-	attrSynproxy:      {name: "SYNPROXY", size: 12},
+	attrSynproxy:      {name: "SYNPROXY", size: 12, has: flow.HasSynproxy},
 	attrZone:          {name: "ZONE", size: 2},
 })
 
@@ -65,6 +65,7 @@ func ParseFlow(body []byte, f *flow.Flow) (unknown int, err error) {
 			continue
 		}
 		p.seen |= 1 << id
+		f.Has |= flowAttributes[id].has
 		if id < attrSCTPState {
 			p.tuple(id, payload)
 		} else {
@@ -217,20 +218,6 @@ func (p *flowParser) finish() error {
 		return err
 	}
 	p.finishMaster()
-	for _, a := range [...]struct {
-		id  int
-		has flow.Attr
-	}{
-		{attrStatus, flow.HasStatus},
-		{attrTimeout, flow.HasTimeout},
-		{attrMark, flow.HasMark},
-		{attrNATSeqAdj, flow.HasSeqAdj},
-		{attrSynproxy, flow.HasSynproxy},
-	} {
-		if p.has(a.id) {
-			f.Has |= a.has
-		}
-	}
 	f.Reply = f.Orig.Inverse()
 	f.Has |= flow.HasReply
 	p.applyNAT()
