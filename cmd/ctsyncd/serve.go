@@ -46,14 +46,20 @@ func serve(opt options, out *output) error {
 	if err != nil {
 		return err
 	}
-	context.AfterFunc(ctx, func() {
+	announced := make(chan struct{})
+	announce := context.AfterFunc(ctx, func() {
+		defer close(announced)
 		stop()
 		s.log.Info("stopping")
 		s.tell(stopping)
 	})
 	// Nobody waits for attend: the daemon's own end is what counts.
 	go s.attend(ctx)
-	return s.daemon.Run(ctx)
+	err = s.daemon.Run(ctx)
+	if !announce() {
+		<-announced
+	}
+	return err
 }
 
 // attend announces the daemon when it is ready, and then answers systemd's watchdog and loads the file anew when asked.
