@@ -59,8 +59,8 @@ func (l *Link) now() (device, error) {
 	return readDevice(l.send.fd, l.cfg.Interface)
 }
 
-// Up reports whether the interface can carry traffic, and why not: RUNNING, NO-CARRIER or DOWN. It costs three ioctls
-// (about 1 µs each).
+// Up reports whether the interface can carry traffic, and why not: RUNNING, NO-CARRIER or DOWN (which an
+// interface that is gone is, too). It costs three ioctls.
 func (l *Link) Up() (running bool, text string) {
 	d, err := l.now()
 	if err != nil {

@@ -32,8 +32,8 @@ func TestSegmentationRefused(t *testing.T) {
 			atB := collect(t, b)
 			want := burst(20, a.MaxPayload())
 			sendText(t, a, want...)
-			atB.wait(t, len(want))
-			for i, d := range atB.datagrams {
+			texts, _ := atB.wait(t, len(want))
+			for i, d := range texts {
 				if d != want[i] {
 					t.Errorf("datagram %d differs", i)
 				}

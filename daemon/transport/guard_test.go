@@ -37,8 +37,8 @@ func TestUnicastSource(t *testing.T) {
 			stranger(t, l.b, tt.peer, tt.to, "peer")
 			atA.wait(t, 1)
 			dropped(t, a, 0, 2, 0)
-			if atA.count() != 1 || !atA.has("peer") {
-				t.Errorf("received %q", atA.datagrams)
+			if texts, _ := atA.all(); len(texts) != 1 || texts[0] != "peer" {
+				t.Errorf("received %q", texts)
 			}
 		})
 	}
@@ -56,7 +56,7 @@ func TestMulticastSource(t *testing.T) {
 	atA.wait(t, 1)
 	dropped(t, a, 0, 2, 0)
 	if atA.has("stranger") {
-		t.Errorf("received %q", atA.datagrams)
+		t.Error("a stranger was heard")
 	}
 	l.a.Run(t, "ip", "address", "add", "203.0.113.1/24", "dev", "sync0")
 	nstest.Eventually(t, patience, func() bool {
@@ -90,8 +90,8 @@ func TestWrongInterface(t *testing.T) {
 		}, func() string { return "nothing arrived by the other interface" })
 		sendText(t, b, "peer")
 		atA.wait(t, 1)
-		if atA.count() != 1 || !atA.has("peer") {
-			t.Errorf("received %q", atA.datagrams)
+		if texts, _ := atA.all(); len(texts) != 1 || texts[0] != "peer" {
+			t.Errorf("received %q", texts)
 		}
 	})
 	t.Run("multicast", func(t *testing.T) {
@@ -114,8 +114,8 @@ func TestWrongInterface(t *testing.T) {
 		dropped(t, a, 1, 0, 0)
 		sendText(t, b, "peer")
 		atA.wait(t, 1)
-		if atA.count() != 1 || !atA.has("peer") {
-			t.Errorf("received %q", atA.datagrams)
+		if texts, _ := atA.all(); len(texts) != 1 || texts[0] != "peer" {
+			t.Errorf("received %q", texts)
 		}
 	})
 }
@@ -127,8 +127,8 @@ func TestLooped(t *testing.T) {
 	atA := collect(t, a)
 	sendLooped(t, l.a, "sync0", "225.0.0.50", "ourselves")
 	dropped(t, a, 0, 0, 1)
-	if atA.count() != 0 {
-		t.Errorf("received %q", atA.datagrams)
+	if n := atA.count(); n != 0 {
+		t.Errorf("received %d datagrams", n)
 	}
 }
 

@@ -2,10 +2,12 @@ package transport
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -114,21 +116,23 @@ func (r *received) count() int {
 	return len(r.datagrams)
 }
 
-func (r *received) has(datagram string) bool {
+// all returns the datagrams so far and where each came from.
+func (r *received) all() ([]string, []netip.AddrPort) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, d := range r.datagrams {
-		if d == datagram {
-			return true
-		}
-	}
-	return false
+	return slices.Clone(r.datagrams), slices.Clone(r.sources)
 }
 
-// wait waits for n datagrams.
-func (r *received) wait(t testing.TB, n int) {
+func (r *received) has(datagram string) bool {
+	texts, _ := r.all()
+	return slices.Contains(texts, datagram)
+}
+
+// wait waits for n datagrams and returns all.
+func (r *received) wait(t testing.TB, n int) ([]string, []netip.AddrPort) {
 	t.Helper()
-	nstest.Eventually(t, patience, func() bool { return r.count() >= n }, func() string { return "datagrams are missing" })
+	nstest.Eventually(t, patience, func() bool { return r.count() >= n }, func() string { return fmt.Sprintf("%d of %d datagrams", r.count(), n) })
+	return r.all()
 }
 
 // sendText sends each string as one datagram.

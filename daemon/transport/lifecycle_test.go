@@ -63,6 +63,7 @@ func TestOpenMissing(t *testing.T) {
 		{"listen address not there", Config{Peer: addr("10.1.0.2"), Listen: addr("10.1.0.77")}, ErrNoAddress},
 		{"IPv6 listen address not there", Config{Peer: addr("fe80::2"), Listen: addr("fe80::77")}, ErrNoAddress},
 		{"multicast listen address not there", Config{Listen: addr("10.1.0.77")}, ErrNoAddress},
+		{"multicast listen address on another interface", Config{Listen: addr("127.0.0.1")}, ErrNoAddress},
 		{"port taken", taken.cfg, unix.EADDRINUSE},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -136,6 +137,10 @@ func TestWildcard(t *testing.T) {
 	sendText(t, b, "back")
 	atA.wait(t, 1)
 	atB.wait(t, 1)
+	six := mustOpen(t, l.a, Config{Peer: addr("2001:db8::2")}) // the IPv6 wildcard leaves the IPv4 one alone
+	if six.Local().IsValid() {
+		t.Errorf("chose %v", six.Local())
+	}
 }
 
 // TestValid changes the interface under a link in the ways that need a new one, and opens that.

@@ -12,8 +12,13 @@ import (
 // Neither socket is bound to the device: what arrives on another interface shall be seen, dropped and counted. (The
 // kernel itself binds the socket of a group of link-local scope, ff02::/16.)
 func (l *Link) openMulticast(list []address) error {
-	if l.local = l.cfg.Listen; !l.local.IsValid() && l.remote.Is4() && len(ofFamily(list, l.remote)) == 0 {
-		// Without an address of its own the kernel would send from one of another interface.
+	l.local = l.cfg.Listen
+	if l.local.IsValid() && !hasAddress(list, l.local) {
+		// The other router would take a source from elsewhere for a stranger.
+		return fmt.Errorf("interface %s does not have (or not yet) the listen address %v: %w", l.cfg.Interface, l.local, ErrNoAddress)
+	}
+	if l.remote.Is4() && len(ofFamily(list, l.remote)) == 0 {
+		// The kernel would send from an address of another interface.
 		return fmt.Errorf("interface %s has no IPv4 address, give it one (ip address add ... dev %[1]s): %w", l.cfg.Interface, ErrNoAddress)
 	}
 	if err := unix.SetsockoptInt(l.recv.fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {

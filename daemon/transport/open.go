@@ -85,6 +85,11 @@ func (l *Link) open() error {
 		if *fd, err = unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err != nil {
 			return fmt.Errorf("make UDP socket: %w", err)
 		}
+		if family == unix.AF_INET6 { // leave IPv4 to others, on the wildcard too
+			if err := setInts(*fd, []intOption{{unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1, "IPV6_V6ONLY"}}); err != nil {
+				return err
+			}
+		}
 	}
 	if l.dev, err = readDevice(l.send.fd, l.cfg.Interface); err != nil {
 		return err
