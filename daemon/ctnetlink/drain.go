@@ -26,6 +26,9 @@ func (l *Listener) fill() error {
 	if err != nil {
 		return fmt.Errorf("receive conntrack events: %w", err)
 	}
+	if l.dropping && n < len(l.in.hdrs) {
+		l.dropping, l.lost = false, true
+	}
 	return nil
 }
 
@@ -46,9 +49,10 @@ func (l *Listener) wait() error {
 }
 
 // overrun takes note of lost events and doubles the buffer, up to its limit. Events that still wait are older than the
-// loss; the kernel delivers no more until they have been read.
+// loss, and the kernel goes on dropping, without another ENOBUFS, until the last of them has been read
+// (net/netlink/af_netlink.c, NETLINK_S_CONGESTED). Only then is the loss over, and reported.
 func (l *Listener) overrun() {
-	l.lost = true
+	l.dropping = true
 	l.overruns.Add(1)
 	size := int(l.bytes.Load())
 	if size >= l.cfg.MaxBuffer {

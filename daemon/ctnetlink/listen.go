@@ -82,9 +82,11 @@ type Listener struct {
 	n, next int    // datagrams of the last drain, and the next to decode
 	rest    []byte // what is left of the datagram that is being decoded
 	lost    bool   // an overrun that Read has not reported yet
-	pace    pacer
-	epoch   time.Time
-	poll    [2]unix.PollFd // stop, fd
+	// dropping: an overrun was noticed, and the kernel drops all events until its queue has been read empty
+	dropping bool
+	pace     pacer
+	epoch    time.Time
+	poll     [2]unix.PollFd // stop, fd
 
 	stopped                                            atomic.Bool
 	events, overruns, unknown, malformed, grown, bytes atomic.Uint64
@@ -130,7 +132,7 @@ func (l *Listener) resize(n int) (err error) {
 }
 
 // Read blocks until there are events and puts 1 to BlockSize of them into b. overrun reports that the kernel dropped
-// events before these; b.N may be 0 then. The error is io.EOF after Stop.
+// events, and has stopped dropping: a dump made after it shows what they would have told. b.N may be 0 then. The error is io.EOF after Stop.
 func (l *Listener) Read(b *Block) (overrun bool, err error) {
 	b.N = 0
 	for {
