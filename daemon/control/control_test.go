@@ -76,11 +76,14 @@ func start(t testing.TB, b Backend) *Client {
 	return c
 }
 
-func serveOn(t testing.TB, ln net.Listener, b Backend) {
+// serveOn serves b on ln until the test ends, with less patience than in life.
+func serveOn(t testing.TB, ln net.Listener, b Backend) *Server {
 	t.Helper()
+	s := NewServer(b, slog.New(slog.DiscardHandler))
+	s.headerTimeout, s.requestTimeout, s.streamTimeout = 300*time.Millisecond, 600*time.Millisecond, 3*time.Second
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- NewServer(b, slog.New(slog.DiscardHandler)).Serve(ctx, ln) }()
+	go func() { done <- s.Serve(ctx, ln) }()
 	t.Cleanup(func() {
 		cancel()
 		select {
@@ -92,4 +95,5 @@ func serveOn(t testing.TB, ln net.Listener, b Backend) {
 			t.Error("server does not end")
 		}
 	})
+	return s
 }

@@ -16,8 +16,6 @@ const (
 	maxStreams = 16
 	// streamBuffer is how much text is gathered before it is written.
 	streamBuffer = 64 << 10
-	// streamTimeout is how long a reader may leave a list unread.
-	streamTimeout = 60 * time.Second
 	// errorTrailer is where an error goes that ends a list of which a part was already sent.
 	errorTrailer = "Ctsync-Error"
 )
@@ -44,19 +42,27 @@ func (s *Server) flows(w http.ResponseWriter, r *http.Request) {
 		refuse(w, &Error{Code: CodeBusy, Message: fmt.Sprintf("%d lists are being read already", maxStreams), Hint: "try again"})
 		return
 	}
-	out := &stream{w: w, rc: http.NewResponseController(w), format: format, external: q.Table == TableExternal, now: time.Now()}
+	out := &stream{
+		w: w, rc: http.NewResponseController(w), timeout: s.streamTimeout,
+		format: format, external: q.Table == TableExternal, now: time.Now(),
+	}
+	// The deadline for reading the request would also end the watch for a reader who goes away, as if he had gone.
+	_ = out.rc.SetReadDeadline(time.Time{})
 	out.finish(s.backend.Flows(r.Context(), q, out.add))
 }
 
 // stream writes flows to one client, in pieces of streamBuffer.
 type stream struct {
-	w        http.ResponseWriter
-	rc       *http.ResponseController
+	w       http.ResponseWriter
+	rc      *http.ResponseController
+	timeout time.Duration // for one write
+
 	format   Format
-	external bool
+	external bool // the list is of the external cache
 	now      time.Time
-	buf      []byte
-	begun    bool
+
+	buf   []byte
+	begun bool
 }
 
 func (o *stream) add(f *flow.Flow, m Meta) (err error) {
@@ -84,7 +90,7 @@ func (o *stream) begin() {
 
 func (o *stream) flush() error {
 	o.begin()
-	_ = o.rc.SetWriteDeadline(time.Now().Add(streamTimeout))
+	_ = o.rc.SetWriteDeadline(time.Now().Add(o.timeout))
 	if _, err := o.w.Write(o.buf); err != nil {
 		return errGone
 	}
@@ -92,10 +98,11 @@ func (o *stream) flush() error {
 	return nil
 }
 
-// finish sends the rest, or says why the list is not complete.
+// finish sends the rest, or says why the list is not complete. What is cut off must not look complete to a reader who is
+// still there: then the connection is broken off.
 func (o *stream) finish(err error) {
 	if errors.Is(err, errGone) || errors.Is(err, context.Canceled) {
-		return
+		panic(http.ErrAbortHandler)
 	}
 	if err != nil && !o.begun {
 		refuse(o.w, asError(err))

@@ -128,6 +128,40 @@ func TestFlowsFail(t *testing.T) {
 	}
 }
 
+// A list takes as long as it takes: the time limit of the request is not its own.
+func TestLongList(t *testing.T) {
+	b := fake()
+	b.Flows = func(ctx context.Context, _ FlowQuery, fn func(*flow.Flow, Meta) error) error {
+		time.Sleep(1500 * time.Millisecond) // requestTimeout is 600 ms here
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		return fn(sampleFlow(0), Meta{})
+	}
+	text, err := readList(t, start(t, b), FlowQuery{Table: TableKernel}, FormatVyOS)
+	if err != nil || strings.Count(text, "\n") != 1 {
+		t.Errorf("%q, %v", text, err)
+	}
+}
+
+// A list that is cut off because the daemon ends, or because its reader slept too long, does not look complete.
+func TestCutOffList(t *testing.T) {
+	for _, cut := range []error{context.Canceled, errGone} {
+		b := fake()
+		b.Flows = func(ctx context.Context, _ FlowQuery, fn func(*flow.Flow, Meta) error) error {
+			for i := range 2000 {
+				if err := fn(sampleFlow(i), Meta{}); err != nil {
+					return err
+				}
+			}
+			return cut
+		}
+		if _, err := readList(t, start(t, b), FlowQuery{Table: TableKernel}, FormatVyOS); !errors.Is(err, ErrUnreachable) {
+			t.Errorf("after %v: %v", cut, err)
+		}
+	}
+}
+
 func TestRenderingDoesNotAllocate(t *testing.T) {
 	f := sampleFlow(0)
 	for _, format := range []Format{FormatVyOS, FormatConntrackd, FormatXML} {

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -17,8 +18,6 @@ const (
 	maxBody        = 16 << 10 // bytes of a request; the largest sensible one has 300
 	maxHeader      = 16 << 10
 	maxConnections = 1024
-	headerTimeout  = 2 * time.Second // from connecting to the end of the request's header
-	requestTimeout = 5 * time.Second // ... to the end of its body
 	answerTimeout  = 30 * time.Second
 	idleTimeout    = 30 * time.Second
 	shutdownTime   = 300 * time.Millisecond // for answers under way when the daemon ends
@@ -30,21 +29,32 @@ type Server struct {
 	log     *slog.Logger
 	ctx     context.Context // of Serve: the life of actions
 	streams chan struct{}   // one token per list being read
+
+	headerTimeout  time.Duration // from connecting to the end of the request's header
+	requestTimeout time.Duration // ... to the end of its body
+	streamTimeout  time.Duration // how long a reader may leave a list unread
+
+	mu      sync.Mutex
+	stopped bool
+	busy    sync.WaitGroup // requests being handled
 }
 
 // NewServer returns a server that is not yet serving.
 func NewServer(b Backend, log *slog.Logger) *Server {
-	return &Server{backend: b, log: log, streams: make(chan struct{}, maxStreams)}
+	return &Server{
+		backend: b, log: log, streams: make(chan struct{}, maxStreams),
+		headerTimeout: 2 * time.Second, requestTimeout: 5 * time.Second, streamTimeout: 60 * time.Second,
+	}
 }
 
-// Serve answers on ln until ctx ends, then closes ln, gives answers under way a moment and returns nil. It returns an
-// error when accepting fails for another reason.
+// Serve answers on ln until ctx ends, then closes ln, gives answers under way a moment, waits until the backend is left
+// alone and returns nil. It returns an error when accepting fails for another reason.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	s.ctx = ctx
 	srv := &http.Server{
-		Handler:           s.routes(),
-		ReadHeaderTimeout: headerTimeout,
-		ReadTimeout:       requestTimeout,
+		Handler:           s.tracked(s.routes()),
+		ReadHeaderTimeout: s.headerTimeout,
+		ReadTimeout:       s.requestTimeout,
 		WriteTimeout:      answerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
@@ -52,9 +62,9 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		ConnContext:       withCaller,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 	}
-	stopped := make(chan struct{})
+	ended := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
-		defer close(stopped)
+		defer close(ended)
 		grace, cancel := context.WithTimeout(context.Background(), shutdownTime)
 		defer cancel()
 		if srv.Shutdown(grace) != nil {
@@ -66,8 +76,28 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		srv.Close()
 		return fmt.Errorf("serve control socket: %w", err)
 	}
-	<-stopped
+	<-ended
+	s.mu.Lock()
+	s.stopped = true
+	s.mu.Unlock()
+	s.busy.Wait()
 	return nil
+}
+
+// tracked counts the requests that h is handling and refuses new ones after the end.
+func (s *Server) tracked(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		stopped := s.stopped
+		if !stopped {
+			s.busy.Add(1)
+			defer s.busy.Done()
+		}
+		s.mu.Unlock()
+		if !stopped {
+			h.ServeHTTP(w, r)
+		}
+	})
 }
 
 // routes is the table of the API.
@@ -103,12 +133,15 @@ func (s *Server) notify(w http.ResponseWriter, r *http.Request) {
 		refuse(w, err)
 		return
 	}
-	if err := n.Validate(); err != nil {
-		refuse(w, asError(err))
-		return
+	if n.At.IsZero() {
+		n.At = time.Now()
 	}
 	if n.Boottime == 0 {
 		n.Boottime = Boottime()
+	}
+	if err := n.Validate(); err != nil {
+		refuse(w, asError(err))
+		return
 	}
 	if c, ok := CallerFrom(r.Context()); ok {
 		n.Source = fmt.Sprintf("%s pid=%d uid=%d", n.Source, c.PID, c.UID)
@@ -145,6 +178,7 @@ func reply(w http.ResponseWriter, code int, v any) {
 	if err != nil {
 		code, b = http.StatusInternalServerError, []byte(`{"error":"answer cannot be written as JSON","code":"internal"}`)
 	}
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout)) // counted from now, not from the request
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
 	_, _ = w.Write(append(b, '\n')) // the client is gone: nothing is left to tell it

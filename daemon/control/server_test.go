@@ -30,8 +30,8 @@ func TestValues(t *testing.T) {
 
 func TestNotify(t *testing.T) {
 	c := start(t, fake())
-	n := Notification{Type: TypeGroup, Name: "g", State: StateMaster, Source: "test", At: time.Now()}
-	before := Boottime()
+	n := Notification{Type: TypeGroup, Name: "g", State: StateMaster, Source: "test"}
+	before, began := Boottime(), time.Now()
 	got, err := c.Notify(context.Background(), n)
 	if err != nil {
 		t.Fatal(err)
@@ -42,6 +42,9 @@ func TestNotify(t *testing.T) {
 	if got.Boottime < before || got.Boottime > Boottime() {
 		t.Errorf("boottime %d was not filled in", got.Boottime)
 	}
+	if got.Sent.Before(began.Round(0)) || time.Since(got.Sent) > time.Minute {
+		t.Errorf("time %v was not filled in", got.Sent)
+	}
 	for name, spoil := range map[string]func(*Notification){
 		"type":       func(n *Notification) { n.Type = "group" },
 		"state":      func(n *Notification) { n.State = "master" },
@@ -50,7 +53,6 @@ func TestNotify(t *testing.T) {
 		"long name":  func(n *Notification) { n.Name = strings.Repeat("a", 256) },
 		"name":       func(n *Notification) { n.Name = "a\nb" },
 		"escape":     func(n *Notification) { n.Source = "\x1b[2J" },
-		"time":       func(n *Notification) { n.At = time.Time{} },
 		"instance":   func(n *Notification) { n.Type, n.Name = TypeInstance, "" },
 	} {
 		bad := n
