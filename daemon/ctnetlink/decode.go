@@ -60,7 +60,7 @@ func decodeFlow(b []byte, f *flow.Flow) bool {
 }
 
 // setZone puts the zone of the whole flow into every tuple. The kernel names no zone in a master tuple: it looks the
-// master up in the zone of the flow.
+// master up in the zone of the original direction.
 func setZone(f *flow.Flow, zone uint16) {
 	if zone != 0 {
 		f.Orig.Zone = zone
@@ -69,7 +69,7 @@ func setZone(f *flow.Flow, zone uint16) {
 		}
 	}
 	if f.Has.Is(flow.HasMaster) {
-		f.Master.Zone = zone
+		f.Master.Zone = f.Orig.Zone
 	}
 }
 
@@ -97,6 +97,7 @@ func decodeExtension(a *attrs, f *flow.Flow) {
 		a.check(decodeHelp(a.data, f))
 	case ctaLabels:
 		if n := len(a.data); n > 0 && n <= len(f.Labels) {
+			f.Labels = [16]byte{}
 			copy(f.Labels[:], a.data)
 			f.Has |= flow.HasLabels
 		}
@@ -121,6 +122,7 @@ func decodeTuple(b []byte, t *flow.Tuple) bool {
 
 func decodeIP(b []byte, t *flow.Tuple) bool {
 	var seen uint8
+	t.Src, t.Dst = flow.Addr{}, flow.Addr{}
 	a := attrs{rest: b}
 	for a.next() {
 		switch a.typ {
@@ -153,6 +155,7 @@ func decodeIP(b []byte, t *flow.Tuple) bool {
 func decodeProto(b []byte, t *flow.Tuple) bool {
 	var src, dst, id uint16
 	var typ, code uint8
+	t.Proto, t.SrcPort, t.DstPort = 0, 0, 0
 	a := attrs{rest: b}
 	for a.next() {
 		switch a.typ {

@@ -240,7 +240,7 @@ func parseExtended(t *testing.T, proto, timeout, state, rest string) flow.Flow {
 
 // toolTCPState turns the name that conntrack(8) prints into a number; for SCTP it prints names of SCTP or of TCP.
 func toolTCPState(proto uint64, name string) uint8 {
-	if flow.Proto(proto) != flow.TCP {
+	if flow.Proto(proto) != flow.TCP || name == "" {
 		return 0
 	}
 	for i, s := range []string{"NONE", "SYN_SENT", "SYN_RECV", "ESTABLISHED", "FIN_WAIT", "CLOSE_WAIT", "LAST_ACK",

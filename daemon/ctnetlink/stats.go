@@ -52,7 +52,10 @@ func decodeCount(msg []byte) (entries, max uint32, ok bool) {
 			max = a.be32()
 		}
 	}
-	return entries, max, ok && !a.bad
+	if !ok || a.bad {
+		return 0, 0, false
+	}
+	return entries, max, true
 }
 
 // CPUStats appends the counters of each CPU to s.
