@@ -114,6 +114,7 @@ func (r *router) act(option string) {
 		r.conntrackd(option)
 		return
 	}
+	r.eventually(10*time.Second, "hears its peer", func() bool { return r.status().Established })
 	r.ctsync(map[string]string{"-c": "commit", "-n": "request", "-B": "bulk", "-f": "flush", "-R": "resync"}[option])
 }
 
