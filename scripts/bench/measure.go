@@ -38,6 +38,7 @@ func measure(ctx context.Context, kind string, n, rate int) (f Figures, err erro
 	if err != nil {
 		return f, err
 	}
+	l.Bin = "bin"
 	defer func() { err = errors.Join(err, l.Close()) }()
 	pair, err := l.Pair()
 	if err != nil {

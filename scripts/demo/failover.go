@@ -22,6 +22,7 @@ const deadAfter = 15 * time.Second
 // failover is one run: a lab, a stream through it, the end of its master, and what came of the stream.
 type failover struct {
 	kinds [2]string // of the daemons on the two routers
+	bin   string    // where ctsyncd and ctsync are
 	net   *lab.Network
 	say   func(format string, args ...any)
 
@@ -169,10 +170,9 @@ func (f *failover) show(context.Context) error {
 			if err != nil {
 				return err
 			}
-			fmt.Printf("\n%s# %s\n%s", r.Name, commandLine(argv), indent(out))
+			f.say("%s# %s\n%s", r.Name, commandLine(argv), indent(out))
 		}
 	}
-	fmt.Println()
 	return nil
 }
 

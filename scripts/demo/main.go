@@ -70,7 +70,7 @@ func run(ctx context.Context, args []string) error {
 
 	var runs []*failover
 	for _, kinds := range [][2]string{{first, second}, {lab.None, lab.None}} {
-		f := &failover{kinds: kinds, say: say}
+		f := &failover{kinds: kinds, bin: "bin", say: say}
 		leave := *keep && len(runs) == 0
 		if err := f.inLab(ctx, leave); err != nil {
 			return err
@@ -94,6 +94,7 @@ func (f *failover) inLab(ctx context.Context, leave bool) (err error) {
 	if err != nil {
 		return err
 	}
+	l.Bin = f.bin
 	kept := false
 	defer func() {
 		if kept {

@@ -12,11 +12,10 @@ import (
 	"ctsync/daemon/control"
 )
 
-// The shipped files that the lab runs, and where `make build` puts the programs.
+// The shipped files that the lab runs.
 const (
 	shippedConfig = "scripts/ctsync.toml"
 	shippedNotify = "scripts/ctsync-notify"
-	binaries      = "bin"
 )
 
 // ctsync is this project's daemon with the shipped configuration and the shipped notify script.
@@ -50,11 +49,8 @@ func (c *ctsync) Start(ctx context.Context) error {
 	if _, err := c.lab.Write("ctsync-notify", 0o755, string(script)); err != nil {
 		return err
 	}
-	ctsyncd, err := filepath.Abs(filepath.Join(binaries, "ctsyncd"))
+	c.proc, err = c.lab.Start(c.router.NS, c.router.Name+"-ctsyncd", nil, c.program("ctsyncd"), "--config", conf)
 	if err != nil {
-		return err
-	}
-	if c.proc, err = c.lab.Start(c.router.NS, c.router.Name+"-ctsyncd", nil, ctsyncd, "--config", conf); err != nil {
 		return err
 	}
 	c.client = control.New(c.socket())
@@ -78,9 +74,9 @@ func (c *ctsync) adapt(text string) (string, error) {
 	return text, nil
 }
 
-// program returns the path of the ctsync command.
-func (c *ctsync) program() string {
-	path := filepath.Join(binaries, "ctsync")
+// program returns the path of one of the two programs, absolute because keepalived changes its directory.
+func (c *ctsync) program(name string) string {
+	path := filepath.Join(c.lab.Bin, name)
 	if abs, err := filepath.Abs(path); err == nil {
 		return abs
 	}
@@ -88,7 +84,7 @@ func (c *ctsync) program() string {
 }
 
 func (c *ctsync) Script() (string, []string) {
-	return c.lab.Path("ctsync-notify"), []string{"CTSYNC=" + c.program(), "CTSYNC_SOCKET=" + c.socket()}
+	return c.lab.Path("ctsync-notify"), []string{"CTSYNC=" + c.program("ctsync"), "CTSYNC_SOCKET=" + c.socket()}
 }
 
 func (c *ctsync) Held() (internal, external int, err error) {
@@ -131,12 +127,12 @@ func (c *ctsync) Committed() (int, string, bool) {
 
 func (c *ctsync) Show() [][]string {
 	return [][]string{
-		{c.program(), "--socket", c.socket(), "show", "status"},
-		{c.program(), "--socket", c.socket(), "show", "statistics"},
+		{c.program("ctsync"), "--socket", c.socket(), "show", "status"},
+		{c.program("ctsync"), "--socket", c.socket(), "show", "statistics"},
 	}
 }
 
 func (c *ctsync) Attach() []string {
-	at := c.program() + " --socket " + c.socket()
+	at := c.program("ctsync") + " --socket " + c.socket()
 	return []string{at + " show table", at + " tui"}
 }

@@ -4,6 +4,8 @@
 // may write to) and in namespaces whose names start with the name of that directory. Nothing touches the machine's own
 // namespace. state.json in the run directory names what there is before it is made, so that Clean can remove what a
 // killed program left.
+//
+// The shipped files are read from scripts: the working directory is the root of the module.
 package lab
 
 import (
@@ -26,6 +28,7 @@ const prefix = "ctlab-"
 // Lab is a set of namespaces and of the processes inside them.
 type Lab struct {
 	Dir string // run directory: configuration, sockets, logs
+	Bin string // where ctsyncd and ctsync are
 
 	mu    sync.Mutex
 	name  string

@@ -119,8 +119,11 @@ func (l *Lab) PowerOn(r *Router) error {
 	return l.StartVRRP(r)
 }
 
-// keepalivedExample is the shipped configuration that both routers run.
-const keepalivedExample = "scripts/keepalived.conf.example"
+// keepalivedExample is the shipped configuration that both routers run, and installedNotify the script that it calls.
+const (
+	keepalivedExample = "scripts/keepalived.conf.example"
+	installedNotify   = "/usr/libexec/ctsync/ctsync-notify"
+)
 
 // StartVRRP starts keepalived with the shipped example; only the path of the notify script and, on the second router,
 // the priority differ.
@@ -130,7 +133,7 @@ func (l *Lab) StartVRRP(r *Router) error {
 		return err
 	}
 	script, env := r.Daemon.Script()
-	text := strings.ReplaceAll(string(example), "/usr/libexec/ctsync/ctsync-notify", script)
+	text := strings.ReplaceAll(string(example), installedNotify, script)
 	if r.ID == 2 {
 		text = strings.ReplaceAll(text, "priority 150", "priority 100")
 	}
