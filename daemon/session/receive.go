@@ -157,7 +157,7 @@ func (s *FTFW) peerRestarted() {
 	s.window = newWindow(s.cfg.Window)
 	s.bulk.asked, s.bulk.again = false, false
 	if s.resync.phase != resyncIdle {
-		s.resync.phase = resyncWanted
+		s.resync.phase, s.resync.first = resyncWanted, 0
 	}
 	if s.h.PeerRestarted != nil {
 		s.h.PeerRestarted()
@@ -211,15 +211,15 @@ func (s *FTFW) acked(from, to uint32) {
 }
 
 // nacked gives state messages back to the caller and queues control messages to be sent again. The NACK itself is
-// acknowledged when that has happened.
+// acknowledged when all that has left. That holds for one that finds nothing, too: it may repeat an earlier one that
+// still waits.
 func (s *FTFW) nacked(h *wire.Header) {
 	n := s.ring.state
 	s.ring.remove(h.From, h.To, s.lose)
-	if n -= s.ring.state; n == 0 {
-		return
+	if n -= s.ring.state; n > 0 {
+		s.stats.Nacked += uint64(n)
+		s.window.nacked(s.now, h.To, s.seq)
 	}
-	s.stats.Nacked += uint64(n)
-	s.window.nacked(s.now, h.To, s.seq)
 	waiting := 0
 	if s.h.Dirty != nil {
 		waiting = s.h.Dirty()

@@ -26,6 +26,7 @@ type resyncState struct {
 	phase resyncPhase
 	seq   uint32 // of the latest request
 	at    int64  // when it was sent, then when it was acknowledged
+	first int64  // when it was sent first; 0 = not yet
 }
 
 // bulkState is the peer's request for our table.
@@ -37,10 +38,10 @@ type bulkState struct {
 
 // RequestResync asks the peer for its whole table. The request goes out when the handshake is complete, is repeated
 // when it got lost and made anew when the peer restarts. BulkReceived follows once, after the answer to the latest
-// request. It may be called from a callback.
+// request; State.ResyncAt then tells how old an entry may be that the peer still has. It may be called from a callback.
 func (s *FTFW) RequestResync(now int64) {
 	s.advance(now)
-	s.resync.phase = resyncWanted
+	s.resync.phase, s.resync.first = resyncWanted, 0
 }
 
 func (s *FTFW) pumpResync() {
@@ -48,7 +49,11 @@ func (s *FTFW) pumpResync() {
 		return
 	}
 	s.ring.drop(s.resync.seq, resync) // the new request covers what the former asked for
-	s.resync = resyncState{phase: resyncAsked, seq: s.sendControl(wire.Resync, resync, 0, 0), at: s.now}
+	if s.resync.first == 0 {
+		s.resync.first = s.now
+	}
+	s.resync.phase, s.resync.at = resyncAsked, s.now
+	s.resync.seq = s.sendControl(wire.Resync, resync, 0, 0)
 }
 
 // resyncAcked notes that the request seq was acknowledged. A peer does that behind the last message of its bulk:

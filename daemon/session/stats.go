@@ -94,6 +94,7 @@ type State struct {
 	Window           int   // state messages that may be in flight
 	NacksOutstanding int   // requests to send again that the peer has not acknowledged
 	ResyncPending    bool  // a resync was requested and the peer's table is not complete yet
+	ResyncAt         int64 // when the latest resync request was first sent: at BulkReceived the peer has nothing that it did not mention since; 0 = not yet
 	BulkRunning      bool  // between BulkStarted and BulkSent
 	Held             int   // numbers of the peer not acknowledged until what they asked for has been sent
 }
@@ -108,7 +109,7 @@ func (s *FTFW) State() State {
 		Seq: s.seq, AckedSeq: s.ackedSeq, PeerKnown: s.in.known, PeerSeq: s.in.last,
 		Unacked: s.ring.state, UnackedControl: s.ring.control + len(s.again), OldestUnacked: s.oldestUnacked(),
 		Window: s.window.limit, NacksOutstanding: s.nacksOutstanding(),
-		ResyncPending: s.resync.phase != resyncIdle, BulkRunning: s.bulk.running, Held: len(s.acks.held),
+		ResyncPending: s.resync.phase != resyncIdle, ResyncAt: s.resync.first, BulkRunning: s.bulk.running, Held: len(s.acks.held),
 	}
 }
 

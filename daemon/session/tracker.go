@@ -21,6 +21,9 @@ const (
 	// really restarted within it and uses the same numbers is noticed by its hello a second later.
 	helloEcho = int64(time.Second)
 
+	// helloEarly is how many numbers before the first that we heard of a life such a hello may lie: it was overtaken.
+	helloEarly = 64
+
 	// behindLimit is how long nothing but old numbers may arrive. After that the peer has restarted and its hello was
 	// missed, or a forged number had carried us away.
 	behindLimit = int64(2 * time.Second)
@@ -32,7 +35,7 @@ type tracker struct {
 	hello    bool   // the latest message said hello: the peer has not heard our answer
 	first    uint32 // of this life of the peer, or the first that we heard of it
 	last     uint32
-	helloAt  int64 // when a hello of this life was accepted; unset = none
+	helloAt  int64 // when this life was first heard, or last said hello
 	behindAt int64 // when the first of an unbroken row of old messages came; unset = none
 }
 
@@ -70,7 +73,7 @@ func (t *tracker) judgeHello(now int64, q uint32) verdict {
 			return inSync
 		}
 		return gap
-	case t.helloAt != unset && now-t.helloAt < helloEcho && !before(q, t.first) && !before(t.last, q):
+	case now-t.helloAt < helloEcho && !before(q, t.first-helloEarly) && !before(t.last, q):
 		return old
 	}
 	return fresh
@@ -90,8 +93,5 @@ func (t *tracker) accept(now int64, q uint32, hello bool) {
 
 // start notes that a life of the peer begins, for us, with message q.
 func (t *tracker) start(now int64, q uint32, hello bool) {
-	*t = tracker{known: true, hello: hello, first: q, last: q, helloAt: unset, behindAt: unset}
-	if hello {
-		t.helloAt = now
-	}
+	*t = tracker{known: true, hello: hello, first: q, last: q, helloAt: now, behindAt: unset}
 }
