@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -161,6 +162,33 @@ func TestUnparkBadLines(t *testing.T) {
 	}
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("file is still there (%v)", err)
+	}
+}
+
+// The daemon is not root, keepalived's scripts often are: what they park belongs to whom the directory belongs.
+func TestParkIsReadableByTheDaemon(t *testing.T) {
+	dir := t.TempDir()
+	uid, gid := os.Getuid(), os.Getgid()
+	if uid == 0 {
+		uid, gid = 12345, 23456
+		if err := os.Chown(dir, uid, gid); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path := filepath.Join(dir, "parked")
+	old := syscall.Umask(0o077)
+	err := Park(path, sample("g", control.StateMaster))
+	syscall.Umask(old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	owner := st.Sys().(*syscall.Stat_t)
+	if st.Mode() != 0o660 || int(owner.Uid) != uid || int(owner.Gid) != gid {
+		t.Errorf("mode %v, owner %d:%d, want 0660, %d:%d", st.Mode(), owner.Uid, owner.Gid, uid, gid)
 	}
 }
 

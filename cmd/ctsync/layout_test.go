@@ -107,7 +107,7 @@ func pageNumbers() control.Statistics {
 		Internal: control.CacheStats{Active: 19606, Created: 6298470, Updated: 3786793, Destroyed: 6278864, Objects: 19700, Total: 19700, Limit: 524288, Bytes: 2097152},
 		External: control.CacheStats{Active: 15771, Created: 1660193, Updated: 77204, Destroyed: 1644422, Objects: 15771, Total: 15771, Limit: 524288, Bytes: 1835008},
 		Link: control.LinkStatistics{
-			Transport: control.TransportMulticast, Device: "eth0.5", State: "RUNNING", MTU: 1500, BytesSent: 976826240, BytesReceived: 212898000,
+			Transport: control.TransportMulticast, Device: "eth0.5", State: "RUNNING", BytesSent: 976826240, BytesReceived: 212898000,
 			PacketsSent: 8302333, PacketsReceived: 2009929, Dropped: map[string]uint64{"wrong source": 3, "queue overflow": 1},
 			SendBuffer: control.Buffer{Asked: 1048576, Granted: 2097152}, ReceiveBuffer: control.Buffer{Asked: 1048576, Granted: 2097152},
 		},
@@ -191,7 +191,7 @@ func sampleTransitions() []control.Transition {
 			ID: 100, Type: control.TypeGroup, Group: "syncgrp", State: control.StateMaster, Source: "parked", Sent: at(3), Finished: at(3).Add(351 * time.Millisecond), Outcome: control.OutcomeDone,
 			Commit: &control.CommitResult{
 				Total: 100000, Created: 99990, Replaced: 2, Expired: 5, Failed: 3, Errors: map[string]uint64{"EEXIST": 1, "EINVAL": 2},
-				Named: []string{"tcp 10.0.0.1:5 -> 10.0.0.2:22 (EEXIST)"}, Duration: control.Duration(340 * time.Millisecond),
+				Named: []string{"tcp 10.0.0.1:5 -> 10.0.0.2:22 (EEXIST)"}, Duration: control.Duration(340 * time.Millisecond), DumpDuration: control.Duration(610 * time.Millisecond),
 			},
 		},
 		{ID: 101, Type: control.TypeGroup, Group: "syncgrp", State: control.StateFault, Source: "notify pid=6 uid=0", Sent: at(4), Outcome: control.OutcomeRunning},

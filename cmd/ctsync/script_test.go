@@ -125,14 +125,6 @@ func pageFlow(i int, table control.Table) *flow.Flow {
 
 // The rows of a table follow the page, too: heading, legend and rows as one.
 func TestTableLayout(t *testing.T) {
-	socket := filepath.Join(t.TempDir(), "s")
-	ln, err := control.Listen(socket, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	defer func() { cancel(); <-done }()
 	b := fakeDaemon("plain")
 	b.Flows = func(_ context.Context, _ control.FlowQuery, fn func(*flow.Flow, control.Meta) error) error {
 		for _, f := range pageFlows() {
@@ -142,12 +134,8 @@ func TestTableLayout(t *testing.T) {
 		}
 		return nil
 	}
-	go func() {
-		defer close(done)
-		control.NewServer(b, slog.New(slog.DiscardHandler)).Serve(ctx, ln)
-	}()
 	var out, errs bytes.Buffer
-	if code := run(ctx, []string{"--socket", socket, "show", "table", "ipv4"}, time.Now(), &out, &errs); code != 0 {
+	if code := run(context.Background(), []string{"--socket", serveFake(t, b), "show", "table", "ipv4"}, time.Now(), &out, &errs); code != 0 {
 		t.Fatalf("exit status %d: %s", code, errs.String())
 	}
 	page(t, pageTable, out.Bytes())

@@ -62,7 +62,7 @@ func appendDetail(b []byte, s control.Statistics) []byte {
 		{"peer restarts", p.PeerRestarts}, {"waiting to be sent", p.Waiting}, {"from a second sender", p.Foreign},
 	}, append(named("sent ", p.Sent), named("received ", p.Received)...)...))
 	b = appendBlock(b, "link", append([]row{
-		{"state", s.Link.State}, {"MTU", s.Link.MTU}, {"send buffer asked", s.Link.SendBuffer.Asked}, {"send buffer granted", s.Link.SendBuffer.Granted},
+		{"state", s.Link.State}, {"send buffer asked", s.Link.SendBuffer.Asked}, {"send buffer granted", s.Link.SendBuffer.Granted},
 		{"receive buffer asked", s.Link.ReceiveBuffer.Asked}, {"receive buffer granted", s.Link.ReceiveBuffer.Granted},
 	}, named("dropped: ", s.Link.Dropped)...))
 	k := s.Kernel

@@ -40,7 +40,11 @@ func took(t *control.Transition) string {
 }
 
 func appendCommit(b []byte, c *control.CommitResult) []byte {
-	b = fmt.Appendf(b, "%8scommit of %d flows in %s: %s\n", "", c.Total, c.Duration, outcomes(c))
+	b = fmt.Appendf(b, "%8scommit of %d flows in %s", "", c.Total, c.Duration)
+	if c.DumpDuration > 0 {
+		b = fmt.Appendf(b, ", kernel's table read in %s", c.DumpDuration)
+	}
+	b = fmt.Appendf(b, ": %s\n", outcomes(c))
 	for _, name := range c.Named {
 		b = fmt.Appendf(b, "%8snot restored: %s\n", "", oneLine(name))
 	}

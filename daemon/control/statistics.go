@@ -43,7 +43,6 @@ type LinkStatistics struct {
 	Transport       string            `json:"transport"` // TransportMulticast or TransportUDP
 	Device          string            `json:"device"`
 	State           string            `json:"state"` // RUNNING, NO-CARRIER or DOWN
-	MTU             int               `json:"mtu,omitempty"`
 	BytesSent       uint64            `json:"bytes_sent"`
 	BytesReceived   uint64            `json:"bytes_received"`
 	PacketsSent     uint64            `json:"packets_sent"`
