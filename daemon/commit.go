@@ -161,7 +161,7 @@ func (m *commitment) block(ctx context.Context, plan []planned) error {
 				continue
 			}
 			if err := c.internal.Restored(&m.flows[i], now); err != nil {
-				c.cacheFull("internal", &c.counts.internalFull, err)
+				c.refused("internal", &c.counts.internalFull, err)
 			}
 		}
 	})

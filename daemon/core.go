@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"errors"
 	"log/slog"
 	"net/netip"
 	"time"
@@ -89,16 +90,21 @@ func (c *core) applyEvents(b *eventBlock) {
 			c.internal.Destroy(f, now)
 		}
 		if err != nil {
-			c.cacheFull("internal", &c.counts.internalFull, err)
+			c.refused("internal", &c.counts.internalFull, err)
 		}
 	}
 }
 
-// cacheFull reports the first refusal of a cache and then each time the number of refusals has doubled.
-func (c *core) cacheFull(name string, n *uint64, err error) {
+// refused reports a flow that a cache did not take: when it is full, the first time and then each time the number has
+// doubled.
+func (c *core) refused(name string, n *uint64, err error) {
+	if !errors.Is(err, cache.ErrFull) {
+		c.counts.invalid++
+		return
+	}
 	*n++
 	if *n&(*n-1) == 0 {
-		c.log.Error("cache is full, a flow is not replicated: raise cache-limit", "cache", name, "refused", *n, "err", err)
+		c.log.Error("cache is full, a flow is not replicated: raise cache-limit", "cache", name, "limit", c.internal.Limit(), "refused", *n)
 	}
 }
 
@@ -114,7 +120,12 @@ func (c *core) transmit() {
 	o := &c.outgoing
 	for n := 0; n < transmitSlice && c.session.Room() > 0 && c.internal.Next(o); n++ {
 		c.popped++
+		if _, whole := o.Flow.Zone(); !whole {
+			c.counts.directionalZones++ // never sent, so the peer has nothing to be told of later either
+			continue
+		}
 		age(&o.Flow, o.Updated, now)
+		c.trim(&o.Flow)
 		seq := c.session.SendFlow(now, wire.Type(o.Type), &o.Flow, session.Ref(o.Ref))
 		c.internal.Sent(o.Ref, seq)
 		if _, ends := c.session.Output(); len(ends) >= outputDatagrams {
@@ -123,6 +134,18 @@ func (c *core) transmit() {
 	}
 	c.session.Finish()
 	c.flushOutput()
+}
+
+// trim leaves out what tells the peer nothing: a SYNPROXY state of zeros, which the kernel reports for every flow that
+// was made through ctnetlink, and window scales, of which a flow that is restored be-liberal makes no use (conntrackd
+// does the same without TCPWindowTracking).
+func (c *core) trim(f *flow.Flow) {
+	if f.Synproxy == (flow.Synproxy{}) {
+		f.Has &^= flow.HasSynproxy
+	}
+	if !c.cfg.TCPWindowTracking {
+		f.Has &^= flow.HasTCPWScale
+	}
 }
 
 // outputDatagrams is how many finished datagrams are handed to the link at once: the most that one UDP_SEGMENT call

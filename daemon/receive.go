@@ -105,7 +105,7 @@ func (c *core) peerFlow(t wire.Type, f *flow.Flow) {
 		c.external.Destroy(&f.Orig, now)
 	}
 	if err != nil {
-		c.cacheFull("external", &c.counts.externalFull, err)
+		c.refused("external", &c.counts.externalFull, err)
 	}
 }
 

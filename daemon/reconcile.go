@@ -22,7 +22,7 @@ const pollInterval = 2 * time.Second
 // What periodic comparisons may cost: one that took d is followed by at least sweepRest*d of rest, or pollRest*d where
 // polling is all there is.
 const (
-	sweepRest = 500
+	sweepRest = 200
 	pollRest  = 20
 )
 
@@ -147,7 +147,7 @@ func (c *core) reconcileSlice(flows []flow.Flow) {
 		}
 		changed, err := c.internal.Reconcile(f, now)
 		if err != nil {
-			c.cacheFull("internal", &c.counts.internalFull, err)
+			c.refused("internal", &c.counts.internalFull, err)
 		}
 		if changed && c.sync.reconciled {
 			c.counts.repaired++

@@ -129,6 +129,9 @@ func (c *core) statistics(s *control.Statistics) {
 	s.Kernel.Filtered = c.counts.filtered
 	s.Kernel.Repairs, s.Kernel.Repaired, s.Kernel.Swept = c.counts.repairs, c.counts.repaired, c.counts.swept
 	s.ExpectationsIgnored = c.counts.expectations
+	if n := c.counts.directionalZones; n > 0 {
+		s.Unsupported = map[string]uint64{"per-direction zone not carried by protocol v1": n}
+	}
 	s.Commit = c.totals
 	s.Session.Waiting = uint64(c.internal.Dirty())
 	s.Session.Foreign = c.counts.foreign
