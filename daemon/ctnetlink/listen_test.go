@@ -1,0 +1,128 @@
+package ctnetlink
+
+import (
+	"encoding/binary"
+	"testing"
+	"time"
+
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+
+	"ctsync/daemon/flow"
+)
+
+// TestDecodeDatagrams walks datagrams that hold more, less or other things than one event.
+func TestDecodeDatagrams(t *testing.T) {
+	f := plain(tuple(flow.TCP, "10.1.0.1:1001", "10.2.0.1:80"))
+	kindOf := func(message, flags uint16) []byte {
+		b, at := openMessage(nil, message, flags, 2)
+		b = append(b, appendKernel(nil, &f)[headerLen:]...)
+		closeMessage(b, at)
+		return b
+	}
+	otherSubsystem := kindOf(msgCtNew, 0)
+	otherSubsystem[5]++
+	noTuple, at := openMessage(nil, msgCtNew, 0, 2)
+	closeMessage(noTuple, at)
+
+	l := Listener{in: newReceiver(8, 1024)}
+	for _, d := range [][]byte{
+		kindOf(msgCtNew, unix.NLM_F_CREATE|unix.NLM_F_EXCL),
+		append(kindOf(msgCtNew, 0), kindOf(msgCtDelete, 0)...),
+		{},
+		{1, 2, 3},
+		otherSubsystem,
+		append(noTuple, kindOf(msgCtDelete, 0)...),
+	} {
+		copy(l.in.buf[l.n*l.in.size:], d)
+		l.in.hdrs[l.n].len = uint32(len(d))
+		l.n++
+	}
+	l.in.hdrs[l.n].hdr.Flags = unix.MSG_TRUNC
+	l.n++
+	var b Block
+	l.decode(&b)
+	want := []Kind{EventNew, EventUpdate, EventDestroy, EventDestroy}
+	if b.N != len(want) {
+		t.Fatalf("%d events, want %d", b.N, len(want))
+	}
+	for i, k := range want {
+		if b.Kind[i] != k || b.Flow[i] != f {
+			t.Errorf("event %d: %v %+v, want %v", i, b.Kind[i], b.Flow[i], k)
+		}
+	}
+	if s := l.Stats(); s.Unknown != 1 || s.Malformed != 4 {
+		t.Errorf("%+v, want 1 unknown and 4 malformed", s)
+	}
+}
+
+// TestIgnoreProgram runs the filter in x/net's machine.
+func TestIgnoreProgram(t *testing.T) {
+	ids := []uint32{1, 0x01020304, 0xfffffffe}
+	raw, err := ignoreProgram(ids)
+	if err != nil {
+		t.Fatal(err)
+	}
+	prog, ok := bpf.Disassemble(raw)
+	if !ok {
+		t.Fatal("not a program")
+	}
+	vm, err := bpf.NewVM(prog)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		pid  uint32
+		pass bool
+	}{{0, true}, {2, true}, {0x04030201, true}, {1, false}, {0x01020304, false}, {0xfffffffe, false}} {
+		b, at := openMessage(nil, msgCtNew, 0, 2)
+		closeMessage(b, at)
+		binary.NativeEndian.PutUint32(b[12:], tc.pid)
+		if n, err := vm.Run(b); err != nil || (n > 0) != tc.pass {
+			t.Errorf("port id %#x: keeps %d bytes, error %v, want pass = %v", tc.pid, n, err, tc.pass)
+		}
+	}
+}
+
+// TestPacer drives the pacer through rates of events, as a listener would that drains every event as it comes and, when
+// told to wait, those of the wait.
+func TestPacer(t *testing.T) {
+	const ms = time.Millisecond
+	for _, tc := range []struct {
+		name  string
+		limit time.Duration
+		gap   time.Duration // between events
+		waits bool
+	}{
+		{"off", 0, time.Microsecond, false},
+		{"one a second", ms, time.Second, false},
+		{"1000/s", ms, ms, false},
+		{"just under two per limit", ms, 520 * time.Microsecond, false},
+		{"5000/s", ms, 200 * time.Microsecond, true},
+		{"100000/s", ms, 10 * time.Microsecond, true},
+		{"5000/s, 5 ms", 5 * ms, 200 * time.Microsecond, true},
+	} {
+		p := pacer{limit: tc.limit, gap: pacerMemory * tc.limit}
+		now := time.Hour
+		if p.delay(1, now, false) != 0 {
+			t.Errorf("%s: waits after the very first event", tc.name)
+		}
+		var d time.Duration
+		for range 100 {
+			n := max(1, int(d/tc.gap))
+			now += time.Duration(n) * tc.gap
+			if d = p.delay(n, now, false); d != 0 && d != tc.limit {
+				t.Fatalf("%s: waits %v", tc.name, d)
+			}
+		}
+		if (d > 0) != tc.waits {
+			t.Errorf("%s: waits %v", tc.name, d)
+		}
+		if p.delay(BlockSize, now+tc.gap, true) != 0 {
+			t.Errorf("%s: waits although more is there", tc.name)
+		}
+		if now += 10 * time.Second; p.delay(1, now, false) != 0 && tc.limit > 0 {
+			t.Errorf("%s: waits for company after a pause", tc.name)
+		}
+	}
+}
