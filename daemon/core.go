@@ -47,18 +47,19 @@ type core struct {
 
 // counters are the numbers that no other part keeps.
 type counters struct {
-	filtered       uint64 // events of excluded flows (loopback, the sync channel itself)
-	overruns       uint64 // event blocks before which the kernel dropped events
-	foreign        uint64 // datagrams from a second sender on the link
-	expectations   uint64 // expectation messages received; this version does not keep them
-	invalid        uint64 // flows from the peer that cannot be kept (no reply derivable, template, ...)
-	externalFull   uint64
-	internalFull   uint64
-	swept          uint64 // external entries that the peer no longer has, found after a bulk
-	repairs        uint64 // completed comparisons with the kernel
-	repaired       uint64 // differences they found
-	trafficBytes   uint64 // of flows that ended, where the kernel counts
-	trafficPackets uint64
+	filtered         uint64 // events of excluded flows (loopback, the sync channel itself)
+	overruns         uint64 // event blocks before which the kernel dropped events
+	foreign          uint64 // datagrams from a second sender on the link
+	expectations     uint64 // expectation messages received; this version does not keep them
+	invalid          uint64 // flows that a cache cannot hold: their tuples make no sense
+	directionalZones uint64 // times a flow was not sent because protocol v1 has no zones for one direction
+	externalFull     uint64
+	internalFull     uint64
+	swept            uint64 // external entries that the peer no longer has, found after a bulk
+	repairs          uint64 // completed comparisons with the kernel
+	repaired         uint64 // differences they found
+	trafficBytes     uint64 // of flows that ended, where the kernel counts
+	trafficPackets   uint64
 }
 
 // now returns nanoseconds on the daemon's monotonic clock.

@@ -90,5 +90,4 @@ type CommitResult struct {
 
 	Duration     Duration `json:"duration_seconds"` // of the commit itself
 	DumpDuration Duration `json:"dump_seconds,omitempty"`
-	BulkDuration Duration `json:"bulk_seconds,omitempty"`
 }
