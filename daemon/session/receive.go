@@ -1,6 +1,7 @@
 package session
 
 import (
+	"errors"
 	"time"
 
 	"ctsync/daemon/wire"
@@ -69,6 +70,7 @@ func (s *FTFW) message(h *wire.Header, body []byte) {
 			return
 		}
 	}
+	s.sayBack = s.sayBack || hello
 	switch v {
 	case fresh:
 		s.peerRestarted()
@@ -77,7 +79,6 @@ func (s *FTFW) message(h *wire.Header, body []byte) {
 		s.missed(h.Seq)
 	}
 	s.in.accept(s.now, h.Seq, hello)
-	s.sayBack = s.sayBack || hello
 	s.helloAnswered(h)
 	s.stats.Received.count(h.Type, h.Flags)
 	matters := h.Type != wire.Control || h.Flags&wire.Ack == 0 && h.Flags&(wire.Nack|wire.Resync) != 0
@@ -116,7 +117,8 @@ func (s *FTFW) parse(t wire.Type, body []byte) (useful, bad bool) {
 	if s.badSince == unset || s.now-s.badSince >= badPeriod {
 		s.badSince, s.badCount = s.now, 0
 	}
-	if s.badCount < badMost {
+	// A DCCP flow without state comes from a conntrackd that reads its ports from stale memory: it never gets better.
+	if s.badCount < badMost && !errors.Is(err, wire.ErrDCCP) {
 		s.badCount++
 		return false, true
 	}
