@@ -62,12 +62,14 @@ func (c *core) receive(b *transport.Batch) {
 	if c.session == nil {
 		return
 	}
+	b.Each(c.datagram)
+}
+
+func (c *core) datagram(src netip.AddrPort, d []byte) {
 	now := c.now()
-	b.Each(func(src netip.AddrPort, datagram []byte) {
-		if c.acceptPeer(src.Addr(), now) {
-			c.session.Receive(now, datagram)
-		}
-	})
+	if c.acceptPeer(src.Addr(), now) {
+		c.session.Receive(now, d)
+	}
 }
 
 // acceptPeer reports whether the sender is the peer. A new address becomes the peer when the old one has been silent.
