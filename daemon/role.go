@@ -14,11 +14,12 @@ type roles struct {
 	history *history
 	work    chan control.Transition // accepted transitions, for runRoles
 
-	mu    sync.Mutex
-	group string
-	state control.State // "" until the first notification
-	since time.Time
-	sent  int64 // CLOCK_BOOTTIME (ns) of the notification that made the present role
+	mu     sync.Mutex
+	group  string
+	state  control.State // "" until the first notification
+	since  time.Time
+	sent   int64 // CLOCK_BOOTTIME (ns) of the notification that made the present role
+	failed bool  // its work failed
 }
 
 // roleQueue bounds how many transitions may wait while one is being interrupted. keepalived's fastest flapping stays
@@ -47,6 +48,13 @@ func (r *roles) current() (control.State, time.Time) {
 	return r.state, r.since
 }
 
+// fail notes that the work of the present role failed, so that a repetition may try again.
+func (r *roles) fail() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.failed = true
+}
+
 // follow changes the sync-group that is followed.
 func (r *roles) follow(group string) {
 	r.mu.Lock()
@@ -57,8 +65,8 @@ func (r *roles) follow(group string) {
 // notify records a notification, decides whether it counts, and returns at once; the work follows in runRoles.
 //
 // Scripts of keepalived overlap and can start out of order, so what counts is when a notification was sent: one older
-// than the present role's is superseded. A repeated one does its work again, which is harmless: a commit of an empty
-// cache does nothing.
+// than the present role's is superseded. A repeated one (keepalived may be configured to say everything twice) does not
+// disturb the work of the first, unless that failed.
 func (r *roles) notify(n control.Notification, received time.Time) (control.Transition, error) {
 	if n.Boottime == 0 {
 		n.Boottime = control.Boottime()
@@ -81,12 +89,14 @@ func (r *roles) notify(n control.Notification, received time.Time) (control.Tran
 		t.Outcome = control.OutcomeIgnored + "group " + n.Name + " is not sync-group " + r.group
 	case n.Boottime < r.sent:
 		t.Outcome = control.OutcomeSuperseded
+	case n.State == r.state && !r.failed:
+		t.Outcome = control.OutcomeRepeated
 	case len(r.work) == cap(r.work):
 		return t, fmt.Errorf("notify %s: %d transitions are waiting already", n.State, roleQueue)
 	}
 	t = r.history.add(t)
 	if t.Outcome == control.OutcomeRunning {
-		r.state, r.since, r.sent = n.State, received, n.Boottime
+		r.state, r.since, r.sent, r.failed = n.State, received, n.Boottime, false
 		r.work <- t
 	}
 	return t, nil
@@ -145,6 +155,7 @@ func (d *Daemon) transition(ctx context.Context, t control.Transition) {
 		t.Outcome = control.OutcomeSuperseded
 	case err != nil:
 		t.Outcome = control.OutcomeFailed + err.Error()
+		d.roles.fail()
 		d.log.Error("role change failed", "state", t.State, "err", err)
 	default:
 		t.Outcome = control.OutcomeDone

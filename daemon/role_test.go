@@ -42,8 +42,8 @@ func TestNotify(t *testing.T) {
 		}, "MASTER", 1},
 		{"repeated", []said{
 			{group("MASTER", "syncgrp", 1), control.OutcomeRunning},
-			{group("MASTER", "syncgrp", 1), control.OutcomeRunning},
-		}, "MASTER", 2},
+			{group("MASTER", "syncgrp", 2), control.OutcomeRepeated},
+		}, "MASTER", 1},
 		{"another group", []said{
 			{group("MASTER", "other", 1), "ignored: group other is not sync-group syncgrp"},
 		}, "", 0},

@@ -53,7 +53,8 @@ type Notification struct {
 const (
 	OutcomeRunning    = "running"
 	OutcomeDone       = "done"
-	OutcomeSuperseded = "superseded"
+	OutcomeSuperseded = "superseded" // an older one that came late, or cut short by a newer one
+	OutcomeRepeated   = "repeated"   // the router is that already
 	OutcomeIgnored    = "ignored: "
 	OutcomeFailed     = "failed: "
 )
