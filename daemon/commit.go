@@ -28,7 +28,6 @@ type commitment struct {
 	k      kernel
 	result control.CommitResult
 
-	refs  []cache.Ref
 	flows []flow.Flow
 	errs  []unix.Errno
 
