@@ -38,6 +38,7 @@ type queue struct {
 type tracks struct {
 	chunks []*[chunkSize]track
 	known  bitset // the peer was told of the flow, and not of its end
+	recent bitset // changed by something else than the dump since the reconcile began or the caller looked it up
 }
 
 // grow makes room for the records of the chunks below n.
@@ -46,6 +47,7 @@ func (t *tracks) grow(n int) {
 		t.chunks = append(t.chunks, new([chunkSize]track))
 	}
 	t.known.grow(n)
+	t.recent.grow(n)
 }
 
 func (n *Internal) side(r Ref) *tracks {
@@ -139,8 +141,8 @@ func (n *Internal) enqueue(r Ref, b *body) {
 	n.append(n.queueOf(r, b), r)
 }
 
-// touch makes a live record dirty; one that is dirty keeps its place.
-func (n *Internal) touch(r Ref) {
+// mark makes a live record dirty; one that is dirty keeps its place.
+func (n *Internal) mark(r Ref) {
 	if b := n.body(r); !b.is(dirty) {
 		n.enqueue(r, b)
 	}
@@ -234,6 +236,9 @@ func (n *Internal) Acked(ref Ref, seq uint32) {
 
 // Lost says that the message seq will not reach the peer. The flow is dirty again, unless it was sent or changed since.
 func (n *Internal) Lost(ref Ref, seq uint32) {
+	if n.holds(ref) && n.body(ref).is(sentNew) {
+		n.body(ref).state |= asNew // seq may have been that NEW, whatever was sent since
+	}
 	b := n.latest(ref, seq)
 	if b == nil {
 		return
@@ -241,9 +246,6 @@ func (n *Internal) Lost(ref Ref, seq uint32) {
 	b.state &^= inFlight
 	if b.is(dead) && !n.known(ref) {
 		return // the peer has restarted: garbage
-	}
-	if b.is(sentNew) && !b.is(dead) {
-		b.state |= asNew
 	}
 	n.leave(ref, b)
 	n.enqueue(ref, b)
@@ -278,7 +280,7 @@ func (n *Internal) Announce(ref Ref) bool {
 		return false
 	}
 	n.reclaim()
-	n.touch(ref)
+	n.mark(ref)
 	return true
 }
 
@@ -306,6 +308,8 @@ func (n *Internal) reclaim() {
 // drop frees a record, wherever it is queued.
 func (n *Internal) drop(r Ref, b *body) {
 	n.leave(r, b)
-	n.side(r).known.clear(r.number())
+	t := n.side(r)
+	t.known.clear(r.number())
+	t.recent.clear(r.number())
 	n.free(r)
 }

@@ -41,15 +41,9 @@ func (x *External) Update(f *flow.Flow, now int64) error {
 	if r == 0 {
 		return x.create(f, h, now)
 	}
-	x.get(r, &x.old)
-	x.old.Merge(f)
-	if f.Has.Is(flow.HasReply) && f.Reply != f.Orig.Inverse() {
-		x.old.Reply = f.Reply
-	}
-	x.put(r, &x.old)
-	x.body(r).updated = x.second(now)
+	translated := f.Has.Is(flow.HasReply) && f.Reply != f.Orig.Inverse()
+	x.merge(r, f, translated, now)
 	x.seen(r).set(r.number())
-	x.stats.Updated++
 	return nil
 }
 

@@ -31,13 +31,15 @@ func (n *Internal) New(f *flow.Flow, now int64) error {
 	r, h := n.find(&f.Orig)
 	r, err := n.renew(r, h, f, now)
 	if err == nil {
-		n.touch(r)
+		n.seen(r).set(r.number())
+		n.mark(r)
 	}
 	return err
 }
 
 // Update takes an UPDATE event: it merges f into the entry. Where there is none, or one of another incarnation (CTA_ID
-// differs: the events between were lost), it does what New does.
+// differs: the events between were lost), it does what New does. A reply tuple in f is the kernel's word and replaces the
+// one that is cached, which may come from a commit.
 func (n *Internal) Update(f *flow.Flow, now int64) error {
 	if !valid(f) {
 		n.stats.UpdateFailed++
@@ -47,15 +49,16 @@ func (n *Internal) Update(f *flow.Flow, now int64) error {
 	if r == 0 || !n.sees(r) || otherID(n.body(r), f) {
 		r, err := n.renew(r, h, f, now)
 		if err == nil {
-			n.touch(r)
+			n.seen(r).clear(r.number()) // an UPDATE does not carry everything
+			n.side(r).recent.set(r.number())
+			n.mark(r)
 		}
 		return err
 	}
 	n.reclaim()
-	n.merge(r, f, now)
-	n.stats.Updated++
-	n.seen(r).set(r.number())
-	n.touch(r)
+	n.merge(r, f, f.Has.Is(flow.HasReply), now)
+	n.side(r).recent.set(r.number())
+	n.mark(r)
 	return nil
 }
 
@@ -83,7 +86,6 @@ func (n *Internal) renew(r Ref, h uint64, f *flow.Flow, now int64) (Ref, error) 
 	}
 	n.replace(r, f, now)
 	n.show(r)
-	n.seen(r).set(r.number())
 	return r, nil
 }
 
@@ -130,15 +132,25 @@ func (n *Internal) Restored(f *flow.Flow, now int64) error {
 	r, h := n.find(&f.Orig)
 	switch {
 	case r != 0 && n.sees(r):
-		n.merge(r, f, now)
-		n.seen(r).set(r.number())
-		n.stats.Updated++
+		n.merge(r, f, f.Has.Is(flow.HasReply), now)
+		n.side(r).recent.set(r.number())
 		return nil
 	case r != 0 && n.body(r).is(dead):
 		return n.New(f, now) // the peer is being told of its end
 	}
-	_, err := n.renew(r, h, f, now)
+	r, err := n.renew(r, h, f, now)
+	if err == nil {
+		n.seen(r).clear(r.number())
+		n.side(r).recent.set(r.number())
+	}
 	return err
+}
+
+// Stats returns the present counters.
+func (n *Internal) Stats() Stats {
+	st := n.store.Stats()
+	st.Bytes += n.t4.bytes() + n.t6.bytes()
+	return st
 }
 
 // Flush empties the cache for readers, silently for the peer, and counts the entries as destroyed. What the peer knows

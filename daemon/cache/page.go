@@ -120,13 +120,17 @@ func (s *store) Advance(p *Pager, max int) (more bool) {
 	return !p.done
 }
 
-// Entries returns what p found. Entries that ended since p passed them are left out.
+// Entries returns what p found and ends it. Entries that ended since p passed them are left out.
 func (s *store) Entries(p *Pager) []Entry {
+	p.done = true
 	slices.SortFunc(p.heap, func(x, y rank) int {
-		if p.before(&x, &y) {
+		switch {
+		case p.before(&x, &y):
 			return -1
+		case p.before(&y, &x):
+			return 1
 		}
-		return 1 // ranks differ at least by position
+		return 0
 	})
 	if p.skip >= len(p.heap) {
 		return nil

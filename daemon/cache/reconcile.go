@@ -6,12 +6,13 @@ import "ctsync/daemon/flow"
 //
 //	BeginReconcile
 //	Reconcile for each record of the dump
-//	Stale until next is 0; look each one up in the kernel: absent -> Destroy, present -> Reconcile with what was found
+//	Stale until next is 0; look each one up in the kernel: absent -> Destroy, present -> Reconcile with what was found;
+//	    once more from the beginning if anything was found, because events go on
 //	EndReconcile
 //
-// A record counts as seen once an event or a dump record confirmed it. A dump record may be older than an event that
-// was handled before it, so it never changes a record that is seen: if they differ the record becomes unseen, and Stale
-// passes it to the caller, who asks the kernel for the present state.
+// A record is seen once a NEW event or a dump record confirmed all of it. A dump record may be older than an event that was
+// handled before it, so it never changes a record that is seen or that an event changed since (recent): if they differ,
+// the record is unseen, and Stale passes it to the caller, who asks the kernel for the present state.
 
 // volatileStatus are the status bits that come and go without an event.
 const volatileStatus = flow.StatusDying | flow.StatusOffload | flow.StatusHWOffload
@@ -20,12 +21,15 @@ const volatileStatus = flow.StatusDying | flow.StatusOffload | flow.StatusHWOffl
 func (n *Internal) BeginReconcile() {
 	clear(n.v4.seen)
 	clear(n.v6.seen)
+	clear(n.t4.recent)
+	clear(n.t6.recent)
 	n.repair.begin()
 }
 
 // Reconcile takes a record of the dump. What is missing is inserted, another incarnation (CTA_ID differs) replaces the
 // entry, what differs is merged; these are dirty afterwards and changed is true. Where nothing differs that the peer
-// needs, the timeout is refreshed and nothing is sent. A flow that ended since BeginReconcile stays ended.
+// needs, the timeout is refreshed and nothing is sent. A flow that ended since BeginReconcile stays ended. changed is false also
+// for a difference that is left to Stale.
 func (n *Internal) Reconcile(f *flow.Flow, now int64) (changed bool, err error) {
 	if !valid(f) {
 		n.stats.CreateFailed++
@@ -35,38 +39,61 @@ func (n *Internal) Reconcile(f *flow.Flow, now int64) (changed bool, err error) 
 		return false, nil
 	}
 	r, h := n.find(&f.Orig)
-	visible := r != 0 && n.sees(r)
-	seen := visible && n.seen(r).has(r.number())
-	if !visible || otherID(n.body(r), f) {
-		if seen {
-			n.seen(r).clear(r.number())
-			return false, nil
-		}
-		if r, err = n.renew(r, h, f, now); err != nil {
-			return false, err
-		}
-		n.touch(r)
-		return true, nil
+	if r == 0 || !n.sees(r) {
+		return n.adopt(r, h, f, now)
 	}
+	i := r.number()
+	seen, recent := n.seen(r), n.side(r).recent
+	other := otherID(n.body(r), f)
 	n.get(r, &n.old)
-	n.fresh = n.old
-	n.fresh.Merge(f)
-	zeroAbsent(&n.fresh, f)
-	changed = differs(&n.old, &n.fresh)
-	if seen {
-		if changed {
-			n.seen(r).clear(r.number())
-		}
+	nameless := !n.old.Has.Is(flow.HasID) && f.Has.Is(flow.HasID)
+	n.compose(f, nameless)
+	changed = other || differs(&n.old, &n.fresh)
+	switch {
+	case changed && (seen.has(i) || recent.has(i)):
+		seen.clear(i)
+		recent.clear(i)
 		return false, nil
+	case other:
+		return n.adopt(r, h, f, now)
+	case !seen.has(i) && !recent.has(i):
+		n.put(r, &n.fresh)
+		n.body(r).updated = n.second(now)
 	}
-	n.put(r, &n.fresh)
-	n.body(r).updated = n.second(now)
-	n.seen(r).set(r.number())
+	seen.set(i)
 	if changed {
 		n.stats.Updated++
-		n.touch(r)
+		if nameless {
+			n.body(r).state |= asNew
+		}
+		n.mark(r)
 	}
 	return changed, nil
+}
+
+// adopt makes the dump's record f the content of r, or of a new record when r is 0.
+func (n *Internal) adopt(r Ref, h uint64, f *flow.Flow, now int64) (changed bool, err error) {
+	if r, err = n.renew(r, h, f, now); err != nil {
+		return false, err
+	}
+	n.seen(r).set(r.number())
+	n.mark(r)
+	return true, nil
+}
+
+// compose makes n.fresh from n.old and the record f of a dump. An entry that our own commit made has no ID: f may be
+// another incarnation, of which nothing of the old one must remain.
+func (n *Internal) compose(f *flow.Flow, nameless bool) {
+	if nameless {
+		n.fresh = *f
+		return
+	}
+	n.fresh = n.old
+	n.fresh.Merge(f)
+	if f.Has.Is(flow.HasReply) {
+		n.fresh.Reply = f.Reply
+	}
+	zeroAbsent(&n.fresh, f)
 }
 
 // zeroAbsent makes the attributes zero that the kernel leaves out of a dump when they are zero. An event leaves them
@@ -95,7 +122,7 @@ func differs(a, b *flow.Flow) bool {
 		a.SeqAdj != b.SeqAdj || a.Synproxy != b.Synproxy
 }
 
-// Stale fills out with entries that neither the dump nor an event confirmed, or about which they disagree, from the
+// Stale fills out with entries that neither the dump nor a NEW event confirmed, or about which they disagree, from the
 // position from on (0 = the beginning), looking at no more than max of them. It returns how many, and the position to go
 // on from, 0 after the last one. Entries hidden by Flush are among them.
 func (n *Internal) Stale(from Ref, max int, out []Entry) (found int, next Ref) {
@@ -106,6 +133,7 @@ func (n *Internal) Stale(from Ref, max int, out []Entry) (found int, next Ref) {
 		}
 		max--
 		if !n.body(r).is(dead) {
+			n.side(r).recent.clear(r.number())
 			n.load(r, &out[found])
 			found++
 		}

@@ -36,3 +36,7 @@ func (s *slab[T]) bytes() uint64 {
 	return uint64(s.held)*uint64(unsafe.Sizeof([chunkSize]T{})) + 8*uint64(cap(s.used)+cap(s.chunks)) +
 		2*uint64(cap(s.counts)+cap(s.hints)) + 4*uint64(cap(s.room))
 }
+
+func (t *tracks) bytes() uint64 {
+	return uint64(len(t.chunks))*uint64(unsafe.Sizeof([chunkSize]track{})) + 8*uint64(cap(t.chunks)+cap(t.known)+cap(t.recent))
+}

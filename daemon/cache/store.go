@@ -249,12 +249,17 @@ func (s *store) replace(r Ref, f *flow.Flow, now int64) {
 	s.stats.Created++
 }
 
-// merge puts the attributes that f carries into the record, by the rule of flow.Merge.
-func (s *store) merge(r Ref, f *flow.Flow, now int64) {
+// merge puts the attributes that f carries into the record, by the rule of flow.Merge, and with reply also its reply
+// tuple, which that rule never changes once it is known.
+func (s *store) merge(r Ref, f *flow.Flow, reply bool, now int64) {
 	s.get(r, &s.old)
 	s.old.Merge(f)
+	if reply {
+		s.old.Reply = f.Reply
+	}
 	s.put(r, &s.old)
 	s.body(r).updated = s.second(now)
+	s.stats.Updated++
 }
 
 // load fills e, also for a record that readers do not see.

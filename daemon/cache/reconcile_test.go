@@ -1,0 +1,160 @@
+package cache
+
+import (
+	"testing"
+
+	"ctsync/daemon/flow"
+)
+
+func TestReconcileTellsWhatMatters(t *testing.T) {
+	base := uniform(tuple(1), kept, 1)
+	tests := []struct {
+		name   string
+		change func(f *flow.Flow)
+		want   bool
+	}{
+		{"nothing", func(*flow.Flow) {}, false},
+		{"timeout", func(f *flow.Flow) { f.Timeout = 77 }, false},
+		{"TCP flags", func(f *flow.Flow) { f.TCPFlags[1] = 0x10 }, false},
+		{"offload", func(f *flow.Flow) { f.Status |= flow.StatusOffload | flow.StatusHWOffload | flow.StatusDying }, false},
+		{"counters", func(f *flow.Flow) { f.Has |= flow.HasCounters | flow.HasUse; f.Packets[0], f.Use = 9, 2 }, false},
+		{"absent ID", func(f *flow.Flow) { f.Has &^= flow.HasID; f.ID = 0 }, false},
+		{"absent helper", func(f *flow.Flow) { f.Has &^= flow.HasHelper; f.Helper = [16]byte{} }, false},
+		{"status", func(f *flow.Flow) { f.Status |= flow.StatusAssured }, true},
+		{"mark", func(f *flow.Flow) { f.Mark = 2 }, true},
+		{"absent mark is zero", func(f *flow.Flow) { f.Has &^= flow.HasMark; f.Mark = 0 }, true},
+		{"labels", func(f *flow.Flow) { f.Labels[3] = 1 }, true},
+		{"absent labels are zero", func(f *flow.Flow) { f.Has &^= flow.HasLabels; f.Labels = [16]byte{} }, true},
+		{"TCP state", func(f *flow.Flow) { f.TCPState = 4 }, true},
+		{"window scale", func(f *flow.Flow) { f.TCPWScale[0] = 7 }, true},
+		{"SCTP", func(f *flow.Flow) { f.SCTPVTag[1] = 7 }, true},
+		{"DCCP", func(f *flow.Flow) { f.DCCPState = 7 }, true},
+		{"helper", func(f *flow.Flow) { f.Helper[0] = 'x' }, true},
+		{"master", func(f *flow.Flow) { f.Master.DstPort = 1 }, true},
+		{"sequence adjustment", func(f *flow.Flow) { f.SeqAdj[1].OffsetBefore = 3 }, true},
+		{"synproxy", func(f *flow.Flow) { f.Synproxy.ISN = 3 }, true},
+		{"reply tuple", func(f *flow.Flow) { f.Reply.DstPort = 3 }, true},
+		{"ID", func(f *flow.Flow) { f.ID = 3 }, true},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			n := NewInternal(0)
+			var o Outgoing
+			must(t, n.New(&base, 10*second))
+			n.Next(&o)
+			n.Sent(o.Ref, 1)
+			f := base
+			tc.change(&f)
+			n.BeginReconcile()
+			changed, err := n.Reconcile(&f, 20*second)
+			must(t, err)
+			if changed != tc.want || (n.Dirty() == 1) != tc.want {
+				t.Errorf("changed %v, %d dirty", changed, n.Dirty())
+			}
+			var e Entry
+			if n.Load(o.Ref, &e); e.Updated != 20*second || e.Flow.Timeout != f.Timeout {
+				t.Errorf("updated %d, timeout %d", e.Updated, e.Flow.Timeout)
+			}
+			if found, next := n.Stale(0, 10, make([]Entry, 1)); found != 0 || next != 0 {
+				t.Error("stale")
+			}
+		})
+	}
+}
+
+// TestReconcileTakesOverACommittedFlow: an entry of our own commit has no ID; the kernel's record may be another flow.
+func TestReconcileTakesOverACommittedFlow(t *testing.T) {
+	n := NewInternal(0)
+	f := uniform(tuple(1), kept&^flow.HasID, 1)
+	must(t, n.Restored(&f, 0))
+	g := uniform(tuple(1), flow.HasReply|flow.HasID|flow.HasStatus, 2)
+	n.BeginReconcile()
+	if changed, err := n.Reconcile(&g, 0); !changed || err != nil {
+		t.Fatal(changed, err)
+	}
+	var e Entry
+	if n.Load(1, &e); e.Flow != g {
+		t.Errorf("%+v", e.Flow)
+	}
+}
+
+// TestReconcileRemembersEndedFlows: a dump record is older than the DESTROY that was handled before it.
+func TestReconcileRemembersEndedFlows(t *testing.T) {
+	n := NewInternal(0)
+	a, b := numbered(1, 1), numbered(1, 2)
+	must(t, n.New(&a, 0))
+	n.BeginReconcile()
+	n.Destroy(&a, 0)
+	if changed, err := n.Reconcile(&a, 0); changed || err != nil || n.Len() != 0 {
+		t.Errorf("an ended flow is back: %v, %v", changed, err)
+	}
+	if changed, err := n.Reconcile(&b, 0); !changed || err != nil || n.Len() != 1 {
+		t.Errorf("the next flow under the tuple is missing: %v, %v", changed, err)
+	}
+	n.EndReconcile()
+	n.BeginReconcile()
+	n.Destroy(&b, 0)
+	n.EndReconcile()
+	if changed, _ := n.Reconcile(&b, 0); !changed {
+		t.Error("remembered after the end of the reconcile")
+	}
+}
+
+func TestReconcileOverflow(t *testing.T) {
+	n := NewInternal(0)
+	n.BeginReconcile()
+	for i := range maxTombstones {
+		f := numbered(0, uint32(i))
+		n.Destroy(&f, 0)
+	}
+	for i := range maxTombstones {
+		if f := numbered(0, uint32(i)); !n.repair.has(&f) {
+			t.Fatalf("flow %d is forgotten", i)
+		}
+	}
+	f := numbered(1, 1)
+	n.Destroy(&f, 0)
+	if !n.EndReconcile() {
+		t.Error("no overflow")
+	}
+	n.BeginReconcile()
+	if n.EndReconcile() {
+		t.Error("overflow of the reconcile before")
+	}
+}
+
+// TestStaleIsSliced: no more than max entries are looked at, and no more than fit are returned.
+func TestStaleIsSliced(t *testing.T) {
+	n := NewInternal(0)
+	for i := range 100 {
+		f := nth(i, []flow.Family{flow.IPv4, flow.IPv6}[i%2], 0)
+		must(t, n.New(&f, 0))
+	}
+	n.BeginReconcile()
+	for i := range 100 {
+		if f := nth(i, []flow.Family{flow.IPv4, flow.IPv6}[i%2], 0); i%4 < 2 {
+			_, err := n.Reconcile(&f, 0)
+			must(t, err)
+		}
+	}
+	out := make([]Entry, 7)
+	got := map[flow.Tuple]int{}
+	for from, rounds := Ref(0), 0; ; rounds++ {
+		found, next := n.Stale(from, 5, out)
+		if found > 5 || rounds > 50 {
+			t.Fatalf("%d found in round %d", found, rounds)
+		}
+		for _, e := range out[:found] {
+			got[e.Flow.Orig]++
+		}
+		if from = next; from == 0 {
+			break
+		}
+	}
+	for i := range 100 {
+		f := nth(i, []flow.Family{flow.IPv4, flow.IPv6}[i%2], 0)
+		if want := (i % 4) / 2; got[f.Orig] != want {
+			t.Errorf("flow %d listed %d times, want %d", i, got[f.Orig], want)
+		}
+	}
+}
