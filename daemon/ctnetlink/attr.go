@@ -58,21 +58,20 @@ type attrs struct {
 
 // next steps to the next attribute. It gives false at the end and when a length does not fit, which also sets bad.
 func (a *attrs) next() bool {
-	if len(a.rest) == 0 {
+	b := a.rest
+	if len(b) < attrLen {
+		a.bad = a.bad || len(b) > 0
 		return false
 	}
-	if len(a.rest) < attrLen {
+	n := int(binary.NativeEndian.Uint16(b))
+	end := align(n) // the kernel pads the last one as well
+	if n < attrLen || end > len(b) {
 		a.bad = true
 		return false
 	}
-	n := int(binary.NativeEndian.Uint16(a.rest))
-	if n < attrLen || n > len(a.rest) {
-		a.bad = true
-		return false
-	}
-	a.typ = binary.NativeEndian.Uint16(a.rest[2:]) & attrType
-	a.data = a.rest[attrLen:n]
-	a.rest = a.rest[min(align(n), len(a.rest)):]
+	a.typ = binary.NativeEndian.Uint16(b[2:]) & attrType
+	a.data = b[attrLen:n]
+	a.rest = b[end:]
 	return true
 }
 
