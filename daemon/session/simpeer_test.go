@@ -29,7 +29,6 @@ type conntrackd struct {
 	ackSet  bool
 	window  int
 	alive   int64 // when the alive timer fires
-	keep    [simKeys]bool
 	flow    flow.Flow
 	dropped int
 }

@@ -79,8 +79,65 @@ func (s said) hear(b []byte) {
 	})
 }
 
-// TestVectors puts a session in the place of one node of a captured conversation and lets it hear what that node
-// heard: it must ask for the same messages and acknowledge the same, and nothing that was lost.
+// replay is a session in the place of one node of a captured conversation.
+type replay struct {
+	s                      *FTFW
+	flows, restarts, bulks int
+	said                   said    // by the session, to this life of its peer
+	heard                  numbers // from this life of its peer
+}
+
+func newReplay() *replay {
+	r := &replay{said: newSaid(), heard: numbers{}}
+	r.s = New(Config{Seq: 1}, Handler{
+		Flow:            func(wire.Type, *flow.Flow) { r.flows++ },
+		Acked:           func(Ref, uint32) {},
+		Lost:            func(Ref, uint32) {},
+		ResyncRequested: func() { r.bulks++; r.s.BulkStarted() },
+		PeerRestarted:   func() { r.restarts++; r.said, r.heard = newSaid(), numbers{} },
+	}, second)
+	return r
+}
+
+func (r *replay) turn() {
+	r.s.BulkSent()
+	r.s.Finish()
+	buf, _ := r.s.Output()
+	r.said.hear(buf)
+	r.s.Reset()
+}
+
+// play lets the session hear what the node self heard: what it asked for again is what it did not hear.
+func (r *replay) play(frames []frame, self string) (then said) {
+	then = newSaid()
+	for _, f := range frames {
+		if f.node == self {
+			then.hear(f.data)
+		}
+	}
+	var now int64
+	for _, f := range frames {
+		for next := r.s.Tick(now); next < f.at; next = r.s.Tick(next) {
+			r.turn()
+		}
+		r.turn()
+		now = f.at
+		missed := false
+		messages(f.data, func(h wire.Header) { missed = missed || then.nacked[h.Seq] })
+		if f.node == self || missed {
+			continue
+		}
+		r.s.Receive(now, f.data)
+		messages(f.data, func(h wire.Header) { r.heard[h.Seq] = true })
+		r.turn()
+	}
+	r.s.Tick(now + second)
+	r.turn()
+	return then
+}
+
+// TestVectors: a session asks for the same messages as the conntrackd whose place it takes, acknowledges what it
+// heard, and nothing that was lost.
 func TestVectors(t *testing.T) {
 	for _, tt := range []struct {
 		name, self      string
@@ -89,7 +146,7 @@ func TestVectors(t *testing.T) {
 		restarts, bulks int
 		malformed       uint64
 	}{
-		{name: "basic", self: "b", flows: 49, restarts: 1, malformed: 1}, // DCCP without state,
+		{name: "basic", self: "b", flows: 49, restarts: 1, malformed: 1}, // DCCP without state
 		{name: "basic", self: "a", restarts: 1},
 		{name: "loss-to-b", self: "b", flows: 14, lost: 6, restarts: 1},
 		{name: "loss-to-b", self: "a", restarts: 1},
@@ -100,77 +157,31 @@ func TestVectors(t *testing.T) {
 		{name: "resync", self: "a", restarts: 2, bulks: 2},
 	} {
 		t.Run(tt.name+" as "+tt.self, func(t *testing.T) {
-			frames := readFrames(t, tt.name)
-			// What the node in the capture asked for is what it did not hear.
-			then, now := newSaid(), newSaid()
-			for _, f := range frames {
-				if f.node == tt.self {
-					then.hear(f.data)
-				}
-			}
-			var flows, restarts, bulks int
-			var s *FTFW
-			s = New(Config{Seq: 1}, Handler{
-				Flow:            func(wire.Type, *flow.Flow) { flows++ },
-				Acked:           func(Ref, uint32) {},
-				Lost:            func(Ref, uint32) {},
-				ResyncRequested: func() { bulks++; s.BulkStarted() },
-				PeerRestarted:   func() { restarts++; now = newSaid() },
-			}, second)
-			turn := func() {
-				s.BulkSent()
-				s.Finish()
-				buf, _ := s.Output()
-				now.hear(buf)
-				s.Reset()
-			}
-			var last int64
-			heard := newSaid()
-			for _, f := range frames {
-				for next := s.Tick(last); next < f.at; next = s.Tick(next) {
-					turn()
-				}
-				turn()
-				last = f.at
-				missed := false
-				messages(f.data, func(h wire.Header) { missed = missed || then.nacked[h.Seq] })
-				if f.node == tt.self || missed {
-					continue
-				}
-				s.Receive(f.at, f.data)
-				messages(f.data, func(h wire.Header) {
-					if h.Flags&wire.Hello != 0 {
-						heard = newSaid()
-					}
-					heard.acked.add(h.Seq, h.Seq)
-				})
-				turn()
-			}
-			s.Tick(last + second)
-			turn()
-			for q := range now.nacked {
+			r := newReplay()
+			then := r.play(readFrames(t, tt.name), tt.self)
+			for q := range r.said.nacked {
 				if !then.nacked[q] {
 					t.Errorf("asks for %d, the captured node did not", q)
 				}
-				if now.acked[q] {
+				if r.said.acked[q] {
 					t.Errorf("acknowledges %d, which it missed", q)
 				}
 			}
-			for q := range heard.acked {
-				if !now.acked[q] {
+			for q := range r.heard {
+				if !r.said.acked[q] {
 					t.Errorf("does not acknowledge %d", q)
 				}
 			}
-			st := s.Stats()
+			st := r.s.Stats()
 			if st.MalformedTotal() != tt.malformed || st.UnknownAttributes != 0 || st.Before != 0 {
 				t.Errorf("malformed %d, unknown attributes %d, before %d", st.MalformedTotal(), st.UnknownAttributes, st.Before)
 			}
-			if flows != tt.flows || st.Lost != tt.lost || restarts != tt.restarts || bulks != tt.bulks {
+			if r.flows != tt.flows || st.Lost != tt.lost || r.restarts != tt.restarts || r.bulks != tt.bulks {
 				t.Errorf("flows %d, lost %d, restarts %d, bulks %d; want %d, %d, %d, %d",
-					flows, st.Lost, restarts, bulks, tt.flows, tt.lost, tt.restarts, tt.bulks)
+					r.flows, st.Lost, r.restarts, r.bulks, tt.flows, tt.lost, tt.restarts, tt.bulks)
 			}
-			if len(now.nacked) != int(tt.lost) {
-				t.Errorf("asked for %d messages, lost %d", len(now.nacked), tt.lost)
+			if len(r.said.nacked) != int(tt.lost) {
+				t.Errorf("asked for %d messages, lost %d", len(r.said.nacked), tt.lost)
 			}
 		})
 	}
