@@ -68,7 +68,8 @@
 // the bulk into the queue in which its acknowledgement of the RESYNC follows. ctsync does the same on purpose: the
 // numbers of a RESYNC and of a NACK are left out of acknowledgements until what they asked for has been sent. So, at
 // the asking side, "RESYNC acknowledged and no NACK of ours outstanding" means that everything has arrived, and
-// BulkReceived is called. What the peer has not mentioned since State.ResyncAt, it does not have.
+// BulkReceived is called. What the peer has not mentioned since ResyncSent, it does not have; what it mentioned between
+// RequestResync and ResyncSent may be gone, for a conntrackd in the handshake forgets what it keeps for us.
 //
 //	RequestResync ─► wanted ──handshake complete──► asked ──acknowledged──► gaps open? ──none──► BulkReceived
 //	                   ▲                              │

@@ -29,7 +29,7 @@ type Config struct {
 	Seq         uint32 // number of the first message; conntrackd uses the clock in seconds
 }
 
-// Handler holds the callbacks of a session. They are called from Receive, Tick and BulkSent, must be quick, and of the
+// Handler holds the callbacks of a session. They are called from Receive, Finish, Tick and BulkSent, must be quick, and of the
 // session's methods may call RequestResync, BulkStarted, Stats and State only. Flow, Acked and Lost are required, the
 // others may be nil.
 type Handler struct {
@@ -43,6 +43,7 @@ type Handler struct {
 	ResyncRequested func() // the peer asks for the whole table: BulkStarted, all of it, BulkSent
 	PeerRestarted   func() // the peer began a life (also when first heard) and knows nothing; called after Lost for all in flight
 	Established     func() // the peer answered our hello; called once
+	ResyncSent      func() // RequestResync's request leaves now: what the peer does not mention until BulkReceived, it does not have
 	BulkReceived    func() // all that the peer had when RequestResync was last called has been handed to Flow
 }
 

@@ -43,6 +43,7 @@ send 1
 ! no room
 < ACK|HELLO_BACK 101 1-2
 ! established
+! resync sent
 > RESYNC 3
 send 1
 > NEW 4 k1`},
@@ -204,6 +205,7 @@ func TestRestart(t *testing.T) {
 send 1
 > NEW 3 k1
 request
+! resync sent
 > RESYNC 4
 < NEW 102 k1
 ! NEW k1
@@ -214,6 +216,7 @@ request
 send 1
 ! no room
 < ACK 21 5-5
+! resync sent
 > RESYNC 6
 send 1
 > NEW 7 k1`},
@@ -313,6 +316,7 @@ func TestResync(t *testing.T) {
 	for _, tt := range []struct{ name, script string }{
 		{"a bulk is complete when its request is acknowledged and no gap is open", handshake + `
 request
+! resync sent
 > RESYNC 3
 < UPD 102 k1; UPD 104 k3; ACK 105 3-3
 ! UPD k1
@@ -325,6 +329,7 @@ request
 > ACK 6 104-107`},
 		{"an open gap in the very message that acknowledges it", handshake + `
 request
+! resync sent
 > RESYNC 3
 < ACK 103 3-3
 > ACK 4 101-101; NACK 5 102-102
@@ -332,14 +337,17 @@ request
 ! bulk received`},
 		{"two requests, one bulk received: the later counts", handshake + `
 request
+! resync sent
 > RESYNC 3
 request
+! resync sent
 > RESYNC 4
 < ACK 102 3-3
 < ACK 103 4-4
 ! bulk received`},
 		{"a lost request goes out again", handshake + `
 request
+! resync sent
 > RESYNC 3
 < NACK 102 3-3
 > RESYNC 4; ACK 5 101-102
@@ -347,6 +355,7 @@ request
 ! bulk received`},
 		{"a request passed over is repeated when the peer says nothing of substance", handshake + `
 request
+! resync sent
 > RESYNC 3
 + 3s
 > ACK 4 101-101
@@ -361,6 +370,7 @@ request
 ! bulk received`},
 		{"while state arrives it is not repeated", handshake + `
 request
+! resync sent
 > RESYNC 3
 + 3s
 > ACK 4 101-101
@@ -373,6 +383,7 @@ request
 > ALIVE 8`},
 		{"gaps that never close do not keep it open for ever", handshake + `
 request
+! resync sent
 > RESYNC 3
 < ACK 103 3-3
 > ACK 4 101-101; NACK 5 102-102

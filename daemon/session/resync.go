@@ -38,7 +38,7 @@ type bulkState struct {
 
 // RequestResync asks the peer for its whole table. The request goes out when the handshake is complete, is repeated
 // when it got lost and made anew when the peer restarts. BulkReceived follows once, after the answer to the latest
-// request; State.ResyncAt then tells how old an entry may be that the peer still has. It may be called from a callback.
+// request. It may be called from a callback.
 func (s *FTFW) RequestResync(now int64) {
 	s.advance(now)
 	s.resync.phase, s.resync.first = resyncWanted, 0
@@ -49,10 +49,13 @@ func (s *FTFW) pumpResync() {
 		return
 	}
 	s.ring.drop(s.resync.seq, resync) // the new request covers what the former asked for
+	s.resync.phase, s.resync.at = resyncAsked, s.now
 	if s.resync.first == 0 {
 		s.resync.first = s.now
+		if s.h.ResyncSent != nil {
+			s.h.ResyncSent()
+		}
 	}
-	s.resync.phase, s.resync.at = resyncAsked, s.now
 	s.resync.seq = s.sendControl(wire.Resync, resync, 0, 0)
 }
 

@@ -59,6 +59,7 @@ func newPlayer(t *testing.T, cfg Config) *player {
 		ResyncRequested: func() { say("resync requested") },
 		PeerRestarted:   func() { say("peer restarted") },
 		Established:     func() { say("established") },
+		ResyncSent:      func() { say("resync sent") },
 		BulkReceived:    func() { say("bulk received") },
 	}, p.now)
 	return p

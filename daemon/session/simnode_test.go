@@ -47,6 +47,7 @@ func (n *node) restart(now int64) {
 		Dirty:           func() int { return len(n.dirty) },
 		ResyncRequested: n.resyncRequested,
 		PeerRestarted:   n.peerRestarted,
+		ResyncSent:      func() { n.asked = n.now },
 		BulkReceived:    n.bulkReceived,
 	}, now)
 	for k := range n.kernel {
@@ -122,7 +123,6 @@ func (n *node) peerRestarted() {
 // bulkReceived sweeps what the peer did not mention, and checks that the peer really has not got it.
 func (n *node) bulkReceived() {
 	n.bulks++
-	n.asked = n.s.State().ResyncAt
 	settled := n.s.now-n.s.resync.at < resyncSettle // otherwise it was taken for complete, see resyncSettle
 	for k := range n.external {
 		if n.external[k] != 0 && n.updated[k] < n.asked {
