@@ -133,9 +133,14 @@ func (d *Daemon) sweepUnmentioned(ctx context.Context) error {
 	total := 0
 	for from, more := cache.Ref(0), true; more; {
 		if err := d.do(ctx, func(c *core) {
+			more = c.sync.sweepDue // a new request has begun another sweep, which ends with its own bulk
+			if !more {
+				return
+			}
 			var n int
 			n, from = c.external.Sweep(from, sliceSize)
 			total, more = total+n, from != 0
+			c.sync.sweepDue = more
 			c.counts.swept += uint64(n)
 		}); err != nil {
 			return err

@@ -21,7 +21,9 @@ import (
 type core struct {
 	in    *inbox
 	log   *slog.Logger
-	start time.Time // of the monotonic clock that now() counts from
+	now   func() int64 // nanoseconds since the daemon started, monotonic
+	start time.Time
+	seq   func() uint32 // the first sequence number of a conversation
 	cfg   *config.Config
 
 	internal *cache.Internal
@@ -61,9 +63,6 @@ type counters struct {
 	trafficBytes     uint64 // of flows that ended, where the kernel counts
 	trafficPackets   uint64
 }
-
-// now returns nanoseconds on the daemon's monotonic clock.
-func (c *core) now() int64 { return int64(time.Since(c.start)) }
 
 // applyEvents puts a block of kernel events into the internal cache.
 func (c *core) applyEvents(b *eventBlock) {

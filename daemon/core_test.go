@@ -3,6 +3,7 @@ package daemon
 import (
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net/netip"
 	"testing"
 	"time"
@@ -40,8 +41,9 @@ func (l *memLink) Close() error                { return nil }
 func newTestCore() (*core, *memLink) {
 	cfg := config.Default()
 	l := &memLink{}
+	start := time.Now()
 	c := &core{
-		log: slog.New(slog.DiscardHandler), start: time.Now(), cfg: cfg, link: l,
+		log: slog.New(slog.DiscardHandler), now: func() int64 { return int64(time.Since(start)) }, seq: rand.Uint32, cfg: cfg, link: l,
 		internal: cache.NewInternal(1 << 20), external: cache.NewExternal(1 << 20),
 		wantReconcile: make(chan struct{}, 1), wantBulk: make(chan struct{}, 1), wantSweep: make(chan struct{}, 1),
 	}

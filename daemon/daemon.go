@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"path/filepath"
@@ -79,7 +80,10 @@ func New(cfg *config.Config, opt Options) (*Daemon, error) {
 		return nil, err
 	}
 	d.core = &core{
-		in: d.in, log: d.log, start: d.started, cfg: cfg, ignore: excluded(cfg, netip.Addr{}),
+		in: d.in, log: d.log, cfg: cfg, ignore: excluded(cfg, netip.Addr{}),
+		start: d.started, now: func() int64 { return int64(time.Since(d.started)) },
+		// Not the clock, as conntrackd takes it: a life that begins where the last one left off is hard to tell from it.
+		seq:           rand.Uint32,
 		wantReconcile: make(chan struct{}, 1),
 		wantBulk:      make(chan struct{}, 1),
 		wantSweep:     make(chan struct{}, 1),

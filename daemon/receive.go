@@ -23,10 +23,11 @@ type peer struct {
 
 // syncState is what is known about being in step with the peer beyond the session's own state.
 type syncState struct {
-	bulkWanted bool  // the peer asked for our table and the bulk has not been sent completely yet
-	bulkDone   int64 // when a complete bulk last came from the peer; 0 = never
-	reconciled bool  // the internal cache has been compared with the kernel since the start
-	suspect    bool  // events were lost and the comparison is not finished
+	bulkWanted bool // the peer asked for our table and the bulk has not been sent completely yet
+
+	sweepDue   bool // what that bulk left out is still to be removed
+	reconciled bool // the internal cache has been compared with the kernel since the start
+	suspect    bool // events were lost and the comparison is not finished
 }
 
 // newSession starts a conversation: the peer is assumed to know nothing of us, and we nothing of it.
@@ -34,7 +35,7 @@ func (c *core) newSession(maxDatagram int) {
 	c.session = session.New(session.Config{
 		AckWindow:   ackWindow,
 		MaxDatagram: maxDatagram,
-		Seq:         uint32(time.Now().Unix()),
+		Seq:         c.seq(),
 	}, session.Handler{
 		Flow:            c.peerFlow,
 		Expectation:     func(wire.Type, *flow.Expectation) { c.counts.expectations++ },
@@ -44,6 +45,7 @@ func (c *core) newSession(maxDatagram int) {
 		ResyncRequested: c.resyncRequested,
 		PeerRestarted:   c.peerRestarted,
 		Established:     c.peerEstablished,
+		ResyncSent:      c.resyncSent,
 		BulkReceived:    c.bulkReceived,
 	}, c.now())
 	c.internal.PeerForgot()
@@ -130,18 +132,25 @@ func (c *core) peerEstablished() {
 	c.log.Info("peer answers", "peer", c.peer.addr)
 }
 
-// requestResync asks the peer for its whole table and watches what it mentions. What it leaves out is gone.
+// requestResync asks the peer for its whole table.
 func (c *core) requestResync() {
 	if c.session == nil {
 		return // the link is not open yet; when it is, startup-resync decides
 	}
-	c.external.BeginSweep()
+	c.sync.sweepDue = false
 	c.session.RequestResync(c.now())
+}
+
+// resyncSent begins to watch what the peer mentions, and not before: what it said while it took us for our former life
+// is not repeated to us when it ends.
+func (c *core) resyncSent() {
+	c.sync.sweepDue = false
+	c.external.BeginSweep()
 }
 
 // bulkReceived is called when everything that the peer had when we asked for it has arrived.
 func (c *core) bulkReceived() {
-	c.sync.bulkDone = c.now()
+	c.sync.sweepDue = true
 	c.log.Info("peer's table received", "flows", c.external.Len())
 	signal(c.wantSweep)
 }

@@ -1,0 +1,201 @@
+package daemon
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"ctsync/daemon/cache"
+	"ctsync/daemon/ctnetlink"
+	"ctsync/daemon/flow"
+)
+
+// TestPairConverges runs two whole cores, caches and sessions as they are, over a link that loses, cuts and delays, and
+// restarts either, under changing flows and on a clock of its own. In the end each external cache must equal the other
+// side's internal one.
+func TestPairConverges(t *testing.T) {
+	seeds := uint64(150)
+	if testing.Short() {
+		seeds = 30
+	}
+	for seed := range seeds {
+		s := newSim(t, seed)
+		s.run()
+		if t.Failed() {
+			t.Fatalf("seed %d", seed)
+		}
+	}
+}
+
+type sim struct {
+	t     *testing.T
+	rnd   *rand.Rand
+	clock int64
+	nodes [2]*simNode
+	loss  int // percent
+	cut   bool
+}
+
+type simNode struct {
+	core   *core
+	link   *memLink
+	addr   netip.AddrPort
+	kernel map[flow.Tuple]flow.Flow
+}
+
+func newSim(t *testing.T, seed uint64) *sim {
+	s := &sim{t: t, rnd: rand.New(rand.NewPCG(seed, 1)), clock: int64(time.Second)}
+	s.loss = []int{0, 1, 5, 20}[s.rnd.IntN(4)]
+	for i := range s.nodes {
+		s.nodes[i] = &simNode{addr: []netip.AddrPort{addrA, addrB}[i], kernel: map[flow.Tuple]flow.Flow{}}
+		s.restart(s.nodes[i])
+	}
+	return s
+}
+
+// restart gives a node a new life: it knows what its kernel has, and nothing else.
+func (s *sim) restart(n *simNode) {
+	n.core, n.link = newTestCore()
+	n.core.now, n.core.seq = func() int64 { return s.clock }, s.rnd.Uint32
+	n.core.newSession(n.link.MaxPayload()) // on the simulated clock
+	n.core.internal.BeginReconcile()
+	for _, k := range slices.SortedFunc(maps.Keys(n.kernel), func(a, b flow.Tuple) int { return a.Compare(&b) }) {
+		f := n.kernel[k]
+		if _, err := n.core.internal.Reconcile(&f, s.clock); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	n.core.internal.EndReconcile()
+}
+
+func (s *sim) run() {
+	for range 300 {
+		s.clock += int64(s.rnd.IntN(30)) * int64(time.Millisecond)
+		for _, n := range s.nodes {
+			for range s.rnd.IntN(8) {
+				s.change(n)
+			}
+		}
+		switch s.rnd.IntN(150) {
+		case 0:
+			n := s.nodes[s.rnd.IntN(2)]
+			if s.rnd.IntN(2) == 0 {
+				clear(n.kernel) // its table emptied while nobody listened
+			}
+			s.restart(n)
+		case 1:
+			s.cut = !s.cut
+		}
+		s.step()
+	}
+	s.cut, s.loss = false, 0
+	for range 600 {
+		s.clock += int64(50 * time.Millisecond)
+		s.step()
+	}
+	s.compare(s.nodes[0], s.nodes[1])
+	s.compare(s.nodes[1], s.nodes[0])
+}
+
+// change makes, changes or ends a flow in a node's kernel, and tells the node.
+func (s *sim) change(n *simNode) {
+	var b eventBlock
+	b.N = 1
+	f := &b.Flow[0]
+	*f = flow.Flow{
+		Orig: flow.Tuple{Family: flow.IPv4, Proto: flow.UDP, SrcPort: uint16(s.rnd.IntN(200)), DstPort: 53, Src: flow.Addr{10}, Dst: flow.Addr{11}},
+		Has:  flow.HasReply | flow.HasStatus | flow.HasTimeout | flow.HasMark | flow.HasID, Timeout: 100000, Mark: s.rnd.Uint32(), ID: s.rnd.Uint32(),
+	}
+	f.Reply = f.Orig.Inverse()
+	old, exists := n.kernel[f.Orig]
+	switch {
+	case !exists:
+		b.Kind[0] = ctnetlink.EventNew
+		n.kernel[f.Orig] = *f
+	case s.rnd.IntN(2) == 0:
+		b.Kind[0], f.ID = ctnetlink.EventDestroy, old.ID
+		delete(n.kernel, f.Orig)
+	default:
+		b.Kind[0], f.ID = ctnetlink.EventUpdate, old.ID
+		n.kernel[f.Orig] = *f
+	}
+	n.core.applyEvents(&b)
+}
+
+// step lets both speak, carries what they said, and does the work of the bulk and sweep goroutines.
+func (s *sim) step() {
+	for i, n := range s.nodes {
+		c := n.core
+		c.transmit()
+		c.session.Tick(c.now())
+		c.flushOutput()
+		other := s.nodes[1-i]
+		at := 0
+		for _, e := range n.link.ends {
+			if !s.cut && s.rnd.IntN(100) >= s.loss {
+				other.core.datagram(n.addr, n.link.buf[at:e])
+			}
+			at = e
+		}
+		n.link.buf, n.link.ends = n.link.buf[:0], n.link.ends[:0]
+		s.work(c)
+	}
+}
+
+func (s *sim) work(c *core) {
+	select {
+	case <-c.wantBulk:
+		answer := c.sync.bulkWanted
+		if answer {
+			c.sync.bulkWanted = false
+			c.session.BulkStarted()
+		}
+		c.internal.Scan(0, 1<<20, func(e *cache.Entry) bool { return c.internal.Announce(e.Ref) })
+		for c.internal.Dirty() > 0 && c.session.Room() > 0 {
+			c.transmit()
+		}
+		if answer && c.internal.Dirty() == 0 {
+			c.session.BulkSent()
+		} else if answer {
+			c.sync.bulkWanted = true
+			signal(c.wantBulk)
+		}
+	default:
+	}
+	select {
+	case <-c.wantSweep:
+		if c.sync.sweepDue {
+			c.external.Sweep(0, 1<<20)
+			c.sync.sweepDue = false
+		}
+	default:
+	}
+}
+
+func (s *sim) compare(from, to *simNode) {
+	have := map[flow.Tuple]uint32{}
+	to.core.external.Scan(0, 1<<20, func(e *cache.Entry) bool {
+		have[e.Flow.Orig] = e.Flow.Mark
+		return true
+	})
+	for k, f := range from.kernel {
+		if mark, ok := have[k]; !ok || mark != f.Mark {
+			s.t.Errorf("%v: mark %d, present %v at the peer, want mark %d", k.Source(), mark, ok, f.Mark)
+		}
+		delete(have, k)
+	}
+	if len(have) > 0 {
+		s.t.Errorf("the peer keeps %d flows that are gone, e.g. %s", len(have), first(have))
+	}
+}
+
+func first(m map[flow.Tuple]uint32) string {
+	for k := range m {
+		return fmt.Sprint(k.Source())
+	}
+	return ""
+}
