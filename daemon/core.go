@@ -68,6 +68,7 @@ type counters struct {
 func (c *core) applyEvents(b *eventBlock) {
 	if b.overrun {
 		c.counts.overruns++
+		c.sync.suspect = true
 		c.log.Warn("kernel dropped conntrack events, comparing with its table", "overruns", c.counts.overruns)
 		signal(c.wantReconcile)
 	}

@@ -23,9 +23,8 @@ type peer struct {
 
 // syncState is what is known about being in step with the peer beyond the session's own state.
 type syncState struct {
-	bulkWanted bool // the peer asked for our table and the bulk has not been sent completely yet
-
-	sweepDue   bool // what that bulk left out is still to be removed
+	bulkWanted bool // the peer asked for our table and the bulk has not begun
+	sweepDue   bool // a bulk has come completely, and what it left out is still to be removed
 	reconciled bool // the internal cache has been compared with the kernel since the start
 	suspect    bool // events were lost and the comparison is not finished
 }

@@ -84,7 +84,7 @@ func (c *core) whyNotInStep() []string {
 	if n := c.internal.Dirty(); n > transmitSlice {
 		say("%d changed flows wait to be sent", n)
 	}
-	if c.sync.bulkWanted {
+	if c.sync.bulkWanted || c.session != nil && c.session.State().BulkRunning {
 		say("the peer waits for our table")
 	}
 	if !c.sync.reconciled {
