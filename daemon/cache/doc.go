@@ -15,7 +15,7 @@
 //	records   56 bytes (IPv4) or 80 bytes (IPv6) in chunks of 4096; freed records are used again
 //	replies   16 or 40 bytes, only for flows whose reply tuple is not the plain inverse of the original (NAT,
 //	          per-direction zones)
-//	extras    144 bytes, only for flows with a master, sequence adjustment, synproxy, helper, labels, SCTP or DCCP state
+//	extras    124 bytes, only for flows with a master, sequence adjustment, synproxy, helper, labels, SCTP or DCCP state
 //	tracks    12 bytes, internal cache only: place in a queue or sequence number of the last message
 //
 // None of this contains a pointer, so the work of the garbage collector does not grow with the number of flows. States

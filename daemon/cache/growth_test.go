@@ -171,7 +171,7 @@ func TestSizes(t *testing.T) {
 	for name, s := range map[string][2]uintptr{
 		"IPv4 record": {unsafe.Sizeof(record[key4]{}), 56},
 		"IPv6 record": {unsafe.Sizeof(record[key6]{}), 80},
-		"extra":       {unsafe.Sizeof(extra{}), 144},
+		"extra":       {unsafe.Sizeof(extra{}), 124},
 		"track":       {unsafe.Sizeof(track{}), 12},
 	} {
 		if s[0] != s[1] {

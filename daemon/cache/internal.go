@@ -56,7 +56,12 @@ func (n *Internal) Update(f *flow.Flow, now int64) error {
 		return err
 	}
 	n.reclaim()
+	nameless := !n.body(r).has.Is(flow.HasID)
 	n.merge(r, f, f.Has.Is(flow.HasReply), now)
+	if b := n.body(r); nameless { // from a commit; whether it is this very flow is for a dump to say, which has all of it
+		b.has &^= flow.HasID
+		b.id = 0
+	}
 	n.side(r).recent.set(r.number())
 	n.mark(r)
 	return nil
