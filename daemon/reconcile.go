@@ -181,11 +181,11 @@ func (d *Daemon) reconcileStale(ctx context.Context, k kernel) error {
 		}
 		if err := d.do(ctx, func(c *core) {
 			for i := range n {
-				switch errs[i] {
-				case unix.ENOENT:
+				switch {
+				case errs[i] == unix.ENOENT, errs[i] == 0 && found[i].Orig != keys[i].Orig: // or only as somebody's reply tuple
 					c.internal.Destroy(&keys[i], c.now())
 					c.counts.repaired++
-				case 0:
+				case errs[i] == 0:
 					c.reconcileSlice(found[i : i+1])
 				}
 			}
