@@ -28,14 +28,20 @@ type commitment struct {
 	k      kernel
 	result control.CommitResult
 
+	from  []planned // where each of flows comes from
 	flows []flow.Flow
 	errs  []unix.Errno
+
+	waiting []planned // flows that the kernel refused for want of their master, which may come in a later block
+	last    bool      // no master will come any more
 
 	// The subset of a block that needs a second look.
 	sub     []flow.Flow
 	at      []int // index in flows of each of sub
 	found   []flow.Flow
 	subErrs []unix.Errno
+
+	removed []flow.Flow // entries of the kernel that the block deleted: their end raises no event here
 }
 
 // commit restores the flows of the external cache in the kernel and tells what became of each. progress may be nil.
@@ -49,6 +55,7 @@ func (d *Daemon) commit(ctx context.Context, progress func(done, total int)) (co
 	defer end()
 	began := time.Now()
 	m := &commitment{d: d, k: k, result: control.CommitResult{Errors: map[string]uint64{}}}
+	m.from = make([]planned, 0, commitBlock)
 	m.flows = make([]flow.Flow, 0, commitBlock)
 	m.errs = make([]unix.Errno, commitBlock)
 	m.sub = make([]flow.Flow, 0, commitBlock)
@@ -58,9 +65,8 @@ func (d *Daemon) commit(ctx context.Context, progress func(done, total int)) (co
 
 	plan, err := d.commitPlan(ctx)
 	m.result.Total = uint64(len(plan))
-	for from := 0; from < len(plan) && err == nil; from += commitBlock {
-		err = m.block(ctx, plan[from:min(from+commitBlock, len(plan))])
-		report(min(from+commitBlock, len(plan)), len(plan))
+	if err == nil {
+		err = m.all(ctx, plan, report)
 	}
 	m.result.Duration = control.Duration(time.Since(began))
 	if e := d.do(context.WithoutCancel(ctx), func(c *core) { addCommit(&c.totals, &m.result) }); err == nil {
@@ -69,6 +75,24 @@ func (d *Daemon) commit(ctx context.Context, progress func(done, total int)) (co
 	d.log.Info("external cache committed", "flows", m.result.Total, "created", m.result.Created, "updated", m.result.Updated,
 		"replaced", m.result.Replaced, "expired", m.result.Expired, "failed", m.result.Failed, "took", m.result.Duration)
 	return m.result, err
+}
+
+// all restores what is planned. Flows whose master is not there yet come again when the others are done, and once more as
+// long as that helps: a master may itself be an expected flow (H.323 has chains of four).
+func (m *commitment) all(ctx context.Context, plan []planned, report func(done, total int)) error {
+	total := len(plan)
+	for len(plan) > 0 {
+		for from := 0; from < len(plan); from += commitBlock {
+			to := min(from+commitBlock, len(plan))
+			if err := m.block(ctx, plan[from:to]); err != nil {
+				return err
+			}
+			report(total-len(plan)+to-len(m.waiting), total)
+		}
+		m.last = len(m.waiting) == len(plan)
+		plan, m.waiting = m.waiting, nil
+	}
+	return nil
 }
 
 // planned is one external entry in commit order: its worth in the high half, its reference in the low half, so that
@@ -130,7 +154,7 @@ func worth(e *cache.Entry) uint32 {
 
 // block restores one block.
 func (m *commitment) block(ctx context.Context, plan []planned) error {
-	m.flows = m.flows[:0]
+	m.flows, m.from, m.removed = m.flows[:0], m.from[:0], m.removed[:0]
 	if err := m.d.do(ctx, func(c *core) { m.load(c, plan) }); err != nil {
 		return err
 	}
@@ -146,8 +170,13 @@ func (m *commitment) block(ctx context.Context, plan []planned) error {
 			m.result.Created++
 		}
 	}
-	if err := m.degrade(errs); err != nil {
-		return err
+	if !m.last {
+		errs = m.postpone(errs)
+	}
+	for range 2 { // a flow may lack its helper and its master
+		if err := m.degrade(errs); err != nil {
+			return err
+		}
 	}
 	if err := m.conflicts(errs); err != nil {
 		return err
@@ -155,6 +184,9 @@ func (m *commitment) block(ctx context.Context, plan []planned) error {
 	m.failures(errs)
 	return m.d.do(ctx, func(c *core) {
 		now := c.now()
+		for i := range m.removed {
+			c.internal.Destroy(&m.removed[i], now)
+		}
 		for i := range m.flows {
 			if errs[i] != 0 {
 				continue
@@ -172,6 +204,7 @@ func (m *commitment) load(c *core, plan []planned) {
 	var e cache.Entry
 	for _, p := range plan {
 		if !c.external.Load(p.ref(), &e) {
+			m.result.Total--
 			continue
 		}
 		if reason := uncarried(&e.Flow); reason != "" {
@@ -183,8 +216,25 @@ func (m *commitment) load(c *core, plan []planned) {
 			continue
 		}
 		restoreTimeout(&e.Flow, e.Updated, now)
-		m.flows = append(m.flows, e.Flow)
+		m.flows, m.from = append(m.flows, e.Flow), append(m.from, p)
 	}
+}
+
+// postpone takes the flows whose master is missing out of the block, and returns the outcomes of the others.
+func (m *commitment) postpone(errs []unix.Errno) []unix.Errno {
+	kept := 0
+	for i, e := range errs {
+		if e == unix.ENOENT && m.flows[i].Has.Is(flow.HasMaster) {
+			m.waiting = append(m.waiting, m.from[i])
+			continue
+		}
+		if kept != i {
+			m.flows[kept], m.from[kept], errs[kept] = m.flows[i], m.from[i], e
+		}
+		kept++
+	}
+	m.flows, m.from = m.flows[:kept], m.from[:kept]
+	return errs[:kept]
 }
 
 // uncarried says why a flow cannot be restored exactly because protocol v1 does not carry its key, or "".

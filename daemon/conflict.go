@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"fmt"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -41,6 +42,7 @@ func (m *commitment) sortOut(errs []unix.Errno) []int {
 		f := &m.flows[i]
 		switch {
 		case m.subErrs[j] == 0 && sameFlow(&m.found[j], f):
+			m.inherit(f, &m.found[j])
 			m.sub[same], m.at[same] = *f, i
 			same++
 			continue
@@ -63,6 +65,17 @@ func sameFlow(have, want *flow.Flow) bool {
 	return have.Orig == want.Orig && (!want.Has.Is(flow.HasReply) || have.Reply == want.Reply)
 }
 
+// inherit gives f what its entry in the kernel has and no update may take away: that answers were seen here already, and
+// whether it is an expected flow.
+func (m *commitment) inherit(f, have *flow.Flow) {
+	f.Status |= have.Status & (flow.StatusSeenReply | flow.StatusAssured)
+	f.Status = f.Status&^flow.StatusExpected | have.Status&flow.StatusExpected
+	if f.Has.Is(flow.HasMaster) && !have.Has.Is(flow.HasMaster) {
+		m.degraded(f, "master")
+		f.Has &^= flow.HasMaster
+	}
+}
+
 func (m *commitment) updateSame(errs []unix.Errno) error {
 	if len(m.sub) == 0 {
 		return nil
@@ -73,33 +86,73 @@ func (m *commitment) updateSame(errs []unix.Errno) error {
 	}
 	for j, i := range m.at {
 		errs[i] = sub[j]
-		if sub[j] == 0 {
+		if f := &m.flows[i]; sub[j] == unix.ENOSPC && f.Has.Is(flow.HasLabels) {
+			// No rule here uses labels, so there is no room for them; everything else has been changed.
+			m.degraded(f, "labels")
+			f.Has &^= flow.HasLabels
+			errs[i] = 0
+		}
+		if errs[i] == 0 {
 			m.result.Updated++
 		}
 	}
 	return nil
 }
 
-// replace deletes what is in the way of the given flows and creates them.
+// replaceRounds is how often a flow is tried again: its two tuples may be taken by two entries, and a packet may make a
+// new bare entry after the old one was deleted.
+const replaceRounds = 3
+
+// replace deletes what is in the way of the given flows, which is in m.found, and creates them.
 func (m *commitment) replace(errs []unix.Errno, strangers []int) error {
-	if len(strangers) == 0 {
+	for round := 0; len(strangers) > 0 && round < replaceRounds; round++ {
+		if round > 0 {
+			m.findStrangers(strangers)
+		}
+		if err := m.deleteFound(len(strangers)); err != nil {
+			return err
+		}
+		m.sub, m.at = m.sub[:0], m.at[:0]
+		for _, i := range strangers {
+			m.sub, m.at = append(m.sub, m.flows[i]), append(m.at, i)
+		}
+		if err := m.retry(errs, &m.result.Replaced); err != nil {
+			return err
+		}
+		strangers = slices.DeleteFunc(strangers, func(i int) bool { return errs[i] != unix.EEXIST })
+	}
+	return nil
+}
+
+// findStrangers puts into m.found what stands in the way of each of the given flows.
+func (m *commitment) findStrangers(strangers []int) {
+	for j, i := range strangers {
+		f, found := &m.flows[i], &m.found[j]
+		if m.k.Get(&f.Orig, flow.Original, found) != nil && m.k.Get(&f.Reply, flow.Original, found) != nil {
+			found.Has = 0 // gone meanwhile: creating is enough
+		}
+	}
+}
+
+// deleteFound deletes the first n of m.found. One that is gone by now is what we want; any other failure shows in the
+// create that follows.
+func (m *commitment) deleteFound(n int) error {
+	m.sub = m.sub[:0]
+	for j := range n {
+		if m.found[j].Has != 0 {
+			m.sub = append(m.sub, m.found[j])
+		}
+	}
+	if len(m.sub) == 0 {
 		return nil
 	}
-	inTheWay := m.sub[:0]
-	for j := range strangers {
-		if m.found[j].Has != 0 {
-			inTheWay = append(inTheWay, m.found[j])
+	if err := m.k.Delete(m.sub, m.subErrs[:len(m.sub)]); err != nil {
+		return fmt.Errorf("delete conntrack entries: %w", err)
+	}
+	for j := range m.sub {
+		if m.subErrs[j] == 0 {
+			m.removed = append(m.removed, m.sub[j])
 		}
 	}
-	if len(inTheWay) > 0 {
-		// One that is gone by now is what we want; any other failure shows in the create below.
-		if err := m.k.Delete(inTheWay, m.subErrs[:len(inTheWay)]); err != nil {
-			return fmt.Errorf("delete conntrack entries: %w", err)
-		}
-	}
-	m.sub, m.at = m.sub[:0], m.at[:0]
-	for _, i := range strangers {
-		m.sub, m.at = append(m.sub, m.flows[i]), append(m.at, i)
-	}
-	return m.retry(errs, &m.result.Replaced)
+	return nil
 }
