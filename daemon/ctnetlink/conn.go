@@ -11,8 +11,7 @@ import (
 )
 
 const (
-	batchSize     = 500     // messages per send; more is no faster (measured: 500 to 4000 alike)
-	answerSize    = 1 << 10 // what the kernel may account for one acknowledgement with NETLINK_CAP_ACK
+	batchSize     = 500     // messages per send: more is no faster
 	connReceive   = 8 << 20 // bytes: room for the answers to a batch of Gets, far more than a batch of errors
 	connSend      = 1 << 20 // bytes: a batch of the longest messages
 	dumpReadSize  = 32 << 10
@@ -45,6 +44,7 @@ func Dial() (*Conn, error) {
 		Liberal: true,
 		fd:      fd,
 		portID:  portID,
+		batch:   batchSize,
 		out:     make([]byte, 0, batchSize*maxMessage),
 		starts:  make([]int, 0, batchSize),
 		in:      newReceiver(dumpReadCount, dumpReadSize),
@@ -64,12 +64,8 @@ func (c *Conn) setOptions() error {
 	if _, err := forceBuffer(c.fd, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF, connSend); err != nil {
 		return err
 	}
-	granted, err := forceBuffer(c.fd, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF, connReceive)
-	if err != nil {
-		return err
-	}
-	c.batch = max(1, min(batchSize, granted/answerSize))
-	return nil
+	_, err := forceBuffer(c.fd, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF, connReceive)
+	return err
 }
 
 // PortID is the netlink address of the socket, which events that it causes carry. See Listener.Ignore.

@@ -22,21 +22,27 @@ var errDumpCut = errors.New("dump ended without NLMSG_DONE")
 func (c *Conn) Dump(family flow.Family, fn func(*flow.Flow) error) (interrupted bool, err error) {
 	b, at := openMessage(c.out[:0], msgCtGet, unix.NLM_F_DUMP, uint8(family))
 	closeMessage(b, at)
-	var stopped error
+	var stopped, malformed error
 	interrupted, err = c.dump(b, func(msg []byte) {
-		if stopped != nil && !errors.Is(stopped, ErrMalformed) {
+		if stopped != nil {
 			return // the rest is read all the same: the socket can do nothing else before
 		}
 		if err := DecodeFlow(msg, &c.flow); err != nil {
-			stopped = err
-		} else if err := fn(&c.flow); err != nil {
-			stopped = err
+			malformed = err
+			return
 		}
+		stopped = fn(&c.flow)
 	})
+	if stopped != nil {
+		return interrupted, stopped
+	}
+	if err == nil {
+		err = malformed
+	}
 	if err != nil {
 		return interrupted, fmt.Errorf("dump flows: %w", err)
 	}
-	return interrupted, stopped
+	return interrupted, nil
 }
 
 // dump sends a dump request and calls each for every message of the answer.

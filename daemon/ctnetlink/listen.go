@@ -46,7 +46,7 @@ type Block struct {
 // ListenConfig sizes and paces a Listener.
 type ListenConfig struct {
 	// Buffer is the size of the socket's receive buffer at first and MaxBuffer the size to which it may grow, in bytes
-	// as the kernel accounts them: about 1 KiB for each waiting event. A Buffer of 0 leaves the system's default.
+	// as the kernel accounts them: 1,280 for each waiting event (Linux 6.18). A Buffer of 0 leaves the system's default.
 	Buffer, MaxBuffer int
 	// Coalesce is how long Read may wait for more events after it got some, when events come fast: 2 or more within
 	// Coalesce. 0 means never. When events are rare Read never waits.
