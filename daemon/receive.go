@@ -120,9 +120,11 @@ func (c *core) resyncRequested() {
 
 // peerRestarted is called on the peer's hello. It has lost what we told it, and may have missed the end of flows it
 // told us of, so both directions start again: our table is announced, and its table asked for.
+//
+// What waits to be told of flows that ended is told all the same: the new life may have taken in their beginning before
+// its hello came here, and an end too many does no harm.
 func (c *core) peerRestarted() {
 	c.log.Info("peer (re)started", "peer", c.peer.addr)
-	c.internal.PeerForgot()
 	signal(c.wantBulk)
 	c.requestResync()
 }
