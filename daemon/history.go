@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -58,10 +59,27 @@ func (h *history) add(t control.Transition) control.Transition {
 	t.ID = h.file.NextID
 	h.file.NextID++
 	h.file.Transitions = append(h.file.Transitions, t)
-	if n := len(h.file.Transitions) - historyLength; n > 0 {
-		h.file.Transitions = append(h.file.Transitions[:0], h.file.Transitions[n:]...)
-	}
+	h.trim()
 	return t
+}
+
+// trim drops the oldest transitions beyond historyLength, but never the one that made the present role: notifications
+// that do not count may be many, and a restart must still know the role.
+func (h *history) trim() {
+	list := h.file.Transitions
+	for len(list) > historyLength {
+		oldest := 0
+		if counts(&list[0]) && !slices.ContainsFunc(list[1:], func(t control.Transition) bool { return counts(&t) }) {
+			oldest = 1
+		}
+		list = slices.Delete(list, oldest, oldest+1)
+	}
+	h.file.Transitions = list
+}
+
+// counts reports whether t changed the role.
+func counts(t *control.Transition) bool {
+	return !t.Started.IsZero() || t.Outcome == control.OutcomeRunning
 }
 
 // update replaces the transition that has t's ID.
