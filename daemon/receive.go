@@ -25,6 +25,7 @@ type peer struct {
 type syncState struct {
 	bulkWanted bool // the peer asked for our table and the bulk has not begun
 	sweepDue   bool // a bulk has come completely, and what it left out is still to be removed
+	table      bool // a bulk has come completely since the start
 	reconciled bool // the internal cache has been compared with the kernel since the start
 	suspect    bool // events were lost and the comparison is not finished
 }
@@ -151,7 +152,7 @@ func (c *core) resyncSent() {
 
 // bulkReceived is called when everything that the peer had when we asked for it has arrived.
 func (c *core) bulkReceived() {
-	c.sync.sweepDue = true
+	c.sync.table, c.sync.sweepDue = true, true
 	c.log.Info("peer's table received", "flows", c.external.Len())
 	signal(c.wantSweep)
 }

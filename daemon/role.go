@@ -177,6 +177,7 @@ func (d *Daemon) keep(t control.Transition) {
 // takeover makes this router carry on with the peer's connections: commit the external cache into the kernel, empty
 // it, compare the internal cache with the kernel, which now has them all, and tell the peer.
 func (d *Daemon) takeover(ctx context.Context) (*control.CommitResult, error) {
+	d.awaitTable(ctx)
 	result, err := d.commit(ctx, nil)
 	if err != nil {
 		return &result, err
@@ -191,4 +192,15 @@ func (d *Daemon) takeover(ctx context.Context) (*control.CommitResult, error) {
 	result.DumpDuration = control.Duration(time.Since(began))
 	signal(d.core.wantBulk)
 	return &result, nil
+}
+
+// tableWait is how long after the start of the daemon a takeover still waits for the peer's table.
+const tableWait = 3 * time.Second
+
+// awaitTable waits for the peer's table when the daemon has only just started, as for a transition that was parked: the
+// external cache is empty until then, and the peer, if it lives, has what is to be restored.
+func (d *Daemon) awaitTable(ctx context.Context) {
+	ctx, cancel := context.WithDeadline(ctx, d.started.Add(tableWait))
+	defer cancel()
+	_ = d.poll(ctx, func(c *core) bool { return c.sync.table || !c.cfg.StartupResync }) // what is there by then is committed
 }
