@@ -102,19 +102,23 @@ var orders = map[string]cache.Order{
 }
 
 func (d *Daemon) sortedFlows(ctx context.Context, q control.FlowQuery, fn emitFunc) error {
+	page := cache.NewPager(orders[q.Sort], q.Desc, q.Skip, q.Limit, func(e *cache.Entry) bool {
+		return q.Family == 0 || e.Flow.Orig.Family == q.Family
+	})
 	var entries []cache.Entry
 	var now int64
-	if err := d.do(ctx, func(c *core) {
-		page := c.internal.Page
-		if q.Table == control.TableExternal {
-			page = c.external.Page
+	for more := true; more; {
+		if err := d.do(ctx, func(c *core) {
+			advance, read := c.internal.Advance, c.internal.Entries
+			if q.Table == control.TableExternal {
+				advance, read = c.external.Advance, c.external.Entries
+			}
+			if more = advance(page, sliceSize); !more {
+				entries, now = read(page), c.now()
+			}
+		}); err != nil {
+			return err
 		}
-		entries = page(orders[q.Sort], q.Desc, q.Skip, q.Limit, func(e *cache.Entry) bool {
-			return q.Family == 0 || e.Flow.Orig.Family == q.Family
-		})
-		now = c.now()
-	}); err != nil {
-		return err
 	}
 	return emit(entries, now, fn)
 }

@@ -42,7 +42,8 @@ var Orders = []string{"source", "destination", "protocol", "state", "age", "idle
 // Ordered reads keep skip+limit entries in memory, therefore both are bounded.
 const (
 	maxSkip  = 4 << 20
-	maxLimit = 10000 // of an ordered read
+	maxLimit = 10000  // of an ordered read
+	maxDepth = 100000 // skip of an ordered read: the daemon sorts so many in one go
 )
 
 // values encodes q for a URL.
@@ -120,6 +121,9 @@ func (q *FlowQuery) parseOrder(v url.Values) (err error) {
 	}
 	if q.Limit == 0 || q.Limit > maxLimit {
 		return badQuery("limit", v, fmt.Sprintf("1 to %d for a sorted list", maxLimit))
+	}
+	if q.Skip > maxDepth {
+		return badQuery("skip", v, fmt.Sprintf("at most %d for a sorted list", maxDepth))
 	}
 	for _, o := range Orders {
 		if q.Sort == o {
