@@ -63,6 +63,9 @@ func (d *Daemon) commit(ctx context.Context, progress func(done, total int)) (co
 	m.found = make([]flow.Flow, commitBlock)
 	m.subErrs = make([]unix.Errno, commitBlock)
 
+	if err := d.do(ctx, func(c *core) { k.SetLiberal(!c.cfg.TCPWindowTracking) }); err != nil {
+		return m.result, err
+	}
 	plan, err := d.commitPlan(ctx)
 	m.result.Total = uint64(len(plan))
 	if err == nil {

@@ -30,7 +30,7 @@ type Options struct {
 
 // Daemon is a whole ctsyncd. Make it with New, then call Run once.
 type Daemon struct {
-	cfg     *config.Config // as at the start; what changes live is in the fields below and in core.cfg
+	cfg     *config.Config // as at the start; what changes live is in the fields below and in core.cfg, which is in force
 	log     *slog.Logger
 	version string
 	started time.Time
@@ -51,6 +51,7 @@ type Daemon struct {
 	purgeTimeout  atomic.Int64 // ns
 	eventsOff     atomic.Bool
 	needRestart   atomic.Pointer[[]string]
+	loaded        atomic.Pointer[config.Config] // as last read from the file
 }
 
 // New opens what may be refused (the control socket, the kernel's conntrack sockets) and builds the daemon. Nothing
@@ -66,6 +67,7 @@ func New(cfg *config.Config, opt Options) (*Daemon, error) {
 	}
 	d.roles = newRoles(cfg.SyncGroup, history)
 	d.needRestart.Store(new([]string))
+	d.loaded.Store(cfg)
 	group := ""
 	if cfg.SocketGID >= 0 {
 		group = strconv.Itoa(cfg.SocketGID)
@@ -167,30 +169,20 @@ func (d *Daemon) announceReady(ctx context.Context) error {
 }
 
 // Reload takes over what may change while running and says what needs a restart. It returns the keys that do.
-func (d *Daemon) Reload(cfg *config.Config) []string {
-	restart := cfg.NeedRestart(d.cfg)
-	d.needRestart.Store(&restart)
-	for _, c := range cfg.Changes(d.liveConfig()) {
+func (d *Daemon) Reload(loaded *config.Config) []string {
+	for _, c := range loaded.Changes(d.loaded.Swap(loaded)) {
 		d.log.Info("configuration changes", "key", c.Key, "was", c.Old, "is", c.New, "needs-restart", c.Restart)
 	}
+	restart := loaded.NeedRestart(d.cfg)
+	d.needRestart.Store(&restart)
+	cfg := d.cfg.TakeLive(loaded)
 	d.applyLive(cfg)
-	_ = d.do(context.Background(), func(c *core) {
+	_ = d.do(context.Background(), func(c *core) { // fails only when the daemon ends
 		c.cfg = cfg
 		c.internal.SetLimit(cacheLimit(cfg))
 		c.external.SetLimit(cacheLimit(cfg))
 	})
-	if k, err := d.committer.take(context.Background()); err == nil {
-		setLiberal(k, cfg)
-		d.committer.give(k)
-	}
 	return restart
-}
-
-// liveConfig returns the configuration as last loaded.
-func (d *Daemon) liveConfig() *config.Config {
-	cfg := d.cfg
-	_ = d.do(context.Background(), func(c *core) { cfg = c.cfg })
-	return cfg
 }
 
 func (d *Daemon) applyLive(cfg *config.Config) {

@@ -8,7 +8,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"ctsync/daemon/config"
 	"ctsync/daemon/ctnetlink"
 	"ctsync/daemon/flow"
 )
@@ -21,7 +20,7 @@ type kernel interface {
 	Delete(keys []flow.Flow, errs []unix.Errno) error
 	Get(key *flow.Tuple, dir flow.Direction, f *flow.Flow) error
 	GetBatch(keys []flow.Flow, out []flow.Flow, errs []unix.Errno) error
-	Count() (entries, max uint32, err error)
+	SetLiberal(on bool) // whether Create and Update make TCP flows be-liberal
 	Close() error
 }
 
@@ -58,7 +57,6 @@ func (d *Daemon) openKernel() error {
 	if err != nil {
 		return fmt.Errorf("dial ctnetlink: %w", err)
 	}
-	setLiberal(committer, d.cfg)
 	d.committer = newTurn(committer)
 	if err := l.Ignore(committer.PortID()); err != nil {
 		return fmt.Errorf("filter own conntrack events: %w", err)
@@ -69,13 +67,6 @@ func (d *Daemon) openKernel() error {
 	}
 	d.dumper = newTurn(dumper)
 	return nil
-}
-
-// setLiberal makes restored TCP flows be-liberal unless the kernel shall check their windows.
-func setLiberal(k kernel, cfg *config.Config) {
-	if c, ok := k.(*ctnetlink.Conn); ok {
-		c.Liberal = !cfg.TCPWindowTracking
-	}
 }
 
 // runEvents is the task that reads the kernel's events.

@@ -69,6 +69,19 @@ func (c *Config) NeedRestart(old *Config) []string {
 	return keys
 }
 
+// TakeLive returns c with the settings of loaded that a running daemon takes up: what is in force after a reload.
+func (c *Config) TakeLive(loaded *Config) *Config {
+	force := *c
+	force.CacheLimit = loaded.CacheLimit
+	force.DisableSyslog = loaded.DisableSyslog
+	force.PurgeTimeout = loaded.PurgeTimeout
+	force.StartupResync = loaded.StartupResync
+	force.SweepInterval = loaded.SweepInterval
+	force.TCPWindowTracking = loaded.TCPWindowTracking
+	force.SyncGroup = loaded.SyncGroup
+	return &force
+}
+
 func megabytes(bytes int) string { return strconv.Itoa(bytes >> 20) }
 
 func address(a netip.Addr) string {

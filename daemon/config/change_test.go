@@ -88,8 +88,11 @@ func TestChangesKnowsEveryField(t *testing.T) {
 		default:
 			t.Fatalf("%s has a type this test does not know: %s", path, v.Type())
 		}
-		if n := len(c.Changes(base())); n != 1 {
-			t.Errorf("%d changes after %s changed, want 1", n, path)
+		changes := c.Changes(base())
+		if len(changes) != 1 {
+			t.Errorf("%d changes after %s changed, want 1", len(changes), path)
+		} else if taken := len(base().TakeLive(c).Changes(base())) == 1; taken == changes[0].Restart {
+			t.Errorf("%s: TakeLive takes it up: %v, needs a restart: %v", path, taken, changes[0].Restart)
 		}
 		v.Set(before)
 	}

@@ -68,6 +68,9 @@ func (c *Conn) setOptions() error {
 	return err
 }
 
+// SetLiberal sets Liberal.
+func (c *Conn) SetLiberal(on bool) { c.Liberal = on }
+
 // PortID is the netlink address of the socket, which events that it causes carry. See Listener.Ignore.
 func (c *Conn) PortID() uint32 { return c.portID }
 
