@@ -58,7 +58,7 @@ func (d *Daemon) action(ctx context.Context, a control.Action, progress func(don
 }
 
 func (d *Daemon) commitAction(ctx context.Context, progress func(done, total int)) (control.Result, error) {
-	c, err := d.commit(ctx, progress)
+	c, err := d.commit(ctx, false, progress)
 	return control.Result{
 		Summary: fmt.Sprintf("%d flows committed, %d expired, %d failed", c.Created+c.Updated+c.Replaced+c.Unchanged, c.Expired, c.Failed),
 		Flows:   c.Total, Commit: &c,

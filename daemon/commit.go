@@ -26,6 +26,7 @@ const namedLosses = 20
 type commitment struct {
 	d      *Daemon
 	k      kernel
+	take   bool // what is dealt with leaves the cache
 	result control.CommitResult
 
 	from  []planned // where each of flows comes from
@@ -44,8 +45,9 @@ type commitment struct {
 	removed []flow.Flow // entries of the kernel that the block deleted: their end raises no event here
 }
 
-// commit restores the flows of the external cache in the kernel and tells what became of each. progress may be nil.
-func (d *Daemon) commit(ctx context.Context, progress func(done, total int)) (control.CommitResult, error) {
+// commit restores the flows of the external cache in the kernel and tells what became of each. With take, those that it
+// dealt with leave the cache. progress may be nil.
+func (d *Daemon) commit(ctx context.Context, take bool, progress func(done, total int)) (control.CommitResult, error) {
 	k, err := d.committer.take(ctx)
 	if err != nil {
 		return control.CommitResult{}, err
@@ -54,18 +56,8 @@ func (d *Daemon) commit(ctx context.Context, progress func(done, total int)) (co
 	report, end := d.jobs.start("commit", progress)
 	defer end()
 	began := time.Now()
-	m := &commitment{d: d, k: k, result: control.CommitResult{Errors: map[string]uint64{}}}
-	m.from = make([]planned, 0, commitBlock)
-	m.flows = make([]flow.Flow, 0, commitBlock)
-	m.errs = make([]unix.Errno, commitBlock)
-	m.sub = make([]flow.Flow, 0, commitBlock)
-	m.at = make([]int, 0, commitBlock)
-	m.found = make([]flow.Flow, commitBlock)
-	m.subErrs = make([]unix.Errno, commitBlock)
-
-	if err := d.do(ctx, func(c *core) { k.SetLiberal(!c.cfg.TCPWindowTracking) }); err != nil {
-		return m.result, err
-	}
+	m := newCommitment(d, k)
+	m.take = take
 	plan, err := d.commitPlan(ctx)
 	m.result.Total = uint64(len(plan))
 	if err == nil {
@@ -78,6 +70,19 @@ func (d *Daemon) commit(ctx context.Context, progress func(done, total int)) (co
 	d.log.Info("external cache committed", "flows", m.result.Total, "created", m.result.Created, "updated", m.result.Updated,
 		"replaced", m.result.Replaced, "expired", m.result.Expired, "failed", m.result.Failed, "took", m.result.Duration)
 	return m.result, err
+}
+
+func newCommitment(d *Daemon, k kernel) *commitment {
+	return &commitment{
+		d: d, k: k, result: control.CommitResult{Errors: map[string]uint64{}},
+		from:    make([]planned, 0, commitBlock),
+		flows:   make([]flow.Flow, 0, commitBlock),
+		errs:    make([]unix.Errno, commitBlock),
+		sub:     make([]flow.Flow, 0, commitBlock),
+		at:      make([]int, 0, commitBlock),
+		found:   make([]flow.Flow, commitBlock),
+		subErrs: make([]unix.Errno, commitBlock),
+	}
 }
 
 // all restores what is planned. Flows whose master is not there yet come again when the others are done, and once more as
@@ -191,6 +196,7 @@ func (m *commitment) block(ctx context.Context, plan []planned) error {
 			c.internal.Destroy(&m.removed[i], now)
 		}
 		for i := range m.flows {
+			m.leave(c, i)
 			if errs[i] != 0 {
 				continue
 			}
@@ -212,14 +218,31 @@ func (m *commitment) load(c *core, plan []planned) {
 		}
 		if reason := uncarried(&e.Flow); reason != "" {
 			m.lost(&e.Flow, reason)
+			m.drop(c, p)
 			continue
 		}
 		if expired(&e.Flow, e.Updated, c.peer.heard, now) {
 			m.result.Expired++
+			m.drop(c, p)
 			continue
 		}
 		restoreTimeout(&e.Flow, e.Updated, now)
 		m.flows, m.from = append(m.flows, e.Flow), append(m.from, p)
+	}
+}
+
+// leave removes from the cache what the block's i-th flow came from, unless it ended meanwhile and another flow, which
+// nobody has restored yet, has its place.
+func (m *commitment) leave(c *core, i int) {
+	var e cache.Entry
+	if m.take && c.external.Load(m.from[i].ref(), &e) && e.Flow.Orig == m.flows[i].Orig {
+		m.drop(c, m.from[i])
+	}
+}
+
+func (m *commitment) drop(c *core, p planned) {
+	if m.take {
+		c.external.Remove(p.ref())
 	}
 }
 
@@ -325,6 +348,31 @@ func flowName(f *flow.Flow) string {
 	return string(f.Orig.AppendDestination(b))
 }
 
+// addResult adds another round of the same takeover to t.
+func addResult(t, r *control.CommitResult) {
+	t.Total += r.Total
+	t.Created += r.Created
+	t.Updated += r.Updated
+	t.Replaced += r.Replaced
+	t.Unchanged += r.Unchanged
+	t.Expired += r.Expired
+	t.Failed += r.Failed
+	t.Errors = addCounts(t.Errors, r.Errors)
+	t.Degraded = addCounts(t.Degraded, r.Degraded)
+	t.Named = append(t.Named, r.Named[:min(len(r.Named), namedLosses-len(t.Named))]...)
+	t.Duration += r.Duration
+}
+
+func addCounts(t, r map[string]uint64) map[string]uint64 {
+	for name, n := range r {
+		if t == nil {
+			t = map[string]uint64{}
+		}
+		t[name] += n
+	}
+	return t
+}
+
 // addCommit adds a commit to the totals.
 func addCommit(t *control.CommitStatistics, r *control.CommitResult) {
 	t.Commits++
@@ -334,10 +382,5 @@ func addCommit(t *control.CommitStatistics, r *control.CommitResult) {
 	t.Unchanged += r.Unchanged
 	t.Expired += r.Expired
 	t.Failed += r.Failed
-	for name, n := range r.Errors {
-		if t.Errors == nil {
-			t.Errors = map[string]uint64{}
-		}
-		t.Errors[name] += n
-	}
+	t.Errors = addCounts(t.Errors, r.Errors)
 }

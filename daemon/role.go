@@ -174,16 +174,32 @@ func (d *Daemon) keep(t control.Transition) {
 	}
 }
 
+// takeoverRounds is how often a takeover commits what the peer told of during the commit before. A peer that has ended
+// being master soon has nothing more to tell; what it tells later stays in the external cache.
+const takeoverRounds = 5
+
 // takeover makes this router carry on with the peer's connections: commit the external cache into the kernel, empty
 // it, compare the internal cache with the kernel, which now has them all, and tell the peer.
 func (d *Daemon) takeover(ctx context.Context) (*control.CommitResult, error) {
 	d.awaitTable(ctx)
-	result, err := d.commit(ctx, nil)
-	if err != nil {
-		return &result, err
-	}
-	if err := d.do(ctx, func(c *core) { c.external.Reset() }); err != nil {
-		return &result, err
+	var result control.CommitResult
+	for range takeoverRounds {
+		round, err := d.commit(ctx, true, nil)
+		addResult(&result, &round)
+		if err != nil {
+			return &result, err
+		}
+		left := 0
+		if err := d.do(ctx, func(c *core) {
+			if left = c.external.Len(); left == 0 {
+				c.external.Reset() // gives the memory back
+			}
+		}); err != nil {
+			return &result, err
+		}
+		if left == 0 {
+			break
+		}
 	}
 	began := time.Now()
 	if err := d.reconcile(ctx); err != nil {

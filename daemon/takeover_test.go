@@ -288,3 +288,44 @@ func TestCommitKeepsServing(t *testing.T) {
 		t.Errorf("errors in the log:\n%s", b.log)
 	}
 }
+
+// TestFlowsToldDuringTakeover makes flows on a all through the takeover of b. Each is restored, or waits in the external
+// cache because it was told afterwards.
+func TestFlowsToldDuringTakeover(t *testing.T) {
+	const n, late = 30000, 6000
+	a, b := newPair(t)
+	b.start(options{extra: "sync-queue-size = 4\n"})
+	a.start(options{extra: "sync-queue-size = 4\n"})
+	a.create(testFlows(n))
+	nstest.Eventually(t, 30*time.Second, func() bool { return b.statistics().External.Active == n }, func() string { return "all flows reach b" })
+	fresh := make([]flow.Flow, late)
+	for i := range fresh {
+		fresh[i] = testFlow(n + i)
+	}
+	var err error
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		errs := make([]unix.Errno, late)
+		for i := 0; i < late && err == nil; i += 100 {
+			err = a.kern.Create(fresh[i:i+100], errs[i:])
+			time.Sleep(5 * time.Millisecond)
+		}
+	})
+	result := b.takeover()
+	wg.Wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kernel int
+	var external uint64
+	nstest.Eventually(t, 20*time.Second, func() bool {
+		kernel, external = len(b.kernelFlows(isTestFlow)), b.statistics().External.Active
+		return uint64(kernel)+external >= n+late
+	}, func() string {
+		return fmt.Sprintf("%d in the kernel and %d in the external cache make %d: %+v", kernel, external, n+late, result)
+	})
+	t.Logf("%d restored, %d told after the takeover", kernel, external)
+	if result.Failed != 0 || result.Total != uint64(kernel) || result.Total != result.Created+result.Updated {
+		t.Errorf("commit: %+v", result)
+	}
+}
