@@ -308,8 +308,6 @@ func (n *Internal) reclaim() {
 // drop frees a record, wherever it is queued.
 func (n *Internal) drop(r Ref, b *body) {
 	n.leave(r, b)
-	t := n.side(r)
-	t.known.clear(r.number())
-	t.recent.clear(r.number())
+	n.side(r).known.clear(r.number())
 	n.free(r)
 }

@@ -213,6 +213,29 @@ func TestMessages(t *testing.T) {
 	}
 }
 
+// TestLateAcknowledgement: what was sent before a change or an end says nothing of it, whatever its number.
+func TestLateAcknowledgement(t *testing.T) {
+	for name, change := range map[string]func(n *Internal, f *flow.Flow){
+		"changed": func(n *Internal, f *flow.Flow) { must(t, n.Update(f, 0)) },
+		"ended":   func(n *Internal, f *flow.Flow) { n.Destroy(f, 0) },
+	} {
+		n := NewInternal(10)
+		f := numbered(1, 1)
+		var o Outgoing
+		must(t, n.New(&f, 0))
+		n.Next(&o)
+		n.Sent(o.Ref, 1)
+		change(n, &f)
+		for seq := range uint32(10) {
+			n.Acked(o.Ref, seq)
+			n.Lost(o.Ref, seq)
+		}
+		if n.Dirty() != 1 || !n.Next(&o) || o.Flow.Orig != f.Orig {
+			t.Errorf("%s: not sent any more", name)
+		}
+	}
+}
+
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
@@ -247,6 +270,7 @@ func TestPeerForgotGivesBack(t *testing.T) {
 		t.Fatalf("%+v", s)
 	}
 	n.PeerForgot()
+	checkQueues(t, n)
 	if n.Dirty() != 0 {
 		t.Errorf("%d ends to tell", n.Dirty())
 	}

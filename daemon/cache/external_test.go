@@ -243,6 +243,11 @@ func TestPage(t *testing.T) {
 		for i := range rapid.IntRange(0, 40).Draw(t, "entries") {
 			k := genTuple(rapid.SampledFrom([]flow.Family{flow.IPv4, flow.IPv6}).Draw(t, "family")).Draw(t, "tuple")
 			k.SrcPort &= 1
+			for _, a := range []*flow.Addr{&k.Src, &k.Dst} { // addresses that differ in one byte or two
+				v := a[0]
+				*a = flow.Addr{}
+				a[rapid.IntRange(0, 15).Draw(t, "byte")] = v
+			}
 			k.Proto = flow.SCTP
 			has := flow.HasMark | flow.HasSCTP
 			if rapid.Bool().Draw(t, "timeout") {

@@ -94,6 +94,9 @@ func TestSlabPrefersHeldChunks(t *testing.T) {
 		}
 		seen[i] = true
 	}
+	if s.n != 3*chunkSize || s.held != 3 || s.spare != 0 || len(s.room) != 0 {
+		t.Fatalf("full: %d used, %d held, %d spare, %d with room", s.n, s.held, s.spare, len(s.room))
+	}
 }
 
 func TestLimit(t *testing.T) {

@@ -110,7 +110,6 @@ func (t *table[K]) remove(i uint32) {
 		t.replies.free(r.reply - 1)
 	}
 	t.shown.clear(i)
-	t.seen.clear(i)
 	t.records.free(i)
 }
 

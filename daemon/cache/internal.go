@@ -85,7 +85,7 @@ func (n *Internal) renew(r Ref, h uint64, f *flow.Flow, now int64) (Ref, error) 
 		n.hide(r)
 		if b := n.body(r); b.is(dead) {
 			n.leave(r, b)
-			b.state &^= dead | inFlight
+			b.state &^= dead
 		}
 		n.body(r).state |= asNew
 	}

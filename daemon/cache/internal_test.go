@@ -214,6 +214,7 @@ func (w *world) peerRestarts(t *rapid.T) {
 		}
 	}
 	w.n.PeerForgot()
+	checkQueues(t, w.n)
 	if !before && rapid.Bool().Draw(t, "lost after") {
 		for _, m := range lost {
 			w.n.Lost(m.Ref, m.seq)
@@ -278,8 +279,26 @@ func settled(f flow.Flow) flow.Flow {
 	return f
 }
 
+// checkQueues follows the links of all queues.
+func checkQueues(t interface{ Fatalf(string, ...any) }, n *Internal) {
+	for i, q := range []*queue{&n.changed, &n.ended, &n.waiting, &n.garbage} {
+		count, last := 0, Ref(0)
+		for r := q.head; r != 0; r = n.track(r).next {
+			if n.track(r).prev != last || n.queueOf(r, n.body(r)) != q {
+				t.Fatalf("queue %d: record %d does not belong behind %d", i, r, last)
+			}
+			last = r
+			count++
+		}
+		if q.tail != last || q.n != count {
+			t.Fatalf("queue %d: %d records to %d, but %d to %d", i, count, last, q.n, q.tail)
+		}
+	}
+}
+
 // check reads all events, delivers all messages and compares the three tables.
 func (w *world) check(t *rapid.T) {
+	checkQueues(t, w.n)
 	w.pump(t, len(w.events))
 	for w.n.Dirty() > 0 || len(w.wire) > 0 {
 		w.send(w.n.Dirty())

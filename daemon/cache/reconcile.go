@@ -52,7 +52,6 @@ func (n *Internal) Reconcile(f *flow.Flow, now int64) (changed bool, err error) 
 	switch {
 	case changed && (seen.has(i) || recent.has(i)):
 		seen.clear(i)
-		recent.clear(i)
 		return false, nil
 	case other:
 		return n.adopt(r, h, f, now)

@@ -68,6 +68,11 @@ func TestReconcileTakesOverACommittedFlow(t *testing.T) {
 	f := uniform(tuple(1), kept&^flow.HasID, 1)
 	must(t, n.Restored(&f, 0))
 	g := uniform(tuple(1), flow.HasReply|flow.HasID|flow.HasStatus, 2)
+	n.Announce(1)
+	var o Outgoing
+	n.Next(&o)
+	n.Sent(o.Ref, 1)
+	n.Acked(o.Ref, 1)
 	n.BeginReconcile()
 	if changed, err := n.Reconcile(&g, 0); !changed || err != nil {
 		t.Fatal(changed, err)
@@ -75,6 +80,52 @@ func TestReconcileTakesOverACommittedFlow(t *testing.T) {
 	var e Entry
 	if n.Load(1, &e); e.Flow != g {
 		t.Errorf("%+v", e.Flow)
+	}
+	if n.Next(&o); o.Type != KindNew {
+		t.Errorf("sent as %d: the peer would keep what the other flow had", o.Type)
+	}
+}
+
+// TestUpdateDoesNotVouch: an UPDATE of an entry without an ID may be of another flow, and does not carry all of it.
+func TestUpdateDoesNotVouch(t *testing.T) {
+	n := NewInternal(0)
+	f := uniform(tuple(1), kept&^flow.HasID, 1)
+	must(t, n.Restored(&f, 0))
+	g := uniform(tuple(1), flow.HasReply|flow.HasID|flow.HasMark, 2)
+	must(t, n.Update(&g, 0))
+	n.BeginReconcile()
+	_, err := n.Reconcile(&g, 0)
+	must(t, err)
+	var e Entry
+	if n.Load(1, &e); e.Flow != g {
+		t.Errorf("%+v", e.Flow)
+	}
+}
+
+// TestReconcileLeavesDoubtToStale: a dump record does not undo what an event told, it makes the entry stale.
+func TestReconcileLeavesDoubtToStale(t *testing.T) {
+	events := map[string]func(*Internal, *flow.Flow, int64) error{"new": (*Internal).New, "update": (*Internal).Update, "restored": (*Internal).Restored}
+	for name, event := range events {
+		for _, id := range []uint32{1, 2} {
+			n := NewInternal(0)
+			old, f := numbered(1, 1), uniform(tuple(1), flow.HasMark|flow.HasID, 7)
+			old.ID, f.ID = id, 1
+			must(t, n.New(&f, 0))
+			n.BeginReconcile()
+			must(t, event(n, &f, 0))
+			changed, err := n.Reconcile(&old, 0)
+			out := make([]Entry, 1)
+			found, _ := n.Stale(0, 10, out)
+			if changed || err != nil || found != 1 || out[0].Flow != f {
+				t.Errorf("%s: changed %v, %v; %d stale", name, changed, err, found)
+			}
+			if changed, err = n.Reconcile(&old, 0); !changed || err != nil { // what the kernel says now
+				t.Errorf("%s: the kernel's answer is not taken: %v, %v", name, changed, err)
+			}
+			if found, _ = n.Stale(0, 10, out); found != 0 {
+				t.Errorf("%s: still stale", name)
+			}
+		}
 	}
 }
 
@@ -88,6 +139,12 @@ func TestReconcileRemembersEndedFlows(t *testing.T) {
 	if changed, err := n.Reconcile(&a, 0); changed || err != nil || n.Len() != 0 {
 		t.Errorf("an ended flow is back: %v, %v", changed, err)
 	}
+	other := a
+	other.Orig.Family = flow.IPv6
+	if changed, err := n.Reconcile(&other, 0); !changed || err != nil {
+		t.Errorf("a flow of the other family is taken for it: %v, %v", changed, err)
+	}
+	n.Destroy(&other, 0)
 	if changed, err := n.Reconcile(&b, 0); !changed || err != nil || n.Len() != 1 {
 		t.Errorf("the next flow under the tuple is missing: %v, %v", changed, err)
 	}
