@@ -15,7 +15,7 @@ func (d *Daemon) backend() control.Backend {
 		Statistics:  d.statistics,
 		Transitions: func(context.Context) ([]control.Transition, error) { return d.roles.history.list(), nil },
 		Notify: func(_ context.Context, n control.Notification) (control.Transition, error) {
-			return d.notify(n)
+			return d.notify(n), nil
 		},
 		Action: d.action,
 		Flows:  d.flows,
@@ -23,13 +23,13 @@ func (d *Daemon) backend() control.Backend {
 }
 
 // notify records a notification and logs those that do not count.
-func (d *Daemon) notify(n control.Notification) (control.Transition, error) {
-	t, err := d.roles.notify(n, time.Now())
-	if err == nil && t.Outcome != control.OutcomeRunning {
+func (d *Daemon) notify(n control.Notification) control.Transition {
+	t := d.roles.notify(n, time.Now())
+	if t.Outcome != control.OutcomeRunning {
 		d.log.Warn("notification has no effect", "state", n.State, "name", n.Name, "source", n.Source, "outcome", t.Outcome)
 		d.keep(t)
 	}
-	return t, err
+	return t
 }
 
 // action carries out one of conntrackd's commands.
@@ -60,7 +60,7 @@ func (d *Daemon) action(ctx context.Context, a control.Action, progress func(don
 func (d *Daemon) commitAction(ctx context.Context, progress func(done, total int)) (control.Result, error) {
 	c, err := d.commit(ctx, false, progress)
 	return control.Result{
-		Summary: fmt.Sprintf("%d flows committed, %d expired, %d failed", c.Created+c.Updated+c.Replaced+c.Unchanged, c.Expired, c.Failed),
+		Summary: fmt.Sprintf("%d flows committed, %d expired, %d failed", c.Created+c.Updated+c.Replaced, c.Expired, c.Failed),
 		Flows:   c.Total, Commit: &c,
 	}, err
 }
@@ -75,6 +75,8 @@ func (d *Daemon) flush(ctx context.Context, name string) (control.Result, error)
 		if name != control.CacheExternal {
 			n += c.internal.Len()
 			c.internal.Flush()
+			c.sync.suspect = true // until the comparison that must follow
+			signal(c.wantReconcile)
 		}
 		if name != control.CacheInternal {
 			n += c.external.Len()

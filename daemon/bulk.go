@@ -177,5 +177,9 @@ func (d *Daemon) sweepExpired(ctx context.Context) error {
 	if total > 0 {
 		d.log.Info("flows removed from the external cache: their time is up", "flows", total)
 	}
-	return nil
+	return d.do(ctx, func(c *core) {
+		if c.sync.externalFull && c.external.Len() < c.external.Limit()*9/10 {
+			c.requestResync() // there is room again for what was refused
+		}
+	})
 }

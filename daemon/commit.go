@@ -58,10 +58,16 @@ func (d *Daemon) commit(ctx context.Context, take bool, progress func(done, tota
 	began := time.Now()
 	m := newCommitment(d, k)
 	m.take = take
+	if err := d.do(ctx, func(c *core) { k.SetLiberal(!c.cfg.TCPWindowTracking) }); err != nil {
+		return m.result, err
+	}
 	plan, err := d.commitPlan(ctx)
 	m.result.Total = uint64(len(plan))
 	if err == nil {
 		err = m.all(ctx, plan, report)
+	}
+	if err != nil {
+		signal(d.core.wantReconcile) // what the last block did is not known
 	}
 	m.result.Duration = control.Duration(time.Since(began))
 	if e := d.do(context.WithoutCancel(ctx), func(c *core) { addCommit(&c.totals, &m.result) }); err == nil {
@@ -190,7 +196,7 @@ func (m *commitment) block(ctx context.Context, plan []planned) error {
 		return err
 	}
 	m.failures(errs)
-	return m.d.do(ctx, func(c *core) {
+	return m.d.do(context.WithoutCancel(ctx), func(c *core) { // it has happened, and no event tells of it
 		now := c.now()
 		for i := range m.removed {
 			c.internal.Destroy(&m.removed[i], now)
@@ -201,7 +207,7 @@ func (m *commitment) block(ctx context.Context, plan []planned) error {
 				continue
 			}
 			if err := c.internal.Restored(&m.flows[i], now); err != nil {
-				c.refused("internal", &c.counts.internalFull, err)
+				c.refused("internal", &c.sync.internalFull, err)
 			}
 		}
 	})
@@ -324,7 +330,7 @@ func (m *commitment) failures(errs []unix.Errno) {
 func (m *commitment) lost(f *flow.Flow, why string) {
 	m.result.Failed++
 	m.result.Errors[why]++
-	m.name(f, why)
+	m.name(f, "not restored: "+why)
 }
 
 func (m *commitment) degraded(f *flow.Flow, without string) {
@@ -354,7 +360,6 @@ func addResult(t, r *control.CommitResult) {
 	t.Created += r.Created
 	t.Updated += r.Updated
 	t.Replaced += r.Replaced
-	t.Unchanged += r.Unchanged
 	t.Expired += r.Expired
 	t.Failed += r.Failed
 	t.Errors = addCounts(t.Errors, r.Errors)
@@ -379,7 +384,6 @@ func addCommit(t *control.CommitStatistics, r *control.CommitResult) {
 	t.Created += r.Created
 	t.Updated += r.Updated
 	t.Replaced += r.Replaced
-	t.Unchanged += r.Unchanged
 	t.Expired += r.Expired
 	t.Failed += r.Failed
 	t.Errors = addCounts(t.Errors, r.Errors)

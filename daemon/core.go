@@ -4,7 +4,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
-	"time"
 
 	"ctsync/daemon/cache"
 	"ctsync/daemon/config"
@@ -19,12 +18,11 @@ import (
 // core is what the loop owns: the caches, the session and everything that changes with them. No other goroutine
 // touches a field; they call inbox.do.
 type core struct {
-	in    *inbox
-	log   *slog.Logger
-	now   func() int64 // nanoseconds since the daemon started, monotonic
-	start time.Time
-	seq   func() uint32 // the first sequence number of a conversation
-	cfg   *config.Config
+	in  *inbox
+	log *slog.Logger
+	now func() int64  // nanoseconds since the daemon started, monotonic
+	seq func() uint32 // the first sequence number of a conversation
+	cfg *config.Config
 
 	internal *cache.Internal
 	external *cache.External
@@ -55,8 +53,7 @@ type counters struct {
 	expectations     uint64 // expectation messages received; this version does not keep them
 	invalid          uint64 // flows that a cache cannot hold: their tuples make no sense
 	directionalZones uint64 // times a flow was not sent because protocol v1 has no zones for one direction
-	externalFull     uint64
-	internalFull     uint64
+	refused          uint64 // flows that found a cache full
 	swept            uint64 // external entries that the peer no longer has, found after a bulk
 	repairs          uint64 // completed comparisons with the kernel
 	repaired         uint64 // differences they found
@@ -91,21 +88,22 @@ func (c *core) applyEvents(b *eventBlock) {
 			c.internal.Destroy(f, now)
 		}
 		if err != nil {
-			c.refused("internal", &c.counts.internalFull, err)
+			c.refused("internal", &c.sync.internalFull, err)
 		}
 	}
 }
 
 // refused reports a flow that a cache did not take: when it is full, the first time and then each time the number has
-// doubled.
-func (c *core) refused(name string, n *uint64, err error) {
+// doubled. Such a pair is not in step until the flow was offered again and taken.
+func (c *core) refused(name string, full *bool, err error) {
 	if !errors.Is(err, cache.ErrFull) {
 		c.counts.invalid++
 		return
 	}
-	*n++
-	if *n&(*n-1) == 0 {
-		c.log.Error("cache is full, a flow is not replicated: raise cache-limit", "cache", name, "limit", c.internal.Limit(), "refused", *n)
+	*full = true
+	c.counts.refused++
+	if n := c.counts.refused; n&(n-1) == 0 {
+		c.log.Error("cache is full, a flow is not replicated: raise cache-limit", "cache", name, "limit", c.internal.Limit(), "refused", n)
 	}
 }
 

@@ -83,7 +83,7 @@ func New(cfg *config.Config, opt Options) (*Daemon, error) {
 	}
 	d.core = &core{
 		in: d.in, log: d.log, cfg: cfg, ignore: excluded(cfg, netip.Addr{}),
-		start: d.started, now: func() int64 { return int64(time.Since(d.started)) },
+		now: func() int64 { return int64(time.Since(d.started)) },
 		// Not the clock, as conntrackd takes it: a life that begins where the last one left off is hard to tell from it.
 		seq:           rand.Uint32,
 		wantReconcile: make(chan struct{}, 1),
@@ -198,9 +198,7 @@ func (d *Daemon) unpark() {
 		d.log.Error("parked notifications", "err", err)
 	}
 	for _, n := range parked {
-		if _, err := d.notify(n); err != nil {
-			d.log.Error("parked notification", "state", n.State, "err", err)
-		}
+		d.notify(n)
 	}
 }
 

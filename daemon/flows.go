@@ -27,7 +27,7 @@ func (d *Daemon) flows(ctx context.Context, q control.FlowQuery, fn func(f *flow
 	var err error
 	switch {
 	case q.Table == control.TableKernel:
-		err = d.kernelFlows(q.Family, cut(q, fn))
+		err = d.kernelFlows(ctx, q.Family, cut(q, fn))
 	case q.Sort != "":
 		err = d.sortedFlows(ctx, q, fn)
 	default:
@@ -60,13 +60,18 @@ func cut(q control.FlowQuery, fn emitFunc) emitFunc {
 	}
 }
 
-func (d *Daemon) kernelFlows(family flow.Family, fn emitFunc) error {
+func (d *Daemon) kernelFlows(ctx context.Context, family flow.Family, fn emitFunc) error {
 	k, err := ctnetlink.Dial()
 	if err != nil {
 		return fmt.Errorf("dial ctnetlink: %w", err)
 	}
 	defer k.Close()
-	_, err = k.Dump(family, func(f *flow.Flow) error { return fn(f, control.Meta{}) })
+	_, err = k.Dump(family, func(f *flow.Flow) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		return fn(f, control.Meta{})
+	})
 	return err
 }
 

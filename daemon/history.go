@@ -22,6 +22,8 @@ const historyLength = 100
 type history struct {
 	path string
 
+	saving sync.Mutex // one writer of the file at a time; taken before mu
+
 	mu   sync.Mutex
 	file historyFile
 }
@@ -47,6 +49,11 @@ func openHistory(path string) (*history, error) {
 	if err := json.Unmarshal(b, &f); err != nil || f.NextID == 0 {
 		os.Rename(path, path+".broken")
 		return h, fmt.Errorf("read transitions: %s is not readable, put aside as %s.broken: %w", path, path, err)
+	}
+	if f.Boot != bootID() { // the clock of Boottime began anew
+		for i := range f.Transitions {
+			f.Transitions[i].Boottime = 0
+		}
 	}
 	h.file = f
 	return h, nil
@@ -109,6 +116,8 @@ func (h *history) thisBoot() bool {
 
 // save writes the file so that a crash leaves either the old or the new one.
 func (h *history) save() error {
+	h.saving.Lock()
+	defer h.saving.Unlock()
 	h.mu.Lock()
 	h.file.Boot = bootID()
 	b, err := json.MarshalIndent(&h.file, "", "  ")

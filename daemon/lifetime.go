@@ -30,7 +30,7 @@ func age(f *flow.Flow, updated, now int64) {
 }
 
 // expired reports whether an external entry cannot be alive any more: its time is up, and either traffic does not
-// refresh its state (a TCP connection that is closing or was never established), or the peer has been silent for its
+// refresh its state (a TCP connection that has closed or was never established), or the peer has been silent for its
 // whole lifetime, so that nobody can have seen it alive since. updated and heard are when the entry was last told and
 // when the peer last spoke (ns).
 func expired(f *flow.Flow, updated, heard, now int64) bool {
@@ -41,8 +41,11 @@ func expired(f *flow.Flow, updated, heard, now int64) bool {
 	if now-updated <= life {
 		return false
 	}
-	if f.Has.Is(flow.HasTCPState) && f.TCPState != flow.TCPEstablished {
-		return true
+	if f.Has.Is(flow.HasTCPState) {
+		switch f.TCPState { // those that data does not keep alive; a half-closed connection may go on for hours
+		case flow.TCPSynSent, flow.TCPTimeWait, flow.TCPClose, flow.TCPLastAck:
+			return true
+		}
 	}
 	return now-max(heard, updated) > life
 }

@@ -28,6 +28,9 @@ type syncState struct {
 	table      bool // a bulk has come completely since the start
 	reconciled bool // the internal cache has been compared with the kernel since the start
 	suspect    bool // events were lost and the comparison is not finished
+
+	internalFull bool // a flow was refused since the last comparison with the kernel began
+	externalFull bool // a flow of the peer was refused since its table was last asked for
 }
 
 // newSession starts a conversation: the peer is assumed to know nothing of us, and we nothing of it.
@@ -61,7 +64,7 @@ const ackWindow = 300
 
 // receive handles a batch of datagrams from the link.
 func (c *core) receive(b *transport.Batch) {
-	if c.session == nil {
+	if c.session == nil || c.link == nil { // read before the link was lost
 		return
 	}
 	b.Each(c.datagram)
@@ -109,7 +112,7 @@ func (c *core) peerFlow(t wire.Type, f *flow.Flow) {
 		c.external.Destroy(&f.Orig, now)
 	}
 	if err != nil {
-		c.refused("external", &c.counts.externalFull, err)
+		c.refused("external", &c.sync.externalFull, err)
 	}
 }
 
@@ -146,7 +149,7 @@ func (c *core) requestResync() {
 // resyncSent begins to watch what the peer mentions, and not before: what it said while it took us for our former life
 // is not repeated to us when it ends.
 func (c *core) resyncSent() {
-	c.sync.sweepDue = false
+	c.sync.sweepDue, c.sync.externalFull = false, false
 	c.external.BeginSweep()
 }
 

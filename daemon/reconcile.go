@@ -72,10 +72,14 @@ func (d *Daemon) reconcile(ctx context.Context) error {
 	defer d.dumper.give(k)
 	_, end := d.jobs.start("compare with kernel", nil)
 	defer end()
-	var before, after uint64
+	var repaired, overruns uint64
 	if err := d.do(ctx, func(c *core) {
+		limit := cacheLimit(c.cfg) // nf_conntrack_max may have changed
+		c.internal.SetLimit(limit)
+		c.external.SetLimit(limit)
+		c.sync.internalFull = false
 		c.internal.BeginReconcile()
-		before = c.counts.repaired
+		repaired, overruns = c.counts.repaired, c.counts.overruns
 	}); err != nil {
 		return err
 	}
@@ -83,30 +87,34 @@ func (d *Daemon) reconcile(ctx context.Context) error {
 	if err == nil {
 		err = d.reconcileStale(ctx, k)
 	}
-	again := false
-	if e := d.do(ctx, func(c *core) {
+	if e := d.do(context.WithoutCancel(ctx), func(c *core) {
 		overflow := c.internal.EndReconcile()
-		after = c.counts.repaired
-		if err != nil || overflow {
-			again = overflow
+		if err != nil {
 			return
 		}
-		c.counts.repairs++
-		c.sync.suspect = len(c.wantReconcile) > 0
-		if !c.sync.reconciled {
-			c.sync.reconciled = true
-			close(d.reconciled)
-		}
+		repaired = c.counts.repaired - repaired
+		d.reconcileDone(c, overflow, overruns)
 	}); e != nil {
 		return e
 	}
-	if again {
-		signal(d.core.wantReconcile)
-	}
-	if err == nil && after != before {
-		d.log.Info("internal cache repaired from the kernel's table", "differences", after-before)
+	if err == nil && repaired > 0 {
+		d.log.Info("internal cache repaired from the kernel's table", "differences", repaired)
 	}
 	return err
+}
+
+// reconcileDone notes a complete comparison. One during which more flows ended than the cache can remember may have
+// brought some of them back, so another one follows; one that was overtaken by an overrun proves nothing yet.
+func (d *Daemon) reconcileDone(c *core, overflow bool, overruns uint64) {
+	c.counts.repairs++
+	if overflow {
+		signal(c.wantReconcile)
+	}
+	c.sync.suspect = overflow || c.counts.overruns != overruns
+	if !c.sync.reconciled {
+		c.sync.reconciled = true
+		close(d.reconciled)
+	}
 }
 
 // reconcileDump merges a whole dump into the internal cache, a slice at a time.
@@ -147,7 +155,7 @@ func (c *core) reconcileSlice(flows []flow.Flow) {
 		}
 		changed, err := c.internal.Reconcile(f, now)
 		if err != nil {
-			c.refused("internal", &c.counts.internalFull, err)
+			c.refused("internal", &c.sync.internalFull, err)
 		}
 		if changed && c.sync.reconciled {
 			c.counts.repaired++
@@ -155,43 +163,70 @@ func (c *core) reconcileSlice(flows []flow.Flow) {
 	}
 }
 
+// stalePasses bounds how often entries are looked up that events and look-ups disagree about while they change.
+const stalePasses = 5
+
 // reconcileStale asks the kernel for each flow that was in the cache but not in the dump, and ends those it does not
-// have: a dump alone is no proof of absence. What it does have is taken as it is now.
+// have: a dump alone is no proof of absence. What it does have is taken as it is now; where an event contradicts that
+// meanwhile, the kernel is asked again.
 func (d *Daemon) reconcileStale(ctx context.Context, k kernel) error {
-	entries := make([]cache.Entry, sliceSize/4)
-	keys := make([]flow.Flow, len(entries))
-	found := make([]flow.Flow, len(entries))
-	errs := make([]unix.Errno, len(entries))
+	s := &staleReader{
+		entries: make([]cache.Entry, sliceSize/4), keys: make([]flow.Flow, sliceSize/4),
+		found: make([]flow.Flow, sliceSize/4), errs: make([]unix.Errno, sliceSize/4),
+	}
+	for range stalePasses {
+		again, err := d.stalePass(ctx, k, s)
+		if err != nil || !again {
+			return err
+		}
+	}
+	return nil
+}
+
+// staleReader holds a slice of stale entries and what the kernel says of them.
+type staleReader struct {
+	entries     []cache.Entry
+	keys, found []flow.Flow
+	errs        []unix.Errno
+}
+
+// stalePass looks up every stale entry once. again says that the kernel had some of them.
+func (d *Daemon) stalePass(ctx context.Context, k kernel, s *staleReader) (again bool, err error) {
 	for from, more := cache.Ref(0), true; more; {
 		n := 0
 		if err := d.do(ctx, func(c *core) {
-			n, from = c.internal.Stale(from, sliceSize, entries)
+			n, from = c.internal.Stale(from, sliceSize, s.entries)
 			more = from != 0
 		}); err != nil {
-			return err
+			return false, err
 		}
 		if n == 0 {
 			continue
 		}
 		for i := range n {
-			keys[i] = entries[i].Flow
+			s.keys[i] = s.entries[i].Flow
 		}
-		if err := k.GetBatch(keys[:n], found[:n], errs[:n]); err != nil {
-			return fmt.Errorf("look up conntrack entries: %w", err)
+		if err := k.GetBatch(s.keys[:n], s.found[:n], s.errs[:n]); err != nil {
+			return false, fmt.Errorf("look up conntrack entries: %w", err)
 		}
-		if err := d.do(ctx, func(c *core) {
-			for i := range n {
-				switch {
-				case errs[i] == unix.ENOENT, errs[i] == 0 && found[i].Orig != keys[i].Orig: // or only as somebody's reply tuple
-					c.internal.Destroy(&keys[i], c.now())
-					c.counts.repaired++
-				case errs[i] == 0:
-					c.reconcileSlice(found[i : i+1])
-				}
-			}
-		}); err != nil {
-			return err
+		if err := d.do(ctx, func(c *core) { again = c.settleStale(s, n) || again }); err != nil {
+			return false, err
 		}
 	}
-	return nil
+	return again, nil
+}
+
+// settleStale puts what the kernel said of n stale entries into the cache and reports whether it had any of them.
+func (c *core) settleStale(s *staleReader, n int) (had bool) {
+	for i := range n {
+		switch {
+		case s.errs[i] == unix.ENOENT, s.errs[i] == 0 && s.found[i].Orig != s.keys[i].Orig: // or only as another's reply tuple
+			c.internal.Destroy(&s.keys[i], c.now())
+			c.counts.repaired++
+		case s.errs[i] == 0:
+			c.reconcileSlice(s.found[i : i+1])
+			had = true
+		}
+	}
+	return had
 }

@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
@@ -20,6 +19,8 @@ type roles struct {
 	since  time.Time
 	sent   int64 // CLOCK_BOOTTIME (ns) of the notification that made the present role
 	failed bool  // its work failed
+
+	inherited *control.Transition // made the role in a former life of the daemon
 }
 
 // roleQueue bounds how many transitions may wait while one is being interrupted. keepalived's fastest flapping stays
@@ -27,15 +28,20 @@ type roles struct {
 const roleQueue = 64
 
 // newRoles starts with the role of the last transition if this machine has not been rebooted since: a restart of the
-// daemon does not change what keepalived said.
+// daemon does not change what keepalived said. Work that the former life did not finish is done again.
 func newRoles(group string, h *history) *roles {
 	r := &roles{group: group, history: h, work: make(chan control.Transition, roleQueue)}
 	if !h.thisBoot() {
 		return r
 	}
 	for _, t := range h.list() {
-		if !t.Started.IsZero() && t.Group == group {
+		switch {
+		case t.Group != group || t.Boottime == 0: // another group's, or of another boot
+		case t.Outcome == control.OutcomeRepeated:
+			r.sent = max(r.sent, t.Boottime)
+		case counts(&t):
 			r.state, r.since, r.sent = t.State, t.Received, t.Boottime
+			r.failed, r.inherited = t.Outcome != control.OutcomeDone, &t
 		}
 	}
 	return r
@@ -67,9 +73,9 @@ func (r *roles) follow(group string) {
 // Scripts of keepalived overlap and can start out of order, so what counts is when a notification was sent: one older
 // than the present role's is superseded. A repeated one (keepalived may be configured to say everything twice) does not
 // disturb the work of the first, unless that failed.
-func (r *roles) notify(n control.Notification, received time.Time) (control.Transition, error) {
-	if n.Boottime == 0 {
-		n.Boottime = control.Boottime()
+func (r *roles) notify(n control.Notification, received time.Time) control.Transition {
+	if now := control.Boottime(); n.Boottime == 0 || n.Boottime > now {
+		n.Boottime = now // nothing was sent in the future: it is of another boot
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -91,15 +97,31 @@ func (r *roles) notify(n control.Notification, received time.Time) (control.Tran
 		t.Outcome = control.OutcomeSuperseded
 	case n.State == r.state && !r.failed:
 		t.Outcome = control.OutcomeRepeated
-	case len(r.work) == cap(r.work):
-		return t, fmt.Errorf("notify %s: %d transitions are waiting already", n.State, roleQueue)
+		r.sent = n.Boottime // what was sent before it is out of date
 	}
 	t = r.history.add(t)
 	if t.Outcome == control.OutcomeRunning {
 		r.state, r.since, r.sent, r.failed = n.State, received, n.Boottime, false
-		r.work <- t
+		r.push(t)
 	}
-	return t, nil
+	return t
+}
+
+// push queues t. When the queue is full its oldest gives way: only the last word counts.
+func (r *roles) push(t control.Transition) {
+	for {
+		select {
+		case r.work <- t:
+			return
+		default:
+		}
+		select {
+		case old := <-r.work:
+			old.Outcome = control.OutcomeSuperseded
+			r.history.update(old)
+		default:
+		}
+	}
 }
 
 // runRoles is the task that carries out role changes. A new transition ends the work of the one before.
@@ -109,7 +131,7 @@ func (d *Daemon) runRoles(ctx context.Context) error {
 	case <-ctx.Done():
 		return nil
 	}
-	var end func() // ends the work of the present role
+	end := d.resumeRole(ctx) // ends the work of the present role
 	for {
 		select {
 		case <-ctx.Done():
@@ -121,27 +143,44 @@ func (d *Daemon) runRoles(ctx context.Context) error {
 			if end != nil {
 				end()
 			}
-			end = d.beginRole(ctx, t)
+			end = during(ctx, func(role context.Context) { d.transition(ctx, role, t) })
 		}
 	}
 }
 
-// beginRole starts the work of a transition and returns the function that cuts it short and waits for its end.
-func (d *Daemon) beginRole(ctx context.Context, t control.Transition) (end func()) {
+// resumeRole goes on with the work of the role that a former life of the daemon had: a takeover that was cut short is
+// done again, a purge that was still to come is still to come. It returns nil where there is nothing to do.
+func (d *Daemon) resumeRole(ctx context.Context) (end func()) {
+	t := d.roles.inherited
+	switch {
+	case t == nil:
+		return nil
+	case t.Outcome != control.OutcomeDone:
+		d.log.Info("doing again what was cut short before the restart", "state", t.State, "outcome", t.Outcome)
+		return during(ctx, func(role context.Context) { d.transition(ctx, role, *t) })
+	case t.State != control.StateMaster:
+		return during(ctx, d.purgeLater)
+	}
+	return nil
+}
+
+// during runs work under a context of its own and returns the function that ends that and waits for the work.
+func during(ctx context.Context, work func(context.Context)) (end func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var busy sync.WaitGroup
-	busy.Go(func() { d.transition(ctx, t) })
+	busy.Go(func() { work(ctx) })
 	return func() {
 		cancel()
 		busy.Wait()
 	}
 }
 
-// transition does the work of one accepted transition and records its outcome.
-func (d *Daemon) transition(ctx context.Context, t control.Transition) {
+// transition does the work of one accepted transition and records its outcome. life is the daemon's context, ctx the
+// role's.
+func (d *Daemon) transition(life, ctx context.Context, t control.Transition) {
 	d.log.Info("role changes", "state", t.State, "group", t.Group, "source", t.Source)
-	t.Started = time.Now()
-	d.roles.history.update(t)
+	t.Started, t.Outcome = time.Now(), control.OutcomeRunning
+	d.keep(t)
 	var err error
 	switch t.State {
 	case control.StateMaster:
@@ -151,6 +190,8 @@ func (d *Daemon) transition(ctx context.Context, t control.Transition) {
 	}
 	t.Finished = time.Now()
 	switch {
+	case life.Err() != nil:
+		t.Outcome = control.OutcomeFailed + "the daemon ended before it was finished"
 	case ctx.Err() != nil:
 		t.Outcome = control.OutcomeSuperseded
 	case err != nil:
@@ -182,6 +223,7 @@ const takeoverRounds = 5
 // it, compare the internal cache with the kernel, which now has them all, and tell the peer.
 func (d *Daemon) takeover(ctx context.Context) (*control.CommitResult, error) {
 	d.awaitTable(ctx)
+	defer signal(d.core.wantBulk) // also of what was restored before a failure
 	var result control.CommitResult
 	for range takeoverRounds {
 		round, err := d.commit(ctx, true, nil)
@@ -206,7 +248,6 @@ func (d *Daemon) takeover(ctx context.Context) (*control.CommitResult, error) {
 		return &result, err
 	}
 	result.DumpDuration = control.Duration(time.Since(began))
-	signal(d.core.wantBulk)
 	return &result, nil
 }
 

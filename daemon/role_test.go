@@ -1,8 +1,10 @@
 package daemon
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -44,6 +46,11 @@ func TestNotify(t *testing.T) {
 			{group("MASTER", "syncgrp", 1), control.OutcomeRunning},
 			{group("MASTER", "syncgrp", 2), control.OutcomeRepeated},
 		}, "MASTER", 1},
+		{"overtaken by a repetition", []said{
+			{group("MASTER", "syncgrp", 1), control.OutcomeRunning},
+			{group("MASTER", "syncgrp", 3), control.OutcomeRepeated},
+			{group("BACKUP", "syncgrp", 2), control.OutcomeSuperseded},
+		}, "MASTER", 1},
 		{"another group", []said{
 			{group("MASTER", "other", 1), "ignored: group other is not sync-group syncgrp"},
 		}, "", 0},
@@ -58,9 +65,8 @@ func TestNotify(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			r := newTestRoles(t)
 			for _, s := range tt.said {
-				got, err := r.notify(s.n, time.Now())
-				if err != nil || got.Outcome != s.outcome {
-					t.Errorf("notify %+v = %q, %v; want %q", s.n, got.Outcome, err, s.outcome)
+				if got := r.notify(s.n, time.Now()); got.Outcome != s.outcome {
+					t.Errorf("notify %+v = %q; want %q", s.n, got.Outcome, s.outcome)
 				}
 			}
 			if state, _ := r.current(); state != tt.state {
@@ -75,10 +81,7 @@ func TestNotify(t *testing.T) {
 
 func TestRoleSurvivesRestart(t *testing.T) {
 	r := newTestRoles(t)
-	tr, err := r.notify(control.Notification{Type: control.TypeGroup, State: "MASTER", Boottime: 5}, time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
+	tr := r.notify(control.Notification{Type: control.TypeGroup, State: "MASTER", Boottime: 5}, time.Now())
 	tr.Started = time.Now()
 	r.history.update(tr)
 	if err := r.history.save(); err != nil {
@@ -98,6 +101,21 @@ func TestRoleSurvivesRestart(t *testing.T) {
 	h.file.Boot = "another boot"
 	if state, _ := newRoles("syncgrp", h).current(); state != "" {
 		t.Errorf("state after reboot = %q, want unknown", state)
+	}
+	// A save in the new boot must not make the old one's transitions count.
+	b, err := os.ReadFile(r.history.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(r.history.path, bytes.ReplaceAll(b, []byte(bootID()), []byte("another boot")), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	h, _ = openHistory(r.history.path)
+	if err := h.save(); err != nil {
+		t.Fatal(err)
+	}
+	if state, _ := reopen().current(); state != "" {
+		t.Errorf("state after reboot and restart = %q, want unknown", state)
 	}
 	if n := len(reopen().history.list()); n != 1 {
 		t.Errorf("%d transitions kept, want 1", n)
@@ -129,5 +147,43 @@ func TestHistory(t *testing.T) {
 	}
 	if _, err := os.Stat(path + ".broken"); err != nil {
 		t.Errorf("a broken file is not put aside: %v", err)
+	}
+}
+
+func TestQueueKeepsTheLastWord(t *testing.T) {
+	r := newTestRoles(t)
+	states := []control.State{control.StateMaster, control.StateBackup}
+	for i := range 3 * roleQueue {
+		r.notify(control.Notification{Type: control.TypeGroup, State: states[i%2], Boottime: int64(i + 1)}, time.Now())
+	}
+	var last control.Transition
+	for len(r.work) > 0 {
+		last = <-r.work
+	}
+	if want := states[(3*roleQueue-1)%2]; last.State != want {
+		t.Errorf("last in the queue is %s, want %s", last.State, want)
+	}
+}
+
+func TestHistorySavedByMany(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "transitions.json")
+	h, err := openHistory(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var savers sync.WaitGroup
+	for range 4 {
+		savers.Go(func() {
+			for range 50 {
+				h.add(control.Transition{State: "BACKUP"})
+				if err := h.save(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	savers.Wait()
+	if _, err := openHistory(path); err != nil {
+		t.Error(err)
 	}
 }

@@ -47,7 +47,7 @@ func (c *core) status(s *control.Status) {
 	}
 	if c.peer.addr.IsValid() {
 		s.Peer = c.peer.addr.String()
-		s.PeerHeard = c.start.Add(time.Duration(c.peer.heard)).Round(0)
+		s.PeerHeard = time.Now().Add(-time.Duration(c.now() - c.peer.heard)).Round(0) // by the clock as it is now
 	}
 	s.Established = c.session != nil && c.session.State().Established
 	s.Why = c.whyNotInStep()
@@ -87,10 +87,16 @@ func (c *core) whyNotInStep() []string {
 	if c.sync.bulkWanted || c.session != nil && c.session.State().BulkRunning {
 		say("the peer waits for our table")
 	}
+	if c.sync.internalFull {
+		say("the internal cache was full, flows are missing: raise cache-limit")
+	}
+	if c.sync.externalFull {
+		say("the external cache was full, flows are missing: raise cache-limit")
+	}
 	if !c.sync.reconciled {
 		say("the kernel's table is still being read")
 	} else if c.sync.suspect {
-		say("the kernel dropped events, the comparison with its table is not finished")
+		say("the internal cache may miss changes until it has been compared with the kernel's table")
 	}
 	return why
 }

@@ -1,6 +1,7 @@
 package daemon_test
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -79,7 +80,8 @@ func TestPurge(t *testing.T) {
 	out := kind(plainUDP, 123)
 	out.Orig.Src = flow.AddrFrom(b.addr)
 	out.Reply = out.Orig.Inverse()
-	b.create(append(slices.Clone(served), own, out))
+	alone := kind(plainTCP, 23) // nobody else serves it: the other router did not announce it
+	b.create(append(slices.Clone(served), own, out, alone))
 	b.eventually(10*time.Second, "hears its peer", func() bool { return b.status().Established })
 	shortened := func() (n int) {
 		for _, f := range served {
@@ -102,11 +104,12 @@ func TestPurge(t *testing.T) {
 		if n := shortened(); n != 0 {
 			t.Errorf("%s: %d timers are shortened before purge-timeout", word, n)
 		}
+		peer.tell(b, append(slices.Clone(served), own, out)) // as it does when it takes over
 		b.eventually(10*time.Second, "purges after "+word, func() bool { return shortened() == len(served) })
-		for _, f := range []flow.Flow{own, out} {
+		for _, f := range []flow.Flow{own, out, alone} {
 			var g flow.Flow
 			if err := b.kern.Get(&f.Orig, flow.Original, &g); err != nil || g.Timeout < 500 {
-				t.Errorf("%s: a flow of the router itself: %v, timeout %d", word, err, g.Timeout)
+				t.Errorf("%s: a flow that nobody else serves: %v, timeout %d", word, err, g.Timeout)
 			}
 		}
 		if word == "backup" {
@@ -189,6 +192,34 @@ func TestParkedMaster(t *testing.T) {
 		t.Fatalf("parked: %+v", got)
 	}
 	outcomes(t, *got.Commit, control.CommitResult{Created: uint64(len(flows))})
+	restored(t, a.kernelFlows(isOurs), b.kernelFlows(isOurs))
+}
+
+// TestTakeoverCutShort kills the daemon in a takeover: its next life does it again.
+func TestTakeoverCutShort(t *testing.T) {
+	a, b := newPair(t)
+	a.start(options{})
+	flows := mixture()
+	a.create(flows)
+	b.start(options{})
+	b.takeover()
+	b.stop(syscall.SIGKILL)
+	if err := b.kern.Flush(0); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(b.dir, "transitions.json")
+	file, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cut := strings.Replace(string(file), `"outcome": "done"`, `"outcome": "running"`, 1)
+	if err := os.WriteFile(path, []byte(cut), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.start(options{})
+	if got := b.outcome(1); got.Outcome != control.OutcomeDone {
+		t.Errorf("takeover after the restart: %+v", got)
+	}
 	restored(t, a.kernelFlows(isOurs), b.kernelFlows(isOurs))
 }
 

@@ -178,7 +178,7 @@ func (m model) transitionBody() []string {
 func transitionText(t *control.Transition) string {
 	text := fmt.Sprintf("%s %-6s %s: %s", t.Received.Local().Format(time.DateTime), t.State, t.Group, t.Outcome)
 	if c := t.Commit; c != nil {
-		text += fmt.Sprintf(", %d flows committed in %v, %d expired, %d failed", c.Created+c.Updated+c.Replaced+c.Unchanged, c.Duration, c.Expired, c.Failed)
+		text += fmt.Sprintf(", %d flows committed in %v, %d expired, %d failed", c.Created+c.Updated+c.Replaced, c.Duration, c.Expired, c.Failed)
 	}
 	return text
 }

@@ -80,7 +80,7 @@ func appendResult(b []byte, r control.Result) []byte {
 	b = fmt.Appendf(b, "%s (%s)\n", r.Summary, r.Duration)
 	if r.Commit != nil {
 		for _, name := range r.Commit.Named {
-			b = fmt.Appendf(b, "  not restored: %s\n", name)
+			b = fmt.Appendf(b, "  %s\n", name)
 		}
 	}
 	return b

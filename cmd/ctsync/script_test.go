@@ -76,7 +76,7 @@ func fakeDaemon(kind string) control.Backend {
 			progress(1, 2)
 			r := control.Result{Summary: strings.TrimSpace(string(a.Verb)+" "+a.Cache) + ": 2 flows", Flows: 2, Duration: control.Duration(time.Millisecond)}
 			if a.Verb == control.Commit {
-				r.Commit = &control.CommitResult{Total: 2, Created: 1, Failed: 1, Named: []string{"tcp a b (EEXIST)"}}
+				r.Commit = &control.CommitResult{Total: 2, Created: 1, Failed: 1, Named: []string{"tcp a > b: not restored: EEXIST"}}
 			}
 			return r, nil
 		},

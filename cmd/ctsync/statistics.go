@@ -75,7 +75,7 @@ func appendDetail(b []byte, s control.Statistics) []byte {
 	c := s.Commit
 	return appendBlock(b, "commit", append([]row{
 		{"commits", c.Commits}, {"created", c.Created}, {"updated", c.Updated}, {"replaced", c.Replaced},
-		{"unchanged", c.Unchanged}, {"expired", c.Expired}, {"failed", c.Failed},
+		{"expired", c.Expired}, {"failed", c.Failed},
 	}, named("failed: ", c.Errors)...))
 }
 

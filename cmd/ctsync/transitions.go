@@ -45,8 +45,11 @@ func appendCommit(b []byte, c *control.CommitResult) []byte {
 		b = fmt.Appendf(b, ", kernel's table read in %s", c.DumpDuration)
 	}
 	b = fmt.Appendf(b, ": %s\n", outcomes(c))
+	for _, what := range slices.Sorted(maps.Keys(c.Degraded)) {
+		b = fmt.Appendf(b, "%8s%d restored without %s\n", "", c.Degraded[what], what)
+	}
 	for _, name := range c.Named {
-		b = fmt.Appendf(b, "%8snot restored: %s\n", "", oneLine(name))
+		b = fmt.Appendf(b, "%8s%s\n", "", oneLine(name))
 	}
 	return b
 }
@@ -58,7 +61,7 @@ func outcomes(c *control.CommitResult) string {
 		n    uint64
 		name string
 	}{
-		{c.Created, "created"}, {c.Updated, "updated"}, {c.Replaced, "replaced"}, {c.Unchanged, "unchanged"},
+		{c.Created, "created"}, {c.Updated, "updated"}, {c.Replaced, "replaced"},
 		{c.Expired, "expired"}, {c.Failed, "failed"},
 	} {
 		if o.n > 0 {

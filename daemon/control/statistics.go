@@ -121,12 +121,11 @@ type KernelStatistics struct {
 
 // CommitStatistics sum up all commits by outcome of their flows.
 type CommitStatistics struct {
-	Commits   uint64            `json:"commits"`
-	Created   uint64            `json:"created"`
-	Updated   uint64            `json:"updated"`
-	Replaced  uint64            `json:"replaced"`
-	Unchanged uint64            `json:"unchanged"`
-	Expired   uint64            `json:"expired"`
-	Failed    uint64            `json:"failed"`
-	Errors    map[string]uint64 `json:"errors,omitempty"` // failed, by errno name
+	Commits  uint64            `json:"commits"`
+	Created  uint64            `json:"created"`
+	Updated  uint64            `json:"updated"`
+	Replaced uint64            `json:"replaced"`
+	Expired  uint64            `json:"expired"`
+	Failed   uint64            `json:"failed"`
+	Errors   map[string]uint64 `json:"errors,omitempty"` // failed, by errno name
 }

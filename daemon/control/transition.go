@@ -78,16 +78,15 @@ type Transition struct {
 
 // CommitResult says what became of every flow of the external cache in one commit. Total is the sum of the outcomes.
 type CommitResult struct {
-	Total     uint64            `json:"total"`
-	Created   uint64            `json:"created"`
-	Updated   uint64            `json:"updated"`   // the kernel had the flow and got what it lacked
-	Replaced  uint64            `json:"replaced"`  // a stranger on the tuple was deleted first
-	Unchanged uint64            `json:"unchanged"` // the kernel had it and knew better
-	Expired   uint64            `json:"expired"`   // its time was up
-	Failed    uint64            `json:"failed"`
-	Errors    map[string]uint64 `json:"errors,omitempty"`   // failed, by errno name
-	Degraded  map[string]uint64 `json:"degraded,omitempty"` // created or updated without something, by what: "helper ftp", "master"
-	Named     []string          `json:"named,omitempty"`    // examples of what was lost
+	Total    uint64            `json:"total"`
+	Created  uint64            `json:"created"`
+	Updated  uint64            `json:"updated"`  // the kernel had the flow and got what it lacked
+	Replaced uint64            `json:"replaced"` // a stranger on the tuple was deleted first
+	Expired  uint64            `json:"expired"`  // its time was up
+	Failed   uint64            `json:"failed"`
+	Errors   map[string]uint64 `json:"errors,omitempty"`   // failed, by errno name
+	Degraded map[string]uint64 `json:"degraded,omitempty"` // created or updated without something, by what: "helper ftp", "master"
+	Named    []string          `json:"named,omitempty"`    // examples of what was lost
 
 	Duration     Duration `json:"duration_seconds"` // of the commit itself
 	DumpDuration Duration `json:"dump_seconds,omitempty"`

@@ -32,6 +32,7 @@ type Conn struct {
 	starts []int // offset of each message in out
 	in     *receiver
 	flow   flow.Flow // the record that Dump hands out
+	cut    bool      // the dump under way is not wanted any more
 }
 
 // Dial opens a request socket in the network namespace of the calling thread. It needs CAP_NET_ADMIN.

@@ -14,7 +14,7 @@ import (
 var errDumpCut = errors.New("dump ended without NLMSG_DONE")
 
 // Dump reads every entry of family (0 = all) and calls fn for each, with a Flow that is overwritten by the next. An
-// error of fn ends the dump and is returned. interrupted reports that the kernel flagged the dump as inconsistent
+// error of fn ends the dump and is returned; the socket, and with it the PortID, is another one then. interrupted reports that the kernel flagged the dump as inconsistent
 // (NLM_F_DUMP_INTR): entries may be missing or come twice, so dump again. Records that this package cannot read end in
 // ErrMalformed after the others were handed out.
 //
@@ -25,16 +25,17 @@ func (c *Conn) Dump(family flow.Family, fn func(*flow.Flow) error) (interrupted 
 	var stopped, malformed error
 	interrupted, err = c.dump(b, func(msg []byte) {
 		if stopped != nil {
-			return // the rest is read all the same: the socket can do nothing else before
+			return
 		}
 		if err := DecodeFlow(msg, &c.flow); err != nil {
 			malformed = err
 			return
 		}
 		stopped = fn(&c.flow)
+		c.cut = stopped != nil
 	})
 	if stopped != nil {
-		return interrupted, stopped
+		return interrupted, errors.Join(stopped, err)
 	}
 	if err == nil {
 		err = malformed
@@ -67,10 +68,27 @@ func (c *Conn) dump(b []byte, each func(msg []byte)) (interrupted bool, err erro
 		}
 		inter, done, err := c.dumped(datagram, each)
 		interrupted = interrupted || inter
+		if c.cut && !done {
+			c.cut = false
+			return interrupted, c.reopen()
+		}
 		if done || err != nil {
+			c.cut = false
 			return interrupted, err
 		}
 	}
+}
+
+// reopen changes the socket for a new one. A dump goes on until it is read to its end or its socket is closed: the rest
+// of a million entries takes seconds, which a daemon that is to stop does not have.
+func (c *Conn) reopen() error {
+	fresh, err := Dial()
+	if err != nil {
+		return err
+	}
+	err = unix.Close(c.fd)
+	c.fd, c.portID, c.seq = fresh.fd, fresh.portID, fresh.seq
+	return err
 }
 
 // dumped walks one datagram of a dump. done reports its end.

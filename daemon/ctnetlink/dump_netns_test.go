@@ -39,17 +39,21 @@ func TestDump(t *testing.T) {
 
 // TestDumpStopped ends a dump early and uses the socket again.
 func TestDumpStopped(t *testing.T) {
-	c := dial(t, nstest.New(t))
+	ns := nstest.New(t)
+	c := dial(t, ns)
 	fs := many(5000)
 	mustApply(t, c.Create, fs)
 	enough := errors.New("enough")
 	calls := 0
-	_, err := c.Dump(0, func(*flow.Flow) error {
-		calls++
-		if calls == 10 {
-			return enough
-		}
-		return nil
+	var err error
+	ns.Do(func() { // the socket is made anew, which belongs inside the namespace
+		_, err = c.Dump(0, func(*flow.Flow) error {
+			calls++
+			if calls == 10 {
+				return enough
+			}
+			return nil
+		})
 	})
 	if !errors.Is(err, enough) || calls != 10 {
 		t.Errorf("%d calls, error %v", calls, err)

@@ -112,8 +112,8 @@ func (c *ctsync) Committed() (int, string, bool) {
 			continue
 		}
 		r := t.Commit
-		detail := fmt.Sprintf("%d created, %d updated, %d replaced, %d unchanged, %d expired, %d failed, in %v",
-			r.Created, r.Updated, r.Replaced, r.Unchanged, r.Expired, r.Failed, r.Duration)
+		detail := fmt.Sprintf("%d created, %d updated, %d replaced, %d expired, %d failed, in %v",
+			r.Created, r.Updated, r.Replaced, r.Expired, r.Failed, r.Duration)
 		if errors, err := json.Marshal(r.Errors); err == nil && len(r.Errors) > 0 {
 			detail += " " + string(errors)
 		}
