@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"ctsync/daemon/control"
@@ -26,7 +27,11 @@ func (d *Daemon) backend() control.Backend {
 func (d *Daemon) notify(n control.Notification) control.Transition {
 	t := d.roles.notify(n, time.Now())
 	if t.Outcome != control.OutcomeRunning {
-		d.log.Warn("notification has no effect", "state", n.State, "name", n.Name, "source", n.Source, "outcome", t.Outcome)
+		level := slog.LevelWarn
+		if n.Type == control.TypeInstance || t.Outcome == control.OutcomeRepeated {
+			level = slog.LevelInfo // keepalived may say everything for each member too, and twice
+		}
+		d.log.Log(context.Background(), level, "notification has no effect", "state", n.State, "name", n.Name, "source", n.Source, "outcome", t.Outcome)
 		d.keep(t)
 	}
 	return t
@@ -81,6 +86,7 @@ func (d *Daemon) flush(ctx context.Context, name string) (control.Result, error)
 		if name != control.CacheInternal {
 			n += c.external.Len()
 			c.external.Reset()
+			c.sync.emptied = true
 		}
 	})
 	what := name + " cache"

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"time"
 
 	"ctsync/daemon/cache"
 	"ctsync/daemon/config"
@@ -37,6 +38,7 @@ type core struct {
 	totals   control.CommitStatistics
 
 	linkBefore transport.Stats // of links that are gone
+	refusedAt  int64           // when a full cache was last complained of
 	sync       syncState
 
 	// Requests to the worker goroutines that the loop itself makes; each is a one-slot signal.
@@ -93,8 +95,11 @@ func (c *core) applyEvents(b *eventBlock) {
 	}
 }
 
-// refused reports a flow that a cache did not take: when it is full, the first time and then each time the number has
-// doubled. Such a pair is not in step until the flow was offered again and taken.
+// complainEvery is how often one and the same trouble is logged at most.
+const complainEvery = int64(10 * time.Second)
+
+// refused counts a flow that a cache did not take, and says so when the cache is full. Such a pair is not in step until
+// the flow was offered again and taken.
 func (c *core) refused(name string, full *bool, err error) {
 	if !errors.Is(err, cache.ErrFull) {
 		c.counts.invalid++
@@ -102,8 +107,9 @@ func (c *core) refused(name string, full *bool, err error) {
 	}
 	*full = true
 	c.counts.refused++
-	if n := c.counts.refused; n&(n-1) == 0 {
-		c.log.Error("cache is full, a flow is not replicated: raise cache-limit", "cache", name, "limit", c.internal.Limit(), "refused", n)
+	if now := c.now(); c.refusedAt == 0 || now-c.refusedAt >= complainEvery {
+		c.refusedAt = max(now, 1)
+		c.log.Error("cache is full, flows are not replicated: raise cache-limit", "cache", name, "limit", c.internal.Limit(), "refused", c.counts.refused)
 	}
 }
 

@@ -258,7 +258,7 @@ func TestInteropBurst(t *testing.T) {
 			if sender == "conntrackd" {
 				receiver = "ctsyncd"
 			}
-			o := options{extra: "sync-queue-size = 4\n"}
+			var o options
 			b.startAs(receiver, o)
 			a.startAs(sender, o)
 			flows := testFlows(n)

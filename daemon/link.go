@@ -72,7 +72,7 @@ func (d *Daemon) serveLink(ctx context.Context, l link) error {
 	gone := make(chan error, 1)
 	watching, cancel := context.WithCancel(ctx)
 	defer cancel()
-	go watchLink(watching, l, gone)
+	go d.watchLink(watching, l, gone)
 	for {
 		var b *transport.Batch
 		select {
@@ -95,15 +95,21 @@ func (d *Daemon) serveLink(ctx context.Context, l link) error {
 	}
 }
 
-// watchLink stops a link whose interface or address has gone and says why.
-func watchLink(ctx context.Context, l link, gone chan<- error) {
+// watchLink stops a link whose interface or address has gone and says why. It also says when the kernel dropped
+// datagrams for want of buffer.
+func (d *Daemon) watchLink(ctx context.Context, l link, gone chan<- error) {
 	ticker := time.NewTicker(linkRetry)
 	defer ticker.Stop()
+	drops := uint64(0)
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+			if n := l.Stats().KernelDrops; n > drops {
+				d.log.Warn("datagrams of the peer were dropped, they are asked for again: raise sync-queue-size", "dropped", n-drops)
+				drops = n
+			}
 			if err := l.Valid(); err != nil {
 				gone <- err
 				l.Stop()
@@ -155,7 +161,7 @@ func (c *core) linkStatistics() control.LinkStatistics {
 	s := control.LinkStatistics{
 		Transport: transportName(c.cfg), Device: c.cfg.Interface.Name, State: state,
 		BytesSent: st.BytesSent, BytesReceived: st.BytesRecv, PacketsSent: st.DatagramsSent, PacketsReceived: st.DatagramsRecv,
-		ErrorsSent: st.SendErrors, ErrorsReceived: st.RecvErrors,
+		ErrorsSent: st.SendErrors, ErrorsReceived: st.RecvErrors + st.KernelDrops,
 		SendBuffer:    control.Buffer{Asked: st.SendBuffer.Asked, Granted: st.SendBuffer.Granted},
 		ReceiveBuffer: control.Buffer{Asked: st.RecvBuffer.Asked, Granted: st.RecvBuffer.Granted},
 		Dropped:       map[string]uint64{},

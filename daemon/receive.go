@@ -31,6 +31,7 @@ type syncState struct {
 
 	internalFull bool // a flow was refused since the last comparison with the kernel began
 	externalFull bool // a flow of the peer was refused since its table was last asked for
+	emptied      bool // the external cache was flushed by hand since
 }
 
 // newSession starts a conversation: the peer is assumed to know nothing of us, and we nothing of it.
@@ -149,7 +150,7 @@ func (c *core) requestResync() {
 // resyncSent begins to watch what the peer mentions, and not before: what it said while it took us for our former life
 // is not repeated to us when it ends.
 func (c *core) resyncSent() {
-	c.sync.sweepDue, c.sync.externalFull = false, false
+	c.sync.sweepDue, c.sync.externalFull, c.sync.emptied = false, false, false
 	c.external.BeginSweep()
 }
 

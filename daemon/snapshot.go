@@ -75,7 +75,7 @@ func (c *core) whyNotInStep() []string {
 			say("%d messages are not acknowledged", st.Unacked)
 		}
 		if st.NacksOutstanding > 0 {
-			say("%d gaps in what the peer sent are not repaired", st.NacksOutstanding)
+			say("gaps in what the peer sent are not repaired: %d", st.NacksOutstanding)
 		}
 		if st.ResyncPending {
 			say("the peer's table has been asked for and is not complete")
@@ -92,6 +92,9 @@ func (c *core) whyNotInStep() []string {
 	}
 	if c.sync.externalFull {
 		say("the external cache was full, flows are missing: raise cache-limit")
+	}
+	if c.sync.emptied {
+		say("the external cache was flushed: ctsync request fills it again")
 	}
 	if !c.sync.reconciled {
 		say("the kernel's table is still being read")

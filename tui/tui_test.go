@@ -58,7 +58,7 @@ func TestViews(t *testing.T) {
 	for v, want := range map[view][]string{
 		viewOverview:    {"master since", "1234 flows", "in step", "no", "silent for 9s", "42 flows committed"},
 		viewTable:       {"internal, flows from 1", "CONN ID", "10.0.0.2:443"},
-		viewTransitions: {"MASTER", "syncgrp: done", "ENOMEM"},
+		viewTransitions: {"MASTER", "MASTER done", "ENOMEM"},
 	} {
 		m.view = v
 		text := ansi.Strip(m.View())

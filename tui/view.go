@@ -62,7 +62,7 @@ func (m model) title() string {
 	}
 	switch {
 	case m.err != nil && m.answered.IsZero():
-		b.WriteString(styleBad.Render("  " + m.err.Error()))
+		b.WriteString(styleBad.Render("  no answer"))
 	case m.err != nil:
 		b.WriteString(styleBad.Render(fmt.Sprintf("  no answer for %v: old data", time.Since(m.answered).Round(time.Second))))
 	case m.paused:
@@ -72,12 +72,18 @@ func (m model) title() string {
 }
 
 func (m model) overview() []string {
+	if m.answered.IsZero() {
+		if m.err == nil {
+			return []string{"asking the daemon"}
+		}
+		return strings.Split(ansi.Wordwrap(m.err.Error(), max(m.width, 1), ""), "\n")
+	}
 	s, st := &m.status, &m.statistics
 	lines := []string{
 		row("role", roleText(s)),
 		row("sync-group", s.SyncGroup),
 		row("sync-interface", fmt.Sprintf("%s, %s, peer %s%s", s.Interface, s.Transport, orNone(s.Peer), heard(s))),
-		row("in step", stepText(s)),
+		row("in step", m.stepText()),
 	}
 	for _, w := range s.Why {
 		lines = append(lines, row("", styleBad.Render("- "+w)))
@@ -90,9 +96,9 @@ func (m model) overview() []string {
 		row("external cache", fmt.Sprintf("%d flows", st.External.Active)),
 		row("kernel table", fmt.Sprintf("%d of %d", st.Kernel.TableEntries, st.Kernel.TableMax)),
 		"",
-		row("events", m.rate(st.Kernel.Events, m.before.Kernel.Events)+fmt.Sprintf(", %d overruns", st.Kernel.Overruns)),
-		row("sent", m.rate(st.Link.BytesSent, m.before.Link.BytesSent)+" bytes, "+m.rate(st.Link.PacketsSent, m.before.Link.PacketsSent)+" datagrams"),
-		row("received", m.rate(st.Link.BytesReceived, m.before.Link.BytesReceived)+" bytes, "+m.rate(st.Link.PacketsReceived, m.before.Link.PacketsReceived)+" datagrams"),
+		row("kernel", m.rate("events", st.Kernel.Events, m.before.Kernel.Events)+fmt.Sprintf(", %d overruns", st.Kernel.Overruns)),
+		row("sent", m.rate("bytes", st.Link.BytesSent, m.before.Link.BytesSent)+", "+m.rate("datagrams", st.Link.PacketsSent, m.before.Link.PacketsSent)),
+		row("received", m.rate("bytes", st.Link.BytesReceived, m.before.Link.BytesReceived)+", "+m.rate("datagrams", st.Link.PacketsReceived, m.before.Link.PacketsReceived)),
 		row("lost, repaired", fmt.Sprintf("%d lost messages, %d malformed, %d retransmitted", st.Tracking.Lost, st.Tracking.Malformed.Total(), st.Session.Retransmitted)),
 	)
 	for _, j := range s.Jobs {
@@ -124,8 +130,11 @@ func heard(s *control.Status) string {
 	return fmt.Sprintf(", heard %v ago", max(time.Since(s.PeerHeard), 0).Round(100*time.Millisecond))
 }
 
-func stepText(s *control.Status) string {
-	if s.InStep {
+func (m model) stepText() string {
+	switch {
+	case m.err != nil:
+		return styleBad.Render("not known: the daemon does not answer")
+	case m.status.InStep:
 		return styleGood.Render("yes")
 	}
 	return styleBad.Render("no")
@@ -139,11 +148,12 @@ func orNone(s string) string {
 }
 
 // rate shows a counter's growth per second since the refresh before.
-func (m model) rate(now, before uint64) string {
-	if m.between <= 0 || now < before {
-		return "0/s"
+func (m model) rate(unit string, now, before uint64) string {
+	perSecond := 0.0
+	if m.between > 0 && now > before {
+		perSecond = float64(now-before) / m.between.Seconds()
 	}
-	return fmt.Sprintf("%.0f/s", float64(now-before)/m.between.Seconds())
+	return fmt.Sprintf("%.0f %s/s", perSecond, unit)
 }
 
 // tableHeight is how many flows fit.
@@ -176,7 +186,10 @@ func (m model) transitionBody() []string {
 }
 
 func transitionText(t *control.Transition) string {
-	text := fmt.Sprintf("%s %-6s %s: %s", t.Received.Local().Format(time.DateTime), t.State, t.Group, t.Outcome)
+	text := fmt.Sprintf("%s %s %s", t.Received.Local().Format(time.DateTime), t.State, t.Outcome)
+	if t.Type == control.TypeInstance {
+		text += " (instance " + t.Group + ")"
+	}
 	if c := t.Commit; c != nil {
 		text += fmt.Sprintf(", %d flows committed in %v, %d expired, %d failed", c.Created+c.Updated+c.Replaced, c.Duration, c.Expired, c.Failed)
 	}

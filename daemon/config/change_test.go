@@ -33,7 +33,7 @@ func TestChanges(t *testing.T) {
 			{"socket", "/run/ctsync/ctsync.sock", "/s", true},
 			{"socket-group", "", "0", true},
 			{"state-directory", "/var/lib/ctsync", "/d", true},
-			{"sync-queue-size", "1", "2", true},
+			{"sync-queue-size", "8", "2", true},
 		}},
 		{tables, "listen-address = ['192.0.2.1']\n[failover-mechanism.vrrp]\nsync-group = 'other'\n[interface.eth1]\nport = 9\npeer = '192.0.2.2'", []config.Change{
 			{"listen-address", "", "192.0.2.1", true},

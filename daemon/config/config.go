@@ -27,7 +27,8 @@ type Config struct {
 	// EventListenQueueSize (event-listen-queue-size, MB in the file) is the limit in bytes to which the receive buffer
 	// of the ctnetlink event socket may grow.
 	EventListenQueueSize int
-	// SyncQueueSize (sync-queue-size, MB in the file) is the size in bytes of each socket buffer of the sync link.
+	// SyncQueueSize (sync-queue-size, MB in the file) is the size in bytes of each socket buffer of the sync link. The
+	// default is 8 MB, more than VyOS gives: conntrackd sends a bulk as fast as it can, and memory is only used when needed.
 	SyncQueueSize int
 	// McastGroup (mcast-group) is the IPv4 or IPv6 group of a multicast link. It is the zero Addr when the interface
 	// has a Peer.
@@ -85,7 +86,7 @@ func (i *Interface) table() string { return "[interface." + quoteKey(i.Name) + "
 func Default() *Config {
 	return &Config{
 		EventListenQueueSize: 8 << 20,
-		SyncQueueSize:        1 << 20,
+		SyncQueueSize:        8 << 20,
 		McastGroup:           netip.AddrFrom4([4]byte{225, 0, 0, 50}),
 		StartupResync:        true,
 		Socket:               "/run/ctsync/ctsync.sock",
