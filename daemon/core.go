@@ -37,8 +37,8 @@ type core struct {
 	counts   counters
 	totals   control.CommitStatistics
 
-	linkBefore transport.Stats // of links that are gone
-	refusedAt  int64           // when a full cache was last complained of
+	linkBefore transport.Stats  // of links that are gone
+	complained map[string]int64 // when it was last said that a cache is full, by its name
 	sync       syncState
 
 	// Requests to the worker goroutines that the loop itself makes; each is a one-slot signal.
@@ -107,8 +107,9 @@ func (c *core) refused(name string, full *bool, err error) {
 	}
 	*full = true
 	c.counts.refused++
-	if now := c.now(); c.refusedAt == 0 || now-c.refusedAt >= complainEvery {
-		c.refusedAt = max(now, 1)
+	now := c.now()
+	if at, before := c.complained[name]; !before || now-at >= complainEvery {
+		c.complained[name] = now
 		c.log.Error("cache is full, flows are not replicated: raise cache-limit", "cache", name, "limit", c.internal.Limit(), "refused", c.counts.refused)
 	}
 }

@@ -86,6 +86,7 @@ func New(cfg *config.Config, opt Options) (*Daemon, error) {
 		now: func() int64 { return int64(time.Since(d.started)) },
 		// Not the clock, as conntrackd takes it: a life that begins where the last one left off is hard to tell from it.
 		seq:           rand.Uint32,
+		complained:    map[string]int64{},
 		wantReconcile: make(chan struct{}, 1),
 		wantBulk:      make(chan struct{}, 1),
 		wantSweep:     make(chan struct{}, 1),
