@@ -190,16 +190,16 @@ func (d *Daemon) transition(life, ctx context.Context, t control.Transition) {
 	}
 	t.Finished = time.Now()
 	switch {
+	case err == nil:
+		t.Outcome = control.OutcomeDone
 	case life.Err() != nil:
 		t.Outcome = control.OutcomeFailed + "the daemon ended before it was finished"
 	case ctx.Err() != nil:
 		t.Outcome = control.OutcomeSuperseded
-	case err != nil:
+	default:
 		t.Outcome = control.OutcomeFailed + err.Error()
 		d.roles.fail()
 		d.log.Error("role change failed", "state", t.State, "err", err)
-	default:
-		t.Outcome = control.OutcomeDone
 	}
 	d.keep(t)
 	if t.State != control.StateMaster && err == nil {
