@@ -69,10 +69,10 @@ func TestNotificationsThatDoNotCount(t *testing.T) {
 	}
 }
 
-// TestPurge leaves the role of the master in each way. b has purge-timeout 1 s.
+// TestPurge leaves the role of the master in each way. b has purge-timeout 2 s.
 func TestPurge(t *testing.T) {
 	t.Parallel()
-	b, peer := pairWithScripted(t, options{extra: "purge-timeout = 1\n"})
+	b, peer := pairWithScripted(t, options{extra: "purge-timeout = 2\n"})
 	served := mixture()
 	own := kind(plainTCP, 22)
 	own.Orig.Dst = flow.AddrFrom(b.addr)
@@ -97,6 +97,7 @@ func TestPurge(t *testing.T) {
 	}
 	for _, word := range []string{"backup", "fault", "stop"} {
 		b.takeover()
+		peer.tell(b, append(slices.Clone(served), own, out)) // as it does when it takes over
 		before := peer.asked()
 		if got := b.notify(word, "syncgrp"); got.Outcome != control.OutcomeDone {
 			t.Errorf("%s: %+v", word, got)
@@ -104,7 +105,6 @@ func TestPurge(t *testing.T) {
 		if n := shortened(); n != 0 {
 			t.Errorf("%s: %d timers are shortened before purge-timeout", word, n)
 		}
-		peer.tell(b, append(slices.Clone(served), own, out)) // as it does when it takes over
 		b.eventually(10*time.Second, "purges after "+word, func() bool { return shortened() == len(served) })
 		for _, f := range []flow.Flow{own, out, alone} {
 			var g flow.Flow
@@ -122,7 +122,7 @@ func TestPurge(t *testing.T) {
 	b.takeover()
 	b.notify("backup", "syncgrp")
 	b.takeover()
-	time.Sleep(2 * time.Second)
+	time.Sleep(3 * time.Second)
 	if n := shortened(); n != 0 {
 		t.Errorf("%d timers of the master are shortened", n)
 	}
