@@ -9,6 +9,7 @@ import (
 
 	"ctsync/daemon/cache"
 	"ctsync/daemon/config"
+	"ctsync/daemon/ctnetlink"
 	"ctsync/daemon/flow"
 )
 
@@ -70,11 +71,14 @@ func ownPrefixes() ([]netip.Prefix, error) {
 	return own, nil
 }
 
-// filterEvents gives the filter to the kernel. What the kernel cannot hold of it is only said: the core loop applies all
-// of it.
+// filterEvents gives the filter to the kernel. What the kernel cannot hold of it is only said, because the core loop
+// applies all of it.
 func (d *Daemon) filterEvents() error {
 	if err := d.listener.Filter(d.filter.inForce); err != nil {
 		return fmt.Errorf("filter conntrack events: %w", err)
+	}
+	if cover := d.listener.Stats().Cover; cover != ctnetlink.CoverWhole {
+		d.log.Warn("ignore-address is too long for the kernel: events that do not pass are read and dropped here", "in-kernel", cover)
 	}
 	return nil
 }
@@ -101,7 +105,9 @@ func (d *Daemon) refilter(ctx context.Context, change func(*filterSource)) (chan
 		d.log.Warn("the kernel does not filter conntrack events, all of them are read", "err", err)
 	}
 	n, err := d.evict(ctx)
-	d.log.Info("filter of flows changed", "evicted", n, "in-kernel", d.listener.Stats().Cover)
+	if n > 0 {
+		d.log.Info("flows removed from the internal cache: the filter does not let them pass any more", "flows", n)
+	}
 	return true, err
 }
 

@@ -84,8 +84,13 @@ func (l *Listener) attach() error {
 		if len(raw) > maxProgram {
 			continue
 		}
-		// ENOMEM: beyond net.core.optmem_max.
-		if err = attachProgram(l.fd, raw); !errors.Is(err, unix.ENOMEM) {
+		err = attachProgram(l.fd, raw)
+		if errors.Is(err, unix.ENOMEM) { // the new program and the old one are more than net.core.optmem_max
+			if err = l.detach(); err == nil {
+				err = attachProgram(l.fd, raw)
+			}
+		}
+		if !errors.Is(err, unix.ENOMEM) {
 			l.cover.Store(uint32(try.cover))
 			break
 		}
