@@ -211,6 +211,12 @@ func TestFilterChanges(t *testing.T) {
 	if restart := a.status().NeedRestart; len(restart) != 0 {
 		t.Errorf("a restart is asked for: %v", restart)
 	}
+
+	// The peer still knows of what a flush hid.
+	a.ctsync("flush", "internal")
+	a.writeConfig(options{extra: filterSome})
+	a.holds(control.TableInternal, pass)
+	b.holds(control.TableExternal, pass)
 	a.clean()
 	b.clean()
 }
@@ -241,6 +247,10 @@ func TestFilterFollowsOwnAddresses(t *testing.T) {
 	b.holds(control.TableExternal, without(6, 3))
 	a.ns.Run(t, "ip", "addr", "del", "10.2.0.7/24", "dev", "lo")
 	a.ns.Run(t, "ip", "addr", "del", "fd02::4/128", "dev", "lo")
+	b.holds(control.TableExternal, all)
+	a.delete(all[1:2]) // the kernel follows as well: an event brings it back
+	b.holds(control.TableExternal, without(1))
+	a.create(all[1:2])
 	b.holds(control.TableExternal, all)
 	a.writeConfig(options{})
 	a.eventually(10*time.Second, "takes up the change", func() bool { return strings.Contains(a.log.since(), "key=ignore-address was=own") })

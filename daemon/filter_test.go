@@ -1,8 +1,11 @@
 package daemon
 
 import (
+	"context"
 	"net/netip"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"ctsync/daemon/cache"
 	"ctsync/daemon/config"
@@ -135,6 +138,52 @@ func TestFilterComparesWithKernel(t *testing.T) {
 	c.reconcileSlice([]flow.Flow{udpFlow("10.0.0.1:1", "192.0.2.1:1"), udpFlow("10.0.0.1:4", "10.0.0.2:4")})
 	if n := c.internal.Len(); n != 1 {
 		t.Errorf("%d flows, want 1", n)
+	}
+}
+
+// hasAll is a kernel that has every flow it is asked for.
+type hasAll struct {
+	kernel
+	asked []flow.Tuple
+}
+
+func (k *hasAll) GetBatch(keys, out []flow.Flow, errs []unix.Errno) error {
+	for i := range keys {
+		k.asked = append(k.asked, keys[i].Orig)
+		out[i], errs[i] = keys[i], 0
+	}
+	return nil
+}
+
+// TestFilterEndsWhatAFlushHid: readers see nothing of a flow that was flushed, but the peer still knows of it.
+func TestFilterEndsWhatAFlushHid(t *testing.T) {
+	p := newTestPair(t)
+	ignored, passing := udpFlow("10.0.0.1:1", "192.0.2.1:1"), udpFlow("10.0.0.1:4", "10.0.0.2:4")
+	p.a.applyEvents(eventsOf(ctnetlink.EventNew, ignored, passing))
+	p.exchange()
+	p.a.internal.Flush()
+	p.a.filter = flow.NewFilter(flow.Rules{Ignore: prefixes("192.0.2.0/24")})
+	p.a.internal.BeginReconcile()
+
+	p.a.in = newInbox()
+	d, k := &Daemon{in: p.a.in, core: p.a}, &hasAll{}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { defer close(ended); p.a.run(ctx) }()
+	err := d.reconcileStale(ctx, k)
+	cancel()
+	<-ended
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(k.asked) != 1 || k.asked[0] != passing.Orig {
+		t.Errorf("the kernel was asked for %v", k.asked)
+	}
+	for range 3 {
+		p.exchange()
+	}
+	if p.a.internal.Len() != 1 || p.b.external.Len() != 1 || p.a.counts.evicted != 1 {
+		t.Errorf("internal %d, external %d, evicted %d, want 1 each", p.a.internal.Len(), p.b.external.Len(), p.a.counts.evicted)
 	}
 }
 

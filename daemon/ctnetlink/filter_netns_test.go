@@ -1,6 +1,7 @@
 package ctnetlink
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -74,11 +75,15 @@ func TestFilterEvents(t *testing.T) {
 func waiting(t *testing.T, l *Listener) bool {
 	t.Helper()
 	poll := []unix.PollFd{{Fd: int32(l.fd), Events: unix.POLLIN}}
-	n, err := unix.Poll(poll, 0)
-	if err != nil {
-		t.Fatal(err)
+	for {
+		n, err := unix.Poll(poll, 0)
+		if err == nil {
+			return n > 0
+		}
+		if !errors.Is(err, unix.EINTR) {
+			t.Fatal(err)
+		}
 	}
-	return n > 0
 }
 
 // TestFilterAndIgnore: what holds back our own events stays when the filter changes, and the reverse.
