@@ -203,7 +203,7 @@ func (m *commitment) block(ctx context.Context, plan []planned) error {
 		}
 		for i := range m.flows {
 			m.leave(c, i)
-			if errs[i] != 0 || !c.filter.Pass(&m.flows[i].Orig) { // it may have changed meanwhile
+			if errs[i] != 0 {
 				continue
 			}
 			if err := c.internal.Restored(&m.flows[i], now); err != nil {
