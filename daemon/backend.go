@@ -64,10 +64,14 @@ func (d *Daemon) action(ctx context.Context, a control.Action, progress func(don
 
 func (d *Daemon) commitAction(ctx context.Context, progress func(done, total int)) (control.Result, error) {
 	c, err := d.commit(ctx, false, progress)
-	return control.Result{
+	r := control.Result{
 		Summary: fmt.Sprintf("%d flows committed, %d expired, %d failed", c.Created+c.Updated+c.Replaced, c.Expired, c.Failed),
 		Flows:   c.Total, Commit: &c,
-	}, err
+	}
+	if c.Filtered > 0 {
+		r.Summary += fmt.Sprintf(", %d filtered", c.Filtered)
+	}
+	return r, err
 }
 
 // flush empties one cache or, for "", both. The kernel and the peer keep what they have.

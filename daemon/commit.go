@@ -74,7 +74,7 @@ func (d *Daemon) commit(ctx context.Context, take bool, progress func(done, tota
 		err = e
 	}
 	d.log.Info("external cache committed", "flows", m.result.Total, "created", m.result.Created, "updated", m.result.Updated,
-		"replaced", m.result.Replaced, "expired", m.result.Expired, "failed", m.result.Failed, "took", m.result.Duration)
+		"replaced", m.result.Replaced, "expired", m.result.Expired, "filtered", m.result.Filtered, "failed", m.result.Failed, "took", m.result.Duration)
 	return m.result, err
 }
 
@@ -222,6 +222,11 @@ func (m *commitment) load(c *core, plan []planned) {
 			m.result.Total--
 			continue
 		}
+		if !c.filter.Pass(&e.Flow.Orig) {
+			m.result.Filtered++
+			m.drop(c, p)
+			continue
+		}
 		if reason := uncarried(&e.Flow); reason != "" {
 			m.lost(&e.Flow, reason)
 			m.drop(c, p)
@@ -361,6 +366,7 @@ func addResult(t, r *control.CommitResult) {
 	t.Updated += r.Updated
 	t.Replaced += r.Replaced
 	t.Expired += r.Expired
+	t.Filtered += r.Filtered
 	t.Failed += r.Failed
 	t.Errors = addCounts(t.Errors, r.Errors)
 	t.Degraded = addCounts(t.Degraded, r.Degraded)
@@ -385,6 +391,7 @@ func addCommit(t *control.CommitStatistics, r *control.CommitResult) {
 	t.Updated += r.Updated
 	t.Replaced += r.Replaced
 	t.Expired += r.Expired
+	t.Filtered += r.Filtered
 	t.Failed += r.Failed
 	t.Errors = addCounts(t.Errors, r.Errors)
 }

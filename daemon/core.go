@@ -3,7 +3,6 @@ package daemon
 import (
 	"errors"
 	"log/slog"
-	"net/netip"
 	"time"
 
 	"ctsync/daemon/cache"
@@ -30,7 +29,7 @@ type core struct {
 	session  *session.FTFW
 	link     link
 	peer     peer
-	ignore   exclusion
+	filter   flow.Filter
 
 	outgoing cache.Outgoing // reused by transmit
 	popped   uint64         // records taken from the dirty list since the start
@@ -49,7 +48,8 @@ type core struct {
 
 // counters are the numbers that no other part keeps.
 type counters struct {
-	filtered         uint64 // events of excluded flows (loopback, the sync channel itself)
+	filtered         uint64 // events of flows that the filter does not let pass
+	evicted          uint64 // flows that left the internal cache because the filter changed
 	overruns         uint64 // event blocks before which the kernel dropped events
 	foreign          uint64 // datagrams from a second sender on the link
 	expectations     uint64 // expectation messages received; this version does not keep them
@@ -74,8 +74,9 @@ func (c *core) applyEvents(b *eventBlock) {
 	now := c.now()
 	for i := range b.N {
 		f := &b.Flow[i]
-		if c.ignore.match(f) {
+		if !c.filter.Pass(&f.Orig) {
 			c.counts.filtered++
+			c.filteredEvent(b.Kind[i], f)
 			continue
 		}
 		var err error
@@ -92,6 +93,13 @@ func (c *core) applyEvents(b *eventBlock) {
 		if err != nil {
 			c.refused("internal", &c.sync.internalFull, err)
 		}
+	}
+}
+
+// filteredEvent takes the end of a flow that does not pass, but did when it began: before the filter changed.
+func (c *core) filteredEvent(kind ctnetlink.Kind, f *flow.Flow) {
+	if kind == ctnetlink.EventDestroy && c.internal.Has(&f.Orig) {
+		c.internal.Destroy(f, c.now())
 	}
 }
 
@@ -126,6 +134,9 @@ func (c *core) transmit() {
 	o := &c.outgoing
 	for n := 0; n < transmitSlice && c.session.Room() > 0 && c.internal.Next(o); n++ {
 		c.popped++
+		if o.Type != cache.KindDestroy && !c.filter.Pass(&o.Flow.Orig) {
+			continue // the filter has changed and will have the flow's end sent, if the peer knows of it
+		}
 		if _, whole := o.Flow.Zone(); !whole {
 			c.counts.directionalZones++ // never sent, so the peer has nothing to be told of later either
 			continue
@@ -170,38 +181,8 @@ func (c *core) flushOutput() {
 	c.session.Reset()
 }
 
-// exclusion tells flows that are never replicated: they belong to this router alone.
-type exclusion struct {
-	port  uint16
-	peers []netip.Addr // addresses of the sync channel: ours, the peer's, the group
-}
-
-// match reports whether f is loopback traffic or the sync channel's own.
-func (x *exclusion) match(f *flow.Flow) bool {
-	o := &f.Orig
-	if o.Family == flow.IPv4 {
-		if o.Src[0] == 127 || o.Dst[0] == 127 {
-			return true
-		}
-	} else if o.Src == loopback6 || o.Dst == loopback6 {
-		return true
-	}
-	if o.Proto != flow.UDP || o.DstPort != x.port {
-		return false
-	}
-	dst := o.Dst.IP(o.Family)
-	for _, a := range x.peers {
-		if dst == a {
-			return true
-		}
-	}
-	return false
-}
-
-var loopback6 = flow.Addr{15: 1}
-
 // signal wakes the goroutine that waits on a one-slot channel; a second signal before it wakes is the same signal.
-func signal(ch chan struct{}) {
+func signal(ch chan<- struct{}) {
 	select {
 	case ch <- struct{}{}:
 	default:

@@ -156,33 +156,6 @@ func TestEventsReachThePeer(t *testing.T) {
 	}
 }
 
-func TestExclusion(t *testing.T) {
-	x := exclusion{port: 3780, peers: []netip.Addr{netip.MustParseAddr("10.255.0.2")}}
-	mk := func(p flow.Proto, src, dst string, dport uint16) *flow.Flow {
-		s, d := netip.MustParseAddr(src), netip.MustParseAddr(dst)
-		fam := flow.IPv4
-		if s.Is6() {
-			fam = flow.IPv6
-		}
-		return &flow.Flow{Orig: flow.Tuple{Family: fam, Proto: p, Src: flow.AddrFrom(s), Dst: flow.AddrFrom(d), DstPort: dport}}
-	}
-	for _, tt := range []struct {
-		f    *flow.Flow
-		want bool
-	}{
-		{mk(flow.UDP, "10.255.0.1", "10.255.0.2", 3780), true},
-		{mk(flow.UDP, "10.255.0.1", "10.255.0.3", 3780), false},
-		{mk(flow.TCP, "10.255.0.1", "10.255.0.2", 3780), false},
-		{mk(flow.TCP, "127.0.0.1", "127.0.0.1", 80), true},
-		{mk(flow.TCP, "::1", "::1", 80), true},
-		{mk(flow.TCP, "fd00::1", "fd00::2", 80), false},
-	} {
-		if got := x.match(tt.f); got != tt.want {
-			t.Errorf("match(%v > %v) = %v", tt.f.Orig.Source(), tt.f.Orig.Destination(), got)
-		}
-	}
-}
-
 // BenchmarkLife is a flow's NEW, UPDATE and DESTROY from the event block to the peer's cache and back as
 // acknowledgements, both ends together, without kernel and sockets.
 func BenchmarkLife(b *testing.B) {

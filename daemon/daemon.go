@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
-	"net/netip"
 	"path/filepath"
 	"strconv"
 	"sync/atomic"
@@ -42,6 +41,7 @@ type Daemon struct {
 	dumper    turn
 	roles     *roles
 	jobs      jobs
+	filter    filterSource
 
 	socket     net.Listener
 	ready      chan struct{} // closed when everything serves
@@ -77,12 +77,17 @@ func New(cfg *config.Config, opt Options) (*Daemon, error) {
 		return nil, err
 	}
 	d.socket = socket
+	d.filter.cfg = cfg
+	if _, err := d.filter.build(); err != nil {
+		socket.Close()
+		return nil, err
+	}
 	if err := d.openKernel(); err != nil {
 		socket.Close()
 		return nil, err
 	}
 	d.core = &core{
-		in: d.in, log: d.log, cfg: cfg, ignore: excluded(cfg, netip.Addr{}),
+		in: d.in, log: d.log, cfg: cfg, filter: d.filter.inForce,
 		now: func() int64 { return int64(time.Since(d.started)) },
 		// Not the clock, as conntrackd takes it: a life that begins where the last one left off is hard to tell from it.
 		seq:           rand.Uint32,
@@ -135,6 +140,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 		{"reconcile", d.runReconciler},
 		{"bulk", d.runBulk},
 		{"sweep", d.runSweep},
+		{"own addresses", d.runOwnAddresses},
 		{"roles", d.runRoles},
 		{"control socket", d.serveControl},
 		{"readiness", d.announceReady},
@@ -183,6 +189,13 @@ func (d *Daemon) Reload(loaded *config.Config) []string {
 		c.internal.SetLimit(cacheLimit(cfg))
 		c.external.SetLimit(cacheLimit(cfg))
 	})
+	filtered, err := d.refilter(context.Background(), func(s *filterSource) { s.cfg = cfg })
+	if err != nil && !errors.Is(err, errStopped) {
+		d.log.Error("the filter of flows does not change", "err", err)
+	}
+	if filtered {
+		signal(d.core.wantReconcile)
+	}
 	return restart
 }
 

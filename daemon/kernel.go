@@ -61,6 +61,9 @@ func (d *Daemon) openKernel() error {
 	if err := l.Ignore(committer.PortID()); err != nil {
 		return fmt.Errorf("filter own conntrack events: %w", err)
 	}
+	if err := d.filterEvents(); err != nil {
+		return err
+	}
 	dumper, err := ctnetlink.Dial()
 	if err != nil {
 		return fmt.Errorf("dial ctnetlink: %w", err)

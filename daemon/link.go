@@ -59,9 +59,11 @@ func (d *Daemon) serveLink(ctx context.Context, l link) error {
 	defer l.Close()
 	stop := context.AfterFunc(ctx, l.Stop)
 	defer stop()
+	if _, err := d.refilter(ctx, func(s *filterSource) { s.link = l.Local() }); err != nil {
+		return err
+	}
 	if err := d.do(ctx, func(c *core) {
 		c.link = l
-		c.ignore = excluded(c.cfg, l.Local())
 		if c.session == nil {
 			c.newSession(l.MaxPayload())
 		}
@@ -189,16 +191,4 @@ func linkConfig(cfg *config.Config) transport.Config {
 		Interface: cfg.Interface.Name, Port: cfg.Interface.Port, Peer: cfg.Interface.Peer, Group: cfg.McastGroup,
 		Listen: cfg.Listen(), SendBuffer: cfg.SyncQueueSize, RecvBuffer: cfg.SyncQueueSize,
 	}
-}
-
-// excluded returns what is never replicated: loopback, and the sync channel's own flows. local is our address on it,
-// invalid where it is not known.
-func excluded(cfg *config.Config, local netip.Addr) exclusion {
-	x := exclusion{port: uint16(cfg.Interface.Port)}
-	for _, a := range []netip.Addr{cfg.Interface.Peer, cfg.McastGroup, local} {
-		if a.IsValid() {
-			x.peers = append(x.peers, a.WithZone(""))
-		}
-	}
-	return x
 }

@@ -17,7 +17,8 @@ import (
 // now: they would stand in the way of their own newer state at the next failover. Which those are the external cache
 // tells: the other router announced them when it took over. When nobody took over (the peer is dead, or both are in
 // FAULT) nothing is purged. Timers are shortened to purgedLife instead of deleting (as conntrackd does), so that a flow
-// which does see traffic here lives on: its next packet restores the timer. Flows of the router itself are left alone.
+// which does see traffic here lives on: its next packet restores the timer. Flows of the router itself and those that the
+// filter does not let pass are left alone.
 
 // purgedLife is the lifetime, in seconds, that a purge leaves.
 const purgedLife = 10
@@ -63,7 +64,8 @@ func (d *Daemon) purge(ctx context.Context, progress func(done, total int)) (int
 			from = c.internal.Scan(from, sliceSize, func(e *cache.Entry) bool {
 				seen++
 				t, r := &e.Flow.Orig, &e.Flow.Reply
-				if _, served := c.external.Lookup(t); served && !own[t.Src] && !own[t.Dst] && !own[r.Src] && !own[r.Dst] {
+				_, served := c.external.Lookup(t)
+				if served && c.filter.Pass(t) && !own[t.Src] && !own[t.Dst] && !own[r.Src] && !own[r.Dst] {
 					flows = append(flows, flow.Flow{Orig: e.Flow.Orig, Has: flow.HasTimeout, Timeout: purgedLife})
 				}
 				return true

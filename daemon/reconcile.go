@@ -150,7 +150,7 @@ func (c *core) reconcileSlice(flows []flow.Flow) {
 	now := c.now()
 	for i := range flows {
 		f := &flows[i]
-		if c.ignore.match(f) {
+		if !c.filter.Pass(&f.Orig) {
 			continue
 		}
 		changed, err := c.internal.Reconcile(f, now)
@@ -196,6 +196,7 @@ func (d *Daemon) stalePass(ctx context.Context, k kernel, s *staleReader) (again
 		n := 0
 		if err := d.do(ctx, func(c *core) {
 			n, from = c.internal.Stale(from, sliceSize, s.entries)
+			n = c.evictStale(s.entries[:n])
 			more = from != 0
 		}); err != nil {
 			return false, err

@@ -124,7 +124,7 @@ func (d *Daemon) statistics(ctx context.Context) (control.Statistics, error) {
 		Events: ls.Events, Unknown: ls.Unknown, Malformed: ls.Malformed, Overruns: ls.Overruns,
 		BufferBytes: uint64(ls.BufferBytes), BufferLimit: uint64(d.cfg.EventListenQueueSize), BufferGrown: ls.BufferGrown,
 		TableEntries: uint64(max(sysctl("nf_conntrack_count"), 0)), TableMax: uint64(max(sysctl("nf_conntrack_max"), 0)),
-		EventsSetting: sysctl("nf_conntrack_events"),
+		EventsSetting: sysctl("nf_conntrack_events"), FilterInKernel: ls.Cover.String(),
 	}
 	err := d.do(ctx, func(c *core) { c.statistics(&s) })
 	return s, err
@@ -135,7 +135,7 @@ func (c *core) statistics(s *control.Statistics) {
 	s.External = cacheStats(c.external.Stats(), c.external.Limit())
 	s.Traffic = control.Traffic{Bytes: c.counts.trafficBytes, Packets: c.counts.trafficPackets}
 	s.Link = c.linkStatistics()
-	s.Kernel.Filtered = c.counts.filtered
+	s.Kernel.Filtered, s.Kernel.Evicted = c.counts.filtered, c.counts.evicted
 	s.Kernel.Repairs, s.Kernel.Repaired, s.Kernel.Swept = c.counts.repairs, c.counts.repaired, c.counts.swept
 	s.ExpectationsIgnored = c.counts.expectations
 	if n := c.counts.directionalZones; n > 0 {

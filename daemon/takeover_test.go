@@ -67,10 +67,10 @@ func (r *router) takeover() control.CommitResult {
 // outcomes compares the counts of a commit; the total is their sum.
 func outcomes(t *testing.T, got, want control.CommitResult) {
 	t.Helper()
-	want.Total = want.Created + want.Updated + want.Replaced + want.Expired + want.Failed
-	type counts struct{ total, created, updated, replaced, expired, failed uint64 }
+	want.Total = want.Created + want.Updated + want.Replaced + want.Expired + want.Filtered + want.Failed
+	type counts struct{ total, created, updated, replaced, expired, filtered, failed uint64 }
 	of := func(r control.CommitResult) counts {
-		return counts{r.Total, r.Created, r.Updated, r.Replaced, r.Expired, r.Failed}
+		return counts{r.Total, r.Created, r.Updated, r.Replaced, r.Expired, r.Filtered, r.Failed}
 	}
 	if of(got) != of(want) {
 		t.Errorf("commit: %+v, want %+v (errors %v, named %q)", of(got), of(want), got.Errors, got.Named)

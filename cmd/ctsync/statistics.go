@@ -68,14 +68,15 @@ func appendDetail(b []byte, s control.Statistics) []byte {
 	k := s.Kernel
 	b = appendBlock(b, "kernel", append([]row{
 		{"table entries", k.TableEntries}, {"table limit", k.TableMax}, {"nf_conntrack_events", k.EventsSetting},
-		{"events", k.Events}, {"events filtered", k.Filtered}, {"events unknown", k.Unknown}, {"events malformed", k.Malformed},
+		{"events", k.Events}, {"events filtered", k.Filtered}, {"filter in the kernel", k.FilterInKernel},
+		{"evicted by a new filter", k.Evicted}, {"events unknown", k.Unknown}, {"events malformed", k.Malformed},
 		{"overruns", k.Overruns}, {"buffer bytes", k.BufferBytes}, {"buffer limit", k.BufferLimit}, {"buffer grown", k.BufferGrown},
 		{"comparisons", k.Repairs}, {"differences repaired", k.Repaired}, {"swept", k.Swept},
 	}, named("unsupported: ", s.Unsupported)...))
 	c := s.Commit
 	return appendBlock(b, "commit", append([]row{
 		{"commits", c.Commits}, {"created", c.Created}, {"updated", c.Updated}, {"replaced", c.Replaced},
-		{"expired", c.Expired}, {"failed", c.Failed},
+		{"expired", c.Expired}, {"filtered", c.Filtered}, {"failed", c.Failed},
 	}, named("failed: ", c.Errors)...))
 }
 

@@ -62,7 +62,7 @@ func outcomes(c *control.CommitResult) string {
 		name string
 	}{
 		{c.Created, "created"}, {c.Updated, "updated"}, {c.Replaced, "replaced"},
-		{c.Expired, "expired"}, {c.Failed, "failed"},
+		{c.Expired, "expired"}, {c.Filtered, "filtered"}, {c.Failed, "failed"},
 	} {
 		if o.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", o.n, o.name))

@@ -127,6 +127,12 @@ func (n *Internal) Destroy(f *flow.Flow, _ int64) {
 	n.enqueue(r, b)
 }
 
+// Has reports whether there is a flow with the original tuple key that has not ended, whether readers see it or not.
+func (n *Internal) Has(key *flow.Tuple) bool {
+	r, _ := n.find(key)
+	return r != 0 && !n.body(r).is(dead)
+}
+
 // Restored takes a flow that our own commit put into the kernel, of which no event comes. It is cached and not sent: a
 // bulk update follows a commit. An entry under the same tuple is merged with it, a pending change of it stays pending.
 func (n *Internal) Restored(f *flow.Flow, now int64) error {

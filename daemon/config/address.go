@@ -70,16 +70,12 @@ func (p *parser) mcastGroup(n *node) {
 
 // listenAddress reads a list with at most one address of each family: one for a link of either kind.
 func (p *parser) listenAddress(n *node) {
-	if n.kind != unstable.Array {
-		example := `"198.51.100.1"`
-		if n.kind == unstable.String {
-			example = quote(n.text)
-		}
-		p.problem(n.valueAt, "listen-address wants a list: write listen-address = [%s]", example)
+	items, ok := p.list(n, "198.51.100.1")
+	if !ok {
 		return
 	}
 	var list []netip.Addr
-	for _, item := range n.items {
+	for _, item := range items {
 		a, ok := p.unicast(item, "listen-address")
 		if !ok {
 			continue

@@ -178,13 +178,32 @@ f:1:33: listen-address = "239.0.0.1" is a multicast group, not the address of a 
 	{"listening where the peer is", "listen-address = ['198.51.100.2']\n" + tables + "peer = '198.51.100.2'",
 		`f:1:1: listen-address and peer are both 198.51.100.2: peer is the address of the other router`},
 
+	// What is replicated.
+	{"one protocol", "accept-protocol = 'tcp'\n" + tables,
+		`f:1:19: accept-protocol wants a list: write accept-protocol = ["tcp"]`},
+	{"protocols", "accept-protocol = [6, 'TCP', 'gre', 'icmpv6', 'udp']\n" + tables,
+		`f:1:20: accept-protocol wants the name of a protocol in quotes, not the integer 6
+f:1:23: accept-protocol = "TCP" is none of tcp, udp, icmp, icmp6, ipv6-icmp, sctp, dccp
+f:1:30: accept-protocol = "gre" is none of tcp, udp, icmp, icmp6, ipv6-icmp, sctp, dccp
+f:1:37: accept-protocol = "icmpv6" is none of tcp, udp, icmp, icmp6, ipv6-icmp, sctp, dccp`},
+	{"one network", "ignore-address = '192.0.2.0/24'\n" + tables,
+		`f:1:18: ignore-address wants a list: write ignore-address = ["192.0.2.0/24"]`},
+	{"ignored addresses", "ignore-address = [true, 'self', '192.0.2.1/24', '2001:db8::1/64', '192.0.2.0/33', 'fe80::1%eth0', '::ffff:192.0.2.1', '::ffff:192.0.2.0/120', '']\n" + tables,
+		`f:1:19: ignore-address wants addresses, networks and "own" in quotes, not true
+f:1:25: ignore-address = "self" is not an IPv4 or IPv6 address or network, nor "own"
+f:1:33: ignore-address = "192.0.2.1/24" has an address behind its network: write "192.0.2.0/24" for the network or "192.0.2.1" for the address
+f:1:49: ignore-address = "2001:db8::1/64" has an address behind its network: write "2001:db8::/64" for the network or "2001:db8::1" for the address
+f:1:67: ignore-address = "192.0.2.0/33" is not an IPv4 or IPv6 address or network, nor "own"
+f:1:83: ignore-address = "fe80::1%eth0" has a zone, which flows do not have: write "fe80::1"
+f:1:99: ignore-address = "::ffff:192.0.2.1" is an IPv4 address as IPv6: write "192.0.2.1"
+f:1:119: ignore-address = "::ffff:192.0.2.0/120" is an IPv4 network as IPv6: write "192.0.2.0/24"
+f:1:143: ignore-address = "" is not an IPv4 or IPv6 address or network, nor "own"`},
+
 	// Keys of later versions.
-	{"later", "accept-protocol = ['tcp']\nignore-address = ['192.0.2.0/24']\nexpect-sync = ['all']\ndisable-external-cache = true\nmode = 'alarm'\n" + tables,
-		`f:1:1: accept-protocol is not supported by this version yet: remove it, or leave it at []
-f:2:1: ignore-address is not supported by this version yet: remove it, or leave it at []
-f:3:1: expect-sync is not supported by this version yet: remove it, or leave it at []
-f:4:1: disable-external-cache is not supported by this version yet: remove it, or leave it at false
-f:5:8: mode = "alarm" is not supported by this version yet: it speaks "ftfw" only`},
+	{"later", "expect-sync = ['all']\ndisable-external-cache = true\nmode = 'alarm'\n" + tables,
+		`f:1:1: expect-sync is not supported by this version yet: remove it, or leave it at []
+f:2:1: disable-external-cache is not supported by this version yet: remove it, or leave it at false
+f:3:8: mode = "alarm" is not supported by this version yet: it speaks "ftfw" only`},
 	{"no mode", "mode = 'tcp'\n" + tables,
 		`f:1:8: mode = "tcp" is no mode: this version speaks "ftfw" only`},
 	{"mode of a wrong type", "mode = ['ftfw']\n" + tables,

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"ctsync/daemon/flow"
 )
 
 // Change is one key whose value differs between two configurations.
@@ -25,10 +27,12 @@ type setting struct {
 // state of a running daemon needs a restart.
 func (c *Config) settings() []setting {
 	return []setting{
+		{"accept-protocol", protocols(c.AcceptProtocol), false},
 		{"cache-limit", strconv.Itoa(c.CacheLimit), false},
 		{"coalesce", c.Coalesce.String(), true},
 		{"disable-syslog", strconv.FormatBool(c.DisableSyslog), false},
 		{"event-listen-queue-size", megabytes(c.EventListenQueueSize), true},
+		{"ignore-address", ignored(c), false},
 		{"listen-address", addresses(c.ListenAddress), true},
 		{"mcast-group", address(c.McastGroup), true},
 		{"purge-timeout", strconv.Itoa(int(c.PurgeTimeout.Seconds())), false},
@@ -72,6 +76,8 @@ func (c *Config) NeedRestart(old *Config) []string {
 // TakeLive returns c with the settings of loaded that a running daemon takes up: what is in force after a reload.
 func (c *Config) TakeLive(loaded *Config) *Config {
 	force := *c
+	force.AcceptProtocol = loaded.AcceptProtocol
+	force.IgnoreAddress, force.IgnoreOwn = loaded.IgnoreAddress, loaded.IgnoreOwn
 	force.CacheLimit = loaded.CacheLimit
 	force.DisableSyslog = loaded.DisableSyslog
 	force.PurgeTimeout = loaded.PurgeTimeout
@@ -99,6 +105,35 @@ func addresses(list []netip.Addr) string {
 		texts = append(texts, a.String())
 	}
 	return strings.Join(texts, " ")
+}
+
+// protocols and ignored are independent of the order as well, and of how often something is said.
+func protocols(list []flow.Proto) string {
+	var texts []string
+	for _, p := range slices.Compact(slices.Sorted(slices.Values(list))) {
+		texts = append(texts, protocolName(p))
+	}
+	return strings.Join(texts, " ")
+}
+
+func ignored(c *Config) string {
+	var texts []string
+	for _, p := range c.IgnoreAddress {
+		texts = append(texts, network(p))
+	}
+	if c.IgnoreOwn {
+		texts = append(texts, ownWord)
+	}
+	slices.Sort(texts)
+	return strings.Join(slices.Compact(texts), " ")
+}
+
+// network writes a single address without its length.
+func network(p netip.Prefix) string {
+	if p.IsSingleIP() {
+		return p.Addr().String()
+	}
+	return p.String()
 }
 
 func group(gid int) string {

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"ctsync/daemon/config"
+	"ctsync/daemon/flow"
 )
 
 func TestChanges(t *testing.T) {
@@ -19,6 +20,12 @@ func TestChanges(t *testing.T) {
 		{tables, tables, nil},
 		{"cache-limit = 0\ncoalesce = '1000us'\n" + tables, tables, nil},
 		{"listen-address = ['192.0.2.1', '2001:db8::1']\n" + tables, "listen-address = ['2001:db8::1', '192.0.2.1']\n" + tables, nil},
+		{"ignore-address = ['own', '192.0.2.1', '2001:db8::/32', '192.0.2.1/32']\naccept-protocol = ['udp', 'icmp6']\n" + tables,
+			"ignore-address = ['2001:db8::/32', '192.0.2.1', 'own']\naccept-protocol = ['ipv6-icmp', 'udp', 'udp']\n" + tables, nil},
+		{"ignore-address = ['192.0.2.1']\n" + tables, "ignore-address = ['192.0.2.0/24', 'own']\naccept-protocol = ['tcp', 'icmp6']\n" + tables, []config.Change{
+			{"accept-protocol", "", "tcp icmp6", false},
+			{"ignore-address", "192.0.2.1", "192.0.2.0/24 own", false},
+		}},
 		{tables, "cache-limit = 5\npurge-timeout = 10\nsweep-interval = '2m'\ndisable-syslog = true\nstartup-resync = false\ntcp-window-tracking = true\n" + tables, []config.Change{
 			{"cache-limit", "0", "5", false},
 			{"disable-syslog", "false", "true", false},
@@ -80,6 +87,10 @@ func TestChangesKnowsEveryField(t *testing.T) {
 			*x = netip.MustParseAddr("192.0.2.77")
 		case *[]netip.Addr:
 			*x = append(*x, netip.MustParseAddr("192.0.2.77"))
+		case *[]netip.Prefix:
+			*x = append(*x, netip.MustParsePrefix("192.0.2.0/24"))
+		case *[]flow.Proto:
+			*x = append(*x, flow.SCTP)
 		case *config.Interface:
 			for i := range v.NumField() {
 				mutate(c, v.Field(i), path+"."+v.Type().Field(i).Name)

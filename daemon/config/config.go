@@ -14,6 +14,8 @@ import (
 	"net/netip"
 	"os"
 	"time"
+
+	"ctsync/daemon/flow"
 )
 
 // DefaultPath is where the daemon looks for its configuration file.
@@ -24,6 +26,13 @@ const maxFile = 64 << 10
 
 // Config is a validated configuration. Every field is set: what the file does not say has its default.
 type Config struct {
+	// AcceptProtocol (accept-protocol) holds the layer-4 protocols of the flows that are replicated, none for all.
+	AcceptProtocol []flow.Proto
+	// IgnoreAddress (ignore-address) holds networks, single addresses among them: flows with an original source or
+	// destination in one of them are not replicated.
+	IgnoreAddress []netip.Prefix
+	// IgnoreOwn ("own" in ignore-address) does the same for the addresses that this router's interfaces have.
+	IgnoreOwn bool
 	// EventListenQueueSize (event-listen-queue-size, MB in the file) is the limit in bytes to which the receive buffer
 	// of the ctnetlink event socket may grow.
 	EventListenQueueSize int

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"ctsync/daemon/config"
+	"ctsync/daemon/flow"
 )
 
 // tables is what every file must have; the lines of a case stand before it.
@@ -28,7 +29,10 @@ func base() *config.Config {
 	return c
 }
 
-var addressesEqual = cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
+var addressesEqual = cmp.Options{
+	cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
+	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
+}
 
 func TestParseGood(t *testing.T) {
 	tests := []struct {
@@ -53,7 +57,17 @@ func TestParseGood(t *testing.T) {
 			c.SyncGroup, c.Interface.Name = "g 1", "eth0.5"
 			c.Interface.Port = 3780
 		}},
-		{"values that ask for what this version does", "accept-protocol = []\nignore-address = []\nexpect-sync = []\ndisable-external-cache = false\nmode = 'ftfw'\n" + tables,
+		{"every protocol", "accept-protocol = ['udp', 'tcp', 'icmp', 'sctp', 'dccp', 'icmp6', 'ipv6-icmp', 'tcp']\n" + tables, func(c *config.Config) {
+			c.AcceptProtocol = []flow.Proto{flow.ICMP, flow.TCP, flow.UDP, flow.DCCP, flow.ICMPv6, flow.SCTP}
+		}},
+		{"ignored addresses", "ignore-address = ['192.0.2.0/24', 'own', '2001:db8::1', '198.51.100.7', '::/0']\n" + tables, func(c *config.Config) {
+			c.IgnoreOwn = true
+			for _, p := range []string{"192.0.2.0/24", "2001:db8::1/128", "198.51.100.7/32", "::/0"} {
+				c.IgnoreAddress = append(c.IgnoreAddress, netip.MustParsePrefix(p))
+			}
+		}},
+		{"nothing filtered", "accept-protocol = []\nignore-address = []\n" + tables, func(*config.Config) {}},
+		{"values that ask for what this version does", "expect-sync = []\ndisable-external-cache = false\nmode = 'ftfw'\n" + tables,
 			func(*config.Config) {}},
 		{"everything else", `
 event-listen-queue-size = 64

@@ -30,14 +30,14 @@ const (
 const maxCacheLimit = 100_000_000
 
 var topKeys = []key{
-	{"accept-protocol", func(p *parser, n *node) { p.later(n, "[]") }},
+	{"accept-protocol", (*parser).acceptProtocol},
 	{"cache-limit", func(p *parser, n *node) { p.integer(n, &p.cfg.CacheLimit, 0, maxCacheLimit) }},
 	{"coalesce", func(p *parser, n *node) { p.duration(n, &p.cfg.Coalesce, 0, 100*time.Millisecond) }},
 	{"disable-external-cache", func(p *parser, n *node) { p.later(n, "false") }},
 	{"disable-syslog", func(p *parser, n *node) { p.boolean(n, &p.cfg.DisableSyslog) }},
 	{"event-listen-queue-size", func(p *parser, n *node) { p.megabytes(n, &p.cfg.EventListenQueueSize, maxEventQueue) }},
 	{"expect-sync", func(p *parser, n *node) { p.later(n, "[]") }},
-	{"ignore-address", func(p *parser, n *node) { p.later(n, "[]") }},
+	{"ignore-address", (*parser).ignoreAddress},
 	{"listen-address", (*parser).listenAddress},
 	{"mcast-group", (*parser).mcastGroup},
 	{"mode", (*parser).mode},

@@ -112,6 +112,18 @@ func (p *parser) str(n *node, what string) (string, bool) {
 	return n.text, true
 }
 
+// list returns the elements of a list; example is one that it could have.
+func (p *parser) list(n *node, example string) ([]*node, bool) {
+	if n.kind == unstable.Array {
+		return n.items, true
+	}
+	if n.kind == unstable.String {
+		example = n.text
+	}
+	p.problem(n.valueAt, "%s wants a list: write %s = [%s]", n.key, n.key, quote(example))
+	return nil, false
+}
+
 // path reads an absolute path.
 func (p *parser) path(n *node, dst *string) {
 	text, ok := p.str(n, "an absolute path in quotes")

@@ -103,9 +103,16 @@ type SessionStatistics struct {
 
 // KernelStatistics are the counters of the ctnetlink side.
 type KernelStatistics struct {
-	Events        uint64 `json:"events"`
-	Filtered      uint64 `json:"filtered"` // events of flows that are never replicated
-	Unknown       uint64 `json:"unknown"`  // messages of an unknown type
+	Events uint64 `json:"events"`
+	// Filtered counts events of flows that the filter (accept-protocol, ignore-address, loopback, the sync channel)
+	// does not let pass, as far as they came here: the kernel does not count those that it drops.
+	Filtered uint64 `json:"filtered"`
+	// FilterInKernel tells how much of the filter the kernel applies to events: "whole", "protocols" or "none". The
+	// rest is applied here.
+	FilterInKernel string `json:"filter_in_kernel"`
+	Evicted        uint64 `json:"evicted"` // flows that left the internal cache because the filter changed
+
+	Unknown       uint64 `json:"unknown"` // messages of an unknown type
 	Malformed     uint64 `json:"malformed"`
 	Overruns      uint64 `json:"overruns"` // times the kernel dropped events for want of buffer (ENOBUFS)
 	BufferBytes   uint64 `json:"buffer_bytes"`
@@ -126,6 +133,7 @@ type CommitStatistics struct {
 	Updated  uint64            `json:"updated"`
 	Replaced uint64            `json:"replaced"`
 	Expired  uint64            `json:"expired"`
+	Filtered uint64            `json:"filtered"`
 	Failed   uint64            `json:"failed"`
 	Errors   map[string]uint64 `json:"errors,omitempty"` // failed, by errno name
 }

@@ -83,6 +83,7 @@ type CommitResult struct {
 	Updated  uint64            `json:"updated"`  // the kernel had the flow and got what it lacked
 	Replaced uint64            `json:"replaced"` // a stranger on the tuple was deleted first
 	Expired  uint64            `json:"expired"`  // its time was up
+	Filtered uint64            `json:"filtered"` // the filter does not let it pass
 	Failed   uint64            `json:"failed"`
 	Errors   map[string]uint64 `json:"errors,omitempty"`   // failed, by errno name
 	Degraded map[string]uint64 `json:"degraded,omitempty"` // created or updated without something, by what: "helper ftp", "master"

@@ -4,6 +4,9 @@
 // pure codec (DecodeFlow, AppendCreate, AppendUpdate, AppendDelete, AppendGet). Nothing allocates per event, dumped
 // record or request.
 //
+// A Listener drops in the kernel, by classic BPF, the events that the daemon's own requests raise and those of flows that
+// a flow.Filter does not let pass; filter_program.go tells how.
+//
 // # Messages
 //
 //	offset  bytes  field                                    order

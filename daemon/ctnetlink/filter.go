@@ -1,61 +1,122 @@
 package ctnetlink
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
+
+	"ctsync/daemon/flow"
 )
 
-// maxIgnored is bounded by the 8-bit jumps of classic BPF.
+// maxIgnored bounds the port ids of Ignore.
 const maxIgnored = 200
+
+// maxProgram is how many instructions a classic BPF program may have (BPF_MAXINSNS).
+const maxProgram = 4096
+
+// Cover tells how much of a flow.Filter the kernel applies to events.
+type Cover uint8
+
+// Covers. What the kernel does not apply is left to the reader of the events.
+const (
+	CoverNone      Cover = iota
+	CoverProtocols       // the addresses do not fit into a program
+	CoverWhole
+)
+
+func (c Cover) String() string {
+	switch c {
+	case CoverNone:
+		return "none"
+	case CoverProtocols:
+		return "protocols"
+	case CoverWhole:
+		return "whole"
+	}
+	return fmt.Sprintf("Cover(%d)", uint8(c))
+}
 
 // Ignore makes the kernel drop events that the netlink sockets with these port ids asked for, before they take room in
 // the buffer. It replaces what an earlier call said; with no port ids nothing is ignored. Events that wait in the
 // buffer already are not affected, nor are those that such an entry raises later by itself: its updates by packets and
-// its end by timeout carry port id 0 and arrive.
+// its end by timeout carry port id 0 and arrive. It may be called from any goroutine, but not after Close.
 func (l *Listener) Ignore(portIDs ...uint32) error {
-	if len(portIDs) == 0 {
-		err := unix.SetsockoptInt(l.fd, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0)
-		if err != nil && !errors.Is(err, unix.ENOENT) { // ENOENT: there was none
-			return fmt.Errorf("detach netlink filter: %w", err)
+	if len(portIDs) > maxIgnored {
+		return fmt.Errorf("ignore netlink sockets: %d port ids, at most %d", len(portIDs), maxIgnored)
+	}
+	l.filterMu.Lock()
+	defer l.filterMu.Unlock()
+	l.ignored = append([]uint32(nil), portIDs...)
+	return l.attach()
+}
+
+// Filter makes the kernel drop the NEW and UPDATE events of flows that f does not let pass, before they take room in the
+// buffer; it counts none of them. DESTROY events pass. It replaces what an earlier call said, and the zero Filter lets
+// all pass. What f says is a matter of the reader as well: events that wait already are not affected, and a filter that
+// the kernel cannot hold is applied in part or not at all (ListenStats.Cover). It may be called from any goroutine, but
+// not after Close.
+func (l *Listener) Filter(f flow.Filter) error {
+	l.filterMu.Lock()
+	defer l.filterMu.Unlock()
+	l.filter = f
+	return l.attach()
+}
+
+// attach makes a program of l.ignored and as much of l.filter as fits, and gives it to the kernel.
+func (l *Listener) attach() error {
+	var none flow.Filter
+	if len(l.ignored) == 0 && l.filter.Equal(&none) {
+		l.cover.Store(uint32(CoverWhole))
+		return l.detach()
+	}
+	protocols := l.filter.WithoutAddresses()
+	var err error
+	for _, try := range []struct {
+		cover  Cover
+		filter *flow.Filter
+	}{{CoverWhole, &l.filter}, {CoverProtocols, &protocols}, {CoverNone, &none}} {
+		var raw []bpf.RawInstruction
+		if raw, err = filterProgram(l.ignored, try.filter); err != nil {
+			return fmt.Errorf("assemble netlink filter: %w", err)
 		}
-		return nil
+		if len(raw) > maxProgram {
+			continue
+		}
+		err = attachProgram(l.fd, raw)
+		if errors.Is(err, unix.ENOMEM) { // the new program and the old one are more than net.core.optmem_max
+			if err = l.detach(); err == nil {
+				err = attachProgram(l.fd, raw)
+			}
+		}
+		if !errors.Is(err, unix.ENOMEM) {
+			l.cover.Store(uint32(try.cover))
+			break
+		}
 	}
-	raw, err := ignoreProgram(portIDs)
 	if err != nil {
-		return fmt.Errorf("assemble netlink filter: %w", err)
-	}
-	prog := make([]unix.SockFilter, len(raw))
-	for i, r := range raw {
-		prog[i] = unix.SockFilter{Code: r.Op, Jt: r.Jt, Jf: r.Jf, K: r.K}
-	}
-	fprog := unix.SockFprog{Len: uint16(len(prog)), Filter: &prog[0]}
-	if err := unix.SetsockoptSockFprog(l.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &fprog); err != nil {
+		// The program of before would go on dropping what may pass now.
+		err = errors.Join(err, l.detach())
+		l.cover.Store(uint32(CoverNone))
 		return fmt.Errorf("attach netlink filter: %w", err)
 	}
 	return nil
 }
 
-// ignoreProgram compares nlmsg_pid, which stands at offset 12 in host byte order and which BPF loads as big-endian.
-func ignoreProgram(portIDs []uint32) ([]bpf.RawInstruction, error) {
-	if len(portIDs) > maxIgnored {
-		return nil, fmt.Errorf("%d port ids, at most %d", len(portIDs), maxIgnored)
+func (l *Listener) detach() error {
+	err := unix.SetsockoptInt(l.fd, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0)
+	if err != nil && !errors.Is(err, unix.ENOENT) { // ENOENT: there was none
+		return fmt.Errorf("detach netlink filter: %w", err)
 	}
-	prog := []bpf.Instruction{bpf.LoadAbsolute{Off: 12, Size: 4}}
-	for i, id := range portIDs {
-		toDrop := len(portIDs) - i // past the other comparisons and the accepting return
-		prog = append(prog, bpf.JumpIf{Cond: bpf.JumpEqual, Val: networkOrder(id), SkipTrue: uint8(toDrop)})
-	}
-	prog = append(prog, bpf.RetConstant{Val: 1 << 31}, bpf.RetConstant{Val: 0})
-	return bpf.Assemble(prog)
+	return nil
 }
 
-// networkOrder returns what a big-endian load of v, stored in host byte order, gives.
-func networkOrder(v uint32) uint32 {
-	var b [4]byte
-	binary.NativeEndian.PutUint32(b[:], v)
-	return binary.BigEndian.Uint32(b[:])
+func attachProgram(fd int, raw []bpf.RawInstruction) error {
+	prog := make([]unix.SockFilter, len(raw))
+	for i, r := range raw {
+		prog[i] = unix.SockFilter{Code: r.Op, Jt: r.Jt, Jf: r.Jf, K: r.K}
+	}
+	fprog := unix.SockFprog{Len: uint16(len(prog)), Filter: &prog[0]}
+	return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &fprog)
 }

@@ -3,6 +3,7 @@ package ctnetlink
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -61,6 +62,7 @@ type ListenStats struct {
 	Malformed   uint64 // messages dropped because they could not be read
 	BufferBytes int    // size of the receive buffer as the kernel accounts it
 	BufferGrown uint64 // times that it was doubled
+	Cover       Cover  // how much of the Filter the kernel applies
 }
 
 // Conntrack multicast groups as bits of the legacy mask (NF_NETLINK_CONNTRACK_NEW, _UPDATE, _DESTROY).
@@ -88,7 +90,12 @@ type Listener struct {
 	epoch    time.Time
 	poll     [2]unix.PollFd // stop, fd
 
+	filterMu sync.Mutex // guards what the program in the kernel is made of
+	ignored  []uint32
+	filter   flow.Filter
+
 	stopped                                            atomic.Bool
+	cover                                              atomic.Uint32
 	events, overruns, unknown, malformed, grown, bytes atomic.Uint64
 }
 
@@ -110,6 +117,7 @@ func Listen(cfg ListenConfig) (*Listener, error) {
 		epoch: time.Now(),
 		poll:  [2]unix.PollFd{{Fd: int32(stop), Events: unix.POLLIN}, {Fd: int32(fd), Events: unix.POLLIN}},
 	}
+	l.cover.Store(uint32(CoverWhole)) // of the zero Filter
 	if err := l.resize(cfg.Buffer); err != nil {
 		l.Close()
 		return nil, err
@@ -170,6 +178,6 @@ func (l *Listener) Close() error {
 func (l *Listener) Stats() ListenStats {
 	return ListenStats{
 		Events: l.events.Load(), Overruns: l.overruns.Load(), Unknown: l.unknown.Load(), Malformed: l.malformed.Load(),
-		BufferBytes: int(l.bytes.Load()), BufferGrown: l.grown.Load(),
+		BufferBytes: int(l.bytes.Load()), BufferGrown: l.grown.Load(), Cover: Cover(l.cover.Load()),
 	}
 }

@@ -105,7 +105,7 @@ func TestEvents(t *testing.T) {
 		}
 	}
 	s := l.Stats()
-	if diff := cmp.Diff(ListenStats{Events: uint64(3 * len(want)), BufferBytes: 8 << 20}, s); diff != "" {
+	if diff := cmp.Diff(ListenStats{Events: uint64(3 * len(want)), BufferBytes: 8 << 20, Cover: CoverWhole}, s); diff != "" {
 		t.Errorf("statistics (-want +got)\n%s", diff)
 	}
 }

@@ -56,10 +56,10 @@ func TestDecodeDatagrams(t *testing.T) {
 	}
 }
 
-// TestIgnoreProgram runs the filter in x/net's machine.
+// TestIgnoreProgram runs the filter of port ids in x/net's machine.
 func TestIgnoreProgram(t *testing.T) {
 	ids := []uint32{1, 0x01020304, 0xfffffffe}
-	raw, err := ignoreProgram(ids)
+	raw, err := filterProgram(ids, new(flow.Filter))
 	if err != nil {
 		t.Fatal(err)
 	}
