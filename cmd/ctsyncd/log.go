@@ -35,6 +35,7 @@ type output struct {
 	stderr   io.Writer
 	syslog   *syslog.Writer // nil unless kind is logSyslog
 	noSyslog atomic.Bool
+	queue    queue
 }
 
 // openOutput opens the output that was asked for. Automatic choice falls back to stderr where no syslog answers; an
@@ -137,7 +138,7 @@ type lineWriter struct {
 }
 
 func (w lineWriter) Write(line []byte) (int, error) {
-	return len(line), w.out.write(w.severity, string(line))
+	return len(line), w.out.pass(w.severity, string(line))
 }
 
 // leveled holds a handler for each of debug, info, warning and error: an output must know the level of what it writes.

@@ -36,6 +36,7 @@ func serve(opt options, out *output) error {
 		state: status("running"), asked: make(chan os.Signal, 1),
 	}
 	signal.Notify(s.asked, unix.SIGHUP)
+	defer out.start()()
 
 	var err error
 	if s.inUse, err = config.Load(s.path); err != nil {
