@@ -172,6 +172,12 @@ func closeMessage(b []byte, at int) {
 	binary.NativeEndian.PutUint32(b[at:], uint32(len(b)-at))
 }
 
+// setSubsystem turns the message that begins at b[0] into one of another subsystem of nfnetlink than ctnetlink's.
+func setSubsystem(b []byte, subsys uint8) {
+	typ := binary.NativeEndian.Uint16(b[4:])
+	binary.NativeEndian.PutUint16(b[4:], uint16(subsys)<<8|typ&0xff)
+}
+
 // setSeq numbers the message that begins at b[0].
 func setSeq(b []byte, seq uint32) { binary.NativeEndian.PutUint32(b[8:], seq) }
 

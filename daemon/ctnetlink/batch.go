@@ -20,7 +20,7 @@ import (
 // a flow whose first attempt succeeded may then show EEXIST (and a deleted one ENOENT), and ENOBUFS only if the answer
 // to a single message is lost.
 func (c *Conn) Create(flows []flow.Flow, errs []unix.Errno) error {
-	return c.apply(flows, errs, AppendCreate)
+	return c.apply(len(flows), errs, func(b []byte, i int) []byte { return AppendCreate(b, &flows[i], c.Liberal) })
 }
 
 // Update changes existing entries, found by Orig and its zone; see AppendUpdate for what is sent and Create for errs.
@@ -28,41 +28,40 @@ func (c *Conn) Create(flows []flow.Flow, errs []unix.Errno) error {
 // it, or whose EXPECTED differs from the entry's, and ENOSPC to labels where no rule uses labels; the timeout, and in
 // the second case everything else, has been changed then.
 func (c *Conn) Update(flows []flow.Flow, errs []unix.Errno) error {
-	return c.apply(flows, errs, AppendUpdate)
+	return c.apply(len(flows), errs, func(b []byte, i int) []byte { return AppendUpdate(b, &flows[i], c.Liberal) })
 }
 
 // Delete deletes entries by Orig and its zone and, where Has HasID, by ID, so that a successor with the same tuple
 // lives. See Create for errs; ENOENT means no such entry.
 func (c *Conn) Delete(keys []flow.Flow, errs []unix.Errno) error {
-	return c.apply(keys, errs, func(b []byte, f *flow.Flow, _ bool) []byte { return AppendDelete(b, f) })
+	return c.apply(len(keys), errs, func(b []byte, i int) []byte { return AppendDelete(b, &keys[i]) })
 }
 
 // GetBatch looks keys up by Orig and its zone and decodes what it finds into out. errs[i] is 0, ENOENT, or as for
 // Create. All three have the same length at least.
 func (c *Conn) GetBatch(keys, out []flow.Flow, errs []unix.Errno) error {
-	return c.inBatches(keys, errs, func(at, n int) (bool, error) {
+	return c.inBatches(len(keys), errs, func(at, n int) (bool, error) {
 		return c.lookUp(keys[at:at+n], out[at:], errs[at:])
 	})
 }
 
-type appendRequest func(b []byte, f *flow.Flow, liberal bool) []byte
-
-func (c *Conn) apply(flows []flow.Flow, errs []unix.Errno, app appendRequest) error {
-	return c.inBatches(flows, errs, func(at, n int) (bool, error) {
-		return c.change(flows[at:at+n], errs[at:], app)
+// apply sends total requests, of which app appends number i, and collects what was refused.
+func (c *Conn) apply(total int, errs []unix.Errno, app func(b []byte, i int) []byte) error {
+	return c.inBatches(total, errs, func(at, n int) (bool, error) {
+		return c.change(at, n, errs[at:], app)
 	})
 }
 
-// inBatches calls do for consecutive runs of flows. When a run loses answers it is done again by halves, down to single
+// inBatches calls do for consecutive runs of total requests. When a run loses answers it is done again by halves, down to single
 // messages; run sizes grow again afterwards.
-func (c *Conn) inBatches(flows []flow.Flow, errs []unix.Errno, do func(at, n int) (lost bool, err error)) error {
-	errs = errs[:len(flows)]
+func (c *Conn) inBatches(total int, errs []unix.Errno, do func(at, n int) (lost bool, err error)) error {
+	errs = errs[:total]
 	for i := range errs {
 		errs[i] = unix.ECANCELED
 	}
 	size := c.batch
-	for at := 0; at < len(flows); {
-		n := min(size, len(flows)-at)
+	for at := 0; at < total; {
+		n := min(size, total-at)
 		lost, err := do(at, n)
 		if err != nil {
 			return err
@@ -80,26 +79,27 @@ func (c *Conn) inBatches(flows []flow.Flow, errs []unix.Errno, do func(at, n int
 	return nil
 }
 
-// change sends one batch and collects the refusals; the acknowledgement of the last message ends it.
-func (c *Conn) change(flows []flow.Flow, errs []unix.Errno, app appendRequest) (lost bool, err error) {
+// change sends one batch, the requests from at on, and collects the refusals; the acknowledgement of the last message
+// ends it.
+func (c *Conn) change(at, n int, errs []unix.Errno, app func(b []byte, i int) []byte) (lost bool, err error) {
 	b := c.out[:0]
 	c.starts = c.starts[:0]
-	for i := range flows {
+	for i := range n {
 		c.starts = append(c.starts, len(b))
-		b = app(b, &flows[i], c.Liberal)
+		b = app(b, at+i)
 		errs[i] = 0
 	}
-	setAck(b[c.starts[len(flows)-1]:])
+	setAck(b[c.starts[n-1]:])
 	if err := c.send(b); err != nil {
 		return tooMuch(err)
 	}
 	done := false
-	lost, err = c.answers(len(flows), func(i int, h header, msg []byte) bool {
+	lost, err = c.answers(n, func(i int, h header, msg []byte) bool {
 		if h.Type != unix.NLMSG_ERROR {
 			return false
 		}
 		errs[i] = errno(msg)
-		done = done || i == len(flows)-1
+		done = done || i == n-1
 		return done
 	})
 	return lost || !done, err

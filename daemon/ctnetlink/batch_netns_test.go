@@ -84,7 +84,7 @@ func TestLostAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	errs := make([]unix.Errno, len(fs))
-	if lost, err := c.change(fs[:batchSize], errs, AppendCreate); !lost || err != nil {
+	if lost, err := c.change(0, batchSize, errs, func(b []byte, i int) []byte { return AppendCreate(b, &fs[i], true) }); !lost || err != nil {
 		t.Fatalf("nothing is lost: %v, error %v", lost, err)
 	}
 	if err := c.Create(fs[:1700], errs); err != nil {
@@ -122,7 +122,7 @@ func TestShortSendBuffer(t *testing.T) {
 		t.Fatal(err)
 	}
 	fs := many(1000)
-	if lost, err := c.change(fs[:batchSize], make([]unix.Errno, batchSize), AppendCreate); !lost || err != nil {
+	if lost, err := c.change(0, batchSize, make([]unix.Errno, batchSize), func(b []byte, i int) []byte { return AppendCreate(b, &fs[i], true) }); !lost || err != nil {
 		t.Fatalf("a batch fits: %v, error %v", lost, err)
 	}
 	mustApply(t, c.Create, fs)

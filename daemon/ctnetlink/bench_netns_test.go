@@ -74,7 +74,7 @@ func BenchmarkCreate100k(b *testing.B) {
 	for _, tc := range []struct {
 		name  string
 		batch int
-		app   appendRequest
+		app   func(b []byte, f *flow.Flow, liberal bool) []byte
 	}{
 		{"1 per send, acked", 1, AppendCreate},
 		{"500 per send, each acked", batchSize, acked},
@@ -90,7 +90,7 @@ func BenchmarkCreate100k(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				before := cpu(b)
-				if err := c.apply(fs, errs, tc.app); err != nil || errs[0] != 0 || errs[len(fs)-1] != 0 {
+				if err := c.apply(len(fs), errs, func(b []byte, i int) []byte { return tc.app(b, &fs[i], c.Liberal) }); err != nil || errs[0] != 0 || errs[len(fs)-1] != 0 {
 					b.Fatal(err, errs[0], errs[len(fs)-1])
 				}
 				used += cpu(b) - before

@@ -33,6 +33,7 @@ type Conn struct {
 	in     *receiver
 	flow   flow.Flow // the record that Dump hands out
 	cut    bool      // the dump under way is not wanted any more
+	expect flow.Expectation
 }
 
 // Dial opens a request socket in the network namespace of the calling thread. It needs CAP_NET_ADMIN.

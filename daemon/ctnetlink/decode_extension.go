@@ -152,25 +152,9 @@ func decodeSynproxy(b []byte, f *flow.Flow) bool {
 func decodeHelp(b []byte, f *flow.Flow) bool {
 	a := attrs{rest: b}
 	for a.next() {
-		if a.typ == ctaHelpName {
-			decodeHelperName(a.data, f)
+		if a.typ == ctaHelpName && decodeName(a.data, f.Helper[:]) {
+			f.Has |= flow.HasHelper
 		}
 	}
 	return !a.bad
-}
-
-// decodeHelperName takes a name with or without its NUL that leaves room for one.
-func decodeHelperName(b []byte, f *flow.Flow) {
-	for i, c := range b {
-		if c == 0 {
-			b = b[:i]
-			break
-		}
-	}
-	if len(b) == 0 || len(b) >= len(f.Helper) {
-		return
-	}
-	f.Helper = [16]byte{}
-	copy(f.Helper[:], b)
-	f.Has |= flow.HasHelper
 }

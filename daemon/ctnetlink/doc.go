@@ -1,8 +1,8 @@
 // Package ctnetlink is the only code that speaks ctnetlink: decode, encode, listen, dump, commit.
 //
 // It works on raw NETLINK_NETFILTER sockets. A Listener receives events, a Conn makes requests, and under both lies a
-// pure codec (DecodeFlow, AppendCreate, AppendUpdate, AppendDelete, AppendGet). Nothing allocates per event, dumped
-// record or request.
+// pure codec (DecodeFlow, AppendCreate, AppendUpdate, AppendDelete, AppendGet, and the same for expectations). Nothing
+// allocates per event, dumped record or request.
 //
 // A Listener drops in the kernel, by classic BPF, the events that the daemon's own requests raise and those of flows that
 // a flow.Filter does not let pass; filter_program.go tells how.
@@ -58,6 +58,21 @@
 //	TCP:   1 state u8, 2 window scale orig u8, 3 reply u8, 4 flags orig (u8 flags, u8 mask), 5 flags reply
 //	DCCP:  1 state u8, 2 role u8
 //	SCTP:  1 state u8, 2 verification tag orig u32, 3 reply u32
+//
+// Expectations are messages of subsystem 2 with the same numbers: 0 NEW, 1 GET, 2 DELETE.
+//
+//	type name             payload                                    field of flow.Expectation     sent
+//	1    MASTER           tuple                                      Master                        CU
+//	2    TUPLE            tuple                                      Expect                        CUDG
+//	3    MASK             tuple                                      Mask                          CU
+//	4    TIMEOUT          u32, seconds                               Timeout                       CU (a create ignores it)
+//	5    ID               u32                                        ID                            D
+//	6    HELP_NAME        name with NUL, of the master's helper      Helper                        see AppendExpectCreate
+//	7    ZONE             u16, never told by the kernel (6.18)       Expect.Zone                   CUDG
+//	8    FLAGS            u32, NF_CT_EXPECT_*                        Flags                         C
+//	9    CLASS            u32                                        Class                         C
+//	10   NAT              nested: 1 direction u32, 2 tuple           NATDir, NAT                   C
+//	11   FN               name with NUL                              Fn                            C
 //
 // Sources: include/uapi/linux/netfilter/nfnetlink_conntrack.h and net/netfilter/nf_conntrack_netlink.c of Linux.
 package ctnetlink

@@ -79,6 +79,9 @@ func (l *Listener) decode(b *Block) {
 			l.rest = datagram
 		}
 		h, msg, rest, ok := nextMessage(l.rest)
+		if ok && h.Type>>8 == subsysExpect && b.NExpect == len(b.Expect) {
+			return // for the next block
+		}
 		l.rest = rest
 		if !ok {
 			l.malformed.Add(1)
@@ -94,7 +97,16 @@ func (l *Listener) decodeEvent(h header, msg []byte, b *Block) {
 		l.unknown.Add(1)
 		return
 	}
-	if DecodeFlow(msg, &b.Flow[b.N]) != nil {
+	var err error
+	switch kind {
+	case EventExpectNew, EventExpectDestroy:
+		if err = DecodeExpectation(msg, &b.Expect[b.NExpect]); err == nil {
+			b.NExpect++
+		}
+	default:
+		err = DecodeFlow(msg, &b.Flow[b.N])
+	}
+	if err != nil {
 		l.malformed.Add(1)
 		return
 	}
@@ -111,6 +123,10 @@ func eventKind(h header) (k Kind, ok bool) {
 		return EventUpdate, true
 	case subsysCtnetlink<<8 | msgCtDelete:
 		return EventDestroy, true
+	case subsysExpect<<8 | msgExpectNew:
+		return EventExpectNew, true
+	case subsysExpect<<8 | msgExpectDelete:
+		return EventExpectDestroy, true
 	}
 	return 0, false
 }

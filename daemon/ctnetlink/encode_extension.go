@@ -130,20 +130,11 @@ func appendSynproxy(b []byte, s *flow.Synproxy) []byte {
 
 // appendHelper sends the name with its NUL: without it the kernel answers EINVAL.
 func appendHelper(b []byte, f *flow.Flow) []byte {
-	n := 0
-	for n < len(f.Helper)-1 && f.Helper[n] != 0 {
-		n++
-	}
-	if n == 0 {
+	if f.Helper[0] == 0 {
 		return b
 	}
 	b, at := openNest(b, ctaHelp)
-	b = appendAttrHeader(b, ctaHelpName, n+1)
-	b = append(b, f.Helper[:n]...)
-	b = append(b, 0)
-	for len(b)%4 != 0 {
-		b = append(b, 0)
-	}
+	b = appendName(b, ctaHelpName, f.Helper[:])
 	closeNest(b, at)
 	return b
 }

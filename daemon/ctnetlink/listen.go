@@ -20,6 +20,8 @@ const (
 	EventNew Kind = iota
 	EventUpdate
 	EventDestroy
+	EventExpectNew // the next of Block.Expect
+	EventExpectDestroy
 )
 
 func (k Kind) String() string {
@@ -30,18 +32,27 @@ func (k Kind) String() string {
 		return "UPDATE"
 	case EventDestroy:
 		return "DESTROY"
+	case EventExpectNew:
+		return "EXPECT_NEW"
+	case EventExpectDestroy:
+		return "EXPECT_DESTROY"
 	}
 	return fmt.Sprintf("Kind(%d)", uint8(k))
 }
 
-// BlockSize is the number of events in a full Block.
-const BlockSize = 64
+// BlockSize is the number of events in a full Block, and ExpectBlockSize how many of them may be of expectations.
+const (
+	BlockSize       = 64
+	ExpectBlockSize = 16
+)
 
-// Block carries up to BlockSize events in the order of the kernel. It is reused from Read to Read.
+// Block carries up to BlockSize events in the order of the kernel. It is reused from Read to Read. Event i is Kind[i] of
+// Flow[i]; the events of expectations use the first NExpect elements of Expect instead, one after the other.
 type Block struct {
-	N    int
-	Kind [BlockSize]Kind
-	Flow [BlockSize]flow.Flow
+	N, NExpect int
+	Kind       [BlockSize]Kind
+	Flow       [BlockSize]flow.Flow
+	Expect     [ExpectBlockSize]flow.Expectation
 }
 
 // ListenConfig sizes and paces a Listener.
@@ -52,6 +63,8 @@ type ListenConfig struct {
 	// Coalesce is how long Read may wait for more events after it got some, when events come fast: 2 or more within
 	// Coalesce. 0 means never. When events are rare Read never waits.
 	Coalesce time.Duration
+	// Expectations also subscribes to the events of expectations; see SetExpectations.
+	Expectations bool
 }
 
 // ListenStats counts what a Listener saw.
@@ -67,6 +80,9 @@ type ListenStats struct {
 
 // Conntrack multicast groups as bits of the legacy mask (NF_NETLINK_CONNTRACK_NEW, _UPDATE, _DESTROY).
 const eventGroups = 1 | 2 | 4
+
+// expectGroups are NFNLGRP_CONNTRACK_EXP_NEW, _UPDATE and _DESTROY. The kernel sends nothing to the second.
+var expectGroups = [...]int{4, 5, 6}
 
 const (
 	eventReadSize  = 8 << 10 // events are below 1 KiB; the kernel allocates at most a page for one
@@ -122,7 +138,28 @@ func Listen(cfg ListenConfig) (*Listener, error) {
 		l.Close()
 		return nil, err
 	}
+	if cfg.Expectations {
+		if err := l.SetExpectations(true); err != nil {
+			l.Close()
+			return nil, err
+		}
+	}
 	return l, nil
+}
+
+// SetExpectations subscribes to the events of expectations, or ends that. It may be called from any goroutine, but not
+// after Close. Events that wait in the buffer arrive all the same.
+func (l *Listener) SetExpectations(on bool) error {
+	opt := unix.NETLINK_DROP_MEMBERSHIP
+	if on {
+		opt = unix.NETLINK_ADD_MEMBERSHIP
+	}
+	for _, g := range expectGroups {
+		if err := unix.SetsockoptInt(l.fd, unix.SOL_NETLINK, opt, g); err != nil {
+			return fmt.Errorf("subscribe to expectation events: %w", err)
+		}
+	}
+	return nil
 }
 
 // resize sets the receive buffer, or only reads its size if n is 0.
@@ -142,7 +179,7 @@ func (l *Listener) resize(n int) (err error) {
 // Read blocks until there are events and puts 1 to BlockSize of them into b. overrun reports that the kernel dropped
 // events, and has stopped dropping: a dump made after it shows what they would have told. b.N may be 0 then. The error is io.EOF after Stop.
 func (l *Listener) Read(b *Block) (overrun bool, err error) {
-	b.N = 0
+	b.N, b.NExpect = 0, 0
 	for {
 		if l.lost {
 			l.lost = false

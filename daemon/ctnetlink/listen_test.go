@@ -21,7 +21,7 @@ func TestDecodeDatagrams(t *testing.T) {
 		return b
 	}
 	otherSubsystem := kindOf(msgCtNew, 0)
-	otherSubsystem[5]++
+	otherSubsystem[5] = 3
 	noTuple, at := openMessage(nil, msgCtNew, 0, 2)
 	closeMessage(noTuple, at)
 
