@@ -198,12 +198,20 @@ f:1:83: ignore-address = "fe80::1%eth0" has a zone, which flows do not have: wri
 f:1:99: ignore-address = "::ffff:192.0.2.1" is an IPv4 address as IPv6: write "192.0.2.1"
 f:1:119: ignore-address = "::ffff:192.0.2.0/120" is an IPv4 network as IPv6: write "192.0.2.0/24"
 f:1:143: ignore-address = "" is not an IPv4 or IPv6 address or network, nor "own"`},
+	{"protocols of expect-sync", "expect-sync = ['ftp', 1, 'FTP', 'ftp', 'pptp']\n" + tables,
+		`f:1:23: expect-sync wants the name of a protocol in quotes, not the integer 1
+f:1:26: expect-sync = "FTP" is no protocol: all, ftp, h323, nfs, sip or sqlnet
+f:1:33: expect-sync has ftp twice
+f:1:40: expect-sync = "pptp" is no protocol: all, ftp, h323, nfs, sip or sqlnet`},
+	{"all and more", "expect-sync = ['all', 'ftp']\n" + tables,
+		`f:1:1: expect-sync has all and other protocols: all stands alone`},
+	{"expect-sync without a list", "expect-sync = 'ftp'\n" + tables,
+		`f:1:15: expect-sync wants a list of protocols, such as ["ftp", "sip"], or ["all"], not the string "ftp"`},
 
 	// Keys of later versions.
-	{"later", "expect-sync = ['all']\ndisable-external-cache = true\nmode = 'alarm'\n" + tables,
-		`f:1:1: expect-sync is not supported by this version yet: remove it, or leave it at []
-f:2:1: disable-external-cache is not supported by this version yet: remove it, or leave it at false
-f:3:8: mode = "alarm" is not supported by this version yet: it speaks "ftfw" only`},
+	{"later", "disable-external-cache = true\nmode = 'alarm'\n" + tables,
+		`f:1:1: disable-external-cache is not supported by this version yet: remove it, or leave it at false
+f:2:8: mode = "alarm" is not supported by this version yet: it speaks "ftfw" only`},
 	{"no mode", "mode = 'tcp'\n" + tables,
 		`f:1:8: mode = "tcp" is no mode: this version speaks "ftfw" only`},
 	{"mode of a wrong type", "mode = ['ftfw']\n" + tables,

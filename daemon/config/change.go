@@ -32,6 +32,7 @@ func (c *Config) settings() []setting {
 		{"coalesce", c.Coalesce.String(), true},
 		{"disable-syslog", strconv.FormatBool(c.DisableSyslog), false},
 		{"event-listen-queue-size", megabytes(c.EventListenQueueSize), true},
+		{"expect-sync", strings.Join(slices.Sorted(slices.Values(c.ExpectSync)), " "), false},
 		{"ignore-address", ignored(c), false},
 		{"listen-address", addresses(c.ListenAddress), true},
 		{"mcast-group", address(c.McastGroup), true},

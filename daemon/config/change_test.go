@@ -42,6 +42,8 @@ func TestChanges(t *testing.T) {
 			{"state-directory", "/var/lib/ctsync", "/d", true},
 			{"sync-queue-size", "8", "2", true},
 		}},
+		{"expect-sync = ['sip', 'ftp']\n" + tables, "expect-sync = ['ftp', 'sip']\n" + tables, nil},
+		{tables, "expect-sync = ['sip', 'ftp']\n" + tables, []config.Change{{"expect-sync", "", "ftp sip", false}}},
 		{tables, "listen-address = ['192.0.2.1']\n[failover-mechanism.vrrp]\nsync-group = 'other'\n[interface.eth1]\nport = 9\npeer = '192.0.2.2'", []config.Change{
 			{"listen-address", "", "192.0.2.1", true},
 			{"mcast-group", "225.0.0.50", "", true},
@@ -85,6 +87,8 @@ func TestChangesKnowsEveryField(t *testing.T) {
 			*x += time.Second
 		case *netip.Addr:
 			*x = netip.MustParseAddr("192.0.2.77")
+		case *[]string:
+			*x = append(*x, "ftp")
 		case *[]netip.Addr:
 			*x = append(*x, netip.MustParseAddr("192.0.2.77"))
 		case *[]netip.Prefix:

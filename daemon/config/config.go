@@ -55,6 +55,9 @@ type Config struct {
 	// SocketGID (socket-group, a name or a number in the file) is the group that may use the control socket, -1 for
 	// the group that the daemon runs as: an unprivileged daemon cannot give its socket to a group it is not in.
 	SocketGID int
+	// ExpectSync (expect-sync) are the protocols whose expectations are replicated: ExpectAll alone, or any of ftp, h323,
+	// nfs, sip and sqlnet. None is the default.
+	ExpectSync []string
 	// CacheLimit (cache-limit) bounds the entries of each cache; 0 is twice nf_conntrack_max.
 	CacheLimit int
 	// Coalesce (coalesce) is the longest time for which the event reader gathers events while they come fast; 0 hands

@@ -82,9 +82,11 @@ state-directory = "/tmp/state/"
 sweep-interval = "1m30s"
 purge-timeout = 5
 tcp-window-tracking = true
+expect-sync = ["ftp", "h323"]
 ` + tables, func(c *config.Config) {
 			c.EventListenQueueSize, c.SyncQueueSize = 64<<20, 4<<20
 			c.StartupResync, c.DisableSyslog, c.TCPWindowTracking = false, true, true
+			c.ExpectSync = []string{"ftp", "h323"}
 			c.Socket, c.SocketGID, c.StateDirectory = "/tmp/s", 27, "/tmp/state"
 			c.CacheLimit, c.Coalesce, c.SweepInterval, c.PurgeTimeout = 1000000, 0, 90*time.Second, 5*time.Second
 		}},

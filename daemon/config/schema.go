@@ -36,7 +36,7 @@ var topKeys = []key{
 	{"disable-external-cache", func(p *parser, n *node) { p.later(n, "false") }},
 	{"disable-syslog", func(p *parser, n *node) { p.boolean(n, &p.cfg.DisableSyslog) }},
 	{"event-listen-queue-size", func(p *parser, n *node) { p.megabytes(n, &p.cfg.EventListenQueueSize, maxEventQueue) }},
-	{"expect-sync", func(p *parser, n *node) { p.later(n, "[]") }},
+	{"expect-sync", (*parser).expectSync},
 	{"ignore-address", (*parser).ignoreAddress},
 	{"listen-address", (*parser).listenAddress},
 	{"mcast-group", (*parser).mcastGroup},
