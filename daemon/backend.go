@@ -20,6 +20,8 @@ func (d *Daemon) backend() control.Backend {
 		},
 		Action: d.action,
 		Flows:  d.flows,
+
+		Expectations: d.expectations,
 	}
 }
 
@@ -64,14 +66,14 @@ func (d *Daemon) action(ctx context.Context, a control.Action, progress func(don
 
 func (d *Daemon) commitAction(ctx context.Context, progress func(done, total int)) (control.Result, error) {
 	c, err := d.commit(ctx, false, progress)
-	r := control.Result{
-		Summary: fmt.Sprintf("%d flows committed, %d expired, %d failed", c.Created+c.Updated+c.Replaced, c.Expired, c.Failed),
-		Flows:   c.Total, Commit: &c,
-	}
+	summary := fmt.Sprintf("%d flows committed, %d expired, %d failed", c.Created+c.Updated+c.Replaced, c.Expired, c.Failed)
 	if c.Filtered > 0 {
-		r.Summary += fmt.Sprintf(", %d filtered", c.Filtered)
+		summary += fmt.Sprintf(", %d filtered", c.Filtered)
 	}
-	return r, err
+	if x := c.Expect; x != nil {
+		summary += fmt.Sprintf("; %d expectations committed, %d expired, %d failed", x.Created+x.Updated+x.Replaced, x.Expired, x.Failed)
+	}
+	return control.Result{Summary: summary, Flows: c.Total, Commit: &c}, err
 }
 
 // flush empties one cache or, for "", both. The kernel and the peer keep what they have.
@@ -82,14 +84,16 @@ func (d *Daemon) flush(ctx context.Context, name string) (control.Result, error)
 	n := 0
 	err := d.do(ctx, func(c *core) {
 		if name != control.CacheExternal {
-			n += c.internal.Len()
+			n += c.internal.Len() + c.expect.internal.Len()
 			c.internal.Flush()
+			c.expect.internal.Flush()
 			c.sync.suspect = true // until the comparison that must follow
 			signal(c.wantReconcile)
 		}
 		if name != control.CacheInternal {
-			n += c.external.Len()
+			n += c.external.Len() + c.expect.external.Len()
 			c.external.Reset()
+			c.expect.external.Reset()
 			c.sync.emptied = true
 		}
 	})
@@ -97,7 +101,7 @@ func (d *Daemon) flush(ctx context.Context, name string) (control.Result, error)
 	if name == "" {
 		what = "both caches"
 	}
-	return control.Result{Summary: fmt.Sprintf("%s flushed, %d flows", what, n), Flows: uint64(n)}, err
+	return control.Result{Summary: fmt.Sprintf("%s flushed, %d entries", what, n), Flows: uint64(n)}, err
 }
 
 func (d *Daemon) resyncAction(ctx context.Context) (control.Result, error) {

@@ -30,7 +30,8 @@ func (d *Daemon) runBulk(ctx context.Context) error {
 	}
 }
 
-// bulk announces every flow of the internal cache to the peer and returns when the last one has left. progress may be
+// bulk announces every flow of the internal cache to the peer, then every expectation, and returns when the last one has
+// left. progress may be
 // nil.
 func (d *Daemon) bulk(ctx context.Context, progress func(done, total int)) error {
 	report, end := d.jobs.start("bulk", progress)
@@ -63,6 +64,9 @@ func (d *Daemon) bulk(ctx context.Context, progress func(done, total int)) error
 		}
 		report(sent, max(total, sent))
 	}
+	if err := d.do(ctx, func(c *core) { sent += c.expect.internal.Announce() }); err != nil {
+		return err
+	}
 	if err := d.dirtyPassed(ctx); err != nil {
 		return err
 	}
@@ -82,11 +86,15 @@ func (d *Daemon) dirtyBelow(ctx context.Context, n int) error {
 
 // dirtyPassed waits until everything that is dirty now has left.
 func (d *Daemon) dirtyPassed(ctx context.Context) error {
-	var mark uint64
-	if err := d.do(ctx, func(c *core) { mark = c.popped + uint64(c.internal.Dirty()) }); err != nil {
+	var flows, expectations uint64
+	if err := d.do(ctx, func(c *core) {
+		flows, expectations = c.queued(), c.expect.popped+uint64(c.expect.internal.Dirty())
+	}); err != nil {
 		return err
 	}
-	return d.poll(ctx, func(c *core) bool { return c.popped >= mark || c.internal.Dirty() == 0 })
+	return d.poll(ctx, func(c *core) bool {
+		return (c.popped >= flows || c.internal.Dirty() == 0) && (c.expect.popped >= expectations || c.expect.internal.Dirty() == 0)
+	})
 }
 
 // poll asks the core until cond holds. What it waits for takes network round trips, so a millisecond's pause costs
@@ -137,8 +145,12 @@ func (d *Daemon) sweepUnmentioned(ctx context.Context) error {
 			if !more {
 				return
 			}
-			var n int
+			n, gone := 0, 0
+			if from == 0 {
+				gone = c.expect.external.Sweep()
+			}
 			n, from = c.external.Sweep(from, sliceSize)
+			n += gone
 			total, more = total+n, from != 0
 			c.sync.sweepDue = more
 			c.counts.swept += uint64(n)
@@ -170,6 +182,9 @@ func (d *Daemon) sweepExpired(ctx context.Context) error {
 				c.external.Remove(r)
 			}
 			total, more = total+len(refs), from != 0
+			if !more {
+				total += c.sweepExpectations()
+			}
 		}); err != nil {
 			return err
 		}
@@ -178,8 +193,14 @@ func (d *Daemon) sweepExpired(ctx context.Context) error {
 		d.log.Info("flows removed from the external cache: their time is up", "flows", total)
 	}
 	return d.do(ctx, func(c *core) {
-		if c.sync.externalFull && c.external.Len() < c.external.Limit()*9/10 {
+		if c.sync.externalFull && roomAgain(c.external) && roomAgain(c.expect.external) {
 			c.requestResync() // there is room again for what was refused
 		}
 	})
 }
+
+// roomAgain reports whether a cache that may have been full can take the peer's entries again.
+func roomAgain(c interface {
+	Len() int
+	Limit() int
+}) bool { return c.Len() < c.Limit()*9/10 }

@@ -66,6 +66,9 @@ func (d *Daemon) commit(ctx context.Context, take bool, progress func(done, tota
 	if err == nil {
 		err = m.all(ctx, plan, report)
 	}
+	if err == nil {
+		err = m.expectations(ctx)
+	}
 	if err != nil {
 		signal(d.core.wantReconcile) // what the last block did is not known
 	}
@@ -75,6 +78,10 @@ func (d *Daemon) commit(ctx context.Context, take bool, progress func(done, tota
 	}
 	d.log.Info("external cache committed", "flows", m.result.Total, "created", m.result.Created, "updated", m.result.Updated,
 		"replaced", m.result.Replaced, "expired", m.result.Expired, "filtered", m.result.Filtered, "failed", m.result.Failed, "took", m.result.Duration)
+	if x := m.result.Expect; x != nil && x.Total > 0 {
+		d.log.Info("expectations committed", "expectations", x.Total, "created", x.Created, "updated", x.Updated,
+			"replaced", x.Replaced, "expired", x.Expired, "failed", x.Failed, "why", x.Errors)
+	}
 	return m.result, err
 }
 
@@ -371,6 +378,7 @@ func addResult(t, r *control.CommitResult) {
 	t.Errors = addCounts(t.Errors, r.Errors)
 	t.Degraded = addCounts(t.Degraded, r.Degraded)
 	t.Named = append(t.Named, r.Named[:min(len(r.Named), namedLosses-len(t.Named))]...)
+	t.Expect = addExpect(t.Expect, r.Expect)
 	t.Duration += r.Duration
 }
 
@@ -394,4 +402,7 @@ func addCommit(t *control.CommitStatistics, r *control.CommitResult) {
 	t.Filtered += r.Filtered
 	t.Failed += r.Failed
 	t.Errors = addCounts(t.Errors, r.Errors)
+	if t.Expect = addExpect(t.Expect, r.Expect); t.Expect != nil {
+		t.Expect.Named = nil
+	}
 }

@@ -31,7 +31,10 @@ type core struct {
 	peer     peer
 	filter   flow.Filter
 
+	expect expectations
+
 	outgoing cache.Outgoing // reused by transmit
+	scratch  cache.Entry    // for one look at an entry
 	popped   uint64         // records taken from the dirty list since the start
 	counts   counters
 	totals   control.CommitStatistics
@@ -44,6 +47,7 @@ type core struct {
 	wantReconcile chan struct{}
 	wantBulk      chan struct{}
 	wantSweep     chan struct{}
+	wantReread    chan struct{}
 }
 
 // counters are the numbers that no other part keeps.
@@ -52,7 +56,10 @@ type counters struct {
 	evicted          uint64 // flows that left the internal cache because the filter changed
 	overruns         uint64 // event blocks before which the kernel dropped events
 	foreign          uint64 // datagrams from a second sender on the link
-	expectations     uint64 // expectation messages received; this version does not keep them
+	expectations     uint64 // expectation messages received while expect-sync is off
+	orphans          uint64 // expectations whose master is not replicated
+	expectZones      uint64 // expectations not sent because protocol v1 has no zone for them
+	expectNAT6       uint64 // expectations not sent because protocol v1 has no IPv6 address for their translation
 	invalid          uint64 // flows that a cache cannot hold: their tuples make no sense
 	directionalZones uint64 // times a flow was not sent because protocol v1 has no zones for one direction
 	refused          uint64 // flows that found a cache full
@@ -72,7 +79,18 @@ func (c *core) applyEvents(b *eventBlock) {
 		signal(c.wantReconcile)
 	}
 	now := c.now()
+	next := 0 // of b.Expect
 	for i := range b.N {
+		switch b.Kind[i] {
+		case ctnetlink.EventExpectNew:
+			c.expectationBegan(&b.Expect[next], now)
+			next++
+			continue
+		case ctnetlink.EventExpectDestroy:
+			c.expectationEnded(&b.Expect[next])
+			next++
+			continue
+		}
 		f := &b.Flow[i]
 		if !c.filter.Pass(&f.Orig) {
 			c.counts.filtered++
@@ -93,6 +111,9 @@ func (c *core) applyEvents(b *eventBlock) {
 		if err != nil {
 			c.refused("internal", &c.sync.internalFull, err)
 		}
+	}
+	if len(c.expect.orphans) > 0 {
+		c.adoptOrphans(now)
 	}
 }
 
@@ -118,7 +139,7 @@ func (c *core) refused(name string, full *bool, err error) {
 	now := c.now()
 	if at, before := c.complained[name]; !before || now-at >= complainEvery {
 		c.complained[name] = now
-		c.log.Error("cache is full, flows are not replicated: raise cache-limit", "cache", name, "limit", c.internal.Limit(), "refused", c.counts.refused)
+		c.log.Error("cache is full, entries are not replicated: raise cache-limit, or nf_conntrack_expect_max for expectations", "cache", name, "refused", c.counts.refused)
 	}
 }
 
@@ -132,7 +153,13 @@ func (c *core) transmit() {
 	}
 	now := c.now()
 	o := &c.outgoing
-	for n := 0; n < transmitSlice && c.session.Room() > 0 && c.internal.Next(o); n++ {
+	for n := 0; n < transmitSlice && c.session.Room() > 0; n++ {
+		if c.sendExpectation(now) {
+			continue
+		}
+		if !c.internal.Next(o) {
+			break
+		}
 		c.popped++
 		if o.Type != cache.KindDestroy && !c.filter.Pass(&o.Flow.Orig) {
 			continue // the filter has changed and will have the flow's end sent, if the peer knows of it

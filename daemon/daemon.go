@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -95,9 +96,11 @@ func New(cfg *config.Config, opt Options) (*Daemon, error) {
 		wantReconcile: make(chan struct{}, 1),
 		wantBulk:      make(chan struct{}, 1),
 		wantSweep:     make(chan struct{}, 1),
+		wantReread:    make(chan struct{}, 1),
 	}
 	limit := cacheLimit(cfg)
 	d.core.internal, d.core.external = cache.NewInternal(limit), cache.NewExternal(limit)
+	d.core.expect = newExpectations(expectLimit(), d.core.queued)
 	d.applyLive(cfg)
 	return d, nil
 }
@@ -141,6 +144,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 		{"bulk", d.runBulk},
 		{"sweep", d.runSweep},
 		{"own addresses", d.runOwnAddresses},
+		{"masters of expectations", d.runReread},
 		{"roles", d.runRoles},
 		{"control socket", d.serveControl},
 		{"readiness", d.announceReady},
@@ -185,7 +189,12 @@ func (d *Daemon) Reload(loaded *config.Config) []string {
 	cfg := d.cfg.TakeLive(loaded)
 	d.applyLive(cfg)
 	_ = d.do(context.Background(), func(c *core) { // fails only when the daemon ends
+		expected := c.cfg.ExpectSync
 		c.cfg = cfg
+		if !slices.Equal(expected, cfg.ExpectSync) {
+			d.followExpectations(cfg)
+			c.followExpectSync()
+		}
 		c.internal.SetLimit(cacheLimit(cfg))
 		c.external.SetLimit(cacheLimit(cfg))
 	})

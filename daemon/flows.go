@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"ctsync/daemon/cache"
@@ -138,6 +139,43 @@ func emit(entries []cache.Entry, now int64, fn emitFunc) error {
 			Updated: wall.Add(time.Duration(e.Updated - now)),
 		}
 		if err := fn(&e.Flow, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// expectations streams a cache of expectations to the control server. They are few: all are copied at once.
+func (d *Daemon) expectations(ctx context.Context, q control.FlowQuery, fn func(e *flow.Expectation, m control.Meta) error) error {
+	var entries []cache.ExpectEntry
+	var now int64
+	on := false
+	if err := d.do(ctx, func(c *core) {
+		on, now = c.expecting(), c.now()
+		scan := c.expect.internal.Scan
+		if q.Table == control.TableExternal {
+			scan = c.expect.external.Scan
+		}
+		scan(0, math.MaxInt, func(x *cache.ExpectEntry) {
+			if q.Family == 0 || x.Expectation.Expect.Family == q.Family {
+				entries = append(entries, *x)
+			}
+		})
+	}); err != nil {
+		return err
+	}
+	if !on {
+		return &control.Error{Code: control.CodeDisabled, Message: "ExpectationSync is disabled", Hint: "set expect-sync in the configuration"}
+	}
+	entries = entries[min(q.Skip, len(entries)):]
+	if q.Limit > 0 {
+		entries = entries[:min(q.Limit, len(entries))]
+	}
+	wall := time.Now()
+	for i := range entries {
+		x := &entries[i]
+		m := control.Meta{Created: wall.Add(time.Duration(x.Created - now)), Updated: wall.Add(time.Duration(x.Updated - now))}
+		if err := fn(&x.Expectation, m); err != nil {
 			return err
 		}
 	}

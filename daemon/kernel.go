@@ -15,6 +15,11 @@ import (
 // kernel is what the daemon asks of ctnetlink; *ctnetlink.Conn is the real one. One goroutine at a time uses it.
 type kernel interface {
 	Dump(family flow.Family, fn func(*flow.Flow) error) (interrupted bool, err error)
+	DumpExpectations(family flow.Family, fn func(*flow.Expectation) error) (interrupted bool, err error)
+	CreateExpectations(list []flow.Expectation, errs []unix.Errno) error
+	UpdateExpectations(list []flow.Expectation, errs []unix.Errno) error
+	DeleteExpectations(list []flow.Expectation, errs []unix.Errno) error
+	GetExpectation(key *flow.Tuple, e *flow.Expectation) error
 	Create(flows []flow.Flow, errs []unix.Errno) error
 	Update(flows []flow.Flow, errs []unix.Errno) error
 	Delete(keys []flow.Flow, errs []unix.Errno) error
@@ -48,7 +53,9 @@ func (t turn) give(k kernel) { t <- k }
 // kernel drops those, and the committer puts its changes into the internal cache itself.
 func (d *Daemon) openKernel() error {
 	limit := d.cfg.EventListenQueueSize
-	l, err := ctnetlink.Listen(ctnetlink.ListenConfig{Buffer: limit / 2, MaxBuffer: limit, Coalesce: d.cfg.Coalesce})
+	l, err := ctnetlink.Listen(ctnetlink.ListenConfig{
+		Buffer: limit / 2, MaxBuffer: limit, Coalesce: d.cfg.Coalesce, Expectations: len(d.cfg.ExpectSync) > 0,
+	})
 	if err != nil {
 		return fmt.Errorf("listen for conntrack events: %w", err)
 	}

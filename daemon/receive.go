@@ -4,7 +4,6 @@ import (
 	"net/netip"
 	"time"
 
-	"ctsync/daemon/cache"
 	"ctsync/daemon/flow"
 	"ctsync/daemon/session"
 	"ctsync/daemon/transport"
@@ -42,10 +41,10 @@ func (c *core) newSession(maxDatagram int) {
 		Seq:         c.seq(),
 	}, session.Handler{
 		Flow:            c.peerFlow,
-		Expectation:     func(wire.Type, *flow.Expectation) { c.counts.expectations++ },
+		Expectation:     c.peerExpectation,
 		Dirty:           c.dirty,
-		Acked:           func(r session.Ref, seq uint32) { c.internal.Acked(cache.Ref(r), seq) },
-		Lost:            func(r session.Ref, seq uint32) { c.internal.Lost(cache.Ref(r), seq) },
+		Acked:           c.acked,
+		Lost:            c.lost,
 		ResyncRequested: c.resyncRequested,
 		PeerRestarted:   c.peerRestarted,
 		Established:     c.peerEstablished,
@@ -53,12 +52,14 @@ func (c *core) newSession(maxDatagram int) {
 		BulkReceived:    c.bulkReceived,
 	}, c.now())
 	c.internal.PeerForgot()
+	c.expect.internal.PeerForgot()
 	if c.cfg.StartupResync {
 		c.requestResync()
 	}
 }
 
-func (c *core) dirty() int { return c.internal.Dirty() }
+// dirty returns how many messages of state wait to be sent.
+func (c *core) dirty() int { return c.internal.Dirty() + c.expect.internal.Dirty() }
 
 // ackWindow is after how many messages the receiver acknowledges: conntrackd's default.
 const ackWindow = 300
@@ -152,6 +153,7 @@ func (c *core) requestResync() {
 func (c *core) resyncSent() {
 	c.sync.sweepDue, c.sync.externalFull, c.sync.emptied = false, false, false
 	c.external.BeginSweep()
+	c.expect.external.BeginSweep()
 }
 
 // bulkReceived is called when everything that the peer had when we asked for it has arrived.

@@ -77,6 +77,8 @@ func (d *Daemon) reconcile(ctx context.Context) error {
 		limit := cacheLimit(c.cfg) // nf_conntrack_max may have changed
 		c.internal.SetLimit(limit)
 		c.external.SetLimit(limit)
+		c.expect.internal.SetLimit(expectLimit())
+		c.expect.external.SetLimit(expectLimit())
 		c.sync.internalFull = false
 		c.internal.BeginReconcile()
 		repaired, overruns = c.counts.repaired, c.counts.overruns
@@ -86,6 +88,9 @@ func (d *Daemon) reconcile(ctx context.Context) error {
 	err = d.reconcileDump(ctx, k)
 	if err == nil {
 		err = d.reconcileStale(ctx, k)
+	}
+	if err == nil {
+		err = d.reconcileExpectations(ctx, k)
 	}
 	if e := d.do(context.WithoutCancel(ctx), func(c *core) {
 		overflow := c.internal.EndReconcile()

@@ -233,8 +233,9 @@ func (d *Daemon) takeover(ctx context.Context) (*control.CommitResult, error) {
 		}
 		left := 0
 		if err := d.do(ctx, func(c *core) {
-			if left = c.external.Len(); left == 0 {
+			if left = c.external.Len() + c.expect.external.Len(); left == 0 {
 				c.external.Reset() // gives the memory back
+				c.expect.external.Reset()
 			}
 		}); err != nil {
 			return &result, err

@@ -42,6 +42,7 @@ func (d *Daemon) status(ctx context.Context) (control.Status, error) {
 func (c *core) status(s *control.Status) {
 	s.SyncGroup, s.Interface, s.Transport = c.cfg.SyncGroup, c.cfg.Interface.Name, transportName(c.cfg)
 	s.Internal, s.External = uint64(c.internal.Len()), uint64(c.external.Len())
+	s.ExpectationSync = c.cfg.ExpectWords()
 	if p := c.cfg.Interface.Peer; p.IsValid() {
 		s.Peer = p.String()
 	}
@@ -81,7 +82,7 @@ func (c *core) whyNotInStep() []string {
 			say("the peer's table has been asked for and is not complete")
 		}
 	}
-	if n := c.internal.Dirty(); n > transmitSlice {
+	if n := c.dirty(); n > transmitSlice {
 		say("%d changed flows wait to be sent", n)
 	}
 	if c.sync.bulkWanted || c.session != nil && c.session.State().BulkRunning {
@@ -138,11 +139,24 @@ func (c *core) statistics(s *control.Statistics) {
 	s.Kernel.Filtered, s.Kernel.Evicted = c.counts.filtered, c.counts.evicted
 	s.Kernel.Repairs, s.Kernel.Repaired, s.Kernel.Swept = c.counts.repairs, c.counts.repaired, c.counts.swept
 	s.ExpectationsIgnored = c.counts.expectations
-	if n := c.counts.directionalZones; n > 0 {
-		s.Unsupported = map[string]uint64{"per-direction zone not carried by protocol v1": n}
+	if c.expecting() {
+		s.Expect = &control.ExpectStatistics{
+			Internal: cacheStats(c.expect.internal.Stats(), c.expect.internal.Limit()),
+			External: cacheStats(c.expect.external.Stats(), c.expect.external.Limit()),
+		}
+	}
+	for why, n := range map[string]uint64{
+		"per-direction zone not carried by protocol v1":                              c.counts.directionalZones,
+		"zone of an expectation not carried by protocol v1":                          c.counts.expectZones,
+		"address translation of an IPv6 expectation not carried by protocol v1":      c.counts.expectNAT6,
+		"expectation of a connection that is not replicated, or in a conntrack zone": c.counts.orphans,
+	} {
+		if n > 0 {
+			s.Unsupported = addCounts(s.Unsupported, map[string]uint64{why: n})
+		}
 	}
 	s.Commit = c.totals
-	s.Session.Waiting = uint64(c.internal.Dirty())
+	s.Session.Waiting = uint64(c.dirty())
 	s.Session.Foreign = c.counts.foreign
 	if c.session != nil {
 		c.sessionStatistics(s)

@@ -14,8 +14,11 @@ import (
 // tableEmpty is what VyOS's documentation notes on an empty table.
 const tableEmpty = "The table is empty. If connections are expected, conntrack is not enabled: create a NAT or a firewall rule.\n"
 
-// cacheHeading stands above the lines of a cache, which are conntrackd's.
-const cacheHeading = "Main Table Entries:\n\n"
+// cacheHeading and expectHeading stand above the lines of a cache, which are conntrackd's.
+const (
+	cacheHeading  = "Main Table Entries:\n\n"
+	expectHeading = "Expect Table Entries:\n\n"
+)
 
 func (a *app) showTable() *cobra.Command {
 	return &cobra.Command{
@@ -70,10 +73,13 @@ func (a *app) showCache() *cobra.Command {
 		ValidArgs: []string{"internal", "external"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			q := control.FlowQuery{Table: control.Table(args[0])}
+			format, h := control.FormatConntrackd, heading{text: cacheHeading, always: true}
 			if len(args) == 2 {
 				q.Entries = args[1]
 			}
-			format, h := control.FormatConntrackd, heading{text: cacheHeading, always: true}
+			if q.Entries == control.EntriesExpect {
+				h.text = expectHeading
+			}
 			if xml {
 				format, h = control.FormatXML, heading{}
 			}

@@ -159,6 +159,19 @@ func TestStatisticsLikeConntrackd(t *testing.T) {
 	}
 }
 
+// TestExpectStatisticsLayout: VyOS prints conntrackd -s expect, whose last blocks are those of -s, below the main table.
+func TestExpectStatisticsLayout(t *testing.T) {
+	s := pageNumbers()
+	main := string(appendStatistics(nil, s))
+	s.Expect = &control.ExpectStatistics{Internal: control.CacheStats{Active: 2, Created: 3, Destroyed: 1}}
+	s.Commit.Expect = &control.ExpectResult{Created: 2, Failed: 1, Errors: map[string]uint64{"ENOENT, no master": 1}}
+	got := appendStatistics(nil, s)
+	if !strings.HasPrefix(string(got), main) || !strings.HasPrefix(string(got)[len(main):], "Expect Table Statistics:\n\ncache internal:\ncurrent active connections:\t           2\n") {
+		t.Errorf("%s", got)
+	}
+	golden(t, "statistics-expect", appendDetail(got, s))
+}
+
 func TestStatusLayout(t *testing.T) {
 	inZone(t)
 	s := control.Status{
@@ -181,6 +194,10 @@ func TestTransitionsLayout(t *testing.T) {
 	inZone(t)
 	golden(t, "transitions-none", appendTransitions(nil, nil))
 	golden(t, "transitions", appendTransitions(nil, sampleTransitions()))
+
+	ts := sampleTransitions()[2:3]
+	ts[0].Commit.Expect = &control.ExpectResult{Total: 2, Created: 1, Failed: 1, Errors: map[string]uint64{"ENOENT, no master": 1}, Named: []string{"expectation tcp 10.0.0.1 > 10.0.0.2:50185: ENOENT, no master"}}
+	golden(t, "transitions-expect", appendTransitions(nil, ts))
 }
 
 func sampleTransitions() []control.Transition {

@@ -80,6 +80,13 @@ func fakeDaemon(kind string) control.Backend {
 			}
 			return r, nil
 		},
+		// One expectation in the external cache; about the internal one this daemon speaks as while expect-sync is off.
+		Expectations: func(_ context.Context, q control.FlowQuery, fn func(*flow.Expectation, control.Meta) error) error {
+			if q.Table == control.TableInternal {
+				return &control.Error{Code: control.CodeDisabled, Message: "ExpectationSync is disabled", Hint: "set expect-sync in the configuration"}
+			}
+			return fn(&pageExpectation, control.Meta{Created: time.Now().Add(-2500 * time.Millisecond)})
+		},
 		Flows: func(_ context.Context, q control.FlowQuery, fn func(*flow.Flow, control.Meta) error) error {
 			if err := refuse(); err != nil || kind == "empty" || q.Family == flow.IPv6 {
 				return err
@@ -232,3 +239,12 @@ func TestSpoolErrors(t *testing.T) {
 type errReader struct{ err error }
 
 func (r errReader) Read([]byte) (int, error) { return 0, r.err }
+
+// pageExpectation is of a passive FTP data connection.
+var pageExpectation = flow.Expectation{
+	Has:    flow.HasMaster | flow.HasMask | flow.HasClass | flow.HasHelper,
+	Expect: flow.Tuple{Family: flow.IPv4, Proto: flow.TCP, Src: flow.Addr{10, 0, 1, 2}, Dst: flow.Addr{10, 0, 2, 2}, DstPort: 50185},
+	Mask:   flow.Tuple{Family: flow.IPv4, Proto: flow.TCP, Src: flow.Addr{255, 255, 255, 255}, Dst: flow.Addr{255, 255, 255, 255}, DstPort: 65535},
+	Master: flow.Tuple{Family: flow.IPv4, Proto: flow.TCP, Src: flow.Addr{10, 0, 1, 2}, Dst: flow.Addr{10, 0, 2, 2}, SrcPort: 42021, DstPort: 21},
+	Helper: [16]byte{'f', 't', 'p'},
+}

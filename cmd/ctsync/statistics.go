@@ -9,11 +9,21 @@ import (
 )
 
 // appendStatistics appends the layout of VyOS's "show conntrack-sync statistics": a heading over what conntrackd -s
-// prints, tabs included.
+// prints, tabs included, and while expectations are replicated another over conntrackd -s expect.
 func appendStatistics(b []byte, s control.Statistics) []byte {
 	b = append(b, "Main Table Statistics:\n\n"...)
-	b = appendCache(b, "internal", s.Internal)
-	b = appendCache(b, "external", s.External)
+	b = appendTable(b, s.Internal, s.External, s)
+	if s.Expect != nil {
+		b = append(b, "Expect Table Statistics:\n\n"...)
+		b = appendTable(b, s.Expect.Internal, s.Expect.External, s)
+	}
+	return b
+}
+
+// appendTable appends the counters of the two caches of a table. What follows them is common to both tables.
+func appendTable(b []byte, internal, external control.CacheStats, s control.Statistics) []byte {
+	b = appendCache(b, "internal", internal)
+	b = appendCache(b, "external", external)
 	b = fmt.Appendf(b, "traffic processed:\n%20d Bytes      %20d Pckts\n\n", s.Traffic.Bytes, s.Traffic.Packets)
 	l := s.Link
 	b = fmt.Appendf(b, "%s traffic (active device=%s):\n", l.Transport, l.Device)
@@ -39,10 +49,15 @@ type row struct {
 
 // appendDetail appends what conntrackd has no line for, in blocks of the same kind.
 func appendDetail(b []byte, s control.Statistics) []byte {
+	var expect control.ExpectStatistics
+	caches := 2
+	if s.Expect != nil {
+		expect, caches = *s.Expect, 4
+	}
 	for _, c := range []struct {
 		name string
 		control.CacheStats
-	}{{"internal", s.Internal}, {"external", s.External}} {
+	}{{"internal", s.Internal}, {"external", s.External}, {"internal expect", expect.Internal}, {"external expect", expect.External}}[:caches] {
 		b = appendBlock(b, "cache "+c.name+" memory", []row{
 			{"records", c.Objects}, {"limit", c.Limit}, {"refused because full", c.Full}, {"bytes", c.Bytes},
 		})
@@ -74,6 +89,11 @@ func appendDetail(b []byte, s control.Statistics) []byte {
 		{"comparisons", k.Repairs}, {"differences repaired", k.Repaired}, {"swept", k.Swept},
 	}, named("unsupported: ", s.Unsupported)...))
 	c := s.Commit
+	if x := c.Expect; x != nil {
+		b = appendBlock(b, "commit of expectations", append([]row{
+			{"created", x.Created}, {"updated", x.Updated}, {"replaced", x.Replaced}, {"expired", x.Expired}, {"failed", x.Failed},
+		}, named("failed: ", x.Errors)...))
+	}
 	return appendBlock(b, "commit", append([]row{
 		{"commits", c.Commits}, {"created", c.Created}, {"updated", c.Updated}, {"replaced", c.Replaced},
 		{"expired", c.Expired}, {"filtered", c.Filtered}, {"failed", c.Failed},

@@ -176,3 +176,12 @@ func (n *InternalExpect) EndReconcile(complete bool) (ended int, overflow bool) 
 	}
 	return ended, overflow
 }
+
+// Retain ends every entry that keep refuses.
+func (n *InternalExpect) Retain(keep func(*flow.Expectation) bool) {
+	for i := range n.records {
+		if r := &n.records[i]; r.shown() && !keep(&r.e) {
+			n.end(Ref(i + 1))
+		}
+	}
+}

@@ -81,6 +81,7 @@ func (c *Config) TakeLive(loaded *Config) *Config {
 	force.IgnoreAddress, force.IgnoreOwn = loaded.IgnoreAddress, loaded.IgnoreOwn
 	force.CacheLimit = loaded.CacheLimit
 	force.DisableSyslog = loaded.DisableSyslog
+	force.ExpectSync = loaded.ExpectSync
 	force.PurgeTimeout = loaded.PurgeTimeout
 	force.StartupResync = loaded.StartupResync
 	force.SweepInterval = loaded.SweepInterval

@@ -25,6 +25,9 @@ type Backend struct {
 	// fn may block while the client reads slowly: Flows must hold nothing meanwhile that others wait for. *Flow is
 	// valid during the call only.
 	Flows func(ctx context.Context, q FlowQuery, fn func(f *flow.Flow, m Meta) error) error
+
+	// Expectations is Flows for a query with EntriesExpect.
+	Expectations func(ctx context.Context, q FlowQuery, fn func(e *flow.Expectation, m Meta) error) error
 }
 
 // Meta is what a cache knows of an entry besides the flow. It is zero for flows from the kernel.

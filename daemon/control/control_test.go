@@ -32,7 +32,19 @@ func fake() Backend {
 			}
 			return nil
 		},
+		Expectations: func(_ context.Context, q FlowQuery, fn func(*flow.Expectation, Meta) error) error {
+			return fn(&sampleExpectation, Meta{Created: time.Now().Add(-2500 * time.Millisecond)})
+		},
 	}
+}
+
+// sampleExpectation is the first of vectors/cli/dump-internal.txt.
+var sampleExpectation = flow.Expectation{
+	Has:    flow.HasMaster | flow.HasMask | flow.HasClass | flow.HasHelper,
+	Expect: flow.Tuple{Family: flow.IPv4, Proto: flow.TCP, Src: flow.Addr{10, 0, 1, 2}, Dst: flow.Addr{10, 0, 2, 2}, DstPort: 50185},
+	Mask:   flow.Tuple{Family: flow.IPv4, Proto: flow.TCP, Src: flow.Addr{255, 255, 255, 255}, Dst: flow.Addr{255, 255, 255, 255}, DstPort: 65535},
+	Master: flow.Tuple{Family: flow.IPv4, Proto: flow.TCP, Src: flow.Addr{10, 0, 1, 2}, Dst: flow.Addr{10, 0, 2, 2}, SrcPort: 42021, DstPort: 21},
+	Helper: [16]byte{'f', 't', 'p'},
 }
 
 var (

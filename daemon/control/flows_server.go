@@ -31,6 +31,9 @@ func (s *Server) flows(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	format, err := parseFormat(r.URL.Query())
+	if err == nil && format == FormatVyOS && q.Entries == EntriesExpect {
+		err = badQuery("format", r.URL.Query(), "conntrackd, xml or ndjson for expectations")
+	}
 	if err != nil {
 		refuse(w, asError(err))
 		return
@@ -48,6 +51,10 @@ func (s *Server) flows(w http.ResponseWriter, r *http.Request) {
 	}
 	// The deadline for reading the request would also end the watch for a reader who goes away, as if he had gone.
 	_ = out.rc.SetReadDeadline(time.Time{})
+	if q.Entries == EntriesExpect {
+		out.finish(s.backend.Expectations(r.Context(), q, out.addExpectation))
+		return
+	}
 	out.finish(s.backend.Flows(r.Context(), q, out.add))
 }
 
@@ -67,6 +74,16 @@ type stream struct {
 
 func (o *stream) add(f *flow.Flow, m Meta) (err error) {
 	o.buf, err = appendFlow(o.buf, o, f, m)
+	return o.added(err)
+}
+
+func (o *stream) addExpectation(e *flow.Expectation, m Meta) (err error) {
+	o.buf, err = appendExpectation(o.buf, o, e, m)
+	return o.added(err)
+}
+
+// added writes what has gathered when it is enough.
+func (o *stream) added(err error) error {
 	if err != nil || len(o.buf) < streamBuffer {
 		return err
 	}

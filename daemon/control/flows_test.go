@@ -71,8 +71,36 @@ func TestFlowQueryArrives(t *testing.T) {
 			t.Errorf("(-asked +received):\n%s", d)
 		}
 	}
-	if _, err := readList(t, c, FlowQuery{Table: TableInternal, Entries: EntriesExpect}, FormatConntrackd); !hasCode(err, CodeDisabled) {
-		t.Errorf("expectations: %v", err)
+}
+
+// TestExpectFormats compares with what conntrackd printed (vectors/cli/dump-internal.txt).
+func TestExpectFormats(t *testing.T) {
+	c := start(t, fake())
+	for format, want := range map[Format]string{
+		FormatConntrackd: "proto=6 src=10.0.1.2 dst=10.0.2.2 sport=0 dport=50185 mask-src=255.255.255.255 mask-dst=255.255.255.255 sport=0 dport=65535 master-src=10.0.1.2 master-dst=10.0.2.2 sport=42021 dport=21 class=0 helper=ftp [active since 2s]\n",
+		FormatXML: "<flow><layer3 protonum=\"2\" protoname=\"ipv4\"><expected><src>10.0.1.2</src><dst>10.0.2.2</dst></expected><mask><src>255.255.255.255</src><dst>255.255.255.255</dst></mask><master><src>10.0.1.2</src><dst>10.0.2.2</dst></master></layer3>" +
+			"<layer4 protonum=\"6\" protoname=\"tcp\"><expected><sport>0</sport><dport>50185</dport></expected><mask><sport>0</sport><dport>65535</dport></mask><master><sport>42021</sport><dport>21</dport></master></layer4><meta><helper-name>ftp</helper-name><class>0</class></meta></flow>\n",
+	} {
+		got, err := readList(t, c, FlowQuery{Table: TableInternal, Entries: EntriesExpect}, format)
+		if d := cmp.Diff(want, got); d != "" || err != nil {
+			t.Errorf("%s: %v (-conntrackd +got):\n%s", format, err, d)
+		}
+	}
+	got, err := readList(t, c, FlowQuery{Table: TableExternal, Entries: EntriesExpect}, FormatNDJSON)
+	if err != nil || !strings.Contains(got, `"helper":"ftp"`) || !strings.Contains(got, `"created":`) {
+		t.Errorf("JSON: %s, %v", got, err)
+	}
+	for _, q := range []FlowQuery{
+		{Table: TableKernel, Entries: EntriesExpect},
+		{Table: TableInternal, Entries: EntriesExpect, Sort: "age", Limit: 1},
+		{Table: TableInternal, Entries: "all"},
+	} {
+		if _, err := readList(t, c, q, FormatConntrackd); !hasCode(err, CodeBadRequest) {
+			t.Errorf("%+v: %v", q, err)
+		}
+	}
+	if _, err := readList(t, c, FlowQuery{Table: TableInternal, Entries: EntriesExpect}, FormatVyOS); !hasCode(err, CodeBadRequest) {
+		t.Errorf("as VyOS's table: %v", err)
 	}
 }
 

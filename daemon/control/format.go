@@ -49,6 +49,30 @@ func appendFlow(b []byte, o *stream, f *flow.Flow, m Meta) ([]byte, error) {
 	return append(b, '\n'), nil
 }
 
+// appendExpectation appends one line.
+func appendExpectation(b []byte, o *stream, e *flow.Expectation, m Meta) ([]byte, error) {
+	switch o.format {
+	case FormatConntrackd:
+		b = flow.AppendConntrackdExpectation(b, e, flow.Line{External: o.external, Active: o.now.Sub(m.Created)})
+	case FormatXML:
+		b = flow.AppendXMLExpectation(b, e)
+	case FormatNDJSON:
+		j, err := json.Marshal(ExpectEntry{ExpectationJSON: e.JSON(), Created: m.Created.Round(time.Millisecond), Updated: m.Updated.Round(time.Millisecond)})
+		if err != nil {
+			return b, fmt.Errorf("write expectation as JSON: %w", err)
+		}
+		b = append(b, j...)
+	}
+	return append(b, '\n'), nil
+}
+
+// ExpectEntry is one expectation of a list in FormatNDJSON.
+type ExpectEntry struct {
+	flow.ExpectationJSON
+	Created time.Time `json:"created,omitzero"` // see Meta
+	Updated time.Time `json:"updated,omitzero"`
+}
+
 // Entry is one flow of a list in FormatNDJSON.
 type Entry struct {
 	flow.JSON

@@ -28,7 +28,7 @@ const (
 // limit.
 type FlowQuery struct {
 	Table   Table
-	Entries string      // "" or EntriesMain; EntriesExpect is refused, because expectations are not replicated
+	Entries string      // "" or EntriesMain; EntriesExpect for expectations (caches only, not sorted)
 	Family  flow.Family // 0 = both
 	Sort    string      // "" = order of storage; or a name of Orders (caches only)
 	Desc    bool
@@ -84,7 +84,9 @@ func parseFlowQuery(v url.Values) (q FlowQuery, err error) {
 	switch q.Entries = v.Get("entries"); q.Entries {
 	case "", EntriesMain:
 	case EntriesExpect:
-		return q, &Error{Code: CodeDisabled, Message: "ExpectationSync is disabled", Hint: "this daemon does not replicate expectations"}
+		if q.Table == TableKernel {
+			return q, &Error{Code: CodeBadRequest, Message: "the kernel's expectations are not listed", Hint: "read a cache"}
+		}
 	default:
 		return q, badQuery("entries", v, "main or expect")
 	}
@@ -116,8 +118,8 @@ func (q *FlowQuery) parseOrder(v url.Values) (err error) {
 	if q.Sort == "" {
 		return nil
 	}
-	if q.Table == TableKernel {
-		return &Error{Code: CodeBadRequest, Message: "the kernel's table cannot be sorted", Hint: "read a cache"}
+	if q.Table == TableKernel || q.Entries == EntriesExpect {
+		return &Error{Code: CodeBadRequest, Message: "only the flows of a cache can be sorted", Hint: "read a cache, or do not sort"}
 	}
 	if q.Limit == 0 || q.Limit > maxLimit {
 		return badQuery("limit", v, fmt.Sprintf("1 to %d for a sorted list", maxLimit))

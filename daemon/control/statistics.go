@@ -11,7 +11,8 @@ type Statistics struct {
 	Kernel   KernelStatistics  `json:"kernel"`
 	Commit   CommitStatistics  `json:"commit"`
 
-	ExpectationsIgnored uint64            `json:"expectations_ignored"`  // expectation messages received and not kept
+	Expect              *ExpectStatistics `json:"expect,omitempty"`      // nil while expect-sync is off
+	ExpectationsIgnored uint64            `json:"expectations_ignored"`  // expectation messages received while expect-sync is off
 	Unsupported         map[string]uint64 `json:"unsupported,omitempty"` // flows or messages not handled, by reason
 }
 
@@ -30,6 +31,12 @@ type CacheStats struct {
 	Limit         uint64 `json:"limit"`
 	Full          uint64 `json:"full"`
 	Bytes         uint64 `json:"bytes"` // memory held
+}
+
+// ExpectStatistics are the counters of the caches of expectations. Their Bytes are an estimate.
+type ExpectStatistics struct {
+	Internal CacheStats `json:"internal"`
+	External CacheStats `json:"external"`
 }
 
 // Traffic sums up the counters of flows that ended. It stays 0 unless net.netfilter.nf_conntrack_acct is on.
@@ -136,4 +143,5 @@ type CommitStatistics struct {
 	Filtered uint64            `json:"filtered"`
 	Failed   uint64            `json:"failed"`
 	Errors   map[string]uint64 `json:"errors,omitempty"` // failed, by errno name
+	Expect   *ExpectResult     `json:"expect,omitempty"` // of expectations; nil while none were committed
 }

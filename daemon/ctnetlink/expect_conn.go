@@ -1,6 +1,7 @@
 package ctnetlink
 
 import (
+	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
@@ -16,16 +17,17 @@ func (c *Conn) DumpExpectations(family flow.Family, fn func(*flow.Expectation) e
 	var stopped, malformed error
 	interrupted, err = c.dump(b, func(msg []byte) {
 		if stopped != nil {
-			return // the rest is read all the same: the socket can do nothing else before
+			return
 		}
 		if err := DecodeExpectation(msg, &c.expect); err != nil {
 			malformed = err
 			return
 		}
 		stopped = fn(&c.expect)
+		c.cut = stopped != nil
 	})
 	if stopped != nil {
-		return interrupted, stopped
+		return interrupted, errors.Join(stopped, err)
 	}
 	if err == nil {
 		err = malformed

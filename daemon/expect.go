@@ -1,0 +1,241 @@
+package daemon
+
+import (
+	"math"
+	"time"
+
+	"ctsync/daemon/cache"
+	"ctsync/daemon/config"
+	"ctsync/daemon/flow"
+	"ctsync/daemon/session"
+	"ctsync/daemon/wire"
+)
+
+// expectRef marks what is an expectation among the session's references; the caches number both from 1.
+const expectRef session.Ref = 1 << 31
+
+// expectations is the core's part that keeps expectations (expect-sync). It is there even while expect-sync is off: what
+// the peer has been told of is then still to be taken back.
+type expectations struct {
+	internal *cache.InternalExpect
+	external *cache.ExternalExpect
+
+	outgoing cache.OutgoingExpect // reused by transmit
+	popped   uint64               // records taken from the dirty list since the start
+	orphans  []orphan             // expectations whose master is not in the internal cache yet
+	adjusted []flow.Tuple         // masters to be read again, see rereadMasters
+}
+
+// orphan is an expectation that came before its master: a helper that expects something upon the first packet of a
+// connection (SIP, TFTP) raises its event before the connection itself is confirmed and raises one.
+type orphan struct {
+	e  flow.Expectation
+	at int64
+}
+
+// Bounds of what waits: masters come in the same block of events or the next.
+const (
+	orphanLife   = int64(time.Second)
+	maxOrphans   = 256
+	maxAdjusted  = 256
+	expectWaits  = 2 << 12 // records of a cache where the kernel does not say how many expectations it may have
+	expectFactor = 2       // records per expectation that the kernel may have: some have ended and wait to be told
+)
+
+func newExpectations(limit int, place func() uint64) expectations {
+	return expectations{internal: cache.NewInternalExpect(limit, place), external: cache.NewExternalExpect(limit)}
+}
+
+// expectLimit returns how many expectations a cache may hold.
+func expectLimit() int {
+	if n := sysctl("nf_conntrack_expect_max"); n > 0 {
+		return expectFactor * n
+	}
+	return expectWaits
+}
+
+// queued returns the place in the queue to the peer that something takes which becomes dirty now: behind all flows that
+// are dirty.
+func (c *core) queued() uint64 { return c.popped + uint64(c.internal.Dirty()) }
+
+// expecting reports whether expectations are replicated.
+func (c *core) expecting() bool { return len(c.cfg.ExpectSync) > 0 }
+
+// expectsHelper reports whether the expectations of e's helper are replicated.
+func expectsHelper(cfg *config.Config, e *flow.Expectation) bool {
+	n := 0
+	for n < len(e.Helper) && e.Helper[n] != 0 {
+		n++
+	}
+	return cfg.ExpectHelper(string(e.Helper[:n]))
+}
+
+// expectationBegan takes the event of a new expectation.
+func (c *core) expectationBegan(e *flow.Expectation, now int64) {
+	if !expectsHelper(c.cfg, e) {
+		c.counts.filtered++
+		return
+	}
+	x := &c.expect
+	if _, ok := c.internal.Lookup(&e.Master); ok {
+		c.keepExpectation(e, now)
+	} else if len(x.orphans) < maxOrphans {
+		x.orphans = append(x.orphans, orphan{*e, now})
+	} else {
+		c.counts.orphans++
+	}
+}
+
+func (c *core) keepExpectation(e *flow.Expectation, now int64) {
+	if err := c.expect.internal.New(e, now); err != nil {
+		c.refused("internal expect", &c.sync.internalFull, err)
+	}
+	if e.Has.Is(flow.HasNAT) && len(c.expect.adjusted) < maxAdjusted {
+		c.expect.adjusted = append(c.expect.adjusted, e.Master)
+		signal(c.wantReread)
+	}
+}
+
+// expectationEnded takes the event of the end of an expectation.
+func (c *core) expectationEnded(e *flow.Expectation) {
+	x := &c.expect
+	for i := range x.orphans {
+		if o := &x.orphans[i].e; o.Expect == e.Expect && o.Master == e.Master {
+			x.orphans = append(x.orphans[:i], x.orphans[i+1:]...)
+			break
+		}
+	}
+	x.internal.Destroy(e)
+}
+
+// adoptOrphans looks for the masters of expectations that came before them. One whose master is not replicated has none
+// for good: the master is excluded, or in a conntrack zone, which the kernel does not tell for expectations.
+func (c *core) adoptOrphans(now int64) {
+	x := &c.expect
+	left := x.orphans[:0]
+	for i := range x.orphans {
+		o := &x.orphans[i]
+		if _, ok := c.internal.Lookup(&o.e.Master); ok {
+			c.keepExpectation(&o.e, now)
+		} else if now-o.at < orphanLife {
+			left = append(left, *o)
+		} else {
+			c.counts.orphans++
+		}
+	}
+	x.orphans = left
+}
+
+// sendExpectation sends the expectation that is next in the queue, and reports whether there was one: flows that were
+// dirty before it come first.
+func (c *core) sendExpectation(now int64) bool {
+	passed := c.popped
+	if c.internal.Dirty() == 0 {
+		passed = math.MaxUint64
+	}
+	x := &c.expect
+	o := &x.outgoing
+	if !x.internal.Next(passed, o) {
+		return false
+	}
+	x.popped++
+	e := &o.Expectation
+	switch {
+	case e.Expect.Zone != 0:
+		c.counts.expectZones++ // never sent, so the peer has nothing to be told of later either
+		return true
+	case addressLost(e):
+		c.counts.expectNAT6++
+		return true
+	}
+	if passed := (now - o.Updated) / int64(time.Second); passed > 0 && e.Has.Is(flow.HasTimeout) {
+		e.Timeout = lifetimeLeft(e.Timeout, passed)
+	}
+	seq := c.session.SendExpectation(now, wire.ExpNew+wire.Type(o.Type), e, expectRef|session.Ref(o.Ref))
+	x.internal.Sent(o.Ref, seq)
+	return true
+}
+
+// addressLost reports whether e has a translation that protocol v1 cannot carry: it has no place for an IPv6 address.
+// None is needed where the address is zero, as with FTP, whose expectations keep the port alone.
+func addressLost(e *flow.Expectation) bool {
+	return e.Has.Is(flow.HasNAT) && e.NAT.Family == flow.IPv6 && (e.NAT.Src != flow.Addr{} || e.NAT.Dst != flow.Addr{})
+}
+
+// lifetimeLeft returns what is left of a timeout, in seconds, after so many have passed; see restoredFloor.
+func lifetimeLeft(timeout uint32, passed int64) uint32 {
+	floor := min(timeout, restoredFloor)
+	if passed >= int64(timeout) {
+		return floor
+	}
+	return max(timeout-uint32(max(passed, 0)), floor)
+}
+
+// peerExpectation applies one message of the peer to the external cache.
+func (c *core) peerExpectation(t wire.Type, e *flow.Expectation) {
+	if !c.expecting() {
+		c.counts.expectations++
+		return
+	}
+	now := c.now()
+	var err error
+	switch t {
+	case wire.ExpNew:
+		err = c.expect.external.New(e, now)
+	case wire.ExpUpdate:
+		err = c.expect.external.Update(e, now)
+	case wire.ExpDestroy:
+		c.expect.external.Destroy(e)
+	}
+	if err != nil {
+		c.refused("external expect", &c.sync.externalFull, err)
+	}
+}
+
+// acked and lost tell the cache that a reference belongs to.
+func (c *core) acked(r session.Ref, seq uint32) {
+	if r&expectRef != 0 {
+		c.expect.internal.Acked(cache.Ref(r&^expectRef), seq)
+		return
+	}
+	c.internal.Acked(cache.Ref(r), seq)
+}
+
+func (c *core) lost(r session.Ref, seq uint32) {
+	if r&expectRef != 0 {
+		c.expect.internal.Lost(cache.Ref(r&^expectRef), seq)
+		return
+	}
+	c.internal.Lost(cache.Ref(r), seq)
+}
+
+// expectationExpired reports whether an external expectation cannot be there any more; see expired.
+func expectationExpired(x *cache.ExpectEntry, heard, now int64) bool {
+	life := int64(x.Expectation.Timeout) * int64(time.Second)
+	return x.Expectation.Has.Is(flow.HasTimeout) && now-max(x.Updated, heard) > life
+}
+
+// sweepExpectations removes the external expectations whose time is up and returns how many.
+func (c *core) sweepExpectations() (removed int) {
+	now := c.now()
+	c.expect.external.Scan(0, math.MaxInt, func(x *cache.ExpectEntry) {
+		if expectationExpired(x, c.peer.heard, now) {
+			c.expect.external.Remove(x.Ref)
+			removed++
+		}
+	})
+	return removed
+}
+
+// followExpectSync makes the caches fit a new list of helpers: what is not replicated any more is taken back from the
+// peer, and what the peer sends is not kept while expect-sync is off. What is new comes with the next reconcile.
+func (c *core) followExpectSync() {
+	c.expect.internal.Retain(func(e *flow.Expectation) bool { return expectsHelper(c.cfg, e) })
+	if !c.expecting() {
+		c.expect.orphans = nil
+		c.expect.external.Reset()
+		return
+	}
+	signal(c.wantReconcile)
+	c.requestResync()
+}
