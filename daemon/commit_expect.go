@@ -171,7 +171,7 @@ func expectRefusal(e *flow.Expectation, errno unix.Errno) string {
 	name := unix.ErrnoName(errno)
 	switch {
 	case errno == unix.EOPNOTSUPP && e.Has.Is(flow.HasHelper):
-		return name + ", no helper " + flow.CString(e.Helper[:]) + " on the master"
+		return "EOPNOTSUPP, no helper " + flow.CString(e.Helper[:]) + " on the master" // ErrnoName gives its other name
 	case errno == unix.ENOENT:
 		return name + ", no master"
 	}

@@ -32,6 +32,10 @@ func (r *router) conntrackdConfig(o options) string {
 		six := func(s string) string { return strings.Replace(s, "10.255.0.", "fd00:ff::", 1) }
 		link = fmt.Sprintf("UDP {\n IPv6_address %s\n IPv6_Destination_Address %s\n Port 3780\n", six(r.addr.String()), six(r.peer.String()))
 	}
+	sync := ""
+	if o.expect {
+		sync = " Options { ExpectationSync on }\n"
+	}
 	text := fmt.Sprintf(`Sync {
  Mode FTFW {
   DisableExternalCache Off
@@ -42,7 +46,7 @@ func (r *router) conntrackdConfig(o options) string {
   RcvSocketBuffer 4194304
   Checksum on
  }
-}
+%s}
 General {
  HashSize 32768
  HashLimit 131072
@@ -59,7 +63,7 @@ General {
   Address Ignore { IPv4_address 127.0.0.1 IPv4_address 10.255.0.0/24 IPv6_address ::1 IPv6_address fd00:ff::/64 IPv6_address fe80::/10 IPv6_address ff02::/16 }
  }
 }
-`, link, r.dir, r.dir)
+`, link, sync, r.dir, r.dir)
 	path := filepath.Join(r.dir, "conntrackd.conf")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		r.t.Fatal(err)

@@ -86,6 +86,7 @@ func (r *router) socket() string { return filepath.Join(r.dir, "ctsync.sock") }
 type options struct {
 	multicast bool
 	ipv6      bool
+	expect    bool   // replicate all expectations
 	extra     string // more top-level lines
 }
 
@@ -101,6 +102,9 @@ func (r *router) writeConfig(o options) string {
 		link += fmt.Sprintf("peer = %q\n", peer)
 	}
 	extra := o.extra
+	if o.expect {
+		extra += "expect-sync = [\"all\"]\n"
+	}
 	if o.multicast && o.ipv6 {
 		extra += "mcast-group = \"ff02::3780\"\n"
 	}

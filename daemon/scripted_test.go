@@ -114,6 +114,22 @@ func (s *scripted) tell(r *router, flows []flow.Flow) {
 	r.eventually(10*time.Second, "has the flows", func() bool { return r.statistics().External.Active == uint64(len(flows)) })
 }
 
+// expect says expectations.
+func (s *scripted) expect(r *router, list []flow.Expectation) {
+	s.t.Helper()
+	s.mu.Lock()
+	for i := range list {
+		s.session.SendExpectation(s.now(), wire.ExpNew, &list[i], session.Ref(1<<31+i))
+	}
+	s.session.Finish()
+	s.flush()
+	s.mu.Unlock()
+	r.eventually(10*time.Second, "has the expectations", func() bool {
+		x := r.statistics().Expect
+		return x != nil && x.External.Active == uint64(len(list))
+	})
+}
+
 // asked returns how often the whole table was asked for.
 func (s *scripted) asked() int {
 	s.mu.Lock()

@@ -11,9 +11,9 @@ import (
 // AppendExpectCreate appends the request that makes e: IPCTNL_MSG_EXP_NEW with NLM_F_CREATE and NLM_F_EXCL. The kernel
 // gives it the timeout of its helper's policy and not e.Timeout, which AppendExpectUpdate sets afterwards.
 //
-// The kernel reports the helper of the master there where a request names the helper that the expected connection shall
-// get (exp->helper). So the name is sent only where the two are the same or no harm comes of it: see namesHelper. The
-// master has its own helper already.
+// The kernel reports the helper of the master in the attribute in which kernels take the helper that the expected
+// connection shall get (exp->helper; 6.18.44 ignores it). So the name is sent only where the two are the same or no harm
+// comes of it: see namesHelper. The master has its own helper already.
 func AppendExpectCreate(b []byte, e *flow.Expectation) []byte {
 	return appendExpectNew(b, e, unix.NLM_F_CREATE|unix.NLM_F_EXCL)
 }
