@@ -45,13 +45,14 @@ type simNode struct {
 	link   *memLink
 	addr   netip.AddrPort
 	kernel map[flow.Tuple]flow.Flow
+	expect map[flow.Tuple]flow.Expectation // by master: one each
 }
 
 func newSim(t *testing.T, seed uint64) *sim {
 	s := &sim{t: t, rnd: rand.New(rand.NewPCG(seed, 1)), clock: int64(time.Second)}
 	s.loss = []int{0, 1, 5, 20}[s.rnd.IntN(4)]
 	for i := range s.nodes {
-		s.nodes[i] = &simNode{addr: []netip.AddrPort{addrA, addrB}[i], kernel: map[flow.Tuple]flow.Flow{}}
+		s.nodes[i] = &simNode{addr: []netip.AddrPort{addrA, addrB}[i], kernel: map[flow.Tuple]flow.Flow{}, expect: map[flow.Tuple]flow.Expectation{}}
 		s.restart(s.nodes[i])
 	}
 	return s
@@ -61,6 +62,7 @@ func newSim(t *testing.T, seed uint64) *sim {
 func (s *sim) restart(n *simNode) {
 	n.core, n.link = newTestCore()
 	n.core.now, n.core.seq = func() int64 { return s.clock }, s.rnd.Uint32
+	n.core.cfg.ExpectSync = []string{"all"}
 	n.core.newSession(n.link.MaxPayload()) // on the simulated clock
 	n.core.internal.BeginReconcile()
 	for _, k := range slices.SortedFunc(maps.Keys(n.kernel), func(a, b flow.Tuple) int { return a.Compare(&b) }) {
@@ -70,6 +72,11 @@ func (s *sim) restart(n *simNode) {
 		}
 	}
 	n.core.internal.EndReconcile()
+	n.core.expect.internal.BeginReconcile()
+	for _, k := range slices.SortedFunc(maps.Keys(n.expect), func(a, b flow.Tuple) int { return a.Compare(&b) }) {
+		n.core.reconcileExpectSlice([]flow.Expectation{n.expect[k]})
+	}
+	n.core.expect.internal.EndReconcile(true)
 }
 
 func (s *sim) run() {
@@ -85,6 +92,7 @@ func (s *sim) run() {
 			n := s.nodes[s.rnd.IntN(2)]
 			if s.rnd.IntN(2) == 0 {
 				clear(n.kernel) // its table emptied while nobody listened
+				clear(n.expect)
 			}
 			s.restart(n)
 		case 1:
@@ -119,11 +127,42 @@ func (s *sim) change(n *simNode) {
 	case s.rnd.IntN(2) == 0:
 		b.Kind[0], f.ID = ctnetlink.EventDestroy, old.ID
 		delete(n.kernel, f.Orig)
+		s.unexpect(n, f.Orig)
 	default:
 		b.Kind[0], f.ID = ctnetlink.EventUpdate, old.ID
 		n.kernel[f.Orig] = *f
 	}
 	n.core.applyEvents(&b)
+	if _, lives := n.kernel[f.Orig]; lives && s.rnd.IntN(4) == 0 {
+		s.unexpect(n, f.Orig)
+		if s.rnd.IntN(3) > 0 {
+			s.expect(n, f.Orig)
+		}
+	}
+}
+
+// expect makes the one expectation of a flow in a node's kernel, unexpect ends it.
+func (s *sim) expect(n *simNode, master flow.Tuple) {
+	e := flow.Expectation{
+		Master: master, Expect: master, Mask: flow.Tuple{Family: flow.IPv4, Proto: flow.UDP},
+		Has:     flow.HasMaster | flow.HasMask | flow.HasTimeout | flow.HasClass | flow.HasHelper | flow.HasID,
+		Timeout: 100000, Class: s.rnd.Uint32N(3), ID: s.rnd.Uint32(), Helper: [16]byte{'s', 'i', 'p'},
+	}
+	n.expect[master] = e
+	n.core.applyEvents(expectEvent(ctnetlink.EventExpectNew, &e))
+}
+
+func (s *sim) unexpect(n *simNode, master flow.Tuple) {
+	if e, ok := n.expect[master]; ok {
+		delete(n.expect, master)
+		n.core.applyEvents(expectEvent(ctnetlink.EventExpectDestroy, &e))
+	}
+}
+
+func expectEvent(kind ctnetlink.Kind, e *flow.Expectation) *eventBlock {
+	b := &eventBlock{}
+	b.N, b.NExpect, b.Kind[0], b.Expect[0] = 1, 1, kind, *e
+	return b
 }
 
 // step lets both speak, carries what they said, and does the work of the bulk and sweep goroutines.
@@ -155,10 +194,11 @@ func (s *sim) work(c *core) {
 			c.session.BulkStarted()
 		}
 		c.internal.Scan(0, 1<<20, func(e *cache.Entry) bool { return c.internal.Announce(e.Ref) })
-		for c.internal.Dirty() > 0 && c.session.Room() > 0 {
+		c.expect.internal.Announce()
+		for c.dirty() > 0 && c.session.Room() > 0 {
 			c.transmit()
 		}
-		if answer && c.internal.Dirty() == 0 {
+		if answer && c.dirty() == 0 {
 			c.session.BulkSent()
 		} else if answer {
 			c.sync.bulkWanted = true
@@ -170,6 +210,7 @@ func (s *sim) work(c *core) {
 	case <-c.wantSweep:
 		if c.sync.sweepDue {
 			c.external.Sweep(0, 1<<20)
+			c.expect.external.Sweep()
 			c.sync.sweepDue = false
 		}
 	default:
@@ -190,6 +231,16 @@ func (s *sim) compare(from, to *simNode) {
 	}
 	if len(have) > 0 {
 		s.t.Errorf("the peer keeps %d flows that are gone, e.g. %s", len(have), first(have))
+	}
+	held := 0
+	to.core.expect.external.Scan(0, 1<<20, func(x *cache.ExpectEntry) {
+		held++
+		if e, ok := from.expect[x.Expectation.Master]; !ok || e.Class != x.Expectation.Class {
+			s.t.Errorf("the peer keeps an expectation that is gone: %+v", x.Expectation)
+		}
+	})
+	if held != len(from.expect) {
+		s.t.Errorf("the peer has %d of %d expectations", held, len(from.expect))
 	}
 }
 

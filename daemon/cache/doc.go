@@ -22,6 +22,8 @@
 // that are asked of the whole table at once (visible, compared with the kernel, known to the peer) are bit sets: to
 // forget what the peer knows, or to hide everything, is to clear one bit per flow.
 //
+// Expectations (InternalExpect, ExternalExpect) follow the same rules. They are few, and kept as whole records.
+//
 // # What is not kept
 //
 // Use, counters and timestamps are dropped: the kernel changes them without an event, and the protocol does not carry

@@ -9,7 +9,7 @@
 //	GET  /v1/status                      Status
 //	GET  /v1/statistics                  Statistics
 //	GET  /v1/transitions                 []Transition, oldest first
-//	GET  /v1/flows?table=&family=&...    flows as text or NDJSON, streamed; see FlowQuery
+//	GET  /v1/flows?table=&entries=&...   flows or expectations as text or NDJSON, streamed; see FlowQuery
 //	POST /v1/notify       Notification   Transition, answered as soon as it is accepted
 //	POST /v1/actions      Action         NDJSON of ActionLine: progress, then one result or error
 //

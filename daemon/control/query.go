@@ -24,7 +24,7 @@ const (
 	EntriesExpect = "expect" // expectations
 )
 
-// FlowQuery selects flows. In the URL its fields are table, entries, family (ipv4, ipv6), sort, desc (true), skip and
+// FlowQuery selects flows or expectations. In the URL its fields are table, entries, family (ipv4, ipv6), sort, desc (true), skip and
 // limit.
 type FlowQuery struct {
 	Table   Table

@@ -249,3 +249,15 @@ func TestExpectationCodecAllocatesNothing(t *testing.T) {
 		b = AppendExpectGet(AppendExpectDelete(AppendExpectUpdate(AppendExpectCreate(b[:0], &e), &e), &e), &e.Expect)
 	})
 }
+
+func BenchmarkDecodeExpectation(b *testing.B) {
+	e := everyExpectation()
+	msg := appendKernelExpect(nil, &e)
+	var got flow.Expectation
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := DecodeExpectation(msg, &got); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
