@@ -193,14 +193,12 @@ func (d *Daemon) sweepExpired(ctx context.Context) error {
 		d.log.Info("flows removed from the external cache: their time is up", "flows", total)
 	}
 	return d.do(ctx, func(c *core) {
-		if c.sync.externalFull && roomAgain(c.external) && roomAgain(c.expect.external) {
+		if c.sync.externalFull && roomAgain(c.external.Len(), c.external.Limit()) &&
+			roomAgain(c.expect.external.Len(), c.expect.external.Limit()) {
 			c.requestResync() // there is room again for what was refused
 		}
 	})
 }
 
-// roomAgain reports whether a cache that may have been full can take the peer's entries again.
-func roomAgain(c interface {
-	Len() int
-	Limit() int
-}) bool { return c.Len() < c.Limit()*9/10 }
+// roomAgain reports whether a cache that may have been full, with n entries now, can take the peer's entries again.
+func roomAgain(n, limit int) bool { return n < limit*9/10 }

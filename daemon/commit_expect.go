@@ -101,7 +101,11 @@ func (m *commitment) restorable(c *core, entries []cache.ExpectEntry) []flow.Exp
 	for i := range entries {
 		x := &entries[i]
 		e := x.Expectation
-		if why := expectUncarried(&e); why != "" {
+		why := expectUncarried(&e)
+		if why == "" && !c.classKnown(&e) {
+			why = "its class is not one of the master's helper"
+		}
+		if why != "" {
 			m.expectationLost(&e, why)
 			continue
 		}
@@ -116,6 +120,17 @@ func (m *commitment) restorable(c *core, entries []cache.ExpectEntry) []flow.Exp
 		list = append(list, e)
 	}
 	return list
+}
+
+// classKnown reports whether the class of e can be one of its master's helper. The kernel finds the policy of a class in a
+// table of that helper, and not every version checks that the table is long enough: a class is taken only with the helper
+// that the peer told it with.
+func (c *core) classKnown(e *flow.Expectation) bool {
+	if e.Class == 0 {
+		return true
+	}
+	ref, ok := c.internal.Lookup(&e.Master)
+	return ok && c.internal.Load(ref, &c.scratch) && e.Has.Is(flow.HasHelper) && c.scratch.Flow.Helper == e.Helper
 }
 
 // expectUncarried says why an expectation cannot be restored exactly because protocol v1 does not carry all of it, or "".
@@ -185,7 +200,7 @@ func (m *commitment) expectationLost(e *flow.Expectation, why string) {
 	if len(r.Named) < namedLosses {
 		name := append([]byte("expectation "), e.Expect.Proto.String()...)
 		name = append(e.Expect.AppendSource(append(name, ' ')), " > "...)
-		r.Named = append(r.Named, string(e.Expect.AppendDestination(name))+": "+why)
+		r.Named = append(r.Named, string(e.Expect.AppendDestination(name))+": not restored: "+why)
 	}
 }
 

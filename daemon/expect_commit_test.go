@@ -61,7 +61,9 @@ func TestExpectCommitOutcomes(t *testing.T) {
 		tuple.Family, tuple.Src[15] = flow.IPv6, 1
 	}
 	sip6.Has, sip6.NAT = sip6.Has|flow.HasNAT, flow.Tuple{Family: flow.IPv6, Proto: flow.TCP, SrcPort: 9}
-	peer.expect(b, []flow.Expectation{created, same, other, noHelper, noMaster, noFunction, sip6})
+	liar := renamed(ftpExpectation(8), "sip") // classes of SIP on a master of FTP
+	liar.Master, liar.Class = masters[0].Orig, 3
+	peer.expect(b, []flow.Expectation{created, same, other, noHelper, noMaster, noFunction, sip6, liar})
 
 	// B's kernel has the second already, and another one where the third belongs.
 	stranger := other
@@ -74,10 +76,11 @@ func TestExpectCommitOutcomes(t *testing.T) {
 
 	c := b.takeover()
 	want := &control.ExpectResult{
-		Total: 7, Created: 1, Updated: 1, Replaced: 1, Failed: 4,
+		Total: 8, Created: 1, Updated: 1, Replaced: 1, Failed: 5,
 		Errors: map[string]uint64{
 			"EOPNOTSUPP, no helper none on the master": 1, "ENOENT, no master": 1, "EINVAL": 1,
 			"address translation of IPv6 expectations not carried by protocol v1": 1,
+			"its class is not one of the master's helper":                         1,
 		},
 	}
 	got := c.Expect
@@ -86,7 +89,7 @@ func TestExpectCommitOutcomes(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
-	if len(named) != 4 || !strings.Contains(strings.Join(named, "\n"), fmt.Sprintf("expectation tcp %s > %s: EOPNOTSUPP", noHelper.Expect.Source(), noHelper.Expect.Destination())) {
+	if len(named) != 5 || !strings.Contains(strings.Join(named, "\n"), fmt.Sprintf("expectation tcp %s > %s: not restored: EOPNOTSUPP", noHelper.Expect.Source(), noHelper.Expect.Destination())) {
 		t.Errorf("named %q", named)
 	}
 	if c.Degraded["helper none"] != 1 || c.Failed != 0 {
@@ -97,7 +100,7 @@ func TestExpectCommitOutcomes(t *testing.T) {
 	if left := b.statistics().Expect.External.Active; left != 0 {
 		t.Errorf("%d expectations are left in the external cache", left)
 	}
-	if text := b.ctsync("show", "transitions"); !strings.Contains(text, "then 7 expectations: 1 created, 1 updated, 1 replaced, 4 failed") {
+	if text := b.ctsync("show", "transitions"); !strings.Contains(text, "then 8 expectations: 1 created, 1 updated, 1 replaced, 5 failed") {
 		t.Errorf("%s", text)
 	}
 }

@@ -196,7 +196,7 @@ func TestTransitionsLayout(t *testing.T) {
 	golden(t, "transitions", appendTransitions(nil, sampleTransitions()))
 
 	ts := sampleTransitions()[2:3]
-	ts[0].Commit.Expect = &control.ExpectResult{Total: 2, Created: 1, Failed: 1, Errors: map[string]uint64{"ENOENT, no master": 1}, Named: []string{"expectation tcp 10.0.0.1 > 10.0.0.2:50185: ENOENT, no master"}}
+	ts[0].Commit.Expect = &control.ExpectResult{Total: 2, Created: 1, Failed: 1, Errors: map[string]uint64{"ENOENT, no master": 1}, Named: []string{"expectation tcp 10.0.0.1 > 10.0.0.2:50185: not restored: ENOENT, no master"}}
 	golden(t, "transitions-expect", appendTransitions(nil, ts))
 }
 

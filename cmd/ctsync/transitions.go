@@ -56,7 +56,7 @@ func appendCommit(b []byte, c *control.CommitResult) []byte {
 			Created: x.Created, Updated: x.Updated, Replaced: x.Replaced, Expired: x.Expired, Failed: x.Failed, Errors: x.Errors,
 		}))
 		for _, name := range x.Named {
-			b = fmt.Appendf(b, "%8snot restored: %s\n", "", oneLine(name))
+			b = fmt.Appendf(b, "%8s%s\n", "", oneLine(name))
 		}
 	}
 	return b

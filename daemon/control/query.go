@@ -119,7 +119,7 @@ func (q *FlowQuery) parseOrder(v url.Values) (err error) {
 		return nil
 	}
 	if q.Table == TableKernel || q.Entries == EntriesExpect {
-		return &Error{Code: CodeBadRequest, Message: "only the flows of a cache can be sorted", Hint: "read a cache, or do not sort"}
+		return &Error{Code: CodeBadRequest, Message: "the kernel's table and expectations cannot be sorted", Hint: "read the flows of a cache"}
 	}
 	if q.Limit == 0 || q.Limit > maxLimit {
 		return badQuery("limit", v, fmt.Sprintf("1 to %d for a sorted list", maxLimit))
