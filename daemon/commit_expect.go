@@ -101,6 +101,10 @@ func (m *commitment) restorable(c *core, entries []cache.ExpectEntry) []flow.Exp
 	for i := range entries {
 		x := &entries[i]
 		e := x.Expectation
+		if !c.filter.Pass(&e.Master) {
+			m.result.Expect.Filtered++
+			continue
+		}
 		why := expectUncarried(&e)
 		if why == "" && !c.classKnown(&e) {
 			why = "its class is not one of the master's helper"
@@ -217,6 +221,7 @@ func addExpect(a, b *control.ExpectResult) *control.ExpectResult {
 	a.Updated += b.Updated
 	a.Replaced += b.Replaced
 	a.Expired += b.Expired
+	a.Filtered += b.Filtered
 	a.Failed += b.Failed
 	a.Errors = addCounts(a.Errors, b.Errors)
 	a.Named = append(a.Named, b.Named[:min(len(b.Named), max(namedLosses-len(a.Named), 0))]...)

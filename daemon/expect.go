@@ -227,10 +227,16 @@ func (c *core) sweepExpectations() (removed int) {
 	return removed
 }
 
+// retainExpectations ends the internal expectations that are not replicated any more: their helper is not listed, or the
+// filter does not let their master pass.
+func (c *core) retainExpectations() {
+	c.expect.internal.Retain(func(e *flow.Expectation) bool { return expectsHelper(c.cfg, e) && c.filter.Pass(&e.Master) })
+}
+
 // followExpectSync makes the caches fit a new list of helpers: what is not replicated any more is taken back from the
 // peer, and what the peer sends is not kept while expect-sync is off. What is new comes with the next reconcile.
 func (c *core) followExpectSync() {
-	c.expect.internal.Retain(func(e *flow.Expectation) bool { return expectsHelper(c.cfg, e) })
+	c.retainExpectations()
 	if !c.expecting() {
 		c.expect.orphans = nil
 		c.expect.external.Reset()

@@ -136,6 +136,10 @@ func TestExpectSyncFollowsConfiguration(t *testing.T) {
 	sameExpectations(t, a, b, 0)
 	reload(options{expect: true}, "ftp, sip, h323, nfs, sqlnet")
 	sameExpectations(t, a, b, 2)
+	reload(options{expect: true, extra: fmt.Sprintf("ignore-address = [%q]\n", ftpMaster(1).Orig.Src.IP(flow.IPv4))}, "ftp, sip, h323, nfs, sqlnet")
+	sameExpectations(t, a, b, 0)
+	reload(options{expect: true}, "ftp, sip, h323, nfs, sqlnet")
+	sameExpectations(t, a, b, 2)
 	reload(options{}, "")
 	b.eventually(20*time.Second, "forgets the expectations", func() bool { return len(b.expected("external")) == 0 })
 }

@@ -122,7 +122,9 @@ func (d *Daemon) evict(ctx context.Context) (int, error) {
 				}
 				return true
 			})
-			more = from != 0
+			if more = from != 0; !more {
+				c.retainExpectations()
+			}
 		}); err != nil {
 			return total, err
 		}

@@ -91,7 +91,8 @@ func appendDetail(b []byte, s control.Statistics) []byte {
 	c := s.Commit
 	if x := c.Expect; x != nil {
 		b = appendBlock(b, "commit of expectations", append([]row{
-			{"created", x.Created}, {"updated", x.Updated}, {"replaced", x.Replaced}, {"expired", x.Expired}, {"failed", x.Failed},
+			{"created", x.Created}, {"updated", x.Updated}, {"replaced", x.Replaced}, {"expired", x.Expired},
+			{"filtered", x.Filtered}, {"failed", x.Failed},
 		}, named("failed: ", x.Errors)...))
 	}
 	return appendBlock(b, "commit", append([]row{

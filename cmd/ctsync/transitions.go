@@ -53,7 +53,7 @@ func appendCommit(b []byte, c *control.CommitResult) []byte {
 	}
 	if x := c.Expect; x != nil && x.Total > 0 {
 		b = fmt.Appendf(b, "%8sthen %d expectations: %s\n", "", x.Total, outcomes(&control.CommitResult{
-			Created: x.Created, Updated: x.Updated, Replaced: x.Replaced, Expired: x.Expired, Failed: x.Failed, Errors: x.Errors,
+			Created: x.Created, Updated: x.Updated, Replaced: x.Replaced, Expired: x.Expired, Filtered: x.Filtered, Failed: x.Failed, Errors: x.Errors,
 		}))
 		for _, name := range x.Named {
 			b = fmt.Appendf(b, "%8s%s\n", "", oneLine(name))

@@ -206,9 +206,9 @@ func (p *parser) mode(n *node) {
 }
 
 // later refuses a key whose work comes with a later version, unless its value, as written in TOML, asks for what this
-// version does anyway: neutral, which is "false" or "[]".
+// version does anyway: neutral.
 func (p *parser) later(n *node, neutral string) {
-	if n.kind == unstable.Bool && n.text == neutral || n.kind == unstable.Array && neutral == "[]" && len(n.items) == 0 {
+	if n.kind == unstable.Bool && n.text == neutral {
 		return
 	}
 	p.problem(n.at, "%s is not supported by this version yet: remove it, or leave it at %s", n.key, neutral)

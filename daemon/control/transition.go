@@ -102,6 +102,7 @@ type ExpectResult struct {
 	Updated  uint64            `json:"updated"`  // the kernel had it and got its timeout
 	Replaced uint64            `json:"replaced"` // another one for the same connection was deleted first
 	Expired  uint64            `json:"expired"`  // its time was up
+	Filtered uint64            `json:"filtered"` // the filter does not let its master pass
 	Failed   uint64            `json:"failed"`
 	Errors   map[string]uint64 `json:"errors,omitempty"` // failed, by errno name and what it means here, or by what protocol v1 does not carry
 	Named    []string          `json:"named,omitempty"`  // examples of what was lost
