@@ -22,16 +22,22 @@ var errDumpCut = errors.New("dump ended without NLMSG_DONE")
 func (c *Conn) Dump(family flow.Family, fn func(*flow.Flow) error) (interrupted bool, err error) {
 	b, at := openMessage(c.out[:0], msgCtGet, unix.NLM_F_DUMP, uint8(family))
 	closeMessage(b, at)
+	return c.dumpRecords(b, "flows", func(msg []byte) error { return DecodeFlow(msg, &c.flow) }, func() error { return fn(&c.flow) })
+}
+
+// dumpRecords sends a dump request, reads each message of the answer with decode and hands it out with emit, until that
+// returns an error.
+func (c *Conn) dumpRecords(b []byte, what string, decode func(msg []byte) error, emit func() error) (interrupted bool, err error) {
 	var stopped, malformed error
 	interrupted, err = c.dump(b, func(msg []byte) {
 		if stopped != nil {
 			return
 		}
-		if err := DecodeFlow(msg, &c.flow); err != nil {
+		if err := decode(msg); err != nil {
 			malformed = err
 			return
 		}
-		stopped = fn(&c.flow)
+		stopped = emit()
 		c.cut = stopped != nil
 	})
 	if stopped != nil {
@@ -41,7 +47,7 @@ func (c *Conn) Dump(family flow.Family, fn func(*flow.Flow) error) (interrupted 
 		err = malformed
 	}
 	if err != nil {
-		return interrupted, fmt.Errorf("dump flows: %w", err)
+		return interrupted, fmt.Errorf("dump %s: %w", what, err)
 	}
 	return interrupted, nil
 }

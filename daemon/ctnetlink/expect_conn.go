@@ -1,7 +1,6 @@
 package ctnetlink
 
 import (
-	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
@@ -14,28 +13,7 @@ func (c *Conn) DumpExpectations(family flow.Family, fn func(*flow.Expectation) e
 	b, at := openMessage(c.out[:0], msgExpectGet, unix.NLM_F_DUMP, uint8(family))
 	setSubsystem(b[at:], subsysExpect)
 	closeMessage(b, at)
-	var stopped, malformed error
-	interrupted, err = c.dump(b, func(msg []byte) {
-		if stopped != nil {
-			return
-		}
-		if err := DecodeExpectation(msg, &c.expect); err != nil {
-			malformed = err
-			return
-		}
-		stopped = fn(&c.expect)
-		c.cut = stopped != nil
-	})
-	if stopped != nil {
-		return interrupted, errors.Join(stopped, err)
-	}
-	if err == nil {
-		err = malformed
-	}
-	if err != nil {
-		return interrupted, fmt.Errorf("dump expectations: %w", err)
-	}
-	return interrupted, nil
+	return c.dumpRecords(b, "expectations", func(msg []byte) error { return DecodeExpectation(msg, &c.expect) }, func() error { return fn(&c.expect) })
 }
 
 // CreateExpectations makes the expectations in the kernel, in their order; see AppendExpectCreate for what is sent and

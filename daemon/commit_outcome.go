@@ -1,0 +1,136 @@
+package daemon
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"ctsync/daemon/control"
+	"ctsync/daemon/flow"
+)
+
+// uncarried says why a flow cannot be restored exactly because protocol v1 does not carry its key, or "".
+func uncarried(f *flow.Flow) string {
+	switch {
+	case f.Orig.Proto == flow.GRE && f.Orig.SrcPort == 0 && f.Orig.DstPort == 0:
+		return "GRE keys not carried by protocol v1"
+	case f.Orig.Proto == flow.UDPLite && f.Orig.SrcPort == 0 && f.Orig.DstPort == 0:
+		return "UDP-Lite ports not carried by protocol v1"
+	}
+	return ""
+}
+
+// degrade tries once more, without it, the flows that failed for something this router does not have: the helper
+// module, or the master flow. Better a connection without its helper than none.
+func (m *commitment) degrade(errs []unix.Errno) error {
+	m.sub, m.at = m.sub[:0], m.at[:0]
+	for i, e := range errs {
+		f := &m.flows[i]
+		switch {
+		case e == unix.EOPNOTSUPP && f.Has.Is(flow.HasHelper):
+			m.degraded(f, "helper "+flow.CString(f.Helper[:]))
+			f.Has &^= flow.HasHelper
+		case e == unix.ENOENT && f.Has.Is(flow.HasMaster):
+			m.degraded(f, "master")
+			f.Has &^= flow.HasMaster
+		default:
+			continue
+		}
+		m.sub, m.at = append(m.sub, *f), append(m.at, i)
+	}
+	return m.retry(errs, &m.result.Created)
+}
+
+// retry creates the flows of m.sub, writes their outcome to errs and counts successes in n.
+func (m *commitment) retry(errs []unix.Errno, n *uint64) error {
+	if len(m.sub) == 0 {
+		return nil
+	}
+	if err := m.k.Create(m.sub, m.subErrs[:len(m.sub)]); err != nil {
+		return fmt.Errorf("create conntrack entries: %w", err)
+	}
+	for j, i := range m.at {
+		errs[i] = m.subErrs[j]
+		if errs[i] == 0 {
+			*n++
+		}
+	}
+	return nil
+}
+
+// failures counts what is left by errno.
+func (m *commitment) failures(errs []unix.Errno) {
+	for i, e := range errs {
+		if e != 0 {
+			m.lost(&m.flows[i], unix.ErrnoName(e))
+		}
+	}
+}
+
+func (m *commitment) lost(f *flow.Flow, why string) {
+	m.result.Failed++
+	m.result.Errors[why]++
+	m.name(f, "not restored: "+why)
+}
+
+func (m *commitment) degraded(f *flow.Flow, without string) {
+	if m.result.Degraded == nil {
+		m.result.Degraded = map[string]uint64{}
+	}
+	m.result.Degraded[without]++
+	m.name(f, "restored without its "+without+", which this kernel does not have")
+}
+
+func (m *commitment) name(f *flow.Flow, what string) {
+	if len(m.result.Named) < namedLosses {
+		m.result.Named = append(m.result.Named, flowName(f)+": "+what)
+	}
+}
+
+// flowName names a flow for people: protocol, source, destination.
+func flowName(f *flow.Flow) string {
+	b := append([]byte(f.Orig.Proto.String()), ' ')
+	b = append(f.Orig.AppendSource(b), " > "...)
+	return string(f.Orig.AppendDestination(b))
+}
+
+// addResult adds another round of the same takeover to t.
+func addResult(t, r *control.CommitResult) {
+	t.Total += r.Total
+	t.Created += r.Created
+	t.Updated += r.Updated
+	t.Replaced += r.Replaced
+	t.Expired += r.Expired
+	t.Filtered += r.Filtered
+	t.Failed += r.Failed
+	t.Errors = addCounts(t.Errors, r.Errors)
+	t.Degraded = addCounts(t.Degraded, r.Degraded)
+	t.Named = append(t.Named, r.Named[:min(len(r.Named), namedLosses-len(t.Named))]...)
+	t.Expect = addExpect(t.Expect, r.Expect)
+	t.Duration += r.Duration
+}
+
+func addCounts(t, r map[string]uint64) map[string]uint64 {
+	for name, n := range r {
+		if t == nil {
+			t = map[string]uint64{}
+		}
+		t[name] += n
+	}
+	return t
+}
+
+// addCommit adds a commit to the totals.
+func addCommit(t *control.CommitStatistics, r *control.CommitResult) {
+	t.Commits++
+	t.Created += r.Created
+	t.Updated += r.Updated
+	t.Replaced += r.Replaced
+	t.Expired += r.Expired
+	t.Filtered += r.Filtered
+	t.Failed += r.Failed
+	t.Errors = addCounts(t.Errors, r.Errors)
+	if t.Expect = addExpect(t.Expect, r.Expect); t.Expect != nil {
+		t.Expect.Named = nil
+	}
+}
