@@ -13,15 +13,31 @@ type roles struct {
 	history *history
 	work    chan control.Transition // accepted transitions, for runRoles
 
-	mu     sync.Mutex
-	group  string
-	state  control.State // "" until the first notification
-	since  time.Time
-	sent   int64 // CLOCK_BOOTTIME (ns) of the notification that made the present role
-	failed bool  // its work failed
+	mu    sync.Mutex
+	group string
+	state control.State // "" until the first notification
+	since time.Time
+	sent  int64  // CLOCK_BOOTTIME (ns) of the notification that made the present role
+	made  uint64 // ID of the transition that made the present role
+	began int64  // CLOCK_BOOTTIME (ns) of its notification
+	phase phase  // of its work
 
 	inherited *control.Transition // made the role in a former life of the daemon
 }
+
+// phase is how far the work of a role has come.
+type phase uint8
+
+const (
+	working phase = iota
+	finished
+	failed
+)
+
+// repetition is how long, in ns, a notification of the present role counts as a repetition of the one that made it.
+// keepalived runs the scripts of a transition within milliseconds of each other. One that comes later means that the
+// router left the role meanwhile and nobody told us: keepalived kills its scripts when it stops.
+const repetition = int64(10 * time.Second)
 
 // roleQueue bounds how many transitions may wait while one is being interrupted. keepalived's fastest flapping stays
 // far below it.
@@ -41,7 +57,10 @@ func newRoles(group string, h *history) *roles {
 			r.sent = max(r.sent, t.Boottime)
 		case counts(&t):
 			r.state, r.since, r.sent = t.State, t.Received, t.Boottime
-			r.failed, r.inherited = t.Outcome != control.OutcomeDone, &t
+			r.made, r.began, r.phase, r.inherited = t.ID, t.Boottime, finished, &t
+			if t.Outcome != control.OutcomeDone {
+				r.phase = failed
+			}
 		}
 	}
 	return r
@@ -54,11 +73,18 @@ func (r *roles) current() (control.State, time.Time) {
 	return r.state, r.since
 }
 
-// fail notes that the work of the present role failed, so that a repetition may try again.
-func (r *roles) fail() {
+// finish notes how the work of transition id ended, if it still makes the present role.
+func (r *roles) finish(id uint64, p phase) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.failed = true
+	if r.made == id {
+		r.phase = p
+	}
+}
+
+// repeats reports whether a notification repeats the one that made the present role.
+func (r *roles) repeats(n *control.Notification) bool {
+	return n.State == r.state && (r.phase == working || r.phase == finished && n.Boottime-r.began < repetition)
 }
 
 // follow changes the sync-group that is followed.
@@ -71,8 +97,8 @@ func (r *roles) follow(group string) {
 // notify records a notification, decides whether it counts, and returns at once; the work follows in runRoles.
 //
 // Scripts of keepalived overlap and can start out of order, so what counts is when a notification was sent: one older
-// than the present role's is superseded. A repeated one (keepalived may be configured to say everything twice) does not
-// disturb the work of the first, unless that failed.
+// than the present role's is superseded. A repetition (keepalived may be configured to say everything twice) does not
+// disturb the work of the first; see repeats.
 func (r *roles) notify(n control.Notification, received time.Time) control.Transition {
 	if now := control.Boottime(); n.Boottime == 0 || n.Boottime > now {
 		n.Boottime = now // nothing was sent in the future: it is of another boot
@@ -95,13 +121,14 @@ func (r *roles) notify(n control.Notification, received time.Time) control.Trans
 		t.Outcome = control.OutcomeIgnored + "group " + n.Name + " is not sync-group " + r.group
 	case n.Boottime < r.sent:
 		t.Outcome = control.OutcomeSuperseded
-	case n.State == r.state && !r.failed:
+	case r.repeats(&n):
 		t.Outcome = control.OutcomeRepeated
 		r.sent = n.Boottime // what was sent before it is out of date
 	}
 	t = r.history.add(t)
 	if t.Outcome == control.OutcomeRunning {
-		r.state, r.since, r.sent, r.failed = n.State, received, n.Boottime, false
+		r.state, r.since, r.sent = n.State, received, n.Boottime
+		r.made, r.began, r.phase = t.ID, n.Boottime, working
 		r.push(t)
 	}
 	return t
@@ -192,13 +219,14 @@ func (d *Daemon) transition(life, ctx context.Context, t control.Transition) {
 	switch {
 	case err == nil:
 		t.Outcome = control.OutcomeDone
+		d.roles.finish(t.ID, finished)
 	case life.Err() != nil:
 		t.Outcome = control.OutcomeFailed + "the daemon ended before it was finished"
 	case ctx.Err() != nil:
 		t.Outcome = control.OutcomeSuperseded
 	default:
 		t.Outcome = control.OutcomeFailed + err.Error()
-		d.roles.fail()
+		d.roles.finish(t.ID, failed)
 		d.log.Error("role change failed", "state", t.State, "err", err)
 	}
 	d.keep(t)

@@ -150,6 +150,35 @@ func TestHistory(t *testing.T) {
 	}
 }
 
+// TestSaidAgain is told the same role later: after the work is done, and long after, when the router must have left the
+// role meanwhile without a word.
+func TestSaidAgain(t *testing.T) {
+	r := newTestRoles(t)
+	say := func(after time.Duration) control.Transition {
+		return r.notify(control.Notification{Type: control.TypeGroup, State: control.StateMaster, Boottime: 1 + int64(after)}, time.Now())
+	}
+	first := say(0)
+	if got := say(time.Hour / 1e6).Outcome; got != control.OutcomeRepeated {
+		t.Errorf("while the work goes on: %s", got)
+	}
+	r.finish(first.ID, finished)
+	if got := say(2 * time.Second).Outcome; got != control.OutcomeRepeated {
+		t.Errorf("after 2 s: %s", got)
+	}
+	again := say(12 * time.Second)
+	if again.Outcome != control.OutcomeRunning {
+		t.Errorf("after 12 s: %s", again.Outcome)
+	}
+	r.finish(first.ID, failed) // of a transition that is no longer the last
+	if got := say(12*time.Second + 1).Outcome; got != control.OutcomeRepeated {
+		t.Errorf("while the second takeover goes on: %s", got)
+	}
+	r.finish(again.ID, failed)
+	if got := say(12*time.Second + 2).Outcome; got != control.OutcomeRunning {
+		t.Errorf("after a failure: %s", got)
+	}
+}
+
 func TestQueueKeepsTheLastWord(t *testing.T) {
 	r := newTestRoles(t)
 	states := []control.State{control.StateMaster, control.StateBackup}
