@@ -148,7 +148,16 @@ func (d *Daemon) purgeAction(ctx context.Context, progress func(done, total int)
 
 // reset is VyOS's: the internal cache is emptied, read from the kernel again and sent to the peer; the external cache
 // is emptied and asked for.
+//
+// Without a peer to fill it again the external cache is kept: it may be all that is left of the peer's connections.
 func (d *Daemon) reset(ctx context.Context, name string, progress func(done, total int)) (control.Result, error) {
+	answers := false
+	if err := d.do(ctx, func(c *core) { answers = c.peerAnswers() }); err != nil {
+		return control.Result{}, err
+	}
+	if name == control.CacheExternal && !answers {
+		return control.Result{}, errNoPeer
+	}
 	if _, err := d.flush(ctx, name); err != nil {
 		return control.Result{}, err
 	}
@@ -161,8 +170,11 @@ func (d *Daemon) reset(ctx context.Context, name string, progress func(done, tot
 	if err != nil {
 		return r, err
 	}
-	if sent, err := d.bulkAction(ctx, progress); err == nil {
-		r.Summary += "; " + sent.Summary
+	sent, err := d.bulkAction(ctx, progress)
+	if err != nil {
+		r.Summary += "; not sent to the peer: " + err.Error()
+		return r, nil
 	}
+	r.Summary += "; " + sent.Summary
 	return r, nil
 }

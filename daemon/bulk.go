@@ -31,8 +31,7 @@ func (d *Daemon) runBulk(ctx context.Context) error {
 }
 
 // bulk announces every flow of the internal cache to the peer, then every expectation, and returns when the last one has
-// left. progress may be
-// nil.
+// left. progress may be nil.
 func (d *Daemon) bulk(ctx context.Context, progress func(done, total int)) error {
 	report, end := d.jobs.start("bulk", progress)
 	defer end()
@@ -70,13 +69,15 @@ func (d *Daemon) bulk(ctx context.Context, progress func(done, total int)) error
 	if err := d.dirtyPassed(ctx); err != nil {
 		return err
 	}
-	err := d.do(ctx, func(c *core) {
+	if err := d.do(ctx, func(c *core) {
 		if answer != nil && answer == c.session {
 			answer.BulkSent()
 		}
-	})
+	}); err != nil {
+		return err
+	}
 	d.log.Info("bulk update sent", "flows", sent, "took", time.Since(began).Round(time.Millisecond))
-	return err
+	return nil
 }
 
 // dirtyBelow waits until fewer than n flows wait to be sent.

@@ -69,6 +69,7 @@ func (d *Daemon) commit(ctx context.Context, take bool, progress func(done, tota
 		err = m.expectations(ctx)
 	}
 	if err != nil {
+		d.log.Warn("commit cut short", "err", err)
 		signal(d.core.wantReconcile) // what the last block did is not known
 	}
 	m.result.Duration = control.Duration(time.Since(began))

@@ -144,6 +144,10 @@ func sumStats(a, b transport.Stats) transport.Stats {
 	b.DatagramsSent += a.DatagramsSent
 	b.DatagramsRecv += a.DatagramsRecv
 	b.SendErrors += a.SendErrors
+	b.SendQueueFull += a.SendQueueFull
+	b.SendUnreachable += a.SendUnreachable
+	b.SendBlocked += a.SendBlocked
+	b.SendOther += a.SendOther
 	b.RecvErrors += a.RecvErrors
 	b.WrongInterface += a.WrongInterface
 	b.WrongSource += a.WrongSource
@@ -171,6 +175,8 @@ func (c *core) linkStatistics() control.LinkStatistics {
 	for reason, n := range map[string]uint64{
 		"wrong interface": st.WrongInterface, "wrong source": st.WrongSource, "looped back": st.Looped,
 		"truncated": st.Truncated, "queue overflow": st.KernelDrops, "second sender": c.counts.foreign,
+		"not sent, queue full": st.SendQueueFull, "not sent, unreachable": st.SendUnreachable,
+		"not sent, blocked by the firewall": st.SendBlocked, "not sent, other error": st.SendOther,
 	} {
 		if n > 0 {
 			s.Dropped[reason] = n

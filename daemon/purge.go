@@ -3,8 +3,6 @@ package daemon
 import (
 	"context"
 	"fmt"
-	"net"
-	"net/netip"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -89,17 +87,15 @@ func (d *Daemon) purge(ctx context.Context, progress func(done, total int)) (int
 	return purged, nil
 }
 
-// ownAddresses returns the addresses of this router's interfaces.
+// ownAddresses returns the addresses of this router's interfaces, to be looked up.
 func ownAddresses() (map[flow.Addr]bool, error) {
-	addrs, err := net.InterfaceAddrs()
+	prefixes, err := ownPrefixes()
 	if err != nil {
-		return nil, fmt.Errorf("list own addresses: %w", err)
+		return nil, err
 	}
-	own := make(map[flow.Addr]bool, len(addrs))
-	for _, a := range addrs {
-		if p, err := netip.ParsePrefix(a.String()); err == nil {
-			own[flow.AddrFrom(p.Addr())] = true
-		}
+	own := make(map[flow.Addr]bool, len(prefixes))
+	for _, p := range prefixes {
+		own[flow.AddrFrom(p.Addr())] = true
 	}
 	return own, nil
 }

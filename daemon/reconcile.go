@@ -148,6 +148,8 @@ func (d *Daemon) reconcileDump(ctx context.Context, k kernel) error {
 			return nil
 		}
 	}
+	d.log.Warn("the kernel's table changed its size during each dump, comparing again")
+	signal(d.core.wantReconcile)
 	return nil
 }
 

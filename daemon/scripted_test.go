@@ -3,6 +3,8 @@ package daemon_test
 import (
 	"net"
 	"net/netip"
+	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -147,4 +149,21 @@ func (s *scripted) stop() {
 	close(s.done)
 	s.conn.Close()
 	s.wg.Wait()
+}
+
+// TestResetWithoutPeer keeps the external cache: it may be all that is left of a dead peer's connections.
+func TestResetWithoutPeer(t *testing.T) {
+	t.Parallel()
+	b, peer := pairWithScripted(t, options{})
+	flows := mixture()
+	peer.tell(b, flows)
+	peer.stop()
+	b.eventually(10*time.Second, "misses its peer", func() bool { return !b.status().InStep })
+	out, err := b.ns.Exec(t.Context(), filepath.Join(binDir, "ctsync"), "--socket", b.socket(), "reset", "external-cache").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "the peer does not answer") {
+		t.Errorf("reset without a peer: %v: %s", err, out)
+	}
+	if n := b.statistics().External.Active; n != uint64(len(flows)) {
+		t.Errorf("%d flows are left of %d", n, len(flows))
+	}
 }

@@ -180,12 +180,13 @@ func (c *core) sessionStatistics(s *control.Statistics) {
 			BadType: m[wire.BadType], Truncated: m[wire.Truncated], BadSize: m[wire.BadSize],
 		},
 		Lost: st.Lost, Before: st.Before, UnknownAttributes: st.UnknownAttributes, Invalid: c.counts.invalid,
+		PayloadsLost: st.PayloadsLost, Refused: st.Refused, Stray: st.Stray,
 	}
 	s.Session = control.SessionStatistics{
 		State: helloText(state), Sequence: state.Seq, PeerSequence: state.PeerSeq,
 		Sent: messageCounts(st.Sent), Received: messageCounts(st.Received),
 		Retransmitted: st.Retransmitted + st.Nacked + st.Stale, Unacknowledged: uint64(state.Unacked), Window: uint64(state.Window),
-		NacksOutstanding: uint64(state.NacksOutstanding), PeerRestarts: st.PeerRestarts,
+		NacksOutstanding: uint64(state.NacksOutstanding), PeerRestarts: st.PeerRestarts, Oversized: st.Oversized,
 		Waiting: s.Session.Waiting, Foreign: s.Session.Foreign,
 	}
 }

@@ -68,13 +68,14 @@ func appendDetail(b []byte, s control.Statistics) []byte {
 		{"bad message type", m.BadType}, {"truncated message", m.Truncated}, {"bad message size", m.BadSize},
 		{"lost", s.Tracking.Lost}, {"late or repeated", s.Tracking.Before},
 		{"unknown attributes", s.Tracking.UnknownAttributes}, {"impossible flows", s.Tracking.Invalid},
+		{"payloads given up", s.Tracking.PayloadsLost}, {"refused, answers pile up", s.Tracking.Refused}, {"about numbers never sent", s.Tracking.Stray},
 		{"expectations ignored", s.ExpectationsIgnored},
 	})
 	p := s.Session
 	b = appendBlock(b, "session", append([]row{
 		{"state", p.State}, {"sequence", p.Sequence}, {"peer sequence", p.PeerSequence}, {"retransmitted", p.Retransmitted},
 		{"unacknowledged", p.Unacknowledged}, {"window", p.Window}, {"nacks outstanding", p.NacksOutstanding},
-		{"peer restarts", p.PeerRestarts}, {"waiting to be sent", p.Waiting}, {"from a second sender", p.Foreign},
+		{"sent in fragments", p.Oversized}, {"peer restarts", p.PeerRestarts}, {"waiting to be sent", p.Waiting}, {"from a second sender", p.Foreign},
 	}, append(named("sent ", p.Sent), named("received ", p.Received)...)...))
 	b = appendBlock(b, "link", append([]row{
 		{"state", s.Link.State}, {"send buffer asked", s.Link.SendBuffer.Asked}, {"send buffer granted", s.Link.SendBuffer.Granted},

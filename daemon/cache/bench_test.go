@@ -228,7 +228,10 @@ func BenchmarkPage(b *testing.B) {
 			b.ReportAllocs()
 			defer cpu(b)()
 			for range b.N {
-				if got := c.Page(BySource, true, skip, 50, nil); len(got) != 50 {
+				p := NewPager(BySource, true, skip, 50, nil)
+				for c.Advance(p, 1000) {
+				}
+				if got := c.Entries(p); len(got) != 50 {
 					b.Fatal(len(got))
 				}
 			}

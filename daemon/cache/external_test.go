@@ -3,6 +3,7 @@ package cache
 import (
 	"cmp"
 	"errors"
+	"math"
 	"slices"
 	"testing"
 
@@ -276,14 +277,13 @@ func TestPage(t *testing.T) {
 		skip, limit := rapid.IntRange(-1, 50).Draw(t, "skip"), rapid.IntRange(-1, 50).Draw(t, "limit")
 		lo := min(max(skip, 0), len(all))
 		want := all[lo:min(lo+max(limit, 0), len(all))]
-		if got := x.Page(order, desc, skip, limit, match); !slices.Equal(got, want) {
-			t.Fatalf("order %d, desc %v, skip %d, limit %d:\n%s", order, desc, skip, limit, gocmp.Diff(want, got))
-		}
-		p := NewPager(order, desc, skip, limit, match)
-		for x.Advance(p, 7) {
-		}
-		if got := x.Entries(p); !slices.Equal(got, want) {
-			t.Fatal("in slices:", gocmp.Diff(want, got))
+		for _, slice := range []int{math.MaxInt, 7} {
+			p := NewPager(order, desc, skip, limit, match)
+			for x.Advance(p, slice) {
+			}
+			if got := x.Entries(p); !slices.Equal(got, want) {
+				t.Fatalf("order %d, desc %v, skip %d, limit %d, slices of %d:\n%s", order, desc, skip, limit, slice, gocmp.Diff(want, got))
+			}
 		}
 	})
 }

@@ -74,6 +74,9 @@ type Tracking struct {
 	Before            uint64    `json:"before"`             // messages that came again or late
 	UnknownAttributes uint64    `json:"unknown_attributes"` // skipped, from a newer peer
 	Invalid           uint64    `json:"invalid"`            // well-formed flows that cannot exist
+	PayloadsLost      uint64    `json:"payloads_lost"`      // malformed payloads given up after asking for them in vain
+	Refused           uint64    `json:"refused"`            // treated as lost because answers to the peer pile up
+	Stray             uint64    `json:"stray"`              // acknowledgements and requests of numbers that were never sent
 }
 
 // Malformed counts messages that could not be read, by kind, in conntrackd's order.
@@ -103,6 +106,7 @@ type SessionStatistics struct {
 	Unacknowledged   uint64            `json:"unacknowledged"` // messages in flight
 	Window           uint64            `json:"window"`         // messages that may be in flight
 	NacksOutstanding uint64            `json:"nacks_outstanding"`
+	Oversized        uint64            `json:"oversized"` // messages longer than a datagram, sent in fragments
 	PeerRestarts     uint64            `json:"peer_restarts"`
 	Waiting          uint64            `json:"waiting"` // changed flows that wait to be sent
 	Foreign          uint64            `json:"foreign"` // datagrams of a second sender on the link

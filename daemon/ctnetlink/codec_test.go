@@ -175,7 +175,7 @@ func TestDecodeMalformed(t *testing.T) {
 	v4 := tuple(flow.TCP, "10.1.0.1:1001", "10.2.0.1:80")
 	v6 := tuple(flow.TCP, "[fd01::1]:1001", "[fd02::1]:80")
 	orig := appendTuple(nil, ctaTupleOrig, &v4, 0)
-	nest := func(typ uint16, b []byte) []byte {
+	empty := func(typ uint16) []byte {
 		b, at := openNest(nil, typ)
 		return b[:at+attrLen]
 	}
@@ -191,7 +191,7 @@ func TestDecodeMalformed(t *testing.T) {
 		{"no attributes", nil},
 		{"no original tuple", appendBE32(nil, ctaStatus, 8)},
 		{"reply of another family", appendTuple(append([]byte(nil), orig...), ctaTupleReply, &v6, 0)},
-		{"tuple without addresses", nest(ctaTupleOrig, nil)},
+		{"tuple without addresses", empty(ctaTupleOrig)},
 		{"attribute longer than the message", append(append([]byte(nil), orig...), 9, 0, 3, 0, 0, 0, 0, 0)},
 		{"attribute shorter than its header", append(append([]byte(nil), orig...), 3, 0, 3, 0)},
 		{"attribute of length 0", append(append([]byte(nil), orig...), 0, 0, 3, 0)},
