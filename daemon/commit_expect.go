@@ -75,7 +75,7 @@ func (m *commitment) expectBlock(ctx context.Context, entries []cache.ExpectEntr
 	if err := m.k.UpdateExpectations(made, errs[:len(made)]); err != nil {
 		return fmt.Errorf("set the timeouts of expectations: %w", err)
 	}
-	return m.d.do(ctx, func(c *core) {
+	return m.d.do(context.WithoutCancel(ctx), func(c *core) { // it has happened, and no event tells of it
 		now := c.now()
 		for i := range made {
 			if err := c.expect.internal.Restored(&made[i], now); err != nil {

@@ -90,9 +90,13 @@ func (c *core) keepExpectation(e *flow.Expectation, now int64) {
 	if err := c.expect.internal.New(e, now); err != nil {
 		c.refused("internal expect", &c.sync.internalFull, err)
 	}
-	if e.Has.Is(flow.HasNAT) && len(c.expect.adjusted) < maxAdjusted {
+	switch {
+	case !e.Has.Is(flow.HasNAT):
+	case len(c.expect.adjusted) < maxAdjusted:
 		c.expect.adjusted = append(c.expect.adjusted, e.Master)
 		signal(c.wantReread)
+	default:
+		signal(c.wantReconcile) // too many at once to be looked at one by one
 	}
 }
 
@@ -160,15 +164,6 @@ func (c *core) sendExpectation(now int64) bool {
 // None is needed where the address is zero, as with FTP, whose expectations keep the port alone.
 func addressLost(e *flow.Expectation) bool {
 	return e.Has.Is(flow.HasNAT) && e.NAT.Family == flow.IPv6 && (e.NAT.Src != flow.Addr{} || e.NAT.Dst != flow.Addr{})
-}
-
-// lifetimeLeft returns what is left of a timeout, in seconds, after so many have passed; see restoredFloor.
-func lifetimeLeft(timeout uint32, passed int64) uint32 {
-	floor := min(timeout, restoredFloor)
-	if passed >= int64(timeout) {
-		return floor
-	}
-	return max(timeout-uint32(max(passed, 0)), floor)
 }
 
 // peerExpectation applies one message of the peer to the external cache.

@@ -58,11 +58,14 @@ func restoreTimeout(f *flow.Flow, updated, now int64) {
 		f.Has |= flow.HasTimeout
 		return
 	}
-	floor := min(f.Timeout, restoredFloor)
-	passed := uint64(max(now-updated, 0)) / uint64(time.Second)
-	if passed >= uint64(f.Timeout) {
-		f.Timeout = floor
-		return
+	f.Timeout = lifetimeLeft(f.Timeout, (now-updated)/int64(time.Second))
+}
+
+// lifetimeLeft returns what is left of a timeout, in seconds, after so many have passed; see restoredFloor.
+func lifetimeLeft(timeout uint32, passed int64) uint32 {
+	floor := min(timeout, restoredFloor)
+	if passed >= int64(timeout) {
+		return floor
 	}
-	f.Timeout = max(f.Timeout-uint32(passed), floor)
+	return max(timeout-uint32(max(passed, 0)), floor)
 }
