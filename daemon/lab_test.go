@@ -171,6 +171,12 @@ func (r *router) statistics() (s control.Statistics) {
 	return s
 }
 
+func (r *router) activeLink() control.LinkStatistics {
+	r.t.Helper()
+	s := r.statistics()
+	return s.ActiveLink()
+}
+
 func (r *router) status() (s control.Status) {
 	r.t.Helper()
 	r.unmarshal(&s, "show", "status", "--json")

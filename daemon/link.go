@@ -165,7 +165,7 @@ func (c *core) linkStatistics() control.LinkStatistics {
 		_, state = c.link.Up()
 	}
 	s := control.LinkStatistics{
-		Transport: transportName(c.cfg), Device: c.cfg.Interface.Name, State: state,
+		Transport: transportName(c.cfg), Device: c.cfg.Interface.Name, State: state, Role: control.LinkActive,
 		BytesSent: st.BytesSent, BytesReceived: st.BytesRecv, PacketsSent: st.DatagramsSent, PacketsReceived: st.DatagramsRecv,
 		ErrorsSent: st.SendErrors, ErrorsReceived: st.RecvErrors + st.KernelDrops,
 		SendBuffer:    control.Buffer{Asked: st.SendBuffer.Asked, Granted: st.SendBuffer.Granted},

@@ -79,7 +79,7 @@ func TestInterfaceComesAndGoes(t *testing.T) {
 			})
 			addLink(t, a, b)
 			inStep(t, a, b, 30*time.Second)
-			sent := a.statistics().Link.PacketsSent
+			sent := a.activeLink().PacketsSent
 
 			a.ns.Run(t, "ip", "link", "del", "sync0")
 			a.create(flows[n : 2*n])
@@ -87,7 +87,7 @@ func TestInterfaceComesAndGoes(t *testing.T) {
 			a.eventually(10*time.Second, "notices", func() bool { return !a.status().InStep })
 			addLink(t, a, b)
 			inStep(t, a, b, 30*time.Second)
-			if got := a.statistics().Link.PacketsSent; got < sent {
+			if got := a.activeLink().PacketsSent; got < sent {
 				t.Errorf("the counter of datagrams went from %d to %d", sent, got)
 			}
 			a.create(flows[2*n:])
@@ -132,7 +132,7 @@ func TestStrangersAndGarbage(t *testing.T) {
 	seq := uint32(time.Now().Unix())
 	hello := wire.AppendControl(nil, wire.Hello, seq, 0, 0)
 	sendFrom(t, a.ns, "10.255.0.99:0", b, hello, wire.AppendControl(nil, wire.Resync, seq+1, seq+1, seq+1), wire.AppendFlow(nil, wire.CTDestroy, 0, seq+2, &gone))
-	b.eventually(10*time.Second, "counts the stranger", func() bool { return b.statistics().Link.Dropped["wrong source"] == 3 })
+	b.eventually(10*time.Second, "counts the stranger", func() bool { return b.activeLink().Dropped["wrong source"] == 3 })
 	before := b.statistics()
 	if before.Tracking.Malformed.Total() != 0 || before.Session.PeerRestarts > 1 {
 		t.Errorf("the stranger was heard: %+v %+v", before.Tracking, before.Session)

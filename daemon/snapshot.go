@@ -135,7 +135,7 @@ func (c *core) statistics(s *control.Statistics) {
 	s.Internal = cacheStats(c.internal.Stats(), c.internal.Limit())
 	s.External = cacheStats(c.external.Stats(), c.external.Limit())
 	s.Traffic = control.Traffic{Bytes: c.counts.trafficBytes, Packets: c.counts.trafficPackets}
-	s.Link = c.linkStatistics()
+	s.Links = []control.LinkStatistics{c.linkStatistics()}
 	s.Kernel.Filtered, s.Kernel.Evicted = c.counts.filtered, c.counts.evicted
 	s.Kernel.Repairs, s.Kernel.Repaired, s.Kernel.Swept = c.counts.repairs, c.counts.repaired, c.counts.swept
 	s.ExpectationsIgnored = c.counts.expectations

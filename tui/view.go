@@ -97,8 +97,8 @@ func (m model) overview() []string {
 		row("kernel table", fmt.Sprintf("%d of %d", st.Kernel.TableEntries, st.Kernel.TableMax)),
 		"",
 		row("kernel", m.rate("events", st.Kernel.Events, m.before.Kernel.Events)+fmt.Sprintf(", %d overruns", st.Kernel.Overruns)),
-		row("sent", m.rate("bytes", st.Link.BytesSent, m.before.Link.BytesSent)+", "+m.rate("datagrams", st.Link.PacketsSent, m.before.Link.PacketsSent)),
-		row("received", m.rate("bytes", st.Link.BytesReceived, m.before.Link.BytesReceived)+", "+m.rate("datagrams", st.Link.PacketsReceived, m.before.Link.PacketsReceived)),
+		row("sent", m.rate("bytes", st.ActiveLink().BytesSent, m.before.ActiveLink().BytesSent)+", "+m.rate("datagrams", st.ActiveLink().PacketsSent, m.before.ActiveLink().PacketsSent)),
+		row("received", m.rate("bytes", st.ActiveLink().BytesReceived, m.before.ActiveLink().BytesReceived)+", "+m.rate("datagrams", st.ActiveLink().PacketsReceived, m.before.ActiveLink().PacketsReceived)),
 		row("lost, repaired", fmt.Sprintf("%d lost messages, %d malformed, %d retransmitted", st.Tracking.Lost, st.Tracking.Malformed.Total(), st.Session.Retransmitted)),
 	)
 	for _, j := range s.Jobs {

@@ -106,11 +106,11 @@ func pageNumbers() control.Statistics {
 	return control.Statistics{
 		Internal: control.CacheStats{Active: 19606, Created: 6298470, Updated: 3786793, Destroyed: 6278864, Objects: 19700, Total: 19700, Limit: 524288, Bytes: 2097152},
 		External: control.CacheStats{Active: 15771, Created: 1660193, Updated: 77204, Destroyed: 1644422, Objects: 15771, Total: 15771, Limit: 524288, Bytes: 1835008},
-		Link: control.LinkStatistics{
-			Transport: control.TransportMulticast, Device: "eth0.5", State: "RUNNING", BytesSent: 976826240, BytesReceived: 212898000,
+		Links: []control.LinkStatistics{{
+			Transport: control.TransportMulticast, Device: "eth0.5", State: "RUNNING", Role: control.LinkActive, BytesSent: 976826240, BytesReceived: 212898000,
 			PacketsSent: 8302333, PacketsReceived: 2009929, Dropped: map[string]uint64{"wrong source": 3, "queue overflow": 1},
 			SendBuffer: control.Buffer{Asked: 1048576, Granted: 2097152}, ReceiveBuffer: control.Buffer{Asked: 1048576, Granted: 2097152},
-		},
+		}},
 		Tracking: control.Tracking{Lost: 263, Before: 2, UnknownAttributes: 1},
 		Session: control.SessionStatistics{
 			State: "established", Sequence: 4000000001, PeerSequence: 77, Retransmitted: 300, Unacknowledged: 12, Window: 131072,
@@ -132,9 +132,9 @@ func TestStatisticsLayout(t *testing.T) {
 func TestStatisticsLikeConntrackd(t *testing.T) {
 	s := control.Statistics{
 		Internal: control.CacheStats{Active: 3, Created: 4, Updated: 12, Destroyed: 1},
-		Link: control.LinkStatistics{
-			Transport: control.TransportUDP, Device: "sync0", BytesSent: 772, BytesReceived: 96, PacketsSent: 15, PacketsReceived: 6,
-		},
+		Links: []control.LinkStatistics{{
+			Transport: control.TransportUDP, Device: "sync0", Role: control.LinkActive, BytesSent: 772, BytesReceived: 96, PacketsSent: 15, PacketsReceived: 6,
+		}},
 	}
 	const want = "cache internal:\n" +
 		"current active connections:\t           3\n" +

@@ -25,7 +25,7 @@ func appendTable(b []byte, internal, external control.CacheStats, s control.Stat
 	b = appendCache(b, "internal", internal)
 	b = appendCache(b, "external", external)
 	b = fmt.Appendf(b, "traffic processed:\n%20d Bytes      %20d Pckts\n\n", s.Traffic.Bytes, s.Traffic.Packets)
-	l := s.Link
+	l := s.ActiveLink()
 	b = fmt.Appendf(b, "%s traffic (active device=%s):\n", l.Transport, l.Device)
 	b = fmt.Appendf(b, "%20d Bytes sent %20d Bytes recv\n", l.BytesSent, l.BytesReceived)
 	b = fmt.Appendf(b, "%20d Pckts sent %20d Pckts recv\n", l.PacketsSent, l.PacketsReceived)
@@ -77,10 +77,12 @@ func appendDetail(b []byte, s control.Statistics) []byte {
 		{"unacknowledged", p.Unacknowledged}, {"window", p.Window}, {"nacks outstanding", p.NacksOutstanding},
 		{"sent in fragments", p.Oversized}, {"peer restarts", p.PeerRestarts}, {"waiting to be sent", p.Waiting}, {"from a second sender", p.Foreign},
 	}, append(named("sent ", p.Sent), named("received ", p.Received)...)...))
-	b = appendBlock(b, "link", append([]row{
-		{"state", s.Link.State}, {"send buffer asked", s.Link.SendBuffer.Asked}, {"send buffer granted", s.Link.SendBuffer.Granted},
-		{"receive buffer asked", s.Link.ReceiveBuffer.Asked}, {"receive buffer granted", s.Link.ReceiveBuffer.Granted},
-	}, named("dropped: ", s.Link.Dropped)...))
+	for _, l := range s.Links {
+		b = appendBlock(b, "link "+l.Device, append([]row{
+			{"state", l.State}, {"role", l.Role}, {"send buffer asked", l.SendBuffer.Asked}, {"send buffer granted", l.SendBuffer.Granted},
+			{"receive buffer asked", l.ReceiveBuffer.Asked}, {"receive buffer granted", l.ReceiveBuffer.Granted},
+		}, named("dropped: ", l.Dropped)...))
+	}
 	k := s.Kernel
 	b = appendBlock(b, "kernel", append([]row{
 		{"table entries", k.TableEntries}, {"table limit", k.TableMax}, {"nf_conntrack_events", k.EventsSetting},

@@ -62,7 +62,7 @@ var (
 	}
 	sampleStatistics = Statistics{
 		Internal: CacheStats{Active: 19606, Created: 6298470}, Tracking: Tracking{Malformed: Malformed{BadHeader: 2, BadSize: 1}, Lost: 263},
-		Link: LinkStatistics{Transport: TransportUDP, Dropped: map[string]uint64{"wrong source": 4}},
+		Links: []LinkStatistics{{Transport: TransportUDP, Role: LinkActive, Dropped: map[string]uint64{"wrong source": 4}}},
 	}
 )
 

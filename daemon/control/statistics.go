@@ -5,7 +5,7 @@ type Statistics struct {
 	Internal CacheStats        `json:"internal"`
 	External CacheStats        `json:"external"`
 	Traffic  Traffic           `json:"traffic"`
-	Link     LinkStatistics    `json:"link"`
+	Links    []LinkStatistics  `json:"links"` // in the order of the configuration, at least one
 	Tracking Tracking          `json:"tracking"`
 	Session  SessionStatistics `json:"session"`
 	Kernel   KernelStatistics  `json:"kernel"`
@@ -45,11 +45,28 @@ type Traffic struct {
 	Packets uint64 `json:"packets"`
 }
 
-// LinkStatistics are the counters of the dedicated link. Packets are datagrams.
+// ActiveLink returns the link that sends now.
+func (s *Statistics) ActiveLink() LinkStatistics {
+	for _, l := range s.Links {
+		if l.Role == LinkActive {
+			return l
+		}
+	}
+	return LinkStatistics{}
+}
+
+// Roles of a link, as conntrackd names them: one sends, all receive.
+const (
+	LinkActive = "ACTIVE"
+	LinkBackup = "BACKUP"
+)
+
+// LinkStatistics are the counters of one dedicated link. Packets are datagrams.
 type LinkStatistics struct {
 	Transport       string            `json:"transport"` // TransportMulticast or TransportUDP
 	Device          string            `json:"device"`
 	State           string            `json:"state"` // RUNNING, NO-CARRIER or DOWN
+	Role            string            `json:"role"`  // LinkActive or LinkBackup
 	BytesSent       uint64            `json:"bytes_sent"`
 	BytesReceived   uint64            `json:"bytes_received"`
 	PacketsSent     uint64            `json:"packets_sent"`
