@@ -18,18 +18,25 @@ import (
 // core is what the loop owns: the caches, the session and everything that changes with them. No other goroutine
 // touches a field; they call inbox.do.
 type core struct {
-	in  *inbox
+	in       *inbox
+	events   *ctnetlink.Listener // nil in simulations
+	eventsAt int64               // when to look for events; never = when the poller reports one
+	block    ctnetlink.Block     // reused by readEvents
+
 	log *slog.Logger
 	now func() int64  // nanoseconds since the daemon started, monotonic
 	seq func() uint32 // the first sequence number of a conversation
 	cfg *config.Config
 
-	internal *cache.Internal
-	external *cache.External
-	session  *session.FTFW
-	link     link
-	peer     peer
-	filter   flow.Filter
+	internal   *cache.Internal
+	external   *cache.External
+	session    *session.FTFW
+	link       link
+	linkReady  bool            // datagrams may be waiting
+	linkFailed chan<- error    // of the present link
+	batch      transport.Batch // reused by readLink
+	peer       peer
+	filter     flow.Filter
 
 	expect expectations
 
@@ -71,13 +78,7 @@ type counters struct {
 }
 
 // applyEvents puts a block of kernel events into the internal cache.
-func (c *core) applyEvents(b *eventBlock) {
-	if b.overrun {
-		c.counts.overruns++
-		c.sync.suspect = true
-		c.log.Warn("kernel dropped conntrack events, comparing with its table", "overruns", c.counts.overruns)
-		signal(c.wantReconcile)
-	}
+func (c *core) applyEvents(b *ctnetlink.Block) {
 	now := c.now()
 	next := 0 // of b.Expect
 	for i := range b.N {
@@ -115,6 +116,14 @@ func (c *core) applyEvents(b *eventBlock) {
 	if len(c.expect.orphans) > 0 {
 		c.adoptOrphans(now)
 	}
+}
+
+// overrun takes note that the kernel dropped events, and has stopped dropping.
+func (c *core) overrun() {
+	c.counts.overruns++
+	c.sync.suspect = true
+	c.log.Warn("kernel dropped conntrack events, comparing with its table", "overruns", c.counts.overruns)
+	signal(c.wantReconcile)
 }
 
 // filteredEvent takes the end of a flow that does not pass, but did when it began: before the filter changed.

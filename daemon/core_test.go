@@ -29,14 +29,14 @@ func (l *memLink) Send(buf []byte, ends []int) error {
 	}
 	return nil
 }
-func (l *memLink) Read(*transport.Batch) error { return io.EOF }
-func (l *memLink) MaxPayload() int             { return 1468 }
-func (l *memLink) Local() netip.Addr           { return netip.Addr{} }
-func (l *memLink) Stats() transport.Stats      { return transport.Stats{} }
-func (l *memLink) Up() (bool, string)          { return true, "RUNNING" }
-func (l *memLink) Valid() error                { return nil }
-func (l *memLink) Stop()                       {}
-func (l *memLink) Close() error                { return nil }
+func (l *memLink) FD() int                             { return -1 }
+func (l *memLink) Read(*transport.Batch) (bool, error) { return false, io.EOF }
+func (l *memLink) MaxPayload() int                     { return 1468 }
+func (l *memLink) Local() netip.Addr                   { return netip.Addr{} }
+func (l *memLink) Stats() transport.Stats              { return transport.Stats{} }
+func (l *memLink) Up() (bool, string)                  { return true, "RUNNING" }
+func (l *memLink) Valid() error                        { return nil }
+func (l *memLink) Close() error                        { return nil }
 
 func newTestCore() (*core, *memLink) {
 	cfg := config.Default()
@@ -95,8 +95,8 @@ func (p *testPair) exchange() {
 	deliver(p.lb, p.a, addrB)
 }
 
-func block(kind ctnetlink.Kind, from int) *eventBlock {
-	b := &eventBlock{}
+func block(kind ctnetlink.Kind, from int) *ctnetlink.Block {
+	b := &ctnetlink.Block{}
 	b.N = ctnetlink.BlockSize
 	for i := range b.N {
 		f := flow.Flow{
@@ -118,7 +118,7 @@ func block(kind ctnetlink.Kind, from int) *eventBlock {
 // as an acknowledgement.
 func TestHotPathDoesNotAllocate(t *testing.T) {
 	p := newTestPair(t)
-	life := []*eventBlock{block(ctnetlink.EventNew, 1), block(ctnetlink.EventUpdate, 1), block(ctnetlink.EventDestroy, 1)}
+	life := []*ctnetlink.Block{block(ctnetlink.EventNew, 1), block(ctnetlink.EventUpdate, 1), block(ctnetlink.EventDestroy, 1)}
 	once := func() {
 		for _, b := range life {
 			p.a.applyEvents(b)
@@ -161,7 +161,7 @@ func TestEventsReachThePeer(t *testing.T) {
 // acknowledgements, both ends together, without kernel and sockets.
 func BenchmarkLife(b *testing.B) {
 	p := newTestPair(b)
-	life := []*eventBlock{block(ctnetlink.EventNew, 1), block(ctnetlink.EventUpdate, 1), block(ctnetlink.EventDestroy, 1)}
+	life := []*ctnetlink.Block{block(ctnetlink.EventNew, 1), block(ctnetlink.EventUpdate, 1), block(ctnetlink.EventDestroy, 1)}
 	b.ReportAllocs()
 	for n := 0; b.Loop(); n++ {
 		for _, blk := range life {

@@ -60,7 +60,11 @@ type Daemon struct {
 func New(cfg *config.Config, opt Options) (*Daemon, error) {
 	d := &Daemon{
 		cfg: cfg, log: opt.Logger, version: opt.Version, started: time.Now(),
-		in: newInbox(), ready: make(chan struct{}), reconciled: make(chan struct{}),
+		ready: make(chan struct{}), reconciled: make(chan struct{}),
+	}
+	var err error
+	if d.in, err = newInbox(); err != nil {
+		return nil, err
 	}
 	history, err := openHistory(filepath.Join(cfg.StateDirectory, "transitions.json"))
 	if err != nil {
@@ -88,7 +92,7 @@ func New(cfg *config.Config, opt Options) (*Daemon, error) {
 		return nil, err
 	}
 	d.core = &core{
-		in: d.in, log: d.log, cfg: cfg, filter: d.filter.inForce,
+		in: d.in, events: d.listener, log: d.log, cfg: cfg, filter: d.filter.inForce,
 		now: func() int64 { return int64(time.Since(d.started)) },
 		// Not the clock, as conntrackd takes it: a life that begins where the last one left off is hard to tell from it.
 		seq:           rand.Uint32,
@@ -138,7 +142,6 @@ func (d *Daemon) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for _, t := range []task{
 		{"core loop", d.core.run},
-		{"conntrack events", d.runEvents},
 		{"sync link", d.runLink},
 		{"reconcile", d.runReconciler},
 		{"bulk", d.runBulk},
@@ -227,6 +230,7 @@ func (d *Daemon) unpark() {
 
 // closeKernel closes the kernel sockets when nothing uses them any more.
 func (d *Daemon) closeKernel() {
+	d.in.poller.close()
 	d.listener.Close()
 	(<-d.committer).Close()
 	(<-d.dumper).Close()

@@ -1,11 +1,12 @@
 // Package daemon builds every part of ctsyncd from a Config, owns every goroutine and the core loop, and carries out
 // role changes.
 //
-// One goroutine, the core loop, owns both caches and the session without locks (type core). Everything else hands it
-// whole blocks or asks it closures that return within about a millisecond:
+// One goroutine, the core loop, owns both caches and the session without locks (type core). It reads the event socket
+// and the link itself, a block at a time, because handing blocks from one thread to another costs more than what is in
+// them; type poller says how it sleeps. Everybody else asks it closures that return within about a millisecond:
 //
-//	event reader   ── blocks of ctnetlink events ──►┐
-//	link reader    ── batches of datagrams ────────►│  core   ──► session ──► link
+//	kernel         ── blocks of ctnetlink events ──►┐
+//	peer           ── batches of datagrams ────────►│  core   ──► session ──► link
 //	control server ── closures ────────────────────►│  loop
 //	work           ── closures ────────────────────►┘
 //

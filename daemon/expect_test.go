@@ -22,9 +22,9 @@ func newExpectPair(t testing.TB) (p *testPair, clock *int64) {
 }
 
 // expectBlock is an event of kind for each of the first n masters of block(_, 1).
-func expectBlock(kind ctnetlink.Kind, n int) *eventBlock {
+func expectBlock(kind ctnetlink.Kind, n int) *ctnetlink.Block {
 	masters := block(ctnetlink.EventNew, 1)
-	b := &eventBlock{}
+	b := &ctnetlink.Block{}
 	b.N, b.NExpect = n, n
 	for i := range n {
 		b.Kind[i] = kind
@@ -150,7 +150,7 @@ func TestExpectationsKeepTheirPlace(t *testing.T) {
 func TestExpectationsDoNotAllocate(t *testing.T) {
 	p, _ := newExpectPair(t)
 	p.a.applyEvents(block(ctnetlink.EventNew, 1))
-	life := []*eventBlock{expectBlock(ctnetlink.EventExpectNew, 16), expectBlock(ctnetlink.EventExpectDestroy, 16)}
+	life := []*ctnetlink.Block{expectBlock(ctnetlink.EventExpectNew, 16), expectBlock(ctnetlink.EventExpectDestroy, 16)}
 	once := func() {
 		for _, b := range life {
 			p.a.applyEvents(b)

@@ -75,8 +75,8 @@ func TestNewFilter(t *testing.T) {
 	}
 }
 
-func eventsOf(kind ctnetlink.Kind, flows ...flow.Flow) *eventBlock {
-	b := &eventBlock{}
+func eventsOf(kind ctnetlink.Kind, flows ...flow.Flow) *ctnetlink.Block {
+	b := &ctnetlink.Block{}
 	for i, f := range flows {
 		b.Kind[i], b.Flow[i] = kind, f
 	}
@@ -165,12 +165,16 @@ func TestFilterEndsWhatAFlushHid(t *testing.T) {
 	p.a.filter = flow.NewFilter(flow.Rules{Ignore: prefixes("192.0.2.0/24")})
 	p.a.internal.BeginReconcile()
 
-	p.a.in = newInbox()
+	var err error
+	if p.a.in, err = newInbox(); err != nil {
+		t.Fatal(err)
+	}
+	defer p.a.in.poller.close()
 	d, k := &Daemon{in: p.a.in, core: p.a}, &hasAll{}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() { defer close(ended); p.a.run(ctx) }()
-	err := d.reconcileStale(ctx, k)
+	err = d.reconcileStale(ctx, k)
 	cancel()
 	<-ended
 	if err != nil {

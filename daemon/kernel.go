@@ -2,9 +2,7 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 
 	"golang.org/x/sys/unix"
 
@@ -77,31 +75,4 @@ func (d *Daemon) openKernel() error {
 	}
 	d.dumper = newTurn(dumper)
 	return nil
-}
-
-// runEvents is the task that reads the kernel's events.
-func (d *Daemon) runEvents(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, d.listener.Stop)
-	defer stop()
-	for {
-		var b *eventBlock
-		select {
-		case b = <-d.in.freeEvents:
-		case <-ctx.Done():
-			return nil
-		}
-		overrun, err := d.listener.Read(&b.Block)
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("read conntrack events: %w", err)
-		}
-		b.overrun = overrun
-		select {
-		case d.in.events <- b:
-		case <-ctx.Done():
-			return nil
-		}
-	}
 }

@@ -2,8 +2,6 @@ package daemon
 
 import (
 	"context"
-	"errors"
-	"io"
 	"net/netip"
 	"time"
 
@@ -15,13 +13,13 @@ import (
 // link carries datagrams to and from the peer; *transport.Link is the real one.
 type link interface {
 	Send(buf []byte, ends []int) error
-	Read(b *transport.Batch) error
+	FD() int
+	Read(b *transport.Batch) (more bool, err error)
 	MaxPayload() int
 	Local() netip.Addr
 	Stats() transport.Stats
 	Up() (running bool, text string)
 	Valid() error
-	Stop()
 	Close() error
 }
 
@@ -54,80 +52,57 @@ func (d *Daemon) runLink(ctx context.Context) error {
 	}
 }
 
-// serveLink gives l to the core and reads from it until it fails or ctx ends.
+// serveLink lends l to the core until it is not usable any more or ctx ends.
 func (d *Daemon) serveLink(ctx context.Context, l link) error {
 	defer l.Close()
-	stop := context.AfterFunc(ctx, l.Stop)
-	defer stop()
 	if _, err := d.refilter(ctx, func(s *filterSource) { s.link = l.Local() }); err != nil {
 		return err
 	}
-	if err := d.do(ctx, func(c *core) {
-		c.link = l
-		if c.session == nil {
-			c.newSession(l.MaxPayload())
-		}
-	}); err != nil {
+	failed := make(chan error, 1)
+	var err error
+	if e := d.do(ctx, func(c *core) { err = c.useLink(l, failed) }); e != nil {
+		return e
+	}
+	if err != nil {
 		return err
 	}
 	defer d.do(context.WithoutCancel(ctx), (*core).linkLost)
-	gone := make(chan error, 1)
-	watching, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go d.watchLink(watching, l, gone)
-	for {
-		var b *transport.Batch
-		select {
-		case b = <-d.in.freeBatch:
-		case <-ctx.Done():
-			return nil
-		}
-		if err := l.Read(b); err != nil {
-			d.in.freeBatch <- b
-			if errors.Is(err, io.EOF) {
-				return stopped(ctx, gone)
-			}
-			return err
-		}
-		select {
-		case d.in.batches <- b:
-		case <-ctx.Done():
-			return nil
-		}
-	}
+	return d.watchLink(ctx, l, failed)
 }
 
-// watchLink stops a link whose interface or address has gone and says why. It also says when the kernel dropped
-// datagrams for want of buffer.
-func (d *Daemon) watchLink(ctx context.Context, l link, gone chan<- error) {
+// useLink begins to send and receive by l. What makes it unusable is sent to failed.
+func (c *core) useLink(l link, failed chan<- error) error {
+	if err := c.in.poller.add(l.FD(), linkToken); err != nil {
+		return err
+	}
+	c.link, c.linkFailed, c.linkReady = l, failed, false
+	if c.session == nil {
+		c.newSession(l.MaxPayload())
+	}
+	return nil
+}
+
+// watchLink returns why a link has become unusable: its interface or address has gone, or reading failed. It also says
+// when the kernel dropped datagrams for want of buffer.
+func (d *Daemon) watchLink(ctx context.Context, l link, failed <-chan error) error {
 	ticker := time.NewTicker(linkRetry)
 	defer ticker.Stop()
 	drops := uint64(0)
 	for {
 		select {
 		case <-ctx.Done():
-			return
+			return nil
+		case err := <-failed:
+			return err
 		case <-ticker.C:
 			if n := l.Stats().KernelDrops; n > drops {
 				d.log.Warn("datagrams of the peer were dropped, they are asked for again: raise sync-queue-size", "dropped", n-drops)
 				drops = n
 			}
 			if err := l.Valid(); err != nil {
-				gone <- err
-				l.Stop()
-				return
+				return err
 			}
 		}
-	}
-}
-
-// stopped returns why a link was stopped.
-func stopped(ctx context.Context, gone <-chan error) error {
-	select {
-	case err := <-gone:
-		return err
-	default:
-		return ctx.Err()
 	}
 }
 

@@ -3,10 +3,8 @@ package daemon
 import (
 	"context"
 	"errors"
+	"math"
 	"time"
-
-	"ctsync/daemon/ctnetlink"
-	"ctsync/daemon/transport"
 )
 
 // sliceSize is how many records a piece of work handles in one visit to the core loop: about a millisecond.
@@ -15,46 +13,22 @@ const sliceSize = 1000
 // errStopped is what work gets when the loop has ended.
 var errStopped = errors.New("daemon is stopping")
 
-// eventBlock is a block of events with what the reader noticed before it.
-type eventBlock struct {
-	ctnetlink.Block
-	overrun bool
-}
-
-// inbox holds the channels into the core loop and the free lists of what travels on them, so that nothing is allocated
-// per block.
+// inbox is the way into the core loop for everybody else.
 type inbox struct {
-	events     chan *eventBlock
-	freeEvents chan *eventBlock
-	batches    chan *transport.Batch
-	freeBatch  chan *transport.Batch
-	calls      chan func(*core)
-	done       chan struct{} // closed when the loop has ended
+	poller *poller
+	calls  chan func(*core)
+	done   chan struct{} // closed when the loop has ended
 }
 
-// Depths of the channels: enough that a reader need not wait for a busy loop, little enough that memory stays bounded
-// and the kernel's own queues (which count what they drop) take a longer overload.
-const (
-	eventBlocks = 128
-	linkBatches = 2
-)
+// queuedCalls is how many calls may wait before those that make them do.
+const queuedCalls = 16
 
-func newInbox() *inbox {
-	in := &inbox{
-		events:     make(chan *eventBlock, eventBlocks),
-		freeEvents: make(chan *eventBlock, eventBlocks),
-		batches:    make(chan *transport.Batch, linkBatches),
-		freeBatch:  make(chan *transport.Batch, linkBatches),
-		calls:      make(chan func(*core)),
-		done:       make(chan struct{}),
+func newInbox() (*inbox, error) {
+	p, err := newPoller()
+	if err != nil {
+		return nil, err
 	}
-	for range eventBlocks {
-		in.freeEvents <- new(eventBlock)
-	}
-	for range linkBatches {
-		in.freeBatch <- new(transport.Batch)
-	}
-	return in
+	return &inbox{poller: p, calls: make(chan func(*core), queuedCalls), done: make(chan struct{})}, nil
 }
 
 // do runs f in the core loop and waits for it. f must return within about a millisecond and must not call do.
@@ -62,50 +36,131 @@ func (in *inbox) do(ctx context.Context, f func(*core)) error {
 	ran := make(chan struct{})
 	select {
 	case in.calls <- func(c *core) { f(c); close(ran) }:
+		in.poller.ring()
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-in.done:
 		return errStopped
 	}
-	<-ran
-	return nil
+	select {
+	case <-ran:
+		return nil
+	case <-in.done:
+	}
+	select {
+	case <-ran: // the last thing that the loop did
+		return nil
+	default:
+		return errStopped
+	}
 }
+
+// Bounds of what one turn of the loop takes from each side before it looks at the others.
+const (
+	turnBlocks  = 32
+	turnBatches = 2
+	turnCalls   = 4
+)
+
+// What the poller reports the sockets by.
+const (
+	eventToken = iota
+	linkToken
+)
 
 // run is the core loop. It ends with ctx.
 func (c *core) run(ctx context.Context) error {
 	defer close(c.in.done)
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case b := <-c.in.events:
-			c.applyEvents(b)
-			c.in.freeEvents <- b
-		case b := <-c.in.batches:
-			c.receive(b)
-			c.in.freeBatch <- b
-		case f := <-c.in.calls:
-			f(c)
-		case <-timer.C:
-		case <-ctx.Done():
-			return nil
+	p := c.in.poller
+	defer context.AfterFunc(ctx, p.ring)()
+	if c.events != nil {
+		if err := p.add(c.events.FD(), eventToken); err != nil {
+			return err
 		}
-		c.drain()
+	}
+	for sleep := time.Duration(0); ctx.Err() == nil; {
+		reported, err := p.wait(sleep)
+		if err != nil {
+			return err
+		}
+		for i := range reported {
+			switch reported[i].Fd {
+			case eventToken:
+				c.eventsAt = 0
+			case linkToken:
+				c.linkReady = true
+			}
+		}
+		if err := c.readEvents(); err != nil {
+			return err
+		}
+		c.readLink()
+		c.runCalls()
 		c.transmit()
-		timer.Reset(c.nextTick())
+		p.listen()
+		sleep = c.nextTick()
+	}
+	return nil
+}
+
+// never is later than anything that happens.
+const never = int64(math.MaxInt64)
+
+// readEvents takes what the kernel has to tell, when it has or when events have gathered for long enough.
+func (c *core) readEvents() error {
+	if c.events == nil || c.now() < c.eventsAt {
+		return nil
+	}
+	for range turnBlocks {
+		overrun, err := c.events.Read(&c.block)
+		if err != nil {
+			return err
+		}
+		if overrun {
+			c.overrun()
+		}
+		if c.block.N == 0 && !overrun {
+			return c.gather()
+		}
+		c.applyEvents(&c.block)
+	}
+	return nil // there may be more: next turn
+}
+
+// gather lets events come together for a while, or has the poller report the next one.
+func (c *core) gather() error {
+	if d := c.events.Gather(); d > 0 {
+		c.eventsAt = c.now() + int64(d)
+		return nil
+	}
+	c.eventsAt = never
+	return c.in.poller.arm(c.events.FD(), eventToken)
+}
+
+// readLink takes what the peer has sent.
+func (c *core) readLink() {
+	for range turnBatches {
+		if !c.linkReady || c.link == nil {
+			return
+		}
+		more, err := c.link.Read(&c.batch)
+		c.receive(&c.batch)
+		if err == nil && !more {
+			c.linkReady = false
+			err = c.in.poller.arm(c.link.FD(), linkToken)
+		}
+		if err != nil {
+			c.linkReady = false
+			c.linkFailed <- err
+		}
 	}
 }
 
-// drain takes what else is waiting, so that one transmit run carries it all, but not for ever.
-func (c *core) drain() {
-	for range 32 {
+func (c *core) runCalls() {
+	for range turnCalls {
 		select {
-		case b := <-c.in.events:
-			c.applyEvents(b)
-			c.in.freeEvents <- b
-		case b := <-c.in.batches:
-			c.receive(b)
-			c.in.freeBatch <- b
+		case f := <-c.in.calls:
+			f(c)
 		default:
 			return
 		}
@@ -115,13 +170,17 @@ func (c *core) drain() {
 // nextTick lets the session do what is due and returns how long the loop may sleep.
 func (c *core) nextTick() time.Duration {
 	now := c.now()
+	sleep := min(max(c.eventsAt-now, 0), int64(time.Second))
+	if len(c.in.calls) > 0 || c.linkReady {
+		sleep = 0
+	}
 	if c.session == nil {
-		return time.Second
+		return time.Duration(sleep)
 	}
 	next := c.session.Tick(now)
 	c.flushOutput()
 	if c.dirty() > 0 && c.session.Room() > 0 {
 		return 0
 	}
-	return min(max(time.Duration(next-now), 0), time.Second)
+	return time.Duration(min(max(next-now, 0), sleep))
 }

@@ -111,7 +111,7 @@ func (s *sim) run() {
 
 // change makes, changes or ends a flow in a node's kernel, and tells the node.
 func (s *sim) change(n *simNode) {
-	var b eventBlock
+	var b ctnetlink.Block
 	b.N = 1
 	f := &b.Flow[0]
 	*f = flow.Flow{
@@ -159,8 +159,8 @@ func (s *sim) unexpect(n *simNode, master flow.Tuple) {
 	}
 }
 
-func expectEvent(kind ctnetlink.Kind, e *flow.Expectation) *eventBlock {
-	b := &eventBlock{}
+func expectEvent(kind ctnetlink.Kind, e *flow.Expectation) *ctnetlink.Block {
+	b := &ctnetlink.Block{}
 	b.N, b.NExpect, b.Kind[0], b.Expect[0] = 1, 1, kind, *e
 	return b
 }

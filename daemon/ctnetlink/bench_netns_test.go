@@ -148,8 +148,8 @@ func BenchmarkEvents100k(b *testing.B) {
 	var block Block
 	take := func() {
 		for n := 0; n < len(fs); n += block.N {
-			if overrun, err := l.Read(&block); err != nil || overrun {
-				b.Fatalf("overrun %v, error %v", overrun, err)
+			if next(b, l, &block) {
+				b.Fatal("overrun")
 			}
 		}
 	}
@@ -171,97 +171,4 @@ func BenchmarkEvents100k(b *testing.B) {
 		b.StartTimer()
 	}
 	reportCPU(b, used, b.N*len(fs))
-}
-
-// BenchmarkLatency times one event at a time, 3 ms apart, from before the request that causes it until Read has it,
-// with a listener that would coalesce for 5 ms if events came fast.
-func BenchmarkLatency(b *testing.B) {
-	ns := nstest.New(b)
-	c := dial(b, ns)
-	l := listen(b, ns, ListenConfig{Buffer: 1 << 20, Coalesce: 5 * time.Millisecond})
-	arrived := make(chan time.Time, 1)
-	go func() {
-		defer close(arrived)
-		var block Block
-		for {
-			if _, err := l.Read(&block); err != nil {
-				return
-			}
-			arrived <- time.Now()
-		}
-	}()
-	fs := many(1)
-	errs := make([]unix.Errno, 1)
-	var total time.Duration
-	for b.Loop() {
-		time.Sleep(3 * time.Millisecond)
-		before := time.Now()
-		if err := c.Create(fs, errs); err != nil {
-			b.Fatal(err)
-		}
-		total += (<-arrived).Sub(before)
-		time.Sleep(3 * time.Millisecond)
-		if err := c.Delete(fs, errs); err != nil {
-			b.Fatal(err)
-		}
-		<-arrived
-	}
-	b.ReportMetric(float64(total.Microseconds())/float64(b.N), "latency-µs")
-	l.Stop()
-	for range arrived {
-	}
-}
-
-// BenchmarkPaced shows what waking up costs the listener: process time per event at 5,000 events per second. The variant
-// without a listener is the share of the maker, who sleeps between any two.
-func BenchmarkPaced(b *testing.B) {
-	for _, tc := range []struct {
-		name     string
-		listen   bool
-		coalesce time.Duration
-	}{
-		{"no listener", false, 0}, {"coalesce=0", true, 0}, {"coalesce=1ms", true, time.Millisecond},
-		{"coalesce=5ms", true, 5 * time.Millisecond},
-	} {
-		b.Run(tc.name, func(b *testing.B) {
-			ns := nstest.New(b)
-			c := dial(b, ns)
-			done := make(chan struct{})
-			stop := func() { close(done) }
-			if tc.listen {
-				l := listen(b, ns, ListenConfig{Buffer: 8 << 20, Coalesce: tc.coalesce})
-				stop = l.Stop
-				go func() {
-					defer close(done)
-					var block Block
-					var err error
-					for err == nil {
-						_, err = l.Read(&block)
-					}
-				}()
-			}
-			fs := many(5000)
-			errs := make([]unix.Errno, len(fs))
-			var used time.Duration
-			for b.Loop() { // a second
-				before, start := cpu(b), time.Now()
-				for i := range fs {
-					if err := c.Create(fs[i:i+1], errs[i:]); err != nil {
-						b.Fatal(err)
-					}
-					pause := unix.NsecToTimespec(int64(time.Duration(i+1)*time.Second/time.Duration(len(fs)) - time.Since(start)))
-					unix.Nanosleep(&pause, nil)
-				}
-				used += cpu(b) - before
-				b.StopTimer()
-				if err := c.Delete(fs, errs); err != nil {
-					b.Fatal(err)
-				}
-				b.StartTimer()
-			}
-			reportCPU(b, used, b.N*len(fs))
-			stop()
-			<-done
-		})
-	}
 }

@@ -3,49 +3,35 @@ package ctnetlink
 import (
 	"errors"
 	"fmt"
-	"io"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// fill waits for events and drains the socket into l.in.
-func (l *Listener) fill() error {
-	if err := l.wait(); err != nil {
-		return err
-	}
-	if l.stopped.Load() {
-		return io.EOF
-	}
-	n, err := l.in.receive(l.fd, len(l.in.hdrs))
-	l.n, l.next = n, 0
-	if errors.Is(err, unix.ENOBUFS) {
+// fill drains the socket into l.in as far as that has room, and returns how many datagrams there were.
+func (l *Listener) fill() (n int, err error) {
+	for {
+		n, err = l.in.receive(l.fd, len(l.in.hdrs))
+		if !errors.Is(err, unix.ENOBUFS) {
+			break
+		}
 		l.overrun()
-		return nil
 	}
+	l.n, l.next = n, 0
+	l.since += n
 	if err != nil {
-		return fmt.Errorf("receive conntrack events: %w", err)
+		return 0, fmt.Errorf("receive conntrack events: %w", err)
 	}
 	if l.dropping && n < len(l.in.hdrs) {
 		l.dropping, l.lost = false, true
 	}
-	return nil
+	return n, nil
 }
 
-// wait blocks until an event is there. After a drain that filled the buffers it returns at once, and when events come
-// fast it lets some gather instead.
-func (l *Listener) wait() error {
-	full := l.n == len(l.in.hdrs)
-	d := l.pace.delay(l.n, time.Since(l.epoch), full)
-	switch {
-	case full:
-		return nil
-	case d > 0:
-		t := unix.NsecToTimespec(int64(d))
-		return wait(l.poll[:1], &t)
-	default:
-		return wait(l.poll[:], nil)
-	}
+// takeLost returns whether an overrun is to be reported, once.
+func (l *Listener) takeLost() bool {
+	lost := l.lost
+	l.lost = false
+	return lost
 }
 
 // overrun takes note of lost events and doubles the buffer, up to its limit. Events that still wait are older than the

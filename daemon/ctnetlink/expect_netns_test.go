@@ -205,18 +205,16 @@ func TestExpectEvents(t *testing.T) {
 	seen := map[Kind]map[flow.Tuple]flow.Expectation{EventExpectNew: {}, EventExpectDestroy: {}}
 	var b Block
 	for len(seen[EventExpectDestroy]) < len(list) {
-		if _, err := l.Read(&b); err != nil {
-			t.Fatal(err)
-		}
-		next := 0
+		next(t, l, &b)
+		n := 0 // of b.Expect
 		for i := range b.N {
 			if m := seen[b.Kind[i]]; m != nil {
-				m[b.Expect[next].Expect] = b.Expect[next]
-				next++
+				m[b.Expect[n].Expect] = b.Expect[n]
+				n++
 			}
 		}
-		if next != b.NExpect {
-			t.Errorf("%d of %d expectations", next, b.NExpect)
+		if n != b.NExpect {
+			t.Errorf("%d of %d expectations", n, b.NExpect)
 		}
 	}
 	for kind, m := range seen {
@@ -258,9 +256,7 @@ func TestExpectBlockOverflow(t *testing.T) {
 	var b Block
 	got := [8]int{}
 	read := func() {
-		if _, err := l.Read(&b); err != nil {
-			t.Error(err)
-		}
+		next(t, l, &b)
 		for i := range b.N {
 			got[b.Kind[i]]++
 		}

@@ -232,8 +232,8 @@ func BenchmarkFilteredEvents(b *testing.B) {
 func passing(b *testing.B, l *Listener, f *flow.Filter, want int) (passed int) {
 	var block Block
 	for passed < want {
-		if overrun, err := l.Read(&block); err != nil || overrun {
-			b.Fatalf("overrun %v, error %v", overrun, err)
+		if next(b, l, &block) {
+			b.Fatal("overrun")
 		}
 		for i := range block.N {
 			if f.Pass(&block.Flow[i].Orig) {
@@ -248,8 +248,8 @@ func passing(b *testing.B, l *Listener, f *flow.Filter, want int) (passed int) {
 func discard(b *testing.B, l *Listener, n int) {
 	var block Block
 	for n > 0 {
-		if overrun, err := l.Read(&block); err != nil || overrun {
-			b.Fatalf("overrun %v, error %v", overrun, err)
+		if next(b, l, &block) {
+			b.Fatal("overrun")
 		}
 		for i := range block.N {
 			if block.Kind[i] == EventDestroy {

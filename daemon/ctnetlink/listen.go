@@ -1,7 +1,6 @@
 package ctnetlink
 
 import (
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -60,8 +59,7 @@ type ListenConfig struct {
 	// Buffer is the size of the socket's receive buffer at first and MaxBuffer the size to which it may grow, in bytes
 	// as the kernel accounts them: 1,280 for each waiting event (Linux 6.18). A Buffer of 0 leaves the system's default.
 	Buffer, MaxBuffer int
-	// Coalesce is how long Read may wait for more events after it got some, when events come fast: 2 or more within
-	// Coalesce. 0 means never. When events are rare Read never waits.
+	// Coalesce is the longest time for which Gather asks when events come fast: 2 or more within Coalesce. 0 means never.
 	Coalesce time.Duration
 	// Expectations also subscribes to the events of expectations; see SetExpectations.
 	Expectations bool
@@ -89,49 +87,40 @@ const (
 	eventReadCount = BlockSize
 )
 
-// Listener receives conntrack events. Its socket blocks in ppoll on a thread of its own, outside Go's netpoller, which
-// would wake up for every event.
+// Listener receives conntrack events. It never waits: FD is for whoever does. One goroutine calls Read and Gather.
 type Listener struct {
-	fd   int
-	stop int // eventfd, readable after Stop
-	cfg  ListenConfig
+	fd  int
+	cfg ListenConfig
 
 	in      *receiver
 	n, next int    // datagrams of the last drain, and the next to decode
 	rest    []byte // what is left of the datagram that is being decoded
+	since   int    // datagrams since the last Gather
 	lost    bool   // an overrun that Read has not reported yet
 	// dropping: an overrun was noticed, and the kernel drops all events until its queue has been read empty
 	dropping bool
 	pace     pacer
 	epoch    time.Time
-	poll     [2]unix.PollFd // stop, fd
 
 	filterMu sync.Mutex // guards what the program in the kernel is made of
 	ignored  []uint32
 	filter   flow.Filter
 
-	stopped                                            atomic.Bool
 	cover                                              atomic.Uint32
 	events, overruns, unknown, malformed, grown, bytes atomic.Uint64
 }
 
 // Listen opens an event socket in the network namespace of the calling thread. It needs CAP_NET_ADMIN.
 func Listen(cfg ListenConfig) (*Listener, error) {
-	stop, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
-	if err != nil {
-		return nil, fmt.Errorf("open eventfd: %w", err)
-	}
 	fd, _, err := open(eventGroups)
 	if err != nil {
-		unix.Close(stop)
 		return nil, err
 	}
 	l := &Listener{
-		fd: fd, stop: stop, cfg: cfg,
+		fd: fd, cfg: cfg,
 		in:    newReceiver(eventReadCount, eventReadSize),
 		pace:  pacer{limit: cfg.Coalesce, gap: pacerMemory * cfg.Coalesce},
 		epoch: time.Now(),
-		poll:  [2]unix.PollFd{{Fd: int32(stop), Events: unix.POLLIN}, {Fd: int32(fd), Events: unix.POLLIN}},
 	}
 	l.cover.Store(uint32(CoverWhole)) // of the zero Filter
 	if err := l.resize(cfg.Buffer); err != nil {
@@ -176,36 +165,38 @@ func (l *Listener) resize(n int) (err error) {
 	return err
 }
 
-// Read blocks until there are events and puts 1 to BlockSize of them into b. overrun reports that the kernel dropped
-// events, and has stopped dropping: a dump made after it shows what they would have told. b.N may be 0 then. The error is io.EOF after Stop.
+// FD is the socket, which is readable when events wait. Nobody else reads it.
+func (l *Listener) FD() int { return l.fd }
+
+// Read puts up to BlockSize of the events that wait into b, without waiting for any: b.N is 0 when there are no more.
+// overrun reports that the kernel dropped events, and has stopped dropping: a dump made after it shows what they would
+// have told. b.N may be 0 then as well.
 func (l *Listener) Read(b *Block) (overrun bool, err error) {
 	b.N, b.NExpect = 0, 0
 	for {
-		if l.lost {
-			l.lost = false
-			overrun = true
-		}
+		overrun = l.takeLost() || overrun
 		l.decode(b)
 		if b.N > 0 || overrun {
 			l.events.Add(uint64(b.N))
 			return overrun, nil
 		}
-		if err := l.fill(); err != nil {
-			return false, err
+		if n, err := l.fill(); n == 0 || err != nil {
+			return l.takeLost(), err
 		}
 	}
 }
 
-// Stop makes Read return io.EOF. It may be called from any goroutine, more than once, but not after Close.
-func (l *Listener) Stop() {
-	if l.stopped.CompareAndSwap(false, true) {
-		unix.Write(l.stop, []byte{1, 0, 0, 0, 0, 0, 0, 0}) // any number but 0; it fits, as this is the only write
-	}
+// Gather returns how long to let events gather after Read has found no more: when they come fast, looking for each would
+// cost more than the event. 0 means to wait until FD is readable.
+func (l *Listener) Gather() time.Duration {
+	n := l.since
+	l.since = 0
+	return l.pace.delay(n, time.Since(l.epoch))
 }
 
-// Close closes the sockets. Read must have returned.
+// Close closes the socket.
 func (l *Listener) Close() error {
-	if err := errors.Join(unix.Close(l.fd), unix.Close(l.stop)); err != nil {
+	if err := unix.Close(l.fd); err != nil {
 		return fmt.Errorf("close event socket: %w", err)
 	}
 	return nil

@@ -2,7 +2,6 @@ package ctnetlink
 
 import (
 	"errors"
-	"io"
 	"net"
 	"testing"
 	"time"
@@ -35,18 +34,31 @@ type event struct {
 	Flow flow.Flow
 }
 
-// read reads n events. A test that waits in vain is stopped after a while.
+// next is Read for those who have nothing else to do: it waits until there is something, but not for ever.
+func next(t testing.TB, l *Listener, b *Block) (overrun bool) {
+	t.Helper()
+	poll := []unix.PollFd{{Fd: int32(l.FD()), Events: unix.POLLIN}}
+	for {
+		overrun, err := l.Read(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b.N > 0 || overrun {
+			return overrun
+		}
+		if n, err := unix.Poll(poll, 30_000); n == 0 || err != nil && err != unix.EINTR {
+			t.Fatalf("waiting for events in vain, %v", err)
+		}
+	}
+}
+
+// read reads n events.
 func read(t testing.TB, l *Listener, n int) []event {
 	t.Helper()
-	stop := time.AfterFunc(30*time.Second, l.Stop)
-	defer stop.Stop()
 	var got []event
 	var b Block
 	for len(got) < n {
-		overrun, err := l.Read(&b)
-		if err != nil {
-			t.Fatalf("%d of %d events, then %v", len(got), n, err)
-		}
+		overrun := next(t, l, &b)
 		if overrun {
 			t.Fatalf("overrun after %d events", len(got))
 		}
@@ -266,90 +278,28 @@ func TestOverrun(t *testing.T) {
 // drain reads until nothing waits any more.
 func drain(t *testing.T, l *Listener, b *Block) (overrun bool, events int) {
 	t.Helper()
-	poll := []unix.PollFd{{Fd: int32(l.fd), Events: unix.POLLIN}}
 	for {
-		n, err := unix.Poll(poll, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n == 0 && len(l.rest) == 0 && l.next >= l.n && !l.lost {
-			return overrun, events
-		}
 		lost, err := l.Read(b)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if b.N == 0 && !lost {
+			return overrun, events
 		}
 		overrun = overrun || lost
 		events += b.N
 	}
 }
 
-func TestStop(t *testing.T) {
-	ns := nstest.New(t)
-	for _, tc := range []struct {
-		name string
-		when func(l *Listener)
-	}{
-		{"before Read", func(l *Listener) { l.Stop() }},
-		{"while Read blocks", func(l *Listener) { time.AfterFunc(20*time.Millisecond, l.Stop) }},
-		{"twice", func(l *Listener) { l.Stop(); l.Stop() }},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			l := listen(t, ns, ListenConfig{})
-			tc.when(l)
-			done := make(chan error, 1)
-			go func() {
-				var b Block
-				_, err := l.Read(&b)
-				done <- err
-			}()
-			select {
-			case err := <-done:
-				if !errors.Is(err, io.EOF) {
-					t.Errorf("%v, want io.EOF", err)
-				}
-			case <-time.After(30 * time.Second):
-				t.Fatal("Read does not return")
-			}
-		})
-	}
-}
-
-// TestStopUnderLoad stops while events never cease.
-func TestStopUnderLoad(t *testing.T) {
+// TestReadDoesNotWait: the caller does, for FD.
+func TestReadDoesNotWait(t *testing.T) {
 	ns := nstest.New(t)
 	l := listen(t, ns, ListenConfig{Coalesce: time.Millisecond})
-	c := dial(t, ns)
-	fs := many(100)
-	stopped := make(chan struct{})
-	loaded := make(chan struct{})
-	go func() {
-		defer close(loaded)
-		errs := make([]unix.Errno, len(fs))
-		for {
-			select {
-			case <-stopped:
-				return
-			default:
-			}
-			c.Create(fs, errs)
-			c.Delete(fs, errs)
-		}
-	}()
 	var b Block
-	for range 20 {
-		if _, err := l.Read(&b); err != nil {
-			t.Fatal(err)
-		}
+	if overrun, err := l.Read(&b); b.N != 0 || overrun || err != nil {
+		t.Errorf("%d events, overrun %v, error %v of a kernel without flows", b.N, overrun, err)
 	}
-	l.Stop()
-	var err error
-	for err == nil {
-		_, err = l.Read(&b)
-	}
-	close(stopped)
-	<-loaded
-	if !errors.Is(err, io.EOF) {
-		t.Errorf("%v, want io.EOF", err)
+	if d := l.Gather(); d != 0 {
+		t.Errorf("gathers for %v where nothing happens", d)
 	}
 }

@@ -104,24 +104,21 @@ func TestPacer(t *testing.T) {
 	} {
 		p := pacer{limit: tc.limit, gap: pacerMemory * tc.limit}
 		now := time.Hour
-		if p.delay(1, now, false) != 0 {
+		if p.delay(1, now) != 0 {
 			t.Errorf("%s: waits after the very first event", tc.name)
 		}
 		var d time.Duration
 		for range 100 {
 			n := max(1, int(d/tc.gap))
 			now += time.Duration(n) * tc.gap
-			if d = p.delay(n, now, false); d != 0 && d != tc.limit {
+			if d = p.delay(n, now); d != 0 && d != tc.limit {
 				t.Fatalf("%s: waits %v", tc.name, d)
 			}
 		}
 		if (d > 0) != tc.waits {
 			t.Errorf("%s: waits %v", tc.name, d)
 		}
-		if p.delay(BlockSize, now+tc.gap, true) != 0 {
-			t.Errorf("%s: waits although more is there", tc.name)
-		}
-		if now += 10 * time.Second; p.delay(1, now, false) != 0 && tc.limit > 0 {
+		if now += 10 * time.Second; p.delay(1, now) != 0 && tc.limit > 0 {
 			t.Errorf("%s: waits for company after a pause", tc.name)
 		}
 	}

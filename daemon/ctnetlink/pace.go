@@ -15,16 +15,16 @@ const (
 	pacerMemory = 16 // limits; a longer pause counts as this long, so that the mean soon follows a burst
 )
 
-// delay is told that a drain ended at now (on any steady clock) with n events, and gives the time until the next. full
-// says that the drain filled its buffers, so that more is waiting.
-func (p *pacer) delay(n int, now time.Duration, full bool) time.Duration {
+// delay is told that at now (on any steady clock) all waiting events, n, have been read, and gives the time until the
+// next look; 0 = as soon as there is an event.
+func (p *pacer) delay(n int, now time.Duration) time.Duration {
 	if p.limit <= 0 {
 		return 0
 	}
 	gap := min((now-p.last)/time.Duration(max(n, 1)), pacerMemory*p.limit)
 	p.last = now
 	p.gap += (gap - p.gap) / 4
-	if full || p.gap*pacerGather > p.limit {
+	if p.gap*pacerGather > p.limit {
 		return 0
 	}
 	return p.limit

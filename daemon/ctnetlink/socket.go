@@ -1,7 +1,6 @@
 package ctnetlink
 
 import (
-	"errors"
 	"fmt"
 	"unsafe"
 
@@ -71,7 +70,7 @@ func newReceiver(datagrams, size int) *receiver {
 func (r *receiver) receive(fd, max int) (n int, err error) {
 	max = min(max, len(r.hdrs))
 	for {
-		got, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&r.hdrs[0])),
+		got, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&r.hdrs[0])),
 			uintptr(max), unix.MSG_DONTWAIT, 0, 0)
 		switch errno {
 		case 0:
@@ -89,12 +88,4 @@ func (r *receiver) receive(fd, max int) (n int, err error) {
 func (r *receiver) datagram(i int) (b []byte, ok bool) {
 	h := &r.hdrs[i]
 	return r.buf[i*r.size:][:min(int(h.len), r.size)], h.hdr.Flags&unix.MSG_TRUNC == 0
-}
-
-// wait blocks until one of fds is readable, or timeout (nil = for ever) has passed.
-func wait(fds []unix.PollFd, timeout *unix.Timespec) error {
-	if _, err := unix.Ppoll(fds, timeout, nil); err != nil && !errors.Is(err, unix.EINTR) {
-		return fmt.Errorf("wait for netlink socket: %w", err)
-	}
-	return nil
 }

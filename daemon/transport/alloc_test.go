@@ -38,10 +38,7 @@ func TestAllocs(t *testing.T) {
 					t.Error(err)
 				}
 				for before := got; got < before+len(ends); {
-					if err := b.Read(&batch); err != nil {
-						t.Error(err)
-						return
-					}
+					readSome(t, b, &batch)
 					batch.Each(count)
 				}
 			}
@@ -106,9 +103,7 @@ func benchmarkLink(b *testing.B, from, to *Link) {
 		}
 		middle := time.Now()
 		for before := got; got < before+perSend; {
-			if err := to.Read(&batch); err != nil {
-				b.Fatal(err)
-			}
+			readSome(b, to, &batch)
 			batch.Each(count)
 		}
 		sending += middle.Sub(start)
@@ -116,34 +111,4 @@ func benchmarkLink(b *testing.B, from, to *Link) {
 	}
 	b.ReportMetric(float64(sending)/float64(got), "send-ns/op")
 	b.ReportMetric(float64(reading)/float64(got), "read-ns/op")
-}
-
-// BenchmarkRoundTrip is a small datagram there and back, each end a goroutine that waits for the other.
-func BenchmarkRoundTrip(b *testing.B) {
-	l := newLab(b)
-	near, far := mustOpen(b, l.a, Config{}), mustOpen(b, l.b, Config{})
-	buf, ends := fill(1, 64)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		var batch Batch
-		for far.Read(&batch) == nil {
-			if far.Send(buf, ends) != nil {
-				return
-			}
-		}
-	}()
-	var batch Batch
-	batch.prepare(slotBytes)
-	b.ReportAllocs()
-	for b.Loop() {
-		if err := near.Send(buf, ends); err != nil {
-			b.Fatal(err)
-		}
-		if err := near.Read(&batch); err != nil {
-			b.Fatal(err)
-		}
-	}
-	far.Stop()
-	<-done
 }

@@ -3,13 +3,13 @@ package transport
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"os"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -81,18 +81,48 @@ type received struct {
 	datagrams []string
 }
 
+// await waits a moment for datagrams. It reports false when the link is closed.
+func await(l *Link) bool {
+	fd := l.FD()
+	if fd < 0 {
+		return false
+	}
+	poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	unix.Poll(poll, 20) // a vain wait is seen in what is read
+	return true
+}
+
+// readSome reads what comes next.
+func readSome(t testing.TB, l *Link, b *Batch) {
+	t.Helper()
+	for begin := time.Now(); time.Since(begin) < patience; {
+		if _, err := l.Read(b); err != nil {
+			t.Fatal(err)
+		}
+		if b.n > 0 {
+			return
+		}
+		await(l)
+	}
+	t.Fatal("nothing arrives")
+}
+
 // collect reads from a link until the end of the test.
 func collect(t testing.TB, l *Link) *received {
 	r := &received{}
 	done := make(chan struct{})
+	var stopped atomic.Bool
 	go func() {
 		defer close(done)
 		var b Batch
-		for {
-			if err := l.Read(&b); err != nil {
-				if !errors.Is(err, io.EOF) {
-					t.Errorf("read: %v", err)
-				}
+		for await(l) {
+			if _, err := l.Read(&b); errors.Is(err, net.ErrClosed) {
+				return
+			} else if err != nil {
+				t.Errorf("read: %v", err)
+				return
+			}
+			if stopped.Load() {
 				return
 			}
 			r.mu.Lock()
@@ -104,7 +134,7 @@ func collect(t testing.TB, l *Link) *received {
 		}
 	}()
 	t.Cleanup(func() {
-		l.Stop()
+		stopped.Store(true)
 		<-done
 	})
 	return r

@@ -2,15 +2,11 @@ package transport
 
 import (
 	"errors"
-	"io"
 	"net"
 	"net/netip"
-	"os"
 	"runtime"
-	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -187,78 +183,39 @@ func TestValid(t *testing.T) {
 	atB.wait(t, 1)
 }
 
-// TestStop ends a blocked Read, by Stop and by Close, and leaves nothing behind.
-func TestStop(t *testing.T) {
+// TestClose: a closed link says so, and leaves nothing behind.
+func TestClose(t *testing.T) {
 	l := newLab(t)
 	files, goroutines := openFiles(t), runtime.NumGoroutine()
 	for _, cfg := range []Config{{}, {Group: addr("ff02::c7")}, {Peer: addr("10.1.0.2")}, {Peer: addr("fe80::2")}} {
-		for name, end := range map[string]func(*Link){
-			"stop":  (*Link).Stop,
-			"close": func(l *Link) { l.Close() },
-		} {
-			link, err := openIn(l.a, cfg)
-			if err != nil {
-				t.Fatal(err)
-			}
-			done := make(chan error, 1)
-			go func() {
-				var b Batch
-				done <- link.Read(&b)
-			}()
-			nstest.Eventually(t, patience, func() bool { return inRecvmmsg(t) }, func() string { return "the reader does not block" })
-			end(link)
-			select {
-			case err = <-done:
-			case <-time.After(patience):
-				t.Fatalf("%s does not wake the reader", name)
-			}
-			if err != io.EOF {
-				t.Errorf("%s: read ends with %v", name, err)
-			}
-			var b Batch
-			if err := link.Read(&b); err != io.EOF {
-				t.Errorf("%s: next read: %v", name, err)
-			}
-			if err := link.Close(); err != nil {
-				t.Error(err)
-			}
-			link.Stop() // must not touch a descriptor that is someone else's by now
-			if err := link.Close(); err != nil {
-				t.Errorf("second close: %v", err)
-			}
-			if err := link.Send([]byte("x"), []int{1}); !errors.Is(err, net.ErrClosed) {
-				t.Errorf("send after close: %v", err)
-			}
-			if link.Valid() == nil {
-				t.Error("closed link is valid")
-			}
-			link.Stats()
+		link, err := openIn(l.a, cfg)
+		if err != nil {
+			t.Fatal(err)
 		}
+		var b Batch
+		if more, err := link.Read(&b); more || err != nil || b.n != 0 {
+			t.Errorf("read %d of a quiet link, more %v, error %v", b.n, more, err)
+		}
+		for range 2 {
+			if err := link.Close(); err != nil {
+				t.Errorf("close: %v", err)
+			}
+		}
+		if _, err := link.Read(&b); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("read after close: %v", err)
+		}
+		if err := link.Send([]byte("x"), []int{1}); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("send after close: %v", err)
+		}
+		if link.Valid() == nil {
+			t.Error("closed link is valid")
+		}
+		link.Stats()
 	}
 	if n := openFiles(t); n != files {
 		t.Errorf("%d descriptors open, were %d", n, files)
 	}
 	nstest.Eventually(t, patience, func() bool { return runtime.NumGoroutine() <= goroutines }, func() string { return "goroutines are left" })
-}
-
-// inRecvmmsg reports whether a thread of this process is in recvmmsg.
-func inRecvmmsg(t *testing.T) bool {
-	t.Helper()
-	tasks, err := os.ReadDir("/proc/self/task")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, task := range tasks {
-		call, err := os.ReadFile("/proc/self/task/" + task.Name() + "/syscall")
-		if err != nil {
-			continue // the thread has ended
-		}
-		number, _, _ := strings.Cut(string(call), " ")
-		if n, err := strconv.Atoi(number); err == nil && n == unix.SYS_RECVMMSG {
-			return true
-		}
-	}
-	return false
 }
 
 // TestBuffers asks for more than the system's limit, with CAP_NET_ADMIN and without.

@@ -35,7 +35,7 @@ type Config struct {
 	SendBuffer, RecvBuffer int
 }
 
-// Link is one open link. One goroutine calls Read in a loop; the other methods may be called from any goroutine.
+// Link is one open link. One goroutine reads; the other methods may be called from any goroutine.
 type Link struct {
 	cfg    Config
 	remote netip.Addr // group or peer, without a zone
@@ -178,21 +178,8 @@ func (c *Config) checkAddresses() error {
 // Local returns the address that the link is bound to, invalid where the kernel chooses.
 func (l *Link) Local() netip.Addr { return l.local }
 
-// Stop makes Read return io.EOF, now and ever after.
-func (l *Link) Stop() {
-	l.recv.stopped.Store(true)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.closed && l.recv.fd >= 0 {
-		// The socket is not connected, so this fails with ENOTCONN, but it wakes a blocked reader all the same: the
-		// kernel does so on purpose (net/ipv4/af_inet.c, inet_shutdown), and a later read does not block either.
-		_ = unix.Shutdown(l.recv.fd, unix.SHUT_RD)
-	}
-}
-
-// Close stops the link, waits for a Read or Send under way and frees the sockets.
+// Close waits for a Read or Send under way and frees the sockets.
 func (l *Link) Close() error {
-	l.Stop()
 	l.recv.mu.Lock()
 	defer l.recv.mu.Unlock()
 	l.send.mu.Lock()

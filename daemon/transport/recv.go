@@ -3,10 +3,9 @@ package transport
 import (
 	"encoding/binary"
 	"fmt"
-	"io"
+	"net"
 	"net/netip"
 	"sync"
-	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -23,7 +22,6 @@ const (
 type receiver struct {
 	mu        sync.Mutex
 	fd        int
-	stopped   atomic.Bool
 	buffer    Buffer
 	gro       bool
 	refreshed time.Time // when a stranger last made us read the addresses; of the reader only
@@ -114,51 +112,54 @@ func (b *Batch) Each(fn func(src netip.AddrPort, datagram []byte)) {
 	}
 }
 
-// Read waits for datagrams and fills b with those that are there, at least one. Only datagrams from an allowed source
-// on the right interface are in it. The error is io.EOF after Stop or Close; any other means that the socket no longer
-// works.
-func (l *Link) Read(b *Batch) error {
+// FD is the receiving socket, which is readable when datagrams wait. Nobody else reads it, and Close ends it.
+func (l *Link) FD() int { return l.recv.fd }
+
+// Read fills b with the datagrams that wait, without waiting for any. more says that there may be more. Only datagrams
+// from an allowed source on the right interface are in b, which may leave none. The error is net.ErrClosed after Close;
+// any other means that the socket no longer works.
+func (l *Link) Read(b *Batch) (more bool, err error) {
 	r := &l.recv
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if b.slot == 0 {
 		b.prepare(slotBytes)
 	}
-	for b.n = 0; b.n == 0; {
-		if r.stopped.Load() {
-			return io.EOF
-		}
-		n, errno := r.recvmmsg(b)
-		if errno == unix.EINTR {
-			continue
-		} else if errno != 0 {
-			r.counts.errors.Add(1)
-			return fmt.Errorf("read from link %s: %w", l.cfg.Interface, errno)
-		}
-		for i := range n {
-			l.take(b, i)
-		}
-		b.rearm(n)
+	b.n = 0
+	if r.fd < 0 {
+		return false, fmt.Errorf("read from link %s: %w", l.cfg.Interface, net.ErrClosed)
 	}
-	return nil
+	n, errno := r.recvmmsg(b)
+	if errno != 0 {
+		r.counts.errors.Add(1)
+		return false, fmt.Errorf("read from link %s: %w", l.cfg.Interface, errno)
+	}
+	for i := range n {
+		l.take(b, i)
+	}
+	b.rearm(n)
+	return n == batchSlots, nil
 }
 
-// recvmmsg blocks for the first datagram and takes along what else is queued. The socket is a blocking one outside Go's
-// netpoller: the reader costs a thread, and is awake sooner.
+// recvmmsg takes what is queued.
 func (r *receiver) recvmmsg(b *Batch) (int, unix.Errno) {
-	n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(r.fd), uintptr(unsafe.Pointer(&b.hdrs[0])), batchSlots, unix.MSG_WAITFORONE, 0, 0)
-	if errno != 0 {
-		return 0, errno
+	for {
+		n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(r.fd), uintptr(unsafe.Pointer(&b.hdrs[0])), batchSlots, unix.MSG_DONTWAIT, 0, 0)
+		switch errno {
+		case 0:
+			return int(n), 0
+		case unix.EAGAIN:
+			return 0, 0
+		case unix.EINTR:
+		default:
+			return 0, errno
+		}
 	}
-	return int(n), 0
 }
 
 // take judges what arrived in slot i and adds it to the batch or counts why not.
 func (l *Link) take(b *Batch, i int) {
 	h := &b.hdrs[i]
-	if h.hdr.Namelen == 0 {
-		return // a read that ended by Stop
-	}
 	a := arrival{src: sourceOf(&b.names[i]), data: b.data[i*b.slot:][:min(int(h.size), b.slot)]}
 	index, segment := parseControl(b.control[i*controlSize:][:min(int(h.hdr.Controllen), controlSize)])
 	datagrams := uint64(1)
