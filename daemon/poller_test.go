@@ -39,7 +39,9 @@ func reported(t testing.TB, p *poller, d time.Duration) (tokens []int32) {
 		t.Fatal(err)
 	}
 	for _, e := range events {
-		tokens = append(tokens, e.Fd)
+		if e.Fd >= 0 {
+			tokens = append(tokens, e.Fd)
+		}
 	}
 	return tokens
 }

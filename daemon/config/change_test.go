@@ -18,7 +18,7 @@ func TestChanges(t *testing.T) {
 		want     []config.Change
 	}{
 		{tables, tables, nil},
-		{"cache-limit = 0\ncoalesce = '1000us'\n" + tables, tables, nil},
+		{"cache-limit = 0\ncoalesce = '5000us'\n" + tables, tables, nil},
 		{"listen-address = ['192.0.2.1', '2001:db8::1']\n" + tables, "listen-address = ['2001:db8::1', '192.0.2.1']\n" + tables, nil},
 		{"ignore-address = ['own', '192.0.2.1', '2001:db8::/32', '192.0.2.1/32']\naccept-protocol = ['udp', 'icmp6']\n" + tables,
 			"ignore-address = ['2001:db8::/32', '192.0.2.1', 'own']\naccept-protocol = ['ipv6-icmp', 'udp', 'udp']\n" + tables, nil},
@@ -35,7 +35,7 @@ func TestChanges(t *testing.T) {
 			{"tcp-window-tracking", "false", "true", false},
 		}},
 		{tables, "coalesce = '2ms'\nevent-listen-queue-size = 9\nsync-queue-size = 2\nsocket = '/s'\nsocket-group = 0\nstate-directory = '/d'\n" + tables, []config.Change{
-			{"coalesce", "1ms", "2ms", true},
+			{"coalesce", "5ms", "2ms", true},
 			{"event-listen-queue-size", "8", "9", true},
 			{"socket", "/run/ctsync/ctsync.sock", "/s", true},
 			{"socket-group", "", "0", true},

@@ -103,7 +103,7 @@ func Default() *Config {
 		StartupResync:        true,
 		Socket:               "/run/ctsync/ctsync.sock",
 		SocketGID:            -1,
-		Coalesce:             time.Millisecond,
+		Coalesce:             5 * time.Millisecond,
 		StateDirectory:       "/var/lib/ctsync",
 		SweepInterval:        60 * time.Second,
 		PurgeTimeout:         60 * time.Second,

@@ -59,7 +59,7 @@ type ListenConfig struct {
 	// Buffer is the size of the socket's receive buffer at first and MaxBuffer the size to which it may grow, in bytes
 	// as the kernel accounts them: 1,280 for each waiting event (Linux 6.18). A Buffer of 0 leaves the system's default.
 	Buffer, MaxBuffer int
-	// Coalesce is the longest time for which Gather asks when events come fast: 2 or more within Coalesce. 0 means never.
+	// Coalesce is the longest time for which Gather asks, while events come fast: 4 or more within Coalesce. 0 means never.
 	Coalesce time.Duration
 	// Expectations also subscribes to the events of expectations; see SetExpectations.
 	Expectations bool

@@ -2,16 +2,16 @@ package ctnetlink
 
 import "time"
 
-// pacer decides how long to let events gather before the next drain. Waking up costs far more than an event (measured:
-// 50 µs and 1 µs), but the wait is replication delay, so it is only worth it when events come fast.
+// pacer decides how long to let events gather before the next look. A look costs as much as some thirty events, but the
+// wait is replication delay, so it is no longer than it takes to fill a block, and there is none when events are rare.
 type pacer struct {
 	limit time.Duration // longest wait; 0 = never wait
 	gap   time.Duration // running mean of the time between events
-	last  time.Duration // when the last drain ended
+	last  time.Duration // when the last look was
 }
 
 const (
-	pacerGather = 2  // events that a wait must be expected to gather
+	pacerGather = 4  // events that a wait of the limit must be expected to gather
 	pacerMemory = 16 // limits; a longer pause counts as this long, so that the mean soon follows a burst
 )
 
@@ -27,5 +27,5 @@ func (p *pacer) delay(n int, now time.Duration) time.Duration {
 	if p.gap*pacerGather > p.limit {
 		return 0
 	}
-	return p.limit
+	return min(p.gap*BlockSize, p.limit)
 }
