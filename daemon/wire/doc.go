@@ -75,8 +75,9 @@
 // sender they would be big-endian. No such sender is known to live, so this package reads and writes little-endian.
 //
 // An ICMP flow that passed a NAT hook carries SPAT_PORT 0 and DPAT_PORT 0: conntrackd compares the id of one direction
-// with the type and code of the other, which share memory with ports. Readers ignore both for ICMP, AppendFlow writes
-// them as conntrackd does.
+// with the type and code of the other, which share memory with ports. It ignores both for ICMP when it reads, so its
+// translated ids are lost. AppendFlow writes the zeros as conntrackd does, and a translated id as SPAT_PORT; ParseFlow
+// takes any SPAT_PORT but 0 for one. An id that was translated to 0 is lost here too.
 //
 // The reply tuple itself, counters, times, ids, GRE keys, UDP-Lite ports and zones of one direction never travel.
 //

@@ -130,7 +130,8 @@ func appendMaster(b []byte, m *flow.Tuple) []byte {
 // bits declare done. Without a status the tuples alone decide.
 //
 // For ICMP the port comparison is conntrackd's mistake: it compares the id with the type and code of the other
-// direction, which Tuple keeps in the same two fields as conntrackd does, and writes 0.
+// direction, which Tuple keeps in the same two fields as conntrackd does, and writes 0. A translated id stands there in
+// place of the first 0.
 func appendNAT(b []byte, f *flow.Flow) []byte {
 	status := f.Status
 	if !f.Has.Is(flow.HasStatus) {
@@ -143,19 +144,28 @@ func appendNAT(b []byte, f *flow.Flow) []byte {
 	if dst && f.Reply.Src != f.Orig.Dst {
 		b = appendAddress(b, attrDNATIPv4, attrDNATIPv6, f.Orig.Family, &f.Reply.Src)
 	}
-	icmp := f.Orig.Proto.IsICMP()
-	if icmp && !f.Has.Is(flow.HasStatus) {
-		return b
-	}
-	srcPort, dstPort := f.Reply.DstPort, f.Reply.SrcPort
-	if icmp {
-		srcPort, dstPort = 0, 0
+	if f.Orig.Proto.IsICMP() {
+		return appendICMPNAT(b, f, src, dst)
 	}
 	if src && f.Reply.DstPort != f.Orig.SrcPort {
-		b = appendSwapped16(b, attrSPATPort, srcPort)
+		b = appendSwapped16(b, attrSPATPort, f.Reply.DstPort)
 	}
 	if dst && f.Reply.SrcPort != f.Orig.DstPort {
-		b = appendSwapped16(b, attrDPATPort, dstPort)
+		b = appendSwapped16(b, attrDPATPort, f.Reply.SrcPort)
+	}
+	return b
+}
+
+func appendICMPNAT(b []byte, f *flow.Flow, src, dst bool) []byte {
+	status := f.Has.Is(flow.HasStatus) // without it the zeros tell nothing
+	switch {
+	case f.Reply.SrcPort != f.Orig.SrcPort && (src || dst):
+		b = appendSwapped16(b, attrSPATPort, f.Reply.SrcPort)
+	case status && src && f.Reply.DstPort != f.Orig.SrcPort:
+		b = appendSwapped16(b, attrSPATPort, 0)
+	}
+	if status && dst && f.Reply.SrcPort != f.Orig.DstPort {
+		b = appendSwapped16(b, attrDPATPort, 0)
 	}
 	return b
 }

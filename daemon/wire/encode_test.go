@@ -74,6 +74,9 @@ func TestAppendFlow(t *testing.T) {
 		{"ICMP with a translated source without status", with(ping, func(f *flow.Flow) {
 			f.Reply.Dst = flow.AddrFrom(netip.MustParseAddr("10.0.2.100"))
 		}), ip4 + icmp + echo + snat},
+		{"ICMP with a translated id", withStatus(with(ping, func(f *flow.Flow) { f.Reply.SrcPort = 0x5678 }), 0x180),
+			ip4 + "00080005 00000180 " + icmp + echo + spat + "0006000f 00000000"},
+		{"ICMP with a translated id without status", with(ping, func(f *flow.Flow) { f.Reply.SrcPort = 0x5678 }), ip4 + icmp + echo + spat},
 		{"ICMP that passed NAT hooks", withStatus(ping, 0x180), ip4 + "00080005 00000180 " + icmp + echo + "0006000e 00000000 0006000f 00000000"},
 		{"ICMP that passed one", withStatus(ping, 0x100), ip4 + "00080005 00000100 " + icmp + echo + "0006000f 00000000"},
 		{"ICMP whose id equals the other type and code", withStatus(with(ping, func(f *flow.Flow) {

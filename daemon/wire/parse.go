@@ -48,7 +48,7 @@ var flowAttributes = table([]attribute{
 //
 // Reply is the inverse of Orig with the NAT of the message applied, HasReply is set, and the zone stands in all tuples.
 // Attributes of another protocol than the flow's are ignored, and so are half a master tuple, half a pair of window
-// scales, labels whose length is not a multiple of 4 and NAT ports of ICMP. NAT whose done bit is missing in STATUS adds
+// scales, labels whose length is not a multiple of 4 and NAT ports of ICMP but a translated id. NAT whose done bit is missing in STATUS adds
 // that bit. On error *f is zero and err is one of this package's errors or wraps one.
 func ParseFlow(body []byte, f *flow.Flow) (unknown int, err error) {
 	p := flowParser{f: f}
@@ -299,7 +299,11 @@ func (p *flowParser) applyNAT() {
 			r.Src = p.dnat6
 		}
 	}
-	if !f.Orig.Proto.IsICMP() {
+	if f.Orig.Proto.IsICMP() {
+		if p.spat != 0 {
+			r.SrcPort = p.spat // the id
+		}
+	} else {
 		if p.has(attrSPATPort) {
 			r.DstPort = p.spat
 		}
@@ -308,10 +312,14 @@ func (p *flowParser) applyNAT() {
 		}
 	}
 	if f.Has.Is(flow.HasStatus) {
-		if r.Dst != f.Reply.Dst || r.DstPort != f.Reply.DstPort {
+		source, destination := r.DstPort != f.Reply.DstPort, r.SrcPort != f.Reply.SrcPort
+		if f.Orig.Proto.IsICMP() { // an id is the source's
+			source, destination = destination, false
+		}
+		if source || r.Dst != f.Reply.Dst {
 			f.Status |= flow.StatusSrcNATDone
 		}
-		if r.Src != f.Reply.Src || r.SrcPort != f.Reply.SrcPort {
+		if destination || r.Src != f.Reply.Src {
 			f.Status |= flow.StatusDstNATDone
 		}
 	}

@@ -99,7 +99,12 @@ func TestParseFlow(t *testing.T) {
 		{"UDP-Lite has no ports here", ip4 + "00050002 88000000 " + port, proto(flow.UDPLite, func(f *flow.Flow) { f.Orig.SrcPort, f.Orig.DstPort = 0, 0 }), 0},
 		{"GRE has no keys here", ip4 + "00050002 2f000000 " + port, proto(flow.GRE, func(f *flow.Flow) { f.Orig.SrcPort, f.Orig.DstPort = 0, 0 }), 0},
 		{"ICMP before its address", echo + icmp + ip4, proto(flow.ICMP, func(f *flow.Flow) { f.Orig.SrcPort, f.Orig.DstPort = 0x2211, 0x0800 }), 0},
-		{"ICMP ignores ports of any kind", ip4 + icmp + echo + port + "0006000e 00010000 0006000f 00020000", proto(flow.ICMP, func(f *flow.Flow) { f.Orig.SrcPort, f.Orig.DstPort = 0x2211, 0x0800 }), 0},
+		{"ICMP ignores ports of any kind", ip4 + icmp + echo + port + "0006000e 00000000 0006000f 00020000", proto(flow.ICMP, func(f *flow.Flow) { f.Orig.SrcPort, f.Orig.DstPort = 0x2211, 0x0800 }), 0},
+		{"ICMP with a translated id", ip4 + icmp + echo + "0006000e 78560000", func() flow.Flow {
+			f := proto(flow.ICMP, func(f *flow.Flow) { f.Orig.SrcPort, f.Orig.DstPort = 0x2211, 0x0800 })
+			f.Reply.SrcPort = 0x5678
+			return f
+		}(), 0},
 		{"UDP ignores ICMP", udp4 + echo, udpFlow(), 0},
 
 		{"SNAT", udp4 + done + "0008000c 0a000264 0006000e 56c30000", status(0x18e, func(f *flow.Flow) {
