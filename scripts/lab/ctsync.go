@@ -59,12 +59,17 @@ func (c *ctsync) Start(ctx context.Context) error {
 
 // adapt changes what two daemons on one machine cannot share, and names the link and the group of the lab.
 func (c *ctsync) adapt(text string) (string, error) {
-	for _, change := range []struct{ what, pattern, with string }{
+	type change struct{ what, pattern, with string }
+	changes := []change{
 		{"socket", `(?m)^#?socket = .*$`, fmt.Sprintf("socket = %q", c.socket())},
 		{"state-directory", `(?m)^#?state-directory = .*$`, fmt.Sprintf("state-directory = %q", c.lab.Path(c.router.Name+"-state"))},
 		{"sync-group", `(?m)^sync-group = .*$`, fmt.Sprintf("sync-group = %q", SyncGroup)},
 		{"interface", `(?m)^\[interface\..*\]$`, fmt.Sprintf("[interface.%s]", SyncInterface)},
-	} {
+	}
+	for key, value := range c.lab.Settings {
+		changes = append(changes, change{key, `(?m)^#?` + key + ` = .*$`, key + " = " + value})
+	}
+	for _, change := range changes {
 		re := regexp.MustCompile(change.pattern)
 		if n := len(re.FindAllString(text, -1)); n != 1 {
 			return "", fmt.Errorf("%s stands there %d times, not once", change.what, n)

@@ -30,6 +30,10 @@ type Lab struct {
 	Dir string // run directory: configuration, sockets, logs
 	Bin string // where ctsyncd and ctsync are
 
+	// Settings are keys of ctsyncd's configuration and their values as in the file, where they differ from the shipped
+	// ones. The keys must stand there.
+	Settings map[string]string
+
 	mu    sync.Mutex
 	name  string
 	state state
