@@ -36,6 +36,9 @@ func (l *Listener) fill() error {
 // fast it lets some gather instead.
 func (l *Listener) wait() error {
 	full := l.n == len(l.in.hdrs)
+	if limit := time.Duration(l.coalesce.Load()); limit != l.pace.limit {
+		l.pace = newPacer(limit)
+	}
 	d := l.pace.delay(l.n, time.Since(l.epoch), full)
 	switch {
 	case full:
@@ -54,11 +57,13 @@ func (l *Listener) wait() error {
 func (l *Listener) overrun() {
 	l.dropping = true
 	l.overruns.Add(1)
-	size := int(l.bytes.Load())
-	if size >= l.cfg.MaxBuffer {
+	l.bufferMu.Lock()
+	defer l.bufferMu.Unlock()
+	size, most := int(l.bytes.Load()), int(l.maxBuffer.Load())
+	if size >= most {
 		return
 	}
-	if l.resize(min(2*size, l.cfg.MaxBuffer)) == nil { // else it stays: the overruns tell
+	if l.resize(min(2*size, most)) == nil { // else it stays: the overruns tell
 		l.grown.Add(1)
 	}
 }

@@ -74,6 +74,7 @@ type ListenStats struct {
 	Unknown     uint64 // messages of another subsystem or type
 	Malformed   uint64 // messages dropped because they could not be read
 	BufferBytes int    // size of the receive buffer as the kernel accounts it
+	BufferLimit int    // size to which it may grow
 	BufferGrown uint64 // times that it was doubled
 	Cover       Cover  // how much of the Filter the kernel applies
 }
@@ -94,7 +95,6 @@ const (
 type Listener struct {
 	fd   int
 	stop int // eventfd, readable after Stop
-	cfg  ListenConfig
 
 	in      *receiver
 	n, next int    // datagrams of the last drain, and the next to decode
@@ -106,12 +106,14 @@ type Listener struct {
 	epoch    time.Time
 	poll     [2]unix.PollFd // stop, fd
 
+	bufferMu sync.Mutex // guards the size of the buffer
 	filterMu sync.Mutex // guards what the program in the kernel is made of
 	ignored  []uint32
 	filter   flow.Filter
 
 	stopped                                            atomic.Bool
 	cover                                              atomic.Uint32
+	maxBuffer, coalesce                                atomic.Int64 // as in ListenConfig, as last set
 	events, overruns, unknown, malformed, grown, bytes atomic.Uint64
 }
 
@@ -127,13 +129,15 @@ func Listen(cfg ListenConfig) (*Listener, error) {
 		return nil, err
 	}
 	l := &Listener{
-		fd: fd, stop: stop, cfg: cfg,
+		fd: fd, stop: stop,
 		in:    newReceiver(eventReadCount, eventReadSize),
-		pace:  pacer{limit: cfg.Coalesce, gap: pacerMemory * cfg.Coalesce},
+		pace:  newPacer(cfg.Coalesce),
 		epoch: time.Now(),
 		poll:  [2]unix.PollFd{{Fd: int32(stop), Events: unix.POLLIN}, {Fd: int32(fd), Events: unix.POLLIN}},
 	}
 	l.cover.Store(uint32(CoverWhole)) // of the zero Filter
+	l.maxBuffer.Store(int64(cfg.MaxBuffer))
+	l.coalesce.Store(int64(cfg.Coalesce))
 	if err := l.resize(cfg.Buffer); err != nil {
 		l.Close()
 		return nil, err
@@ -159,6 +163,23 @@ func (l *Listener) SetExpectations(on bool) error {
 			return fmt.Errorf("subscribe to expectation events: %w", err)
 		}
 	}
+	return nil
+}
+
+// SetCoalesce changes ListenConfig.Coalesce. It may be called from any goroutine.
+func (l *Listener) SetCoalesce(d time.Duration) { l.coalesce.Store(int64(d)) }
+
+// SetMaxBuffer changes ListenConfig.MaxBuffer and brings the buffer to within least and most. It may be called from any
+// goroutine, but not after Close. Events that wait in a buffer that gets smaller stay.
+func (l *Listener) SetMaxBuffer(least, most int) error {
+	l.bufferMu.Lock()
+	defer l.bufferMu.Unlock()
+	if size := int(l.bytes.Load()); size < least || size > most {
+		if err := l.resize(min(max(size, least), most)); err != nil {
+			return err
+		}
+	}
+	l.maxBuffer.Store(int64(most))
 	return nil
 }
 
@@ -215,6 +236,6 @@ func (l *Listener) Close() error {
 func (l *Listener) Stats() ListenStats {
 	return ListenStats{
 		Events: l.events.Load(), Overruns: l.overruns.Load(), Unknown: l.unknown.Load(), Malformed: l.malformed.Load(),
-		BufferBytes: int(l.bytes.Load()), BufferGrown: l.grown.Load(), Cover: Cover(l.cover.Load()),
+		BufferBytes: int(l.bytes.Load()), BufferLimit: int(l.maxBuffer.Load()), BufferGrown: l.grown.Load(), Cover: Cover(l.cover.Load()),
 	}
 }

@@ -353,3 +353,39 @@ func TestStopUnderLoad(t *testing.T) {
 		t.Errorf("%v, want io.EOF", err)
 	}
 }
+
+// TestSettingsWhileListening changes buffer and pace under a reader; nothing that waits is lost.
+func TestSettingsWhileListening(t *testing.T) {
+	ns := nstest.New(t)
+	l := listen(t, ns, ListenConfig{Buffer: 1 << 20, MaxBuffer: 2 << 20, Coalesce: time.Millisecond})
+	c := dial(t, ns)
+	want := flows(samples())
+	mustApply(t, c.Create, want)
+	for _, tt := range []struct{ least, most, size int }{
+		{4 << 20, 8 << 20, 4 << 20},     // up to the least
+		{2 << 20, 4 << 20, 4 << 20},     // already within
+		{512 << 10, 1 << 20, 1 << 20},   // down to the most
+		{512 << 10, 64 << 20, 1 << 20},  // only the limit
+		{32 << 20, 64 << 20, 32 << 20},  // up again
+		{256 << 10, 256 << 10, 1 << 18}, // the events that wait stay
+	} {
+		if err := l.SetMaxBuffer(tt.least, tt.most); err != nil {
+			t.Fatal(err)
+		}
+		size, err := unix.GetsockoptInt(l.fd, unix.SOL_SOCKET, unix.SO_RCVBUF)
+		if st := l.Stats(); err != nil || size != tt.size || st.BufferBytes != tt.size || st.BufferLimit != tt.most {
+			t.Errorf("%+v: the kernel has %d (%v), stats %+v", tt, size, err, st)
+		}
+	}
+	l.SetCoalesce(0)
+	read(t, l, len(want))
+	if l.pace.limit != 0 {
+		t.Errorf("the reader still gathers for %v", l.pace.limit)
+	}
+	l.SetCoalesce(5 * time.Millisecond)
+	mustApply(t, c.Delete, want)
+	read(t, l, len(want))
+	if l.pace.limit != 5*time.Millisecond {
+		t.Errorf("the reader gathers for %v", l.pace.limit)
+	}
+}

@@ -102,7 +102,7 @@ func TestPacer(t *testing.T) {
 		{"100000/s", ms, 10 * time.Microsecond, true},
 		{"5000/s, 5 ms", 5 * ms, 200 * time.Microsecond, true},
 	} {
-		p := pacer{limit: tc.limit, gap: pacerMemory * tc.limit}
+		p := newPacer(tc.limit)
 		now := time.Hour
 		if p.delay(1, now, false) != 0 {
 			t.Errorf("%s: waits after the very first event", tc.name)
