@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -53,6 +54,8 @@ type Daemon struct {
 	eventsOff     atomic.Bool
 	needRestart   atomic.Pointer[[]string]
 	loaded        atomic.Pointer[config.Config] // as last read from the file
+	inForce       atomic.Pointer[config.Config] // of it, what a running daemon takes up
+	wantLinks     chan struct{}                 // the links may have to follow inForce
 }
 
 // New opens what may be refused (the control socket, the kernel's conntrack sockets) and builds the daemon. Nothing
@@ -60,7 +63,7 @@ type Daemon struct {
 func New(cfg *config.Config, opt Options) (*Daemon, error) {
 	d := &Daemon{
 		cfg: cfg, log: opt.Logger, version: opt.Version, started: time.Now(),
-		in: newInbox(), ready: make(chan struct{}), reconciled: make(chan struct{}),
+		in: newInbox(), ready: make(chan struct{}), reconciled: make(chan struct{}), wantLinks: make(chan struct{}, 1),
 	}
 	history, err := openHistory(filepath.Join(cfg.StateDirectory, "transitions.json"))
 	if err != nil {
@@ -78,7 +81,7 @@ func New(cfg *config.Config, opt Options) (*Daemon, error) {
 		return nil, err
 	}
 	d.socket = socket
-	d.filter.cfg = cfg
+	d.filter.cfg, d.filter.local = cfg, map[string]netip.Addr{}
 	if _, err := d.filter.build(); err != nil {
 		socket.Close()
 		return nil, err
@@ -99,6 +102,7 @@ func New(cfg *config.Config, opt Options) (*Daemon, error) {
 		wantReread:    make(chan struct{}, 1),
 	}
 	limit := cacheLimit(cfg)
+	d.core.choice = newChoice(d.core.now(), rand.Uint32)
 	d.core.internal, d.core.external = cache.NewInternal(limit), cache.NewExternal(limit)
 	d.core.expect = newExpectations(expectLimit(), d.core.queued)
 	d.applyLive(cfg)
@@ -139,7 +143,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	for _, t := range []task{
 		{"core loop", d.core.run},
 		{"conntrack events", d.runEvents},
-		{"sync link", d.runLink},
+		{"sync links", d.runLinks},
 		{"reconcile", d.runReconciler},
 		{"bulk", d.runBulk},
 		{"sweep", d.runSweep},
@@ -170,11 +174,11 @@ func (d *Daemon) announceReady(ctx context.Context) error {
 		return nil
 	case <-d.reconciled:
 	}
-	n := 0
-	if err := d.do(ctx, func(c *core) { n = c.internal.Len() }); err != nil {
+	n, links := 0, ""
+	if err := d.do(ctx, func(c *core) { n, links = c.internal.Len(), c.linkNames() }); err != nil {
 		return err
 	}
-	d.log.Info("ready", "version", d.version, "sync-group", d.cfg.SyncGroup, "interface", d.cfg.Interface.Name, "flows", n)
+	d.log.Info("ready", "version", d.version, "sync-group", d.cfg.SyncGroup, "interface", links, "flows", n)
 	close(d.ready)
 	return nil
 }
@@ -212,6 +216,12 @@ func (d *Daemon) applyLive(cfg *config.Config) {
 	d.sweepInterval.Store(int64(cfg.SweepInterval))
 	d.purgeTimeout.Store(int64(cfg.PurgeTimeout))
 	d.roles.follow(cfg.SyncGroup)
+	d.inForce.Store(cfg)
+	signal(d.wantLinks)
+	d.listener.SetCoalesce(cfg.Coalesce)
+	if err := d.listener.SetMaxBuffer(cfg.EventListenQueueSize/2, cfg.EventListenQueueSize); err != nil {
+		d.log.Error("event-listen-queue-size does not change", "err", err)
+	}
 }
 
 // unpark carries out what keepalived said while no daemon was there. Only the last word counts, but all are recorded.

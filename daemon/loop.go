@@ -5,8 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"ctsync/daemon/config"
 	"ctsync/daemon/ctnetlink"
-	"ctsync/daemon/transport"
 )
 
 // sliceSize is how many records a piece of work handles in one visit to the core loop: about a millisecond.
@@ -26,33 +26,25 @@ type eventBlock struct {
 type inbox struct {
 	events     chan *eventBlock
 	freeEvents chan *eventBlock
-	batches    chan *transport.Batch
-	freeBatch  chan *transport.Batch
+	batches    chan *linkBatch // each goes back to its channel
 	calls      chan func(*core)
 	done       chan struct{} // closed when the loop has ended
 }
 
 // Depths of the channels: enough that a reader need not wait for a busy loop, little enough that memory stays bounded
 // and the kernel's own queues (which count what they drop) take a longer overload.
-const (
-	eventBlocks = 128
-	linkBatches = 2
-)
+const eventBlocks = 128
 
 func newInbox() *inbox {
 	in := &inbox{
 		events:     make(chan *eventBlock, eventBlocks),
 		freeEvents: make(chan *eventBlock, eventBlocks),
-		batches:    make(chan *transport.Batch, linkBatches),
-		freeBatch:  make(chan *transport.Batch, linkBatches),
+		batches:    make(chan *linkBatch, linkBatches*config.MaxInterfaces),
 		calls:      make(chan func(*core)),
 		done:       make(chan struct{}),
 	}
 	for range eventBlocks {
 		in.freeEvents <- new(eventBlock)
-	}
-	for range linkBatches {
-		in.freeBatch <- new(transport.Batch)
 	}
 	return in
 }
@@ -83,7 +75,7 @@ func (c *core) run(ctx context.Context) error {
 			c.in.freeEvents <- b
 		case b := <-c.in.batches:
 			c.receive(b)
-			c.in.freeBatch <- b
+			b.from.free <- b
 		case f := <-c.in.calls:
 			f(c)
 		case <-timer.C:
@@ -105,7 +97,7 @@ func (c *core) drain() {
 			c.in.freeEvents <- b
 		case b := <-c.in.batches:
 			c.receive(b)
-			c.in.freeBatch <- b
+			b.from.free <- b
 		default:
 			return
 		}
@@ -118,6 +110,7 @@ func (c *core) nextTick() time.Duration {
 	if c.session == nil {
 		return time.Second
 	}
+	c.reviewLinks(now)
 	next := c.session.Tick(now)
 	c.flushOutput()
 	if c.dirty() > 0 && c.session.Room() > 0 {

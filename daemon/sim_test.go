@@ -63,7 +63,7 @@ func (s *sim) restart(n *simNode) {
 	n.core, n.link = newTestCore()
 	n.core.now, n.core.seq = func() int64 { return s.clock }, s.rnd.Uint32
 	n.core.cfg.ExpectSync = []string{"all"}
-	n.core.newSession(n.link.MaxPayload()) // on the simulated clock
+	n.core.newSession() // on the simulated clock
 	n.core.internal.BeginReconcile()
 	for _, k := range slices.SortedFunc(maps.Keys(n.kernel), func(a, b flow.Tuple) int { return a.Compare(&b) }) {
 		f := n.kernel[k]
@@ -176,7 +176,7 @@ func (s *sim) step() {
 		at := 0
 		for _, e := range n.link.ends {
 			if !s.cut && s.rnd.IntN(100) >= s.loss {
-				other.core.datagram(n.addr, n.link.buf[at:e])
+				other.core.datagram(other.core.links[0], n.addr, n.link.buf[at:e])
 			}
 			at = e
 		}

@@ -2,14 +2,16 @@ package control
 
 // Statistics are the counters of the daemon since its start.
 type Statistics struct {
-	Internal CacheStats        `json:"internal"`
-	External CacheStats        `json:"external"`
-	Traffic  Traffic           `json:"traffic"`
-	Links    []LinkStatistics  `json:"links"` // in the order of the configuration, at least one
-	Tracking Tracking          `json:"tracking"`
-	Session  SessionStatistics `json:"session"`
-	Kernel   KernelStatistics  `json:"kernel"`
-	Commit   CommitStatistics  `json:"commit"`
+	Internal CacheStats       `json:"internal"`
+	External CacheStats       `json:"external"`
+	Traffic  Traffic          `json:"traffic"`
+	Links    []LinkStatistics `json:"links"` // in the order of the configuration, at least one
+	// LinkChanges counts how often another link began to send.
+	LinkChanges uint64            `json:"link_changes"`
+	Tracking    Tracking          `json:"tracking"`
+	Session     SessionStatistics `json:"session"`
+	Kernel      KernelStatistics  `json:"kernel"`
+	Commit      CommitStatistics  `json:"commit"`
 
 	Expect              *ExpectStatistics `json:"expect,omitempty"`      // nil while expect-sync is off
 	ExpectationsIgnored uint64            `json:"expectations_ignored"`  // expectation messages received while expect-sync is off
@@ -126,7 +128,7 @@ type SessionStatistics struct {
 	Oversized        uint64            `json:"oversized"` // messages longer than a datagram, sent in fragments
 	PeerRestarts     uint64            `json:"peer_restarts"`
 	Waiting          uint64            `json:"waiting"` // changed flows that wait to be sent
-	Foreign          uint64            `json:"foreign"` // datagrams of a second sender on the link
+	Foreign          uint64            `json:"foreign"` // datagrams of a second sender on a link
 }
 
 // KernelStatistics are the counters of the ctnetlink side.

@@ -35,6 +35,16 @@ func (s *FTFW) Receive(now int64, datagram []byte) (news bool) {
 	return news
 }
 
+// nearby is how far apart two numbers of one conversation may be for Continues: what a full window and its answers take.
+const nearby = 1 << 17
+
+// Continues reports whether the first message of a datagram has a number near the last one of the peer: whether the
+// datagram is likely of this conversation.
+func (s *FTFW) Continues(datagram []byte) bool {
+	h, _, _, bad := wire.Next(datagram)
+	return bad == wire.OK && s.in.known && h.Seq-s.in.last+nearby <= 2*nearby
+}
+
 // wellFormed reports whether type, flags and range go together. The order of precedence is conntrackd's.
 func wellFormed(h *wire.Header) bool {
 	const unused = 0x81
