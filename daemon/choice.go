@@ -10,8 +10,9 @@ const (
 	linkSilence  = int64(4 * time.Second)  // of the peer, after which another link is tried
 	linkDeaf     = int64(5 * time.Second)  // for which the peer gave no answer, after which another link is tried
 	linkTryMost  = int64(64 * time.Second) // the longest time between two such tries
-	followHold   = int64(time.Second)      // after a change the peer is not followed for so long,
-	followJitter = int64(time.Second)      // and up to so much longer
+	linkSettled  = int64(10 * time.Second) // without a change, after which the tries begin anew with short intervals
+	followHold   = int64(time.Second)      // after a change the peer is not followed for so long
+	followJitter = int64(time.Second)      // and up to so much longer, drawn by lot
 )
 
 // choice decides which of the dedicated links sends: the active one. All of them receive. It knows no socket and no
@@ -84,7 +85,10 @@ func (c *choice) move(to int, why string, now int64) string {
 
 // heardOn says that the peer said something new by link i.
 func (c *choice) heardOn(i int, now int64) string {
-	c.heard, c.silence = now, linkSilence
+	c.heard = now
+	if i == c.active && now-c.since >= linkSettled {
+		c.silence = linkSilence
+	}
 	if i == c.active || !c.links[i].usable || now < c.hold {
 		return ""
 	}
@@ -95,7 +99,10 @@ func (c *choice) heardOn(i int, now int64) string {
 func (c *choice) tick(deaf bool, now int64) string {
 	switch {
 	case !deaf:
-		c.deaf, c.deafAt = linkDeaf, 0
+		c.deafAt = 0
+		if now-c.since >= linkSettled {
+			c.deaf = linkDeaf
+		}
 	case c.deafAt == 0:
 		c.deafAt = now
 	}

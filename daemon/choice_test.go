@@ -49,7 +49,8 @@ func TestChoice(t *testing.T) {
 		{"nor to a link that is down", 2, []step{{2, down(1), 0}, {3, hear(1), 0}, {4, up(1), 0}, {5, hear(1), 1}}},
 		{"but off one that is down", 2, []step{{2, down(0), 1}, {2, up(0), 1}, {2, hear(0), 1}, {2, down(1), 0}}},
 		{"silence", 3, []step{{2, hear(0), 0}, {5, "tick", 0}, {6, "tick", 1}, {13, "tick", 1}, {14, "tick", 2}, {29, "tick", 2}, {30, "tick", 0}}},
-		{"silence ends", 2, []step{{2, hear(0), 0}, {6, "tick", 1}, {7, hear(1), 1}, {10, "tick", 1}, {11, "tick", 0}}},
+		{"silence ends", 2, []step{{2, hear(0), 0}, {6, "tick", 1}, {7, hear(1), 1}, {14, "tick", 1}, {15, "tick", 0}}},
+		{"silence ends for long", 2, []step{{2, hear(0), 0}, {6, "tick", 1}, {7, hear(1), 1}, {16, hear(1), 1}, {19, "tick", 1}, {20, "tick", 0}}},
 		{"silence with nowhere to go", 2, []step{{2, down(1), 0}, {60, "tick", 0}, {61, up(1), 0}, {61, "tick", 1}}},
 		{"no answer", 2, []step{{1, hear(0), 0}, {2, "deaf", 0}, {5, hear(0), 0}, {6, "deaf", 0}, {7, "deaf", 1}, {15, hear(1), 1}, {16, "deaf", 1}, {17, "deaf", 0}}},
 		{"an answer after all", 2, []step{{1, hear(0), 0}, {2, "deaf", 0}, {4, hear(0), 0}, {4, "tick", 0}, {6, hear(0), 0}, {6, "deaf", 0}, {9, hear(0), 0}, {10, "deaf", 0}, {11, "deaf", 1}}},
@@ -168,7 +169,7 @@ func (c *chooser) count(why string, now int64) {
 // hear the other, both by the same link, and then no end may change any more. Which end is quicker, how often each
 // speaks and how long a datagram takes is drawn by lot.
 func TestChoicesMeet(t *testing.T) {
-	for seed := range uint64(1000) {
+	for seed := range uint64(500) {
 		r := rand.New(rand.NewPCG(seed, 7))
 		if err := playChoices(r, seed%3 == 0); err != "" {
 			t.Fatalf("seed %d: %s", seed, err)
@@ -217,8 +218,8 @@ func playChoices(r *rand.Rand, conntrackd bool) string {
 			return fmt.Sprintf("still changing: %d and %d changes, links %v, conntrackd %v, at %d %d, of %v", a.changes, b.changes, w.works, conntrackd, a.last/sec, b.last/sec, now/sec)
 		}
 	}
-	// A try in vain is two changes: there, and back to where the peer is heard. The intervals between them double.
-	if w.ends[0].changes+w.ends[1].changes > 4*2*2*(n+6) {
+	// Where no link works both ways they go on trying, but not fast.
+	if n := int64(w.ends[0].changes + w.ends[1].changes); n > now/(4*sec) {
 		return fmt.Sprintf("%d and %d changes", w.ends[0].changes, w.ends[1].changes)
 	}
 	return ""
