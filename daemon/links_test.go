@@ -16,13 +16,13 @@ import (
 func newTwoLinks(t *testing.T) (a, b *router) {
 	t.Helper()
 	a, b = newPair(t)
-	addSecondLink(t, a, b)
-	return a, b
-}
-
-func addSecondLink(t *testing.T, a, b *router) {
-	t.Helper()
 	nstest.Veth(t, a.ns, "sync1", []string{"10.254.0.1/24", "fd00:fe::1/64"}, b.ns, "sync1", []string{"10.254.0.2/24", "fd00:fe::2/64"})
+	for _, r := range []*router{a, b} { // until the kernel calls them RUNNING, which may take it a second
+		r.eventually(10*time.Second, "has carriers", func() bool {
+			return strings.Count(r.ns.Run(t, "ip", "-o", "link", "show", "up"), "state UP") == 2
+		})
+	}
+	return a, b
 }
 
 // active is the device by which either program sends.
