@@ -65,8 +65,7 @@ func (r *router) hearing() {
 type linkTest struct {
 	t      *testing.T
 	a, b   *router
-	flows  int // how many a has
-	serial int
+	serial int // flows that each has made
 }
 
 // meet waits until both send by dev, makes flows on both and wants each to end up with the other's.
