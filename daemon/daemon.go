@@ -195,6 +195,7 @@ func (d *Daemon) Reload(loaded *config.Config) []string {
 	_ = d.do(context.Background(), func(c *core) { // fails only when the daemon ends
 		expected := c.cfg.ExpectSync
 		c.cfg = cfg
+		d.tuneEvents(cfg) // here, because while the loop runs the socket is open
 		if !slices.Equal(expected, cfg.ExpectSync) {
 			d.followExpectations(cfg)
 			c.followExpectSync()
@@ -218,6 +219,10 @@ func (d *Daemon) applyLive(cfg *config.Config) {
 	d.roles.follow(cfg.SyncGroup)
 	d.inForce.Store(cfg)
 	signal(d.wantLinks)
+}
+
+// tuneEvents has the event socket follow the configuration.
+func (d *Daemon) tuneEvents(cfg *config.Config) {
 	d.listener.SetCoalesce(cfg.Coalesce)
 	if err := d.listener.SetMaxBuffer(cfg.EventListenQueueSize/2, cfg.EventListenQueueSize); err != nil {
 		d.log.Error("event-listen-queue-size does not change", "err", err)
