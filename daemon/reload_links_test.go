@@ -68,7 +68,7 @@ func TestReloadLinks(t *testing.T) {
 			return s.ActiveLink().SendBuffer.Asked == 3<<20 && s.ActiveLink().ReceiveBuffer.Asked == 3<<20
 		}, 0},
 		{"queue and pace of events", "event-listen-queue-size = 2\ncoalesce = '3ms'", "[interface.sync1]\nport = 5000\n", func(s control.Statistics) bool {
-			return s.Kernel.BufferLimit == 2<<20 && s.Kernel.BufferBytes == 2<<20
+			return s.Kernel.BufferLimit == 2<<20 && s.Kernel.BufferBytes == 2<<20 && s.Kernel.Coalesce == control.Duration(3*time.Millisecond)
 		}, 0},
 		{"group", "mcast-group = '225.0.0.51'", "[interface.sync1]\nport = 5000\n", func(s control.Statistics) bool { return s.ActiveLink().State == "RUNNING" }, 0},
 		{"back", "", one, func(s control.Statistics) bool { return slices.Equal(devices(s), []string{"sync0"}) }, 0},

@@ -124,7 +124,7 @@ func (d *Daemon) statistics(ctx context.Context) (control.Statistics, error) {
 	ls := d.listener.Stats()
 	s.Kernel = control.KernelStatistics{
 		Events: ls.Events, Unknown: ls.Unknown, Malformed: ls.Malformed, Overruns: ls.Overruns,
-		BufferBytes: uint64(ls.BufferBytes), BufferLimit: uint64(ls.BufferLimit), BufferGrown: ls.BufferGrown,
+		BufferBytes: uint64(ls.BufferBytes), BufferLimit: uint64(ls.BufferLimit), BufferGrown: ls.BufferGrown, Coalesce: control.Duration(ls.Coalesce),
 		TableEntries: uint64(max(sysctl("nf_conntrack_count"), 0)), TableMax: uint64(max(sysctl("nf_conntrack_max"), 0)),
 		EventsSetting: sysctl("nf_conntrack_events"), FilterInKernel: ls.Cover.String(),
 	}

@@ -91,7 +91,7 @@ func appendDetail(b []byte, s control.Statistics) []byte {
 		{"table entries", k.TableEntries}, {"table limit", k.TableMax}, {"nf_conntrack_events", k.EventsSetting},
 		{"events", k.Events}, {"events filtered", k.Filtered}, {"filter in the kernel", k.FilterInKernel},
 		{"evicted by a new filter", k.Evicted}, {"events unknown", k.Unknown}, {"events malformed", k.Malformed},
-		{"overruns", k.Overruns}, {"buffer bytes", k.BufferBytes}, {"buffer limit", k.BufferLimit}, {"buffer grown", k.BufferGrown},
+		{"overruns", k.Overruns}, {"buffer bytes", k.BufferBytes}, {"buffer limit", k.BufferLimit}, {"buffer grown", k.BufferGrown}, {"coalesce", k.Coalesce},
 		{"comparisons", k.Repairs}, {"differences repaired", k.Repaired}, {"swept", k.Swept},
 	}, named("unsupported: ", s.Unsupported)...))
 	c := s.Commit

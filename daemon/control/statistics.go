@@ -142,18 +142,19 @@ type KernelStatistics struct {
 	FilterInKernel string `json:"filter_in_kernel"`
 	Evicted        uint64 `json:"evicted"` // flows that left the internal cache because the filter changed
 
-	Unknown       uint64 `json:"unknown"` // messages of an unknown type
-	Malformed     uint64 `json:"malformed"`
-	Overruns      uint64 `json:"overruns"` // times the kernel dropped events for want of buffer (ENOBUFS)
-	BufferBytes   uint64 `json:"buffer_bytes"`
-	BufferLimit   uint64 `json:"buffer_limit"`
-	BufferGrown   uint64 `json:"buffer_grown"`
-	Repairs       uint64 `json:"repairs"`  // comparisons of the internal cache with a kernel dump
-	Repaired      uint64 `json:"repaired"` // differences they found
-	Swept         uint64 `json:"swept"`    // external entries that the peer no longer had
-	TableEntries  uint64 `json:"table_entries"`
-	TableMax      uint64 `json:"table_max"`      // nf_conntrack_max
-	EventsSetting int    `json:"events_setting"` // nf_conntrack_events: 0 off, 1 on, 2 for flows made while somebody listens
+	Unknown       uint64   `json:"unknown"` // messages of an unknown type
+	Malformed     uint64   `json:"malformed"`
+	Overruns      uint64   `json:"overruns"` // times the kernel dropped events for want of buffer (ENOBUFS)
+	BufferBytes   uint64   `json:"buffer_bytes"`
+	BufferLimit   uint64   `json:"buffer_limit"`
+	BufferGrown   uint64   `json:"buffer_grown"`
+	Coalesce      Duration `json:"coalesce"` // for which events that come fast gather at most
+	Repairs       uint64   `json:"repairs"`  // comparisons of the internal cache with a kernel dump
+	Repaired      uint64   `json:"repaired"` // differences they found
+	Swept         uint64   `json:"swept"`    // external entries that the peer no longer had
+	TableEntries  uint64   `json:"table_entries"`
+	TableMax      uint64   `json:"table_max"`      // nf_conntrack_max
+	EventsSetting int      `json:"events_setting"` // nf_conntrack_events: 0 off, 1 on, 2 for flows made while somebody listens
 }
 
 // CommitStatistics sum up all commits by outcome of their flows.

@@ -70,13 +70,14 @@ type ListenConfig struct {
 // ListenStats counts what a Listener saw.
 type ListenStats struct {
 	Events      uint64
-	Overruns    uint64 // times that the kernel had to drop events (ENOBUFS)
-	Unknown     uint64 // messages of another subsystem or type
-	Malformed   uint64 // messages dropped because they could not be read
-	BufferBytes int    // size of the receive buffer as the kernel accounts it
-	BufferLimit int    // size to which it may grow
-	BufferGrown uint64 // times that it was doubled
-	Cover       Cover  // how much of the Filter the kernel applies
+	Overruns    uint64        // times that the kernel had to drop events (ENOBUFS)
+	Unknown     uint64        // messages of another subsystem or type
+	Malformed   uint64        // messages dropped because they could not be read
+	BufferBytes int           // size of the receive buffer as the kernel accounts it
+	BufferLimit int           // size to which it may grow
+	BufferGrown uint64        // times that it was doubled
+	Coalesce    time.Duration // as in ListenConfig, as last set
+	Cover       Cover         // how much of the Filter the kernel applies
 }
 
 // Conntrack multicast groups as bits of the legacy mask (NF_NETLINK_CONNTRACK_NEW, _UPDATE, _DESTROY).
@@ -236,6 +237,7 @@ func (l *Listener) Close() error {
 func (l *Listener) Stats() ListenStats {
 	return ListenStats{
 		Events: l.events.Load(), Overruns: l.overruns.Load(), Unknown: l.unknown.Load(), Malformed: l.malformed.Load(),
-		BufferBytes: int(l.bytes.Load()), BufferLimit: int(l.maxBuffer.Load()), BufferGrown: l.grown.Load(), Cover: Cover(l.cover.Load()),
+		BufferBytes: int(l.bytes.Load()), BufferLimit: int(l.maxBuffer.Load()), BufferGrown: l.grown.Load(),
+		Coalesce: time.Duration(l.coalesce.Load()), Cover: Cover(l.cover.Load()),
 	}
 }
