@@ -170,7 +170,9 @@ func (c *core) chose(was, why string) {
 	}
 	c.counts.linkChanges++
 	c.chosen = chosen{at: time.Now(), why: why}
-	c.log.Info("another link sends", "was", was, "is", c.sending().name(), "reason", why, "changes", c.counts.linkChanges)
+	if c.choice.worthSaying() {
+		c.log.Info("another link sends", "was", was, "is", c.sending().name(), "reason", why, "changes", c.counts.linkChanges)
+	}
 	if c.session != nil {
 		c.session.Speak()
 	}

@@ -36,6 +36,8 @@ type choice struct {
 	silence int64         // how long it may say nothing from here on
 	deaf    int64         // how long it may give no answer from here on
 	deafAt  int64         // since when it gives none; 0 = it does
+	tries   int           // of other links in vain, since the peer was last well
+	trying  bool          // the last change was such a try
 	lot     func() uint32 // random
 }
 
@@ -78,7 +80,7 @@ func (c *choice) usableFrom(i int) int {
 }
 
 func (c *choice) move(to int, why string, now int64) string {
-	c.active, c.since = to, now
+	c.active, c.since, c.trying = to, now, false
 	c.hold = now + followHold + int64(c.lot())%followJitter
 	return why
 }
@@ -88,6 +90,9 @@ func (c *choice) heardOn(i int, now int64) string {
 	c.heard = now
 	if i == c.active && now-c.since >= linkSettled {
 		c.silence = linkSilence
+		if c.deafAt == 0 {
+			c.tries = 0
+		}
 	}
 	if i == c.active || !c.links[i].usable || now < c.hold {
 		return ""
@@ -113,15 +118,24 @@ func (c *choice) tick(deaf bool, now int64) string {
 	switch {
 	case next == c.active:
 	case now-max(c.heard, c.since) >= c.silence:
-		why := fmt.Sprintf("the peer has been silent for %v, another link is tried", time.Duration(now-c.heard).Round(time.Second))
 		c.silence = min(2*c.silence, linkTryMost)
-		return c.move(next, why, now)
+		return c.try(next, fmt.Sprintf("the peer has been silent for %v, another link is tried", time.Duration(now-c.heard).Round(time.Second)), now)
 	case deaf && now-max(c.deafAt, c.since) >= c.deaf:
 		c.deaf = min(2*c.deaf, linkTryMost)
-		return c.move(next, "the peer is heard but does not answer, another link is tried", now)
+		return c.try(next, "the peer is heard but does not answer, another link is tried", now)
 	}
 	return ""
 }
+
+func (c *choice) try(to int, why string, now int64) string {
+	c.move(to, why, now)
+	c.tries++
+	c.trying = true
+	return why
+}
+
+// worthSaying reports whether the last change shall be logged. Tries may go on for days, while the other router is away.
+func (c *choice) worthSaying() bool { return !c.trying || c.tries&(c.tries-1) == 0 }
 
 // relist takes over another list of links. from holds for each the index that it had, -1 for a new one.
 func (c *choice) relist(names []string, from []int, now int64) string {

@@ -83,6 +83,33 @@ func TestChoice(t *testing.T) {
 	}
 }
 
+// TestChoiceIsNotNoisy: a peer that is away for a day is a handful of lines in the log, and the next change is said again.
+func TestChoiceIsNotNoisy(t *testing.T) {
+	c := choiceOf(2)
+	said, changes := 0, 0
+	for now := int64(0); now < 24*3600*sec; now += linkReview {
+		if c.tick(false, now) != "" {
+			changes++
+			if c.worthSaying() {
+				said++
+			}
+		}
+	}
+	if changes < 1000 || said > 12 {
+		t.Errorf("%d of %d changes are said", said, changes)
+	}
+	if c.set(c.active, false, "cut", 24*3600*sec); !c.worthSaying() {
+		t.Error("a failure afterwards is not said")
+	}
+	day := 25 * 3600 * sec
+	c.heardOn(c.active, day)
+	c.set(0, true, "", day)
+	c.set(1, true, "", day)
+	if c.tick(false, day+linkTryMost) == "" || !c.worthSaying() {
+		t.Error("the first try after the peer was back is not said")
+	}
+}
+
 // TestChoiceAtStart: a link that happens to be open sooner does not get ahead of the first of the file.
 func TestChoiceAtStart(t *testing.T) {
 	for _, first := range []bool{true, false} {
