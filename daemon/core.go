@@ -28,15 +28,19 @@ type core struct {
 	seq func() uint32 // the first sequence number of a conversation
 	cfg *config.Config
 
-	internal   *cache.Internal
-	external   *cache.External
-	session    *session.FTFW
-	link       link
-	linkReady  bool            // datagrams may be waiting
-	linkFailed chan<- error    // of the present link
-	batch      transport.Batch // reused by readLink
-	peer       peer
-	filter     flow.Filter
+	internal *cache.Internal
+	external *cache.External
+	session  *session.FTFW
+	peer     peer
+	filter   flow.Filter
+
+	links        []*channel      // in the order of the configuration
+	batch        transport.Batch // reused by readLinks
+	tokens       int32           // that the poller has reported links by
+	choice       choice          // which of them sends
+	chosen       chosen
+	reviewed     int64 // when the silence of the peer was last looked at
+	datagramSize int   // bytes that every open link carries
 
 	expect expectations
 
@@ -46,7 +50,6 @@ type core struct {
 	counts   counters
 	totals   control.CommitStatistics
 
-	linkBefore transport.Stats  // of links that are gone
 	complained map[string]int64 // when it was last said that a cache is full, by its name
 	sync       syncState
 
@@ -62,7 +65,8 @@ type counters struct {
 	filtered         uint64 // events of flows that the filter does not let pass
 	evicted          uint64 // flows that left the internal cache because the filter changed
 	overruns         uint64 // event blocks before which the kernel dropped events
-	foreign          uint64 // datagrams from a second sender on the link
+	foreign          uint64 // datagrams from a second sender on a link
+	linkChanges      uint64 // times that another link began to send
 	expectations     uint64 // expectation messages received while expect-sync is off
 	orphans          uint64 // expectations whose master is not replicated
 	expectZones      uint64 // expectations not sent because protocol v1 has no zone for them
@@ -210,9 +214,9 @@ func (c *core) flushOutput() {
 	if len(ends) == 0 {
 		return
 	}
-	if c.link != nil {
+	if l := c.sending().open; l != nil {
 		// What the link cannot send is counted there, and the session sends it again when the peer misses it.
-		_ = c.link.Send(buf, ends)
+		_ = l.Send(buf, ends)
 	}
 	c.session.Reset()
 }

@@ -40,15 +40,18 @@ func (l *memLink) Close() error                        { return nil }
 
 func newTestCore() (*core, *memLink) {
 	cfg := config.Default()
+	cfg.Interfaces = []config.Interface{{Name: "sync0", Port: config.DefaultPort}}
 	l := &memLink{}
 	start := time.Now()
 	c := &core{
-		log: slog.New(slog.DiscardHandler), now: func() int64 { return int64(time.Since(start)) }, seq: rand.Uint32, cfg: cfg, link: l,
+		log: slog.New(slog.DiscardHandler), now: func() int64 { return int64(time.Since(start)) }, seq: rand.Uint32, cfg: cfg,
 		internal: cache.NewInternal(1 << 20), external: cache.NewExternal(1 << 20),
 		complained: map[string]int64{}, wantReconcile: make(chan struct{}, 1), wantBulk: make(chan struct{}, 1), wantSweep: make(chan struct{}, 1), wantReread: make(chan struct{}, 1),
 	}
 	c.expect = newExpectations(1<<10, c.queued)
-	c.newSession(l.MaxPayload())
+	c.choice = newChoice(0, rand.Uint32)
+	c.setLinks([]*channel{newChannel()}, linkConfigs(cfg))
+	c.linkOpened(c.links[0], l)
 	return c, l
 }
 
@@ -56,7 +59,7 @@ func newTestCore() (*core, *memLink) {
 func deliver(from *memLink, to *core, src netip.AddrPort) {
 	at := 0
 	for _, e := range from.ends {
-		to.datagram(src, from.buf[at:e])
+		to.datagram(to.links[0], src, from.buf[at:e])
 		at = e
 	}
 	from.buf, from.ends = from.buf[:0], from.ends[:0]

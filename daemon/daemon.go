@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -53,6 +54,8 @@ type Daemon struct {
 	eventsOff     atomic.Bool
 	needRestart   atomic.Pointer[[]string]
 	loaded        atomic.Pointer[config.Config] // as last read from the file
+	inForce       atomic.Pointer[config.Config] // of it, what a running daemon takes up
+	wantLinks     chan struct{}                 // the links may have to follow inForce
 }
 
 // New opens what may be refused (the control socket, the kernel's conntrack sockets) and builds the daemon. Nothing
@@ -60,7 +63,7 @@ type Daemon struct {
 func New(cfg *config.Config, opt Options) (*Daemon, error) {
 	d := &Daemon{
 		cfg: cfg, log: opt.Logger, version: opt.Version, started: time.Now(),
-		ready: make(chan struct{}), reconciled: make(chan struct{}),
+		ready: make(chan struct{}), reconciled: make(chan struct{}), wantLinks: make(chan struct{}, 1),
 	}
 	var err error
 	if d.in, err = newInbox(); err != nil {
@@ -82,7 +85,7 @@ func New(cfg *config.Config, opt Options) (*Daemon, error) {
 		return nil, err
 	}
 	d.socket = socket
-	d.filter.cfg = cfg
+	d.filter.cfg, d.filter.local = cfg, map[string]netip.Addr{}
 	if _, err := d.filter.build(); err != nil {
 		socket.Close()
 		return nil, err
@@ -103,6 +106,7 @@ func New(cfg *config.Config, opt Options) (*Daemon, error) {
 		wantReread:    make(chan struct{}, 1),
 	}
 	limit := cacheLimit(cfg)
+	d.core.choice = newChoice(d.core.now(), rand.Uint32)
 	d.core.internal, d.core.external = cache.NewInternal(limit), cache.NewExternal(limit)
 	d.core.expect = newExpectations(expectLimit(), d.core.queued)
 	d.applyLive(cfg)
@@ -142,7 +146,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for _, t := range []task{
 		{"core loop", d.core.run},
-		{"sync link", d.runLink},
+		{"sync links", d.runLinks},
 		{"reconcile", d.runReconciler},
 		{"bulk", d.runBulk},
 		{"sweep", d.runSweep},
@@ -173,11 +177,11 @@ func (d *Daemon) announceReady(ctx context.Context) error {
 		return nil
 	case <-d.reconciled:
 	}
-	n := 0
-	if err := d.do(ctx, func(c *core) { n = c.internal.Len() }); err != nil {
+	n, links := 0, ""
+	if err := d.do(ctx, func(c *core) { n, links = c.internal.Len(), c.linkNames() }); err != nil {
 		return err
 	}
-	d.log.Info("ready", "version", d.version, "sync-group", d.cfg.SyncGroup, "interface", d.cfg.Interface.Name, "flows", n)
+	d.log.Info("ready", "version", d.version, "sync-group", d.cfg.SyncGroup, "interface", links, "flows", n)
 	close(d.ready)
 	return nil
 }
@@ -194,6 +198,7 @@ func (d *Daemon) Reload(loaded *config.Config) []string {
 	_ = d.do(context.Background(), func(c *core) { // fails only when the daemon ends
 		expected := c.cfg.ExpectSync
 		c.cfg = cfg
+		d.tuneEvents(cfg) // here, because while the loop runs the socket is open
 		if !slices.Equal(expected, cfg.ExpectSync) {
 			d.followExpectations(cfg)
 			c.followExpectSync()
@@ -215,6 +220,16 @@ func (d *Daemon) applyLive(cfg *config.Config) {
 	d.sweepInterval.Store(int64(cfg.SweepInterval))
 	d.purgeTimeout.Store(int64(cfg.PurgeTimeout))
 	d.roles.follow(cfg.SyncGroup)
+	d.inForce.Store(cfg)
+	signal(d.wantLinks)
+}
+
+// tuneEvents has the event socket follow the configuration.
+func (d *Daemon) tuneEvents(cfg *config.Config) {
+	d.listener.SetCoalesce(cfg.Coalesce)
+	if err := d.listener.SetMaxBuffer(cfg.EventListenQueueSize/2, cfg.EventListenQueueSize); err != nil {
+		d.log.Error("event-listen-queue-size does not change", "err", err)
+	}
 }
 
 // unpark carries out what keepalived said while no daemon was there. Only the last word counts, but all are recorded.

@@ -6,13 +6,16 @@
 // them; type poller says how it sleeps. Everybody else asks it closures that return within about a millisecond:
 //
 //	kernel         ── blocks of ctnetlink events ──►┐
-//	peer           ── batches of datagrams ────────►│  core   ──► session ──► link
+//	peer           ── batches of datagrams ────────►│  core   ──► session ──► active link
 //	control server ── closures ────────────────────►│  loop
 //	work           ── closures ────────────────────►┘
 //
 // Long work (commit, reconcile, bulk, purge, flush) runs in goroutines of its own, reads like sequential code, talks to
 // the kernel there, and enters the loop once per slice of at most sliceSize records, so that events, acknowledgements
 // and readers are served in between. Nothing blocks the loop.
+//
+// There may be several links to the peer: each has a task that keeps it open (link.go), a channel in the core, and one of
+// them, by the rules of choice.go, sends.
 //
 // Work that belongs to a role (see role.go) runs under a context that ends with the role.
 package daemon

@@ -23,8 +23,8 @@ import (
 // the link change in goroutines of their own; the core loop has a copy of what comes out.
 type filterSource struct {
 	mu      sync.Mutex
-	cfg     *config.Config // in force
-	link    netip.Addr     // our address on the sync link, invalid where it is not known
+	cfg     *config.Config        // in force
+	local   map[string]netip.Addr // our address on the sync link of an interface, as far as it is known
 	inForce flow.Filter
 }
 
@@ -36,22 +36,24 @@ func (s *filterSource) build() (changed bool, err error) {
 			return false, err
 		}
 	}
-	f := newFilter(s.cfg, s.link, own)
+	f := newFilter(s.cfg, s.local, own)
 	changed = !f.Equal(&s.inForce)
 	s.inForce = f
 	return changed, nil
 }
 
 // newFilter makes the filter. Besides what the configuration says, flows that belong to this router alone never pass:
-// loopback traffic, and the sync channel itself, whose address here is link.
-func newFilter(cfg *config.Config, link netip.Addr, own []netip.Prefix) flow.Filter {
+// loopback traffic, and the sync channel itself, on every link: local holds our address by interface.
+func newFilter(cfg *config.Config, local map[string]netip.Addr, own []netip.Prefix) flow.Filter {
 	r := flow.Rules{Accept: cfg.AcceptProtocol, Ignore: []netip.Prefix{
 		netip.PrefixFrom(netip.AddrFrom4([4]byte{127}), 8),
 		netip.PrefixFrom(netip.IPv6Loopback(), 128),
 	}}
 	r.Ignore = append(append(r.Ignore, cfg.IgnoreAddress...), own...)
-	for _, a := range []netip.Addr{cfg.Interface.Peer, cfg.McastGroup, link} {
-		r.Endpoints = append(r.Endpoints, flow.Endpoint{Proto: flow.UDP, Addr: netip.AddrPortFrom(a, uint16(cfg.Interface.Port))})
+	for _, l := range cfg.Interfaces {
+		for _, a := range []netip.Addr{l.Peer, cfg.McastGroup, local[l.Name]} {
+			r.Endpoints = append(r.Endpoints, flow.Endpoint{Proto: flow.UDP, Addr: netip.AddrPortFrom(a, uint16(l.Port))})
+		}
 	}
 	return flow.NewFilter(r)
 }

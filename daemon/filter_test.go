@@ -39,11 +39,17 @@ func udpFlow(src, dst string) flow.Flow {
 
 func TestNewFilter(t *testing.T) {
 	unicast := config.Default()
-	unicast.Interface.Peer, unicast.McastGroup = netip.MustParseAddr("10.255.0.2"), netip.Addr{}
+	unicast.McastGroup = netip.Addr{}
+	unicast.Interfaces = []config.Interface{
+		{Name: "sync0", Port: 3780, Peer: netip.MustParseAddr("10.255.0.2")},
+		{Name: "sync1", Port: 3781, Peer: netip.MustParseAddr("10.254.0.2")},
+	}
 	unicast.IgnoreAddress = prefixes("192.0.2.0/24", "2001:db8::1/128")
 	protocols := config.Default()
+	protocols.Interfaces = []config.Interface{{Name: "sync0", Port: 3780}, {Name: "sync1", Port: 3781}}
 	protocols.AcceptProtocol = []flow.Proto{flow.TCP, flow.ICMPv6}
-	local, own := netip.MustParseAddr("10.255.0.1"), prefixes("203.0.113.1/32", "2001:db8::2/128")
+	local := map[string]netip.Addr{"sync0": netip.MustParseAddr("10.255.0.1"), "sync1": netip.MustParseAddr("10.254.0.1"), "gone0": netip.MustParseAddr("10.253.0.1")}
+	own := prefixes("203.0.113.1/32", "2001:db8::2/128")
 	for _, tt := range []struct {
 		name     string
 		cfg      *config.Config
@@ -53,6 +59,11 @@ func TestNewFilter(t *testing.T) {
 	}{
 		{"sync channel to the peer", unicast, flow.UDP, "10.255.0.1:5", "10.255.0.2:3780", false},
 		{"sync channel to us", unicast, flow.UDP, "10.255.0.2:5", "10.255.0.1:3780", false},
+		{"second link to the peer", unicast, flow.UDP, "10.254.0.1:5", "10.254.0.2:3781", false},
+		{"second link to us", unicast, flow.UDP, "10.254.0.2:5", "10.254.0.1:3781", false},
+		{"second link, port of the first", unicast, flow.UDP, "10.254.0.1:5", "10.254.0.2:3780", true},
+		{"link that is no longer configured", unicast, flow.UDP, "10.253.0.2:5", "10.253.0.1:3780", true},
+		{"second link to the group", protocols, flow.UDP, "10.254.0.1:5", "225.0.0.50:3781", false},
 		{"sync channel's port elsewhere", unicast, flow.UDP, "10.255.0.1:5", "10.255.0.3:3780", true},
 		{"sync channel, other protocol", unicast, flow.TCP, "10.255.0.1:5", "10.255.0.2:3780", true},
 		{"sync channel to the group", protocols, flow.UDP, "10.255.0.1:5", "225.0.0.50:3780", false},

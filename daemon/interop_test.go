@@ -22,15 +22,22 @@ import (
 // conntrackdConfig is what VyOS would write for the same link.
 func (r *router) conntrackdConfig(o options) string {
 	r.t.Helper()
-	link := fmt.Sprintf("UDP {\n IPv4_address %s\n IPv4_Destination_Address %s\n Port 3780\n", r.addr, r.peer)
-	switch {
-	case o.multicast && o.ipv6:
-		link = "Multicast {\n IPv6_address ff02::3780\n Group 3780\n"
-	case o.multicast:
-		link = fmt.Sprintf("Multicast {\n IPv4_address 225.0.0.50\n Group 3780\n IPv4_interface %s\n", r.addr)
-	case o.ipv6:
-		six := func(s string) string { return strings.Replace(s, "10.255.0.", "fd00:ff::", 1) }
-		link = fmt.Sprintf("UDP {\n IPv6_address %s\n IPv6_Destination_Address %s\n Port 3780\n", six(r.addr.String()), six(r.peer.String()))
+	links := ""
+	for i := range max(o.links, 1) {
+		local, peer := o.onLink(r.addr, i), o.onLink(r.peer, i)
+		kind := fmt.Sprintf("UDP {\n IPv4_address %s\n IPv4_Destination_Address %s\n Port %d\n", local, peer, 3780+i)
+		switch {
+		case o.multicast && o.ipv6:
+			kind = fmt.Sprintf("Multicast {\n IPv6_address ff02::3780\n Group %d\n", 3780+i)
+		case o.multicast:
+			kind = fmt.Sprintf("Multicast {\n IPv4_address 225.0.0.50\n Group %d\n IPv4_interface %s\n", 3780+i, local)
+		case o.ipv6:
+			kind = fmt.Sprintf("UDP {\n IPv6_address %s\n IPv6_Destination_Address %s\n Port %d\n", local, peer, 3780+i)
+		}
+		if i == 0 && o.links > 1 {
+			kind = strings.Replace(kind, " {", " Default {", 1)
+		}
+		links += kind + fmt.Sprintf("  Interface sync%d\n  SndSocketBuffer 4194304\n  RcvSocketBuffer 4194304\n  Checksum on\n }\n", i)
 	}
 	sync := ""
 	if o.expect {
@@ -41,12 +48,7 @@ func (r *router) conntrackdConfig(o options) string {
   DisableExternalCache Off
   StartupResync yes
  }
- %s  Interface sync0
-  SndSocketBuffer 4194304
-  RcvSocketBuffer 4194304
-  Checksum on
- }
-%s}
+ %s%s}
 General {
  HashSize 32768
  HashLimit 131072
@@ -60,10 +62,10 @@ General {
  NetlinkEventsReliable On
  Systemd off
  Filter From Userspace {
-  Address Ignore { IPv4_address 127.0.0.1 IPv4_address 10.255.0.0/24 IPv6_address ::1 IPv6_address fd00:ff::/64 IPv6_address fe80::/10 IPv6_address ff02::/16 }
+  Address Ignore { IPv4_address 127.0.0.1 IPv4_address 10.255.0.0/24 IPv4_address 10.254.0.0/24 IPv6_address ::1 IPv6_address fd00:ff::/64 IPv6_address fd00:fe::/64 IPv6_address fe80::/10 IPv6_address ff02::/16 }
  }
 }
-`, link, sync, r.dir, r.dir)
+`, links, sync, r.dir, r.dir)
 	path := filepath.Join(r.dir, "conntrackd.conf")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		r.t.Fatal(err)

@@ -86,20 +86,29 @@ func (r *router) socket() string { return filepath.Join(r.dir, "ctsync.sock") }
 type options struct {
 	multicast bool
 	ipv6      bool
+	links     int    // dedicated links: 0 and 1 are sync0, 2 adds sync1
 	expect    bool   // replicate all expectations
 	extra     string // more top-level lines
+}
+
+// onLink is the address that a router with addr on sync0 has on link i.
+func (o options) onLink(addr netip.Addr, i int) string {
+	last := addr.As4()[3]
+	if o.ipv6 {
+		return fmt.Sprintf("fd00:%x::%d", 0xff-i, last)
+	}
+	return fmt.Sprintf("10.%d.0.%d", 255-i, last)
 }
 
 // writeConfig writes the configuration of r's ctsyncd and returns its path.
 func (r *router) writeConfig(o options) string {
 	r.t.Helper()
-	link := "port = 3780\n"
-	if !o.multicast {
-		peer := r.peer.String()
-		if o.ipv6 {
-			peer = strings.Replace(peer, "10.255.0.", "fd00:ff::", 1)
+	links := ""
+	for i := range max(o.links, 1) {
+		links += fmt.Sprintf("[interface.sync%d]\nport = %d\n", i, 3780+i)
+		if !o.multicast {
+			links += fmt.Sprintf("peer = %q\n", o.onLink(r.peer, i))
 		}
-		link += fmt.Sprintf("peer = %q\n", peer)
 	}
 	extra := o.extra
 	if o.expect {
@@ -108,8 +117,8 @@ func (r *router) writeConfig(o options) string {
 	if o.multicast && o.ipv6 {
 		extra += "mcast-group = \"ff02::3780\"\n"
 	}
-	text := fmt.Sprintf("socket = %q\nstate-directory = %q\n%s\n[failover-mechanism.vrrp]\nsync-group = \"syncgrp\"\n[interface.sync0]\n%s",
-		r.socket(), r.dir, extra, link)
+	text := fmt.Sprintf("socket = %q\nstate-directory = %q\n%s\n[failover-mechanism.vrrp]\nsync-group = \"syncgrp\"\n%s",
+		r.socket(), r.dir, extra, links)
 	path := filepath.Join(r.dir, "ctsync.toml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		r.t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -62,11 +63,8 @@ const (
 	turnCalls   = 4
 )
 
-// What the poller reports the sockets by.
-const (
-	eventToken = iota
-	linkToken
-)
+// eventToken is what the poller reports the event socket by. A link has a number of its own from 1 up.
+const eventToken = 0
 
 // run is the core loop. It ends with ctx.
 func (c *core) run(ctx context.Context) error {
@@ -84,17 +82,12 @@ func (c *core) run(ctx context.Context) error {
 			return err
 		}
 		for i := range reported {
-			switch reported[i].Fd {
-			case eventToken:
-				c.eventsAt = 0
-			case linkToken:
-				c.linkReady = true
-			}
+			c.reported(reported[i].Fd)
 		}
 		if err := c.readEvents(); err != nil {
 			return err
 		}
-		c.readLink()
+		c.readLinks()
 		c.runCalls()
 		c.transmit()
 		p.listen()
@@ -137,22 +130,38 @@ func (c *core) gather() error {
 	return c.in.poller.arm(c.events.FD(), eventToken)
 }
 
-// readLink takes what the peer has sent.
-func (c *core) readLink() {
-	for range turnBatches {
-		if !c.linkReady || c.link == nil {
-			return
+// reported takes note of what is readable.
+func (c *core) reported(token int32) {
+	if token == eventToken {
+		c.eventsAt = 0
+		return
+	}
+	for _, ch := range c.links {
+		if ch.token == token {
+			ch.ready = true
 		}
-		more, err := c.link.Read(&c.batch)
-		c.receive(&c.batch)
-		if err == nil && !more {
-			c.linkReady = false
-			err = c.in.poller.arm(c.link.FD(), linkToken)
+	}
+}
+
+// readLinks takes what the peer has sent.
+func (c *core) readLinks() {
+	for _, ch := range c.links {
+		for n := 0; n < turnBatches && ch.ready; n++ {
+			c.readLink(ch)
 		}
-		if err != nil {
-			c.linkReady = false
-			c.linkFailed <- err
-		}
+	}
+}
+
+func (c *core) readLink(ch *channel) {
+	more, err := ch.open.Read(&c.batch)
+	c.receive(ch, &c.batch)
+	if err == nil && !more {
+		ch.ready = false
+		err = c.in.poller.arm(ch.open.FD(), ch.token)
+	}
+	if err != nil {
+		ch.ready = false
+		ch.failed <- err
 	}
 }
 
@@ -171,12 +180,13 @@ func (c *core) runCalls() {
 func (c *core) nextTick() time.Duration {
 	now := c.now()
 	sleep := min(max(c.eventsAt-now, 0), int64(time.Second))
-	if len(c.in.calls) > 0 || c.linkReady {
+	if len(c.in.calls) > 0 || slices.ContainsFunc(c.links, func(ch *channel) bool { return ch.ready }) {
 		sleep = 0
 	}
 	if c.session == nil {
 		return time.Duration(sleep)
 	}
+	c.reviewLinks(now)
 	next := c.session.Tick(now)
 	c.flushOutput()
 	if c.dirty() > 0 && c.session.Room() > 0 {

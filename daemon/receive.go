@@ -14,10 +14,15 @@ import (
 // Protocol v1 has one sequence space per receiver: two senders heard at once would look like endless loss.
 const peerSilence = int64(10 * time.Second)
 
-// peer is whom the session talks with: the first sender heard on the link.
+// peerMoves is how long the peer must have been silent, though it says something every second, before a sender on another
+// link that goes on where it left off is taken for it.
+const peerMoves = int64(1500 * time.Millisecond)
+
+// peer is whom the session talks with: the first sender heard. It has an address on each link, see channel.
 type peer struct {
-	addr  netip.Addr
-	heard int64 // when it last spoke; 0 = never
+	addr  netip.Addr // from which it last spoke
+	at    *channel   // by which it last spoke
+	heard int64      // when it last spoke; 0 = never
 }
 
 // syncState is what is known about being in step with the peer beyond the session's own state.
@@ -34,10 +39,10 @@ type syncState struct {
 }
 
 // newSession starts a conversation: the peer is assumed to know nothing of us, and we nothing of it.
-func (c *core) newSession(maxDatagram int) {
+func (c *core) newSession() {
 	c.session = session.New(session.Config{
 		AckWindow:   ackWindow,
-		MaxDatagram: maxDatagram,
+		MaxDatagram: c.datagramSize,
 		Seq:         c.seq(),
 	}, session.Handler{
 		Flow:            c.peerFlow,
@@ -64,41 +69,71 @@ func (c *core) dirty() int { return c.internal.Dirty() + c.expect.internal.Dirty
 // ackWindow is after how many messages the receiver acknowledges: conntrackd's default.
 const ackWindow = 300
 
-// receive handles a batch of datagrams from the link.
-func (c *core) receive(b *transport.Batch) {
-	if c.session == nil || c.link == nil { // read before the link was lost
+// receive handles a batch of datagrams from a link.
+func (c *core) receive(ch *channel, b *transport.Batch) {
+	if c.session == nil || ch.gone {
 		return
 	}
-	b.Each(c.datagram)
+	b.Each(func(src netip.AddrPort, d []byte) { c.datagram(ch, src, d) })
 }
 
-func (c *core) datagram(src netip.AddrPort, d []byte) {
+func (c *core) datagram(ch *channel, src netip.AddrPort, d []byte) {
 	now := c.now()
-	if c.acceptPeer(src.Addr(), now) {
-		c.session.Receive(now, d)
+	if !c.acceptPeer(ch, src.Addr(), d, now) {
+		return
+	}
+	if c.session.Receive(now, d) {
+		was := c.choice.active
+		if why := c.choice.heardOn(ch.index, now); why != "" {
+			c.chose(c.links[was].name(), why)
+		}
 	}
 }
 
-// acceptPeer reports whether the sender is the peer. A new address becomes the peer when the old one has been silent.
-func (c *core) acceptPeer(addr netip.Addr, now int64) bool {
-	if addr == c.peer.addr {
-		c.peer.heard = now
-		return true
+// acceptPeer reports whether the sender of datagram d on a link is the peer.
+func (c *core) acceptPeer(ch *channel, addr netip.Addr, d []byte, now int64) bool {
+	if addr != ch.peer {
+		if !c.admit(ch, addr, d, now) {
+			return false
+		}
+		ch.peer = addr
 	}
-	if c.peer.addr.IsValid() && now-c.peer.heard < peerSilence {
+	c.peer = peer{addr: addr, at: ch, heard: now}
+	return true
+}
+
+// admit decides about a sender that has not been heard on a link before. On a unicast link it is the configured peer. On
+// a multicast one it may be the peer, which sends by another link than before, or someone else; then it becomes the peer
+// when the old one has been silent, and the conversation begins anew.
+func (c *core) admit(ch *channel, addr netip.Addr, d []byte, now int64) bool {
+	silent, known := now-c.peer.heard, c.peer.addr.IsValid()
+	goesOn := c.session.Continues(d)
+	switch {
+	case !known:
+		c.log.Info("peer heard", "peer", addr, "interface", ch.name())
+	case !ch.multicast(), goesOn && ch != c.peer.at && (silent >= peerMoves || !c.peer.at.usable()):
+		c.log.Info("peer heard on another link", "peer", addr, "interface", ch.name(), "was", c.peer.addr)
+	case silent >= peerSilence:
+		c.log.Info("peer has a new address", "was", c.peer.addr, "peer", addr, "interface", ch.name())
+		c.forgetPeer()
+		c.newSession()
+	default:
 		c.counts.foreign++
-		if n := c.counts.foreign; n&(n-1) == 0 {
-			c.log.Warn("another sender on the sync link is ignored: a pair has two members", "peer", c.peer.addr, "sender", addr, "datagrams", n)
+		ch.foreign++
+		if n := c.counts.foreign; n&(n-1) == 0 && !(goesOn && ch != c.peer.at) {
+			c.log.Warn("another sender on the sync link is ignored: a pair has two members", "interface", ch.name(), "peer", c.peer.addr, "sender", addr, "datagrams", n)
 		}
 		return false
 	}
-	if c.peer.addr.IsValid() {
-		c.log.Info("peer has a new address", "was", c.peer.addr, "peer", addr)
-		c.newSession(c.link.MaxPayload())
-	}
-	c.peer = peer{addr: addr, heard: now}
-	c.log.Info("peer heard", "peer", addr)
 	return true
+}
+
+// forgetPeer forgets where the peer was heard.
+func (c *core) forgetPeer() {
+	c.peer = peer{}
+	for _, ch := range c.links {
+		ch.peer = netip.Addr{}
+	}
 }
 
 // peerFlow applies one message of the peer to the external cache.

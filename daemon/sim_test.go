@@ -12,10 +12,11 @@ import (
 	"ctsync/daemon/cache"
 	"ctsync/daemon/ctnetlink"
 	"ctsync/daemon/flow"
+	"ctsync/daemon/transport"
 )
 
-// TestPairConverges runs two whole cores, caches and sessions as they are, over a link that loses, cuts and delays, and
-// restarts either, under changing flows and on a clock of its own. In the end each external cache must equal the other
+// TestPairConverges runs two whole cores, caches and sessions as they are, over two links that lose, go down at either
+// end and are cut unseen, and restarts either, under changing flows and on a clock of its own. In the end each external cache must equal the other
 // side's internal one.
 func TestPairConverges(t *testing.T) {
 	seeds := uint64(150)
@@ -37,13 +38,13 @@ type sim struct {
 	clock int64
 	nodes [2]*simNode
 	loss  int // percent
-	cut   bool
+	cut   [2]bool
 }
 
 type simNode struct {
 	core   *core
-	link   *memLink
-	addr   netip.AddrPort
+	links  [2]*memLink
+	addr   [2]netip.AddrPort // on each
 	kernel map[flow.Tuple]flow.Flow
 	expect map[flow.Tuple]flow.Expectation // by master: one each
 }
@@ -52,7 +53,9 @@ func newSim(t *testing.T, seed uint64) *sim {
 	s := &sim{t: t, rnd: rand.New(rand.NewPCG(seed, 1)), clock: int64(time.Second)}
 	s.loss = []int{0, 1, 5, 20}[s.rnd.IntN(4)]
 	for i := range s.nodes {
-		s.nodes[i] = &simNode{addr: []netip.AddrPort{addrA, addrB}[i], kernel: map[flow.Tuple]flow.Flow{}, expect: map[flow.Tuple]flow.Expectation{}}
+		first := []netip.AddrPort{addrA, addrB}[i]
+		second := netip.AddrPortFrom(first.Addr().Next().Next(), first.Port())
+		s.nodes[i] = &simNode{addr: [2]netip.AddrPort{first, second}, kernel: map[flow.Tuple]flow.Flow{}, expect: map[flow.Tuple]flow.Expectation{}}
 		s.restart(s.nodes[i])
 	}
 	return s
@@ -60,10 +63,16 @@ func newSim(t *testing.T, seed uint64) *sim {
 
 // restart gives a node a new life: it knows what its kernel has, and nothing else.
 func (s *sim) restart(n *simNode) {
-	n.core, n.link = newTestCore()
+	n.core, n.links[0] = newTestCore()
+	n.links[1] = &memLink{}
 	n.core.now, n.core.seq = func() int64 { return s.clock }, s.rnd.Uint32
 	n.core.cfg.ExpectSync = []string{"all"}
-	n.core.newSession(n.link.MaxPayload()) // on the simulated clock
+	n.core.links, n.core.choice = nil, newChoice(s.clock, s.rnd.Uint32)
+	n.core.setLinks([]*channel{newChannel(), newChannel()}, []transport.Config{{Interface: "sync0"}, {Interface: "sync1"}})
+	for i, ch := range n.core.links {
+		n.core.linkOpened(ch, n.links[i])
+	}
+	n.core.newSession() // on the simulated clock
 	n.core.internal.BeginReconcile()
 	for _, k := range slices.SortedFunc(maps.Keys(n.kernel), func(a, b flow.Tuple) int { return a.Compare(&b) }) {
 		f := n.kernel[k]
@@ -87,7 +96,7 @@ func (s *sim) run() {
 				s.change(n)
 			}
 		}
-		switch s.rnd.IntN(150) {
+		switch s.rnd.IntN(100) {
 		case 0:
 			n := s.nodes[s.rnd.IntN(2)]
 			if s.rnd.IntN(2) == 0 {
@@ -96,14 +105,24 @@ func (s *sim) run() {
 			}
 			s.restart(n)
 		case 1:
-			s.cut = !s.cut
+			i := s.rnd.IntN(2)
+			s.cut[i] = !s.cut[i]
+		case 2, 3:
+			s.nodes[s.rnd.IntN(2)].setLink(s.rnd.IntN(2), s.rnd.IntN(2) == 0)
 		}
 		s.step()
 	}
-	s.cut, s.loss = false, 0
+	s.cut, s.loss = [2]bool{}, 0
+	for _, n := range s.nodes {
+		n.setLink(0, true)
+		n.setLink(1, true)
+	}
 	for range 600 {
 		s.clock += int64(50 * time.Millisecond)
 		s.step()
+	}
+	if a, b := s.nodes[0].core, s.nodes[1].core; a.choice.active != b.choice.active {
+		s.t.Errorf("one sends by link %d, the other by %d", a.choice.active, b.choice.active)
 	}
 	s.compare(s.nodes[0], s.nodes[1])
 	s.compare(s.nodes[1], s.nodes[0])
@@ -172,17 +191,34 @@ func (s *sim) step() {
 		c.transmit()
 		c.session.Tick(c.now())
 		c.flushOutput()
-		other := s.nodes[1-i]
-		at := 0
-		for _, e := range n.link.ends {
-			if !s.cut && s.rnd.IntN(100) >= s.loss {
-				other.core.datagram(n.addr, n.link.buf[at:e])
-			}
-			at = e
+		c.reviewLinks(c.now())
+		for k, l := range n.links {
+			s.carry(n, s.nodes[1-i], k, l)
 		}
-		n.link.buf, n.link.ends = n.link.buf[:0], n.link.ends[:0]
 		s.work(c)
 	}
+}
+
+// carry takes what a node said by link k to the other one.
+func (s *sim) carry(from, to *simNode, k int, l *memLink) {
+	at := 0
+	for _, e := range l.ends {
+		up := from.core.links[k].usable() && to.core.links[k].usable()
+		if up && !s.cut[k] && s.rnd.IntN(100) >= s.loss {
+			to.core.datagram(to.core.links[k], from.addr[k], l.buf[at:e])
+		}
+		at = e
+	}
+	l.buf, l.ends = l.buf[:0], l.ends[:0]
+}
+
+// setLink changes the carrier of a node's link.
+func (n *simNode) setLink(k int, up bool) {
+	state := "NO-CARRIER"
+	if up {
+		state = stateRunning
+	}
+	n.core.linkIs(n.core.links[k], n.links[k], state)
 }
 
 func (s *sim) work(c *core) {

@@ -35,17 +35,15 @@ func (d *Daemon) status(ctx context.Context) (control.Status, error) {
 	}
 	err := d.do(ctx, func(c *core) { c.status(&s) })
 	s.InStep = len(s.Why) == 0
-	s.Warnings = d.warnings()
+	s.Warnings = append(s.Warnings, d.warnings()...)
 	return s, err
 }
 
 func (c *core) status(s *control.Status) {
-	s.SyncGroup, s.Interface, s.Transport = c.cfg.SyncGroup, c.cfg.Interface.Name, transportName(c.cfg)
+	s.SyncGroup = c.cfg.SyncGroup
+	c.linkStatus(s)
 	s.Internal, s.External = uint64(c.internal.Len()), uint64(c.external.Len())
 	s.ExpectationSync = c.cfg.ExpectWords()
-	if p := c.cfg.Interface.Peer; p.IsValid() {
-		s.Peer = p.String()
-	}
 	if c.peer.addr.IsValid() {
 		s.Peer = c.peer.addr.String()
 		s.PeerHeard = time.Now().Add(-time.Duration(c.now() - c.peer.heard)).Round(0) // by the clock as it is now
@@ -58,8 +56,8 @@ func (c *core) status(s *control.Status) {
 func (c *core) whyNotInStep() []string {
 	var why []string
 	say := func(format string, args ...any) { why = append(why, fmt.Sprintf(format, args...)) }
-	if c.link == nil {
-		say("the sync link on %s is not usable", c.cfg.Interface.Name)
+	if no := c.noLink(); no != "" {
+		say("%s", no)
 	}
 	now := c.now()
 	switch {
@@ -114,6 +112,9 @@ func (d *Daemon) warnings() []string {
 	case -1:
 		w = append(w, "no conntrack in this network namespace: load nf_conntrack, for example by a firewall or NAT rule")
 	}
+	if missing, err := listenNowhere(d.inForce.Load()); err == nil && len(missing) > 0 {
+		w = append(w, listenWarning(missing))
+	}
 	return w
 }
 
@@ -123,7 +124,7 @@ func (d *Daemon) statistics(ctx context.Context) (control.Statistics, error) {
 	ls := d.listener.Stats()
 	s.Kernel = control.KernelStatistics{
 		Events: ls.Events, Unknown: ls.Unknown, Malformed: ls.Malformed, Overruns: ls.Overruns,
-		BufferBytes: uint64(ls.BufferBytes), BufferLimit: uint64(d.cfg.EventListenQueueSize), BufferGrown: ls.BufferGrown,
+		BufferBytes: uint64(ls.BufferBytes), BufferLimit: uint64(ls.BufferLimit), BufferGrown: ls.BufferGrown, Coalesce: control.Duration(ls.Coalesce),
 		TableEntries: uint64(max(sysctl("nf_conntrack_count"), 0)), TableMax: uint64(max(sysctl("nf_conntrack_max"), 0)),
 		EventsSetting: sysctl("nf_conntrack_events"), FilterInKernel: ls.Cover.String(),
 	}
@@ -135,7 +136,7 @@ func (c *core) statistics(s *control.Statistics) {
 	s.Internal = cacheStats(c.internal.Stats(), c.internal.Limit())
 	s.External = cacheStats(c.external.Stats(), c.external.Limit())
 	s.Traffic = control.Traffic{Bytes: c.counts.trafficBytes, Packets: c.counts.trafficPackets}
-	s.Links = []control.LinkStatistics{c.linkStatistics()}
+	c.linkStatistics(s)
 	s.Kernel.Filtered, s.Kernel.Evicted = c.counts.filtered, c.counts.evicted
 	s.Kernel.Repairs, s.Kernel.Repaired, s.Kernel.Swept = c.counts.repairs, c.counts.repaired, c.counts.swept
 	s.ExpectationsIgnored = c.counts.expectations

@@ -79,10 +79,11 @@ func (m model) overview() []string {
 		return strings.Split(ansi.Wordwrap(m.err.Error(), max(m.width, 1), ""), "\n")
 	}
 	s, st := &m.status, &m.statistics
+	now, before := allLinks(st), allLinks(&m.before)
 	lines := []string{
 		row("role", roleText(s)),
 		row("sync-group", s.SyncGroup),
-		row("sync-interface", fmt.Sprintf("%s, %s, peer %s%s", s.Interface, s.Transport, orNone(s.Peer), heard(s))),
+		row("sync-interface", fmt.Sprintf("%s, %s, peer %s%s", activeText(s), s.Transport, orNone(s.Peer), heard(s))),
 		row("in step", m.stepText()),
 	}
 	for _, w := range s.Why {
@@ -97,8 +98,8 @@ func (m model) overview() []string {
 		row("kernel table", fmt.Sprintf("%d of %d", st.Kernel.TableEntries, st.Kernel.TableMax)),
 		"",
 		row("kernel", m.rate("events", st.Kernel.Events, m.before.Kernel.Events)+fmt.Sprintf(", %d overruns", st.Kernel.Overruns)),
-		row("sent", m.rate("bytes", st.ActiveLink().BytesSent, m.before.ActiveLink().BytesSent)+", "+m.rate("datagrams", st.ActiveLink().PacketsSent, m.before.ActiveLink().PacketsSent)),
-		row("received", m.rate("bytes", st.ActiveLink().BytesReceived, m.before.ActiveLink().BytesReceived)+", "+m.rate("datagrams", st.ActiveLink().PacketsReceived, m.before.ActiveLink().PacketsReceived)),
+		row("sent", m.rate("bytes", now.BytesSent, before.BytesSent)+", "+m.rate("datagrams", now.PacketsSent, before.PacketsSent)),
+		row("received", m.rate("bytes", now.BytesReceived, before.BytesReceived)+", "+m.rate("datagrams", now.PacketsReceived, before.PacketsReceived)),
 		row("lost, repaired", fmt.Sprintf("%d lost messages, %d malformed, %d retransmitted", st.Tracking.Lost, st.Tracking.Malformed.Total(), st.Session.Retransmitted)),
 	)
 	for _, j := range s.Jobs {
@@ -145,6 +146,25 @@ func orNone(s string) string {
 		return "not heard"
 	}
 	return s
+}
+
+// allLinks sums up the traffic of all links: which of them sends may have changed between two looks.
+func allLinks(s *control.Statistics) (sum control.LinkStatistics) {
+	for _, l := range s.Links {
+		sum.BytesSent += l.BytesSent
+		sum.BytesReceived += l.BytesReceived
+		sum.PacketsSent += l.PacketsSent
+		sum.PacketsReceived += l.PacketsReceived
+	}
+	return sum
+}
+
+// activeText names the links and, of several, the one that sends.
+func activeText(s *control.Status) string {
+	if s.ActiveLink == nil {
+		return s.Interface
+	}
+	return s.Interface + " (active: " + s.ActiveLink.Device + ")"
 }
 
 // rate shows a counter's growth per second since the refresh before.

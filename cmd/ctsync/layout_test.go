@@ -188,6 +188,10 @@ func TestStatusLayout(t *testing.T) {
 	s.Jobs = []control.Job{{Name: "commit", Started: at(61), Done: 1000, Total: 5000}, {Name: "purge"}}
 	s.Warnings, s.NeedRestart = []string{"nf_conntrack_events is 0"}, []string{"interface", "mode"}
 	golden(t, "status-master", appendStatus(nil, s))
+
+	s.Interface, s.ActiveLink = "eth2, eth3", &control.ActiveLink{Device: "eth3", Since: at(90), Reason: "eth2 is NO-CARRIER", Changes: 1}
+	s.Warnings = []string{"the sync link on eth2 cannot stand in for the one on eth3: eth2 is NO-CARRIER"}
+	golden(t, "status-two-links", appendStatus(nil, s))
 }
 
 func TestTransitionsLayout(t *testing.T) {

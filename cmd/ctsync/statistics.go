@@ -76,10 +76,13 @@ func appendDetail(b []byte, s control.Statistics) []byte {
 		{"state", p.State}, {"sequence", p.Sequence}, {"peer sequence", p.PeerSequence}, {"retransmitted", p.Retransmitted},
 		{"unacknowledged", p.Unacknowledged}, {"window", p.Window}, {"nacks outstanding", p.NacksOutstanding},
 		{"sent in fragments", p.Oversized}, {"peer restarts", p.PeerRestarts}, {"waiting to be sent", p.Waiting}, {"from a second sender", p.Foreign},
+		{"changes of the active link", s.LinkChanges},
 	}, append(named("sent ", p.Sent), named("received ", p.Received)...)...))
 	for _, l := range s.Links {
 		b = appendBlock(b, "link "+l.Device, append([]row{
-			{"state", l.State}, {"role", l.Role}, {"send buffer asked", l.SendBuffer.Asked}, {"send buffer granted", l.SendBuffer.Granted},
+			{"state", l.State}, {"role", l.Role}, {"bytes sent", l.BytesSent}, {"bytes received", l.BytesReceived},
+			{"datagrams sent", l.PacketsSent}, {"datagrams received", l.PacketsReceived}, {"errors sent", l.ErrorsSent},
+			{"errors received", l.ErrorsReceived}, {"send buffer asked", l.SendBuffer.Asked}, {"send buffer granted", l.SendBuffer.Granted},
 			{"receive buffer asked", l.ReceiveBuffer.Asked}, {"receive buffer granted", l.ReceiveBuffer.Granted},
 		}, named("dropped: ", l.Dropped)...))
 	}
@@ -88,7 +91,7 @@ func appendDetail(b []byte, s control.Statistics) []byte {
 		{"table entries", k.TableEntries}, {"table limit", k.TableMax}, {"nf_conntrack_events", k.EventsSetting},
 		{"events", k.Events}, {"events filtered", k.Filtered}, {"filter in the kernel", k.FilterInKernel},
 		{"evicted by a new filter", k.Evicted}, {"events unknown", k.Unknown}, {"events malformed", k.Malformed},
-		{"overruns", k.Overruns}, {"buffer bytes", k.BufferBytes}, {"buffer limit", k.BufferLimit}, {"buffer grown", k.BufferGrown},
+		{"overruns", k.Overruns}, {"buffer bytes", k.BufferBytes}, {"buffer limit", k.BufferLimit}, {"buffer grown", k.BufferGrown}, {"coalesce", k.Coalesce},
 		{"comparisons", k.Repairs}, {"differences repaired", k.Repaired}, {"swept", k.Swept},
 	}, named("unsupported: ", s.Unsupported)...))
 	c := s.Commit

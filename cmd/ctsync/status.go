@@ -32,6 +32,9 @@ func appendStatus(b []byte, s control.Status) []byte {
 		role += " since " + s.RoleSince.Local().Format(timeLayout)
 	}
 	b = appendLine(b, "role", role)
+	if l := s.ActiveLink; l != nil {
+		b = appendLine(b, "active link", linkText(*l))
+	}
 	b = appendLine(b, "peer", peerText(s))
 	b = appendLine(b, "in step", stepText(s))
 	b = appendLine(b, "cache entries", fmt.Sprintf("%d internal, %d external", s.Internal, s.External))
@@ -49,6 +52,18 @@ func appendStatus(b []byte, s control.Status) []byte {
 
 func appendLine(b []byte, key, value string) []byte {
 	return fmt.Appendf(b, "%-21s : %s\n", key, oneLine(value))
+}
+
+// linkText says which of several links sends, and since when and why if it is not the one of the start.
+func linkText(l control.ActiveLink) string {
+	text := l.Device
+	if !l.Since.IsZero() {
+		text += " since " + l.Since.Local().Format(timeLayout)
+	}
+	if l.Reason != "" {
+		text += ": " + l.Reason
+	}
+	return text
 }
 
 func peerText(s control.Status) string {

@@ -93,7 +93,7 @@ func TestShippedConfiguration(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := config.Default()
-	want.SyncGroup, want.Interface.Name = "syncgrp", "eth2"
+	want.SyncGroup, want.Interfaces = "syncgrp", []config.Interface{{Name: "eth2", Port: config.DefaultPort}}
 
 	commented := regexp.MustCompile(`(?m)^#([a-z])`)
 	for _, text := range [][]byte{text, commented.ReplaceAll(text, []byte("$1"))} {

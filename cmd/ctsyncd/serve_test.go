@@ -82,14 +82,14 @@ func TestReload(t *testing.T) {
 	p.logs("ctsyncd: " + p.config + `:4:1: unknown key "sock"`)
 
 	// What waits for a restart is named.
-	p.configure("purge-timeout = 7\n" + onSync0 + "port = 4000\n")
-	p.hears("STATUS=running, a restart is needed for [interface.sync0] port")
+	p.configure("purge-timeout = 7\nsocket-group = 0\n" + onSync0)
+	p.hears("STATUS=running, a restart is needed for socket-group")
 	p.logs("some settings wait for a restart")
 
 	// SIGHUP answers even when nothing changed.
 	p.signal(syscall.SIGHUP)
 	p.hears("RELOADING=1")
-	p.hears("STATUS=running, a restart is needed for [interface.sync0] port")
+	p.hears("STATUS=running, a restart is needed for socket-group")
 	p.hears("READY=1")
 	p.logs("configuration is unchanged")
 

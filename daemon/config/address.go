@@ -2,12 +2,14 @@ package config
 
 import (
 	"net/netip"
+	"slices"
+	"strings"
 
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
-// address reads the node's string as an address. The zone of a link-local one must be the interface of the link; it is
-// checked in relations, when the interface is known, and taken off there.
+// address reads the node's string as an address. The zone of a link-local one must be the interface of a link; it is
+// checked in relations, when the interfaces are known.
 func (p *parser) address(n *node, key string) (netip.Addr, bool) {
 	if n.kind != unstable.String {
 		p.problem(n.valueAt, "%s wants an address in quotes, not %s", key, n)
@@ -49,7 +51,8 @@ func (p *parser) unicast(n *node, key string) (netip.Addr, bool) {
 
 func (p *parser) peer(n *node) {
 	if a, ok := p.unicast(n, "peer"); ok {
-		p.cfg.Interface.Peer = a
+		p.link().Peer = a
+		p.links[len(p.links)-1].peer = n.at
 	}
 }
 
@@ -62,13 +65,13 @@ func (p *parser) mcastGroup(n *node) {
 	case a.Is6() && a.As16()[1]&0xf < 2:
 		p.problem(n.valueAt, "mcast-group = %s never leaves this router: take one of link-local scope, such as \"ff02::50\"", quote(n.text))
 	case a.Zone() != "":
-		p.problem(n.valueAt, "mcast-group = %s has a zone: write %q, the interface is that of %s", quote(n.text), a.WithZone(""), interfaceTable)
+		p.problem(n.valueAt, "mcast-group = %s has a zone: write %q, the interface is that of each %s", quote(n.text), a.WithZone(""), interfaceTable)
 	default:
 		p.cfg.McastGroup = a
 	}
 }
 
-// listenAddress reads a list with at most one address of each family: one for a link of either kind.
+// listenAddress reads a list of addresses, of which each link will take the one that its interface has.
 func (p *parser) listenAddress(n *node) {
 	items, ok := p.list(n, "198.51.100.1")
 	if !ok {
@@ -77,16 +80,13 @@ func (p *parser) listenAddress(n *node) {
 	var list []netip.Addr
 	for _, item := range items {
 		a, ok := p.unicast(item, "listen-address")
-		if !ok {
-			continue
+		switch {
+		case !ok:
+		case slices.Contains(list, a):
+			p.problem(item.valueAt, "listen-address has %s twice", a)
+		default:
+			list = append(list, a)
 		}
-		for _, other := range list {
-			if other.Is4() == a.Is4() {
-				p.problem(item.valueAt, "listen-address has two addresses of one family, %s and %s: the link has one", other, a)
-				break
-			}
-		}
-		list = append(list, a)
 	}
 	p.cfg.ListenAddress = list
 }
@@ -94,29 +94,96 @@ func (p *parser) listenAddress(n *node) {
 // relations checks what takes more than one key, and that nothing required is missing.
 func (p *parser) relations() {
 	p.required()
-	c, link := p.cfg, &p.cfg.Interface
-	for i := range c.ListenAddress {
-		c.ListenAddress[i] = p.zone(c.ListenAddress[i], "listen-address")
+	for i := range p.cfg.Interfaces {
+		p.peerZone(i)
 	}
-	link.Peer = p.zone(link.Peer, "peer")
+	p.kinds()
+	p.samePeer()
+	if p.given["listen-address"] != nil && len(p.cfg.ListenAddress) > 0 {
+		p.listening(p.given["listen-address"].at)
+	}
+}
 
-	if group, peer := p.given["mcast-group"], p.given["peer"]; peer != nil {
-		if group != nil {
-			p.problem(group.at, "mcast-group and peer exclude each other: %s has the peer %s (line %d), which makes the link unicast; remove one of the two",
-				link.table(), link.Peer, peer.at.line)
-		}
-		c.McastGroup = netip.Addr{}
-	}
-	if p.given["listen-address"] == nil || len(c.ListenAddress) == 0 {
+// kinds checks that the links are all of one kind. A group beside a peer is refused even where it is the default.
+func (p *parser) kinds() {
+	c := p.cfg
+	first := slices.IndexFunc(c.Interfaces, func(l Interface) bool { return l.Peer.IsValid() })
+	if first < 0 {
 		return
 	}
-	at := p.given["listen-address"].at
-	switch local := c.Listen(); {
-	case !local.IsValid():
-		p.problem(at, "listen-address has no address of the link's family: the link sends to %s", c.remote())
-	case local == link.Peer:
-		p.problem(at, "listen-address and peer are both %s: peer is the address of the other router", local)
+	if group := p.given["mcast-group"]; group != nil {
+		p.problem(group.at, "mcast-group and peer exclude each other: %s has the peer %s (line %d), which makes the link unicast; remove one of the two",
+			c.Interfaces[first].table(), c.Interfaces[first].Peer, p.links[first].peer.line)
 	}
+	c.McastGroup = netip.Addr{}
+	for i := range c.Interfaces {
+		if l := &c.Interfaces[i]; !l.Peer.IsValid() {
+			p.problem(p.links[i].at, "%s has no peer, which makes it multicast, and %s has one (line %d), which makes it unicast: give every link a peer, or none",
+				l.table(), c.Interfaces[first].table(), p.links[first].peer.line)
+		}
+	}
+}
+
+// samePeer refuses two links that cannot be told apart. A link-local peer is another one on each interface.
+func (p *parser) samePeer() {
+	for i, l := range p.cfg.Interfaces {
+		for j, other := range p.cfg.Interfaces[:i] {
+			if l.Peer.IsValid() && !l.Peer.IsLinkLocalUnicast() && l.Peer == other.Peer && l.Port == other.Port {
+				p.problem(p.links[i].peer, "%s and %s (line %d) have the same peer %s and port %d: give this link the address that the other router has on it",
+					l.table(), other.table(), p.links[j].at.line, l.Peer, l.Port)
+				break
+			}
+		}
+	}
+}
+
+// listening checks that every link finds an address of its own in listen-address, which stands at at.
+func (p *parser) listening(at position) {
+	c := p.cfg
+	for _, a := range c.ListenAddress {
+		onLink := slices.ContainsFunc(c.Interfaces, func(l Interface) bool { return l.Name == a.Zone() })
+		if a.Zone() != "" && !onLink && len(c.Interfaces) > 0 {
+			p.problem(at, "listen-address = %q is on interface %s, %s", a, a.Zone(), c.linksAre())
+		}
+		if i := slices.IndexFunc(c.Interfaces, func(l Interface) bool { return l.Peer == a.WithZone("") }); i >= 0 {
+			p.problem(at, "listen-address and peer are both %s: peer is the address of the other router", a)
+		}
+	}
+	shared := map[bool][]string{} // links that need an address of a family, by whether that is IPv4
+	for i := range c.Interfaces {
+		l := &c.Interfaces[i]
+		candidates := c.Listen(l)
+		if len(candidates) == 0 {
+			if len(c.Interfaces) == 1 {
+				p.problem(at, "listen-address has no address of the link's family: the link sends to %s", c.Remote(l))
+			} else {
+				p.problem(at, "listen-address has no address for %s: the link sends to %s", l.table(), c.Remote(l))
+			}
+		} else if !slices.ContainsFunc(candidates, netip.Addr.IsLinkLocalUnicast) { // which may be on every link
+			four := c.Remote(l).Is4()
+			shared[four] = append(shared[four], l.Name)
+			if n := len(shared[four]); n == len(candidates)+1 {
+				p.problem(at, "listen-address has too few addresses for the links %s: each sends from an address of its own interface", strings.Join(shared[four], ", "))
+			}
+		}
+	}
+}
+
+// linksAre names the interfaces of the links.
+func (c *Config) linksAre() string {
+	if len(c.Interfaces) == 1 {
+		return "the link is on " + c.Interfaces[0].Name
+	}
+	return "the links are on " + strings.Join(c.names(), ", ")
+}
+
+// names are the names of the interfaces, in their order.
+func (c *Config) names() []string {
+	var names []string
+	for _, l := range c.Interfaces {
+		names = append(names, l.Name)
+	}
+	return names
 }
 
 // required reports the two tables that a file must have.
@@ -129,13 +196,11 @@ func (p *parser) required() {
 	}
 }
 
-// zone takes the zone off a link-local address after checking that it is the interface of the link.
-func (p *parser) zone(a netip.Addr, key string) netip.Addr {
-	if a.Zone() == "" || p.given[key] == nil {
-		return a
+// peerZone takes the zone off the link-local peer of a link after checking that it is the link's interface.
+func (p *parser) peerZone(i int) {
+	l := &p.cfg.Interfaces[i]
+	if zone := l.Peer.Zone(); zone != "" && zone != l.Name {
+		p.problem(p.links[i].peer, "peer = %q is on interface %s, the link is on %s", l.Peer, zone, l.Name)
 	}
-	if name := p.cfg.Interface.Name; name != "" && a.Zone() != name {
-		p.problem(p.given[key].at, "%s = %q is on interface %s, the link is on %s", key, a, a.Zone(), name)
-	}
-	return a.WithZone("")
+	l.Peer = l.Peer.WithZone("")
 }

@@ -49,10 +49,16 @@ f:4:1: "name" stands in [interface] without the name of an interface: write [int
 		`f:3:2: interface is a table: write [interface.eth0] for the link eth0`},
 	{"VLAN without quotes", "[failover-mechanism.vrrp]\nsync-group = 'g'\n[interface.eth0.5]\nport = 3780\n",
 		`f:3:2: a name with a dot is written in quotes: [interface."eth0.5"]`},
-	{"two links", tables + "port = 0\n[interface.eth1]\nport = 0\n[interface.eth2]",
+	{"too many links", tables + "port = 0\n[interface.eth1]\nport = 0\n[interface.eth2]\n[interface.eth3]\n[interface.eth4]\nport = 0\n[interface.eth5]",
 		`f:4:8: port = 0 is out of range: 1 to 65535
-f:5:2: only one [interface.NAME] works in this version: several links come with a later release
-f:6:8: port = 0 is out of range: 1 to 65535`},
+f:6:8: port = 0 is out of range: 1 to 65535
+f:9:2: more than 4 links: remove this one, conntrackd has no more either
+f:10:8: port = 0 is out of range: 1 to 65535`},
+	{"two kinds of links", tables + "[interface.eth1]\npeer = '198.51.100.2'\n[interface.eth2]",
+		`f:3:2: [interface.eth0] has no peer, which makes it multicast, and [interface.eth1] has one (line 5), which makes it unicast: give every link a peer, or none
+f:6:2: [interface.eth2] has no peer, which makes it multicast, and [interface.eth1] has one (line 5), which makes it unicast: give every link a peer, or none`},
+	{"one peer on two links", tables + "peer = '198.51.100.2'\n[interface.eth1]\nport = 3780\npeer = '198.51.100.2'",
+		`f:7:1: [interface.eth1] and [interface.eth0] (line 3) have the same peer 198.51.100.2 and port 3780: give this link the address that the other router has on it`},
 	{"name too long", "[failover-mechanism.vrrp]\nsync-group = 'g'\n[interface.abcdefghijklmnop]",
 		`f:3:2: "abcdefghijklmnop" is no name of an interface: it has 16 bytes, at most 15 are possible`},
 	{"name with a slash", "[failover-mechanism.vrrp]\nsync-group = 'g'\n[interface.'a/b']",
@@ -160,7 +166,7 @@ f:2:19: state-directory = "/a\nb" contains a control character`},
 	{"group of this host", "mcast-group = 'ff01::50'\n" + tables,
 		`f:1:15: mcast-group = "ff01::50" never leaves this router: take one of link-local scope, such as "ff02::50"`},
 	{"group with a zone", "mcast-group = 'ff02::50%eth0'\n" + tables,
-		`f:1:15: mcast-group = "ff02::50%eth0" has a zone: write "ff02::50", the interface is that of [interface.NAME]`},
+		`f:1:15: mcast-group = "ff02::50%eth0" has a zone: write "ff02::50", the interface is that of each [interface.NAME]`},
 	{"group and peer", "mcast-group = '225.0.0.50'\n" + tables + "peer = '198.51.100.2'",
 		`f:1:1: mcast-group and peer exclude each other: [interface.eth0] has the peer 198.51.100.2 (line 5), which makes the link unicast; remove one of the two`},
 	{"listen-address is no list", "listen-address = '198.51.100.1'\n" + tables,
@@ -171,8 +177,14 @@ f:2:19: state-directory = "/a\nb" contains a control character`},
 		`f:1:19: listen-address wants an address in quotes, not the integer 1
 f:1:22: listen-address = "0.0.0.0" is no address of a router: leave listen-address out
 f:1:33: listen-address = "239.0.0.1" is a multicast group, not the address of a router; a group stands in mcast-group`},
-	{"two of one family", "listen-address = ['198.51.100.1', '198.51.100.3']\n" + tables,
-		`f:1:35: listen-address has two addresses of one family, 198.51.100.1 and 198.51.100.3: the link has one`},
+	{"listen-address twice", "listen-address = ['198.51.100.1', '2001:db8::1', '198.51.100.1']\n" + tables,
+		`f:1:50: listen-address has 198.51.100.1 twice`},
+	{"listening on no link", "listen-address = ['fe80::1%eth9']\nmcast-group = 'ff02::50'\n" + tables + "[interface.eth1]",
+		`f:1:1: listen-address = "fe80::1%eth9" is on interface eth9, the links are on eth0, eth1
+f:1:1: listen-address has no address for [interface.eth0]: the link sends to ff02::50
+f:1:1: listen-address has no address for [interface.eth1]: the link sends to ff02::50`},
+	{"fewer addresses than links", "listen-address = ['198.51.100.1', '2001:db8::1']\n" + tables + "[interface.eth1]",
+		`f:1:1: listen-address has too few addresses for the links eth0, eth1: each sends from an address of its own interface`},
 	{"none of the link's family", "listen-address = ['2001:db8::1']\n" + tables,
 		`f:1:1: listen-address has no address of the link's family: the link sends to 225.0.0.50`},
 	{"listening where the peer is", "listen-address = ['198.51.100.2']\n" + tables + "peer = '198.51.100.2'",

@@ -23,41 +23,60 @@ type setting struct {
 	restart    bool
 }
 
-// settings lists every key. A key whose change would mean to close a socket, to lose the peer's session or to move the
-// state of a running daemon needs a restart.
+// settings lists every key. A key whose change would mean to move the control socket or the state of a running daemon
+// needs a restart.
 func (c *Config) settings() []setting {
-	return []setting{
+	list := []setting{
 		{"accept-protocol", protocols(c.AcceptProtocol), false},
 		{"cache-limit", strconv.Itoa(c.CacheLimit), false},
-		{"coalesce", c.Coalesce.String(), true},
+		{"coalesce", c.Coalesce.String(), false},
 		{"disable-syslog", strconv.FormatBool(c.DisableSyslog), false},
-		{"event-listen-queue-size", megabytes(c.EventListenQueueSize), true},
+		{"event-listen-queue-size", megabytes(c.EventListenQueueSize), false},
 		{"expect-sync", strings.Join(slices.Sorted(slices.Values(c.ExpectSync)), " "), false},
 		{"ignore-address", ignored(c), false},
-		{"listen-address", addresses(c.ListenAddress), true},
-		{"mcast-group", address(c.McastGroup), true},
+		{"listen-address", addresses(c.ListenAddress), false},
+		{"mcast-group", address(c.McastGroup), false},
 		{"purge-timeout", strconv.Itoa(int(c.PurgeTimeout.Seconds())), false},
 		{"socket", c.Socket, true},
 		{"socket-group", group(c.SocketGID), true},
 		{"startup-resync", strconv.FormatBool(c.StartupResync), false},
 		{"state-directory", c.StateDirectory, true},
 		{"sweep-interval", c.SweepInterval.String(), false},
-		{"sync-queue-size", megabytes(c.SyncQueueSize), true},
+		{"sync-queue-size", megabytes(c.SyncQueueSize), false},
 		{"tcp-window-tracking", strconv.FormatBool(c.TCPWindowTracking), false},
 		{vrrpTable + " sync-group", c.SyncGroup, false},
-		{"interface", c.Interface.Name, true},
-		{c.Interface.table() + " peer", address(c.Interface.Peer), true},
-		{c.Interface.table() + " port", strconv.Itoa(c.Interface.Port), true},
+		{"interface", strings.Join(c.names(), " "), false},
 	}
+	for i := range c.Interfaces {
+		l := &c.Interfaces[i]
+		list = append(list, setting{l.table() + " peer", address(l.Peer), false}, setting{l.table() + " port", strconv.Itoa(l.Port), false})
+	}
+	return list
 }
 
-// Changes lists the keys whose value differs from old, in the order of the reference.
+// absent is what a key of a link is taken to have been when there was no such link: its default.
+func absent(key string) string {
+	if strings.HasSuffix(key, " port") {
+		return strconv.Itoa(DefaultPort)
+	}
+	return ""
+}
+
+// Changes lists the keys whose value differs from old, in the order of the reference. The keys of a link that is gone
+// are not among them: "interface" says that it is.
 func (c *Config) Changes(old *Config) []Change {
 	var changes []Change
-	before := old.settings()
-	for i, now := range c.settings() {
-		if was := before[i]; was.value != now.value {
-			changes = append(changes, Change{Key: now.key, Old: was.value, New: now.value, Restart: now.restart})
+	before := map[string]string{}
+	for _, was := range old.settings() {
+		before[was.key] = was.value
+	}
+	for _, now := range c.settings() {
+		was, known := before[now.key]
+		if !known {
+			was = absent(now.key)
+		}
+		if was != now.value {
+			changes = append(changes, Change{Key: now.key, Old: was, New: now.value, Restart: now.restart})
 		}
 	}
 	return changes
@@ -74,19 +93,12 @@ func (c *Config) NeedRestart(old *Config) []string {
 	return keys
 }
 
-// TakeLive returns c with the settings of loaded that a running daemon takes up: what is in force after a reload.
+// TakeLive returns loaded with the settings of c that a running daemon keeps until its next start: what is in force
+// after a reload.
 func (c *Config) TakeLive(loaded *Config) *Config {
-	force := *c
-	force.AcceptProtocol = loaded.AcceptProtocol
-	force.IgnoreAddress, force.IgnoreOwn = loaded.IgnoreAddress, loaded.IgnoreOwn
-	force.CacheLimit = loaded.CacheLimit
-	force.DisableSyslog = loaded.DisableSyslog
-	force.ExpectSync = loaded.ExpectSync
-	force.PurgeTimeout = loaded.PurgeTimeout
-	force.StartupResync = loaded.StartupResync
-	force.SweepInterval = loaded.SweepInterval
-	force.TCPWindowTracking = loaded.TCPWindowTracking
-	force.SyncGroup = loaded.SyncGroup
+	force := *loaded
+	force.Socket, force.SocketGID = c.Socket, c.SocketGID
+	force.StateDirectory = c.StateDirectory
 	return &force
 }
 
@@ -99,17 +111,16 @@ func address(a netip.Addr) string {
 	return a.String()
 }
 
-// addresses is independent of the order, which says nothing.
+// addresses keeps the order: a link takes the first address that its interface has.
 func addresses(list []netip.Addr) string {
-	sorted := slices.SortedFunc(slices.Values(list), netip.Addr.Compare)
 	var texts []string
-	for _, a := range sorted {
+	for _, a := range list {
 		texts = append(texts, a.String())
 	}
 	return strings.Join(texts, " ")
 }
 
-// protocols and ignored are independent of the order as well, and of how often something is said.
+// protocols and ignored are independent of the order, which says nothing, and of how often something is said.
 func protocols(list []flow.Proto) string {
 	var texts []string
 	for _, p := range slices.Compact(slices.Sorted(slices.Values(list))) {

@@ -19,7 +19,9 @@ func TestChanges(t *testing.T) {
 	}{
 		{tables, tables, nil},
 		{"cache-limit = 0\ncoalesce = '5000us'\n" + tables, tables, nil},
-		{"listen-address = ['192.0.2.1', '2001:db8::1']\n" + tables, "listen-address = ['2001:db8::1', '192.0.2.1']\n" + tables, nil},
+		{"listen-address = ['192.0.2.1', '192.0.2.2']\n" + tables, "listen-address = ['192.0.2.2', '192.0.2.1']\n" + tables, []config.Change{
+			{"listen-address", "192.0.2.1 192.0.2.2", "192.0.2.2 192.0.2.1", false},
+		}},
 		{"ignore-address = ['own', '192.0.2.1', '2001:db8::/32', '192.0.2.1/32']\naccept-protocol = ['udp', 'icmp6']\n" + tables,
 			"ignore-address = ['2001:db8::/32', '192.0.2.1', 'own']\naccept-protocol = ['ipv6-icmp', 'udp', 'udp']\n" + tables, nil},
 		{"ignore-address = ['192.0.2.1']\n" + tables, "ignore-address = ['192.0.2.0/24', 'own']\naccept-protocol = ['tcp', 'icmp6']\n" + tables, []config.Change{
@@ -35,22 +37,30 @@ func TestChanges(t *testing.T) {
 			{"tcp-window-tracking", "false", "true", false},
 		}},
 		{tables, "coalesce = '2ms'\nevent-listen-queue-size = 9\nsync-queue-size = 2\nsocket = '/s'\nsocket-group = 0\nstate-directory = '/d'\n" + tables, []config.Change{
-			{"coalesce", "5ms", "2ms", true},
-			{"event-listen-queue-size", "8", "9", true},
+			{"coalesce", "5ms", "2ms", false},
+			{"event-listen-queue-size", "8", "9", false},
 			{"socket", "/run/ctsync/ctsync.sock", "/s", true},
 			{"socket-group", "", "0", true},
 			{"state-directory", "/var/lib/ctsync", "/d", true},
-			{"sync-queue-size", "8", "2", true},
+			{"sync-queue-size", "8", "2", false},
 		}},
 		{"expect-sync = ['sip', 'ftp']\n" + tables, "expect-sync = ['ftp', 'sip']\n" + tables, nil},
 		{tables, "expect-sync = ['sip', 'ftp']\n" + tables, []config.Change{{"expect-sync", "", "ftp sip", false}}},
 		{tables, "listen-address = ['192.0.2.1']\n[failover-mechanism.vrrp]\nsync-group = 'other'\n[interface.eth1]\nport = 9\npeer = '192.0.2.2'", []config.Change{
-			{"listen-address", "", "192.0.2.1", true},
-			{"mcast-group", "225.0.0.50", "", true},
+			{"listen-address", "", "192.0.2.1", false},
+			{"mcast-group", "225.0.0.50", "", false},
 			{"[failover-mechanism.vrrp] sync-group", "syncgrp", "other", false},
-			{"interface", "eth0", "eth1", true},
-			{"[interface.eth1] peer", "", "192.0.2.2", true},
-			{"[interface.eth1] port", "3780", "9", true},
+			{"interface", "eth0", "eth1", false},
+			{"[interface.eth1] peer", "", "192.0.2.2", false},
+			{"[interface.eth1] port", "3780", "9", false},
+		}},
+		{tables, tables + "[interface.eth1]\n[interface.eth2]\nport = 3781\n", []config.Change{
+			{"interface", "eth0", "eth0 eth1 eth2", false},
+			{"[interface.eth2] port", "3780", "3781", false},
+		}},
+		{tables + "port = 9\n[interface.eth1]\nport = 7", tables + "port = 8", []config.Change{
+			{"interface", "eth0 eth1", "eth0", false},
+			{"[interface.eth0] port", "9", "8", false},
 		}},
 	}
 	for _, tt := range tests {
@@ -95,9 +105,9 @@ func TestChangesKnowsEveryField(t *testing.T) {
 			*x = append(*x, netip.MustParsePrefix("192.0.2.0/24"))
 		case *[]flow.Proto:
 			*x = append(*x, flow.SCTP)
-		case *config.Interface:
-			for i := range v.NumField() {
-				mutate(c, v.Field(i), path+"."+v.Type().Field(i).Name)
+		case *[]config.Interface:
+			for i := range v.Index(0).NumField() {
+				mutate(c, v.Index(0).Field(i), path+"."+v.Index(0).Type().Field(i).Name)
 			}
 			return
 		default:

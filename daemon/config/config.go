@@ -36,14 +36,14 @@ type Config struct {
 	// EventListenQueueSize (event-listen-queue-size, MB in the file) is the limit in bytes to which the receive buffer
 	// of the ctnetlink event socket may grow.
 	EventListenQueueSize int
-	// SyncQueueSize (sync-queue-size, MB in the file) is the size in bytes of each socket buffer of the sync link. The
+	// SyncQueueSize (sync-queue-size, MB in the file) is the size in bytes of each socket buffer of a sync link. The
 	// default is 8 MB, more than VyOS gives: conntrackd sends a bulk as fast as it can, and memory is only used when needed.
 	SyncQueueSize int
-	// McastGroup (mcast-group) is the IPv4 or IPv6 group of a multicast link. It is the zero Addr when the interface
-	// has a Peer.
+	// McastGroup (mcast-group) is the IPv4 or IPv6 group of multicast links. It is the zero Addr when the interfaces
+	// have a Peer.
 	McastGroup netip.Addr
-	// ListenAddress (listen-address) holds the local addresses of the link, at most one of each family. Listen picks
-	// the one that serves.
+	// ListenAddress (listen-address) holds local addresses of the links, in the order of the file, none twice; a
+	// link-local one may have a link's interface as its zone. Listen picks those that may serve a link.
 	ListenAddress []netip.Addr
 	// StartupResync (startup-resync) asks the peer for its whole table at start. The default is true: VyOS and
 	// conntrackd leave it off, and a restarted standby then stays empty until flows change.
@@ -76,11 +76,18 @@ type Config struct {
 	TCPWindowTracking bool
 	// SyncGroup (sync-group in [failover-mechanism.vrrp]) is the keepalived sync group whose transitions count.
 	SyncGroup string
-	// Interface is the dedicated link to the peer.
-	Interface Interface
+	// Interfaces are the dedicated links to the peer in the order of the file, 1 to MaxInterfaces. Either all have a
+	// Peer or none has.
+	Interfaces []Interface
 }
 
-// Interface is the dedicated link to the peer, [interface.NAME].
+// MaxInterfaces is how many dedicated links there may be: conntrackd's own limit.
+const MaxInterfaces = 4
+
+// DefaultPort is the UDP port of a link that names none.
+const DefaultPort = 3780
+
+// Interface is one dedicated link to the peer, [interface.NAME].
 type Interface struct {
 	// Name is the network interface, at most 15 bytes (IFNAMSIZ less its NUL).
 	Name string
@@ -94,7 +101,7 @@ type Interface struct {
 // table is the header of the link's table in the file.
 func (i *Interface) table() string { return "[interface." + quoteKey(i.Name) + "]" }
 
-// Default returns a Config with every default; SyncGroup and Interface.Name have none and are empty.
+// Default returns a Config with every default; SyncGroup and Interfaces have none and are empty.
 func Default() *Config {
 	return &Config{
 		EventListenQueueSize: 8 << 20,
@@ -107,24 +114,25 @@ func Default() *Config {
 		StateDirectory:       "/var/lib/ctsync",
 		SweepInterval:        60 * time.Second,
 		PurgeTimeout:         60 * time.Second,
-		Interface:            Interface{Port: 3780},
 	}
 }
 
-// Listen returns the listen-address of the link's family, or the zero Addr when none was given.
-func (c *Config) Listen() netip.Addr {
+// Listen returns the addresses of listen-address from which link may send, without zones: those of its family whose
+// zone, if they have one, is its interface. None were given if it is empty.
+func (c *Config) Listen(link *Interface) []netip.Addr {
+	var list []netip.Addr
 	for _, a := range c.ListenAddress {
-		if a.Is4() == c.remote().Is4() {
-			return a
+		if a.Is4() == c.Remote(link).Is4() && (a.Zone() == "" || a.Zone() == link.Name) {
+			list = append(list, a.WithZone(""))
 		}
 	}
-	return netip.Addr{}
+	return list
 }
 
-// remote is the address that the link sends to: its peer or its group.
-func (c *Config) remote() netip.Addr {
-	if c.Interface.Peer.IsValid() {
-		return c.Interface.Peer
+// Remote is the address that a link sends to: its peer or the group.
+func (c *Config) Remote(link *Interface) netip.Addr {
+	if link.Peer.IsValid() {
+		return link.Peer
 	}
 	return c.McastGroup
 }

@@ -25,20 +25,17 @@ func FuzzParse(f *testing.F) {
 			checkProblems(t, data, err)
 			return
 		}
-		link := c.Interface
+		if len(c.Interfaces) < 1 || len(c.Interfaces) > config.MaxInterfaces {
+			t.Fatalf("%d links", len(c.Interfaces))
+		}
+		for i := range c.Interfaces {
+			checkLink(t, c, &c.Interfaces[i])
+		}
 		switch {
-		case c.SyncGroup == "", link.Name == "", len(link.Name) > 15, strings.ContainsAny(link.Name, "/: \n"):
-			t.Errorf("sync-group %q, interface %q", c.SyncGroup, link.Name)
-		case link.Port < 1 || link.Port > 65535:
-			t.Errorf("port %d", link.Port)
-		case link.Peer.IsValid() == c.McastGroup.IsValid():
-			t.Errorf("peer %v, group %v: want one of them", link.Peer, c.McastGroup)
-		case link.Peer.IsMulticast(), c.McastGroup.IsValid() && !c.McastGroup.IsMulticast():
-			t.Errorf("peer %v, group %v", link.Peer, c.McastGroup)
-		case link.Peer.Zone() != "", c.McastGroup.Zone() != "", c.Listen().Zone() != "":
-			t.Error("an address kept its zone")
-		case len(c.ListenAddress) > 2, len(c.ListenAddress) > 0 && !c.Listen().IsValid():
-			t.Errorf("listen-address %v", c.ListenAddress)
+		case c.SyncGroup == "":
+			t.Error("no sync-group")
+		case c.McastGroup.IsValid() && (!c.McastGroup.IsMulticast() || c.McastGroup.Zone() != ""):
+			t.Errorf("group %v", c.McastGroup)
 		case c.EventListenQueueSize < 1<<20, c.SyncQueueSize < 1<<20, c.CacheLimit < 0, c.SocketGID < -1:
 			t.Errorf("sizes %+v", c)
 		case c.Coalesce < 0, c.SweepInterval <= 0, c.PurgeTimeout <= 0:
@@ -49,6 +46,27 @@ func FuzzParse(f *testing.F) {
 			t.Error("differs from itself")
 		}
 	})
+}
+
+func checkLink(t *testing.T, c *config.Config, link *config.Interface) {
+	listen := c.Listen(link)
+	switch {
+	case link.Name == "", len(link.Name) > 15, strings.ContainsAny(link.Name, "/: \n"):
+		t.Errorf("interface %q", link.Name)
+	case link.Port < 1 || link.Port > 65535:
+		t.Errorf("port %d", link.Port)
+	case link.Peer.IsValid() == c.McastGroup.IsValid():
+		t.Errorf("peer %v, group %v: want one of them", link.Peer, c.McastGroup)
+	case link.Peer.IsMulticast(), link.Peer.Zone() != "":
+		t.Errorf("peer %v", link.Peer)
+	case len(c.ListenAddress) > 0 && len(listen) == 0:
+		t.Errorf("listen-address %v has nothing for %+v", c.ListenAddress, link)
+	}
+	for _, a := range listen {
+		if a.Zone() != "" || a == link.Peer || a.Is4() != c.Remote(link).Is4() {
+			t.Errorf("%v of listen-address for %+v", a, link)
+		}
+	}
 }
 
 func checkProblems(t *testing.T, data []byte, err error) {

@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -25,7 +26,7 @@ sync-group = "syncgrp"
 func base() *config.Config {
 	c := config.Default()
 	c.SyncGroup = "syncgrp"
-	c.Interface.Name = "eth0"
+	c.Interfaces = []config.Interface{{Name: "eth0", Port: config.DefaultPort}}
 	return c
 }
 
@@ -42,20 +43,38 @@ func TestParseGood(t *testing.T) {
 		{"least", tables, func(*config.Config) {}},
 		{"the reference page's example", "mcast-group = '225.0.0.50'\n" + tables, func(*config.Config) {}},
 		{"unicast", tables + "peer = '198.51.100.2'\nport = 3781", func(c *config.Config) {
-			c.Interface.Peer, c.Interface.Port = netip.MustParseAddr("198.51.100.2"), 3781
+			c.Interfaces[0].Peer, c.Interfaces[0].Port = netip.MustParseAddr("198.51.100.2"), 3781
 			c.McastGroup = netip.Addr{}
 		}},
 		{"IPv6 group", "mcast-group = 'ff02::50'\nlisten-address = ['198.51.100.1', 'fe80::1%eth0']\n" + tables, func(c *config.Config) {
 			c.McastGroup = netip.MustParseAddr("ff02::50")
-			c.ListenAddress = []netip.Addr{netip.MustParseAddr("198.51.100.1"), netip.MustParseAddr("fe80::1")}
+			c.ListenAddress = []netip.Addr{netip.MustParseAddr("198.51.100.1"), netip.MustParseAddr("fe80::1%eth0")}
 		}},
 		{"IPv6 peer with the link as its zone", tables + "peer = 'fe80::2%eth0'", func(c *config.Config) {
-			c.Interface.Peer = netip.MustParseAddr("fe80::2")
+			c.Interfaces[0].Peer = netip.MustParseAddr("fe80::2")
 			c.McastGroup = netip.Addr{}
 		}},
+		{"several links, in the order of the file", "listen-address = ['198.51.100.1', '203.0.113.1', '192.0.2.1']\n" + tables + "peer = '198.51.100.2'\n[interface.eth2]\npeer = '203.0.113.2'\nport = 3781\n[interface.eth1]\npeer = '198.51.100.2'\nport = 3782", func(c *config.Config) {
+			c.McastGroup = netip.Addr{}
+			for _, a := range []string{"198.51.100.1", "203.0.113.1", "192.0.2.1"} {
+				c.ListenAddress = append(c.ListenAddress, netip.MustParseAddr(a))
+			}
+			c.Interfaces = []config.Interface{
+				{Name: "eth0", Port: 3780, Peer: netip.MustParseAddr("198.51.100.2")},
+				{Name: "eth2", Port: 3781, Peer: netip.MustParseAddr("203.0.113.2")},
+				{Name: "eth1", Port: 3782, Peer: netip.MustParseAddr("198.51.100.2")},
+			}
+		}},
+		{"one link-local address on several links", "listen-address = ['fe80::1']\n" + tables + "peer = 'fe80::2'\n[interface.eth1]\npeer = 'fe80::2%eth1'", func(c *config.Config) {
+			c.McastGroup = netip.Addr{}
+			c.ListenAddress = []netip.Addr{netip.MustParseAddr("fe80::1")}
+			c.Interfaces = []config.Interface{
+				{Name: "eth0", Port: 3780, Peer: netip.MustParseAddr("fe80::2")},
+				{Name: "eth1", Port: 3780, Peer: netip.MustParseAddr("fe80::2")},
+			}
+		}},
 		{"inline tables and dotted keys", "failover-mechanism.vrrp.sync-group = 'g 1'\ninterface = {\"eth0.5\" = {port = 0xEC4}}", func(c *config.Config) {
-			c.SyncGroup, c.Interface.Name = "g 1", "eth0.5"
-			c.Interface.Port = 3780
+			c.SyncGroup, c.Interfaces[0].Name = "g 1", "eth0.5"
 		}},
 		{"every protocol", "accept-protocol = ['udp', 'tcp', 'icmp', 'sctp', 'dccp', 'icmp6', 'ipv6-icmp', 'tcp']\n" + tables, func(c *config.Config) {
 			c.AcceptProtocol = []flow.Proto{flow.ICMP, flow.TCP, flow.UDP, flow.DCCP, flow.ICMPv6, flow.SCTP}
@@ -108,19 +127,17 @@ expect-sync = ["ftp", "h323"]
 	}
 }
 
-func TestListenPicksTheFamilyOfTheLink(t *testing.T) {
-	const both = "listen-address = ['198.51.100.1', '2001:db8::1']\n"
+func TestListenPicksForEachLink(t *testing.T) {
+	const both = "listen-address = ['198.51.100.1', '2001:db8::1', 'fe80::1%eth0', '198.51.100.3']\n"
 	for _, tt := range []struct{ text, want string }{
-		{both + tables, "198.51.100.1"},
-		{both + "mcast-group = 'ff02::50'\n" + tables, "2001:db8::1"},
-		{both + tables + "peer = '2001:db8::2'", "2001:db8::1"},
-		{tables, "invalid IP"},
+		{both + tables, "[198.51.100.1 198.51.100.3]"},
+		{both + "mcast-group = 'ff02::50'\n" + tables, "[2001:db8::1 fe80::1]"},
+		{both + tables + "peer = '2001:db8::2'", "[2001:db8::1 fe80::1]"},
+		{both + "mcast-group = 'ff02::50'\n[failover-mechanism.vrrp]\nsync-group = 'g'\n[interface.eth1]\n[interface.eth0]", "[2001:db8::1]"},
+		{tables, "[]"},
 	} {
-		c, err := config.Parse("f", []byte(tt.text))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := c.Listen().String(); got != tt.want {
+		c := parse(t, tt.text)
+		if got := fmt.Sprint(c.Listen(&c.Interfaces[0])); got != tt.want {
 			t.Errorf("Listen() = %s, want %s, with\n%s", got, tt.want, tt.text)
 		}
 	}

@@ -43,6 +43,7 @@ type parser struct {
 	problems Problems
 	invalid  *Problem         // what the TOML decoder refused, if it did
 	given    map[string]*node // what the file contains, tables and valid keys, for the checks that need more than one of them
+	links    []linkTable      // of cfg.Interfaces, one for one
 }
 
 // problem records what is wrong at a place.
@@ -67,4 +68,10 @@ func (p *parser) sorted(name string) Problems {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
 	return p.problems
+}
+
+// linkTable is where the parts of an [interface.NAME] stand.
+type linkTable struct {
+	at   position
+	peer position // of the key; the zero value without a valid one
 }

@@ -57,7 +57,7 @@ var vrrpKeys = []key{
 
 var interfaceKeys = []key{
 	{"peer", (*parser).peer},
-	{"port", func(p *parser, n *node) { p.integer(n, &p.cfg.Interface.Port, 1, 65535) }},
+	{"port", func(p *parser, n *node) { p.integer(n, &p.link().Port, 1, 65535) }},
 }
 
 // top reads the whole document.
@@ -116,28 +116,27 @@ func (p *parser) failover(n *node) {
 	}
 }
 
-// interfaces reads [interface.NAME]. The keys of a second one are still checked, so that all problems come at once.
+// interfaces reads every [interface.NAME]. The keys of one too many are still checked, so that all problems come at once.
 func (p *parser) interfaces(n *node) {
 	p.given[n.key] = n
 	if n.kind != unstable.Table || len(n.fields) == 0 {
 		p.problem(n.at, "interface is a table: write [interface.eth0] for the link eth0")
 		return
 	}
-	links := 0
 	for _, f := range n.fields {
 		if f.kind != unstable.Table {
 			p.problem(f.at, "%q stands in [interface] without the name of an interface: write [interface.eth0] for the link eth0", f.key)
 			continue
 		}
-		if links++; links == 2 {
-			p.problem(f.at, "only one [interface.NAME] works in this version: several links come with a later release")
+		p.linkTable(f)
+		if len(p.links) == MaxInterfaces+1 {
+			p.problem(f.at, "more than %d links: remove this one, conntrackd has no more either", MaxInterfaces)
 		}
-		p.link(f)
 	}
 }
 
-// link reads one [interface.NAME].
-func (p *parser) link(n *node) {
+// linkTable reads one [interface.NAME].
+func (p *parser) linkTable(n *node) {
 	if bad := badInterfaceName(n.key); bad != "" {
 		p.problem(n.at, "%q is no name of an interface: %s", n.key, bad)
 	}
@@ -149,9 +148,13 @@ func (p *parser) link(n *node) {
 		}
 		return vlan
 	})
-	p.cfg.Interface.Name = n.key
+	p.cfg.Interfaces = append(p.cfg.Interfaces, Interface{Name: n.key, Port: DefaultPort})
+	p.links = append(p.links, linkTable{at: n.at})
 	p.keys(n, interfaceKeys)
 }
+
+// link is the link that is being read.
+func (p *parser) link() *Interface { return &p.cfg.Interfaces[len(p.cfg.Interfaces)-1] }
 
 // badInterfaceName says why the kernel would refuse a name (dev_valid_name in net/core/dev.c), or "".
 func badInterfaceName(name string) string {

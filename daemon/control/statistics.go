@@ -2,14 +2,16 @@ package control
 
 // Statistics are the counters of the daemon since its start.
 type Statistics struct {
-	Internal CacheStats        `json:"internal"`
-	External CacheStats        `json:"external"`
-	Traffic  Traffic           `json:"traffic"`
-	Links    []LinkStatistics  `json:"links"` // in the order of the configuration, at least one
-	Tracking Tracking          `json:"tracking"`
-	Session  SessionStatistics `json:"session"`
-	Kernel   KernelStatistics  `json:"kernel"`
-	Commit   CommitStatistics  `json:"commit"`
+	Internal CacheStats       `json:"internal"`
+	External CacheStats       `json:"external"`
+	Traffic  Traffic          `json:"traffic"`
+	Links    []LinkStatistics `json:"links"` // in the order of the configuration, at least one
+	// LinkChanges counts how often another link began to send.
+	LinkChanges uint64            `json:"link_changes"`
+	Tracking    Tracking          `json:"tracking"`
+	Session     SessionStatistics `json:"session"`
+	Kernel      KernelStatistics  `json:"kernel"`
+	Commit      CommitStatistics  `json:"commit"`
 
 	Expect              *ExpectStatistics `json:"expect,omitempty"`      // nil while expect-sync is off
 	ExpectationsIgnored uint64            `json:"expectations_ignored"`  // expectation messages received while expect-sync is off
@@ -126,7 +128,7 @@ type SessionStatistics struct {
 	Oversized        uint64            `json:"oversized"` // messages longer than a datagram, sent in fragments
 	PeerRestarts     uint64            `json:"peer_restarts"`
 	Waiting          uint64            `json:"waiting"` // changed flows that wait to be sent
-	Foreign          uint64            `json:"foreign"` // datagrams of a second sender on the link
+	Foreign          uint64            `json:"foreign"` // datagrams of a second sender on a link
 }
 
 // KernelStatistics are the counters of the ctnetlink side.
@@ -140,18 +142,19 @@ type KernelStatistics struct {
 	FilterInKernel string `json:"filter_in_kernel"`
 	Evicted        uint64 `json:"evicted"` // flows that left the internal cache because the filter changed
 
-	Unknown       uint64 `json:"unknown"` // messages of an unknown type
-	Malformed     uint64 `json:"malformed"`
-	Overruns      uint64 `json:"overruns"` // times the kernel dropped events for want of buffer (ENOBUFS)
-	BufferBytes   uint64 `json:"buffer_bytes"`
-	BufferLimit   uint64 `json:"buffer_limit"`
-	BufferGrown   uint64 `json:"buffer_grown"`
-	Repairs       uint64 `json:"repairs"`  // comparisons of the internal cache with a kernel dump
-	Repaired      uint64 `json:"repaired"` // differences they found
-	Swept         uint64 `json:"swept"`    // external entries that the peer no longer had
-	TableEntries  uint64 `json:"table_entries"`
-	TableMax      uint64 `json:"table_max"`      // nf_conntrack_max
-	EventsSetting int    `json:"events_setting"` // nf_conntrack_events: 0 off, 1 on, 2 for flows made while somebody listens
+	Unknown       uint64   `json:"unknown"` // messages of an unknown type
+	Malformed     uint64   `json:"malformed"`
+	Overruns      uint64   `json:"overruns"` // times the kernel dropped events for want of buffer (ENOBUFS)
+	BufferBytes   uint64   `json:"buffer_bytes"`
+	BufferLimit   uint64   `json:"buffer_limit"`
+	BufferGrown   uint64   `json:"buffer_grown"`
+	Coalesce      Duration `json:"coalesce"` // for which events that come fast gather at most
+	Repairs       uint64   `json:"repairs"`  // comparisons of the internal cache with a kernel dump
+	Repaired      uint64   `json:"repaired"` // differences they found
+	Swept         uint64   `json:"swept"`    // external entries that the peer no longer had
+	TableEntries  uint64   `json:"table_entries"`
+	TableMax      uint64   `json:"table_max"`      // nf_conntrack_max
+	EventsSetting int      `json:"events_setting"` // nf_conntrack_events: 0 off, 1 on, 2 for flows made while somebody listens
 }
 
 // CommitStatistics sum up all commits by outcome of their flows.

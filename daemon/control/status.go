@@ -33,7 +33,7 @@ type Status struct {
 	RoleSince time.Time `json:"role_since,omitzero"`
 	SyncGroup string    `json:"sync_group"`
 
-	Interface   string    `json:"interface"`
+	Interface   string    `json:"interface"`              // of each dedicated link, in the order of the configuration: "eth2, eth3"
 	Transport   string    `json:"transport"`              // TransportMulticast or TransportUDP
 	Peer        string    `json:"peer,omitempty"`         // address configured or last heard
 	PeerHeard   time.Time `json:"peer_heard,omitzero"`    // last valid datagram
@@ -44,10 +44,19 @@ type Status struct {
 	Jobs        []Job     `json:"jobs,omitempty"`         // long work under way
 	NeedRestart []string  `json:"need_restart,omitempty"` // changed settings that wait for a restart
 
+	ActiveLink      *ActiveLink `json:"active_link,omitempty"` // nil where there is only one link
 	LastTransition  *Transition `json:"last_transition,omitempty"`
 	Internal        uint64      `json:"internal"`                   // flows in the internal cache
 	External        uint64      `json:"external"`                   // flows in the external cache
 	ExpectationSync []string    `json:"expectation_sync,omitempty"` // helpers whose expectations are replicated; none = disabled
+}
+
+// ActiveLink is the dedicated link that sends, of several.
+type ActiveLink struct {
+	Device  string    `json:"device"`
+	Since   time.Time `json:"since,omitzero"`   // zero: since the start
+	Reason  string    `json:"reason,omitempty"` // of the change at Since
+	Changes uint64    `json:"changes"`          // since the start
 }
 
 // Job is a piece of long work, such as a commit, and how far it has come.

@@ -40,11 +40,13 @@ func (l *Listener) takeLost() bool {
 func (l *Listener) overrun() {
 	l.dropping = true
 	l.overruns.Add(1)
-	size := int(l.bytes.Load())
-	if size >= l.cfg.MaxBuffer {
+	l.bufferMu.Lock()
+	defer l.bufferMu.Unlock()
+	size, most := int(l.bytes.Load()), int(l.maxBuffer.Load())
+	if size >= most {
 		return
 	}
-	if l.resize(min(2*size, l.cfg.MaxBuffer)) == nil { // else it stays: the overruns tell
+	if l.resize(min(2*size, most)) == nil { // else it stays: the overruns tell
 		l.grown.Add(1)
 	}
 }

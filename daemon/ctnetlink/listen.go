@@ -68,12 +68,14 @@ type ListenConfig struct {
 // ListenStats counts what a Listener saw.
 type ListenStats struct {
 	Events      uint64
-	Overruns    uint64 // times that the kernel had to drop events (ENOBUFS)
-	Unknown     uint64 // messages of another subsystem or type
-	Malformed   uint64 // messages dropped because they could not be read
-	BufferBytes int    // size of the receive buffer as the kernel accounts it
-	BufferGrown uint64 // times that it was doubled
-	Cover       Cover  // how much of the Filter the kernel applies
+	Overruns    uint64        // times that the kernel had to drop events (ENOBUFS)
+	Unknown     uint64        // messages of another subsystem or type
+	Malformed   uint64        // messages dropped because they could not be read
+	BufferBytes int           // size of the receive buffer as the kernel accounts it
+	BufferLimit int           // size to which it may grow
+	BufferGrown uint64        // times that it was doubled
+	Coalesce    time.Duration // as in ListenConfig, as last set
+	Cover       Cover         // how much of the Filter the kernel applies
 }
 
 // Conntrack multicast groups as bits of the legacy mask (NF_NETLINK_CONNTRACK_NEW, _UPDATE, _DESTROY).
@@ -89,8 +91,7 @@ const (
 
 // Listener receives conntrack events. It never waits: FD is for whoever does. One goroutine calls Read and Gather.
 type Listener struct {
-	fd  int
-	cfg ListenConfig
+	fd int
 
 	in      *receiver
 	n, next int    // datagrams of the last drain, and the next to decode
@@ -102,11 +103,13 @@ type Listener struct {
 	pace     pacer
 	epoch    time.Time
 
+	bufferMu sync.Mutex // guards the size of the buffer
 	filterMu sync.Mutex // guards what the program in the kernel is made of
 	ignored  []uint32
 	filter   flow.Filter
 
 	cover                                              atomic.Uint32
+	maxBuffer, coalesce                                atomic.Int64 // as in ListenConfig, as last set
 	events, overruns, unknown, malformed, grown, bytes atomic.Uint64
 }
 
@@ -117,12 +120,14 @@ func Listen(cfg ListenConfig) (*Listener, error) {
 		return nil, err
 	}
 	l := &Listener{
-		fd: fd, cfg: cfg,
+		fd:    fd,
 		in:    newReceiver(eventReadCount, eventReadSize),
-		pace:  pacer{limit: cfg.Coalesce, gap: pacerMemory * cfg.Coalesce},
+		pace:  newPacer(cfg.Coalesce),
 		epoch: time.Now(),
 	}
 	l.cover.Store(uint32(CoverWhole)) // of the zero Filter
+	l.maxBuffer.Store(int64(cfg.MaxBuffer))
+	l.coalesce.Store(int64(cfg.Coalesce))
 	if err := l.resize(cfg.Buffer); err != nil {
 		l.Close()
 		return nil, err
@@ -148,6 +153,23 @@ func (l *Listener) SetExpectations(on bool) error {
 			return fmt.Errorf("subscribe to expectation events: %w", err)
 		}
 	}
+	return nil
+}
+
+// SetCoalesce changes ListenConfig.Coalesce. It may be called from any goroutine.
+func (l *Listener) SetCoalesce(d time.Duration) { l.coalesce.Store(int64(d)) }
+
+// SetMaxBuffer changes ListenConfig.MaxBuffer and brings the buffer to within least and most. It may be called from any
+// goroutine, but not after Close. Events that wait in a buffer that gets smaller stay.
+func (l *Listener) SetMaxBuffer(least, most int) error {
+	l.bufferMu.Lock()
+	defer l.bufferMu.Unlock()
+	if size := int(l.bytes.Load()); size < least || size > most {
+		if err := l.resize(min(max(size, least), most)); err != nil {
+			return err
+		}
+	}
+	l.maxBuffer.Store(int64(most))
 	return nil
 }
 
@@ -191,6 +213,9 @@ func (l *Listener) Read(b *Block) (overrun bool, err error) {
 func (l *Listener) Gather() time.Duration {
 	n := l.since
 	l.since = 0
+	if limit := time.Duration(l.coalesce.Load()); limit != l.pace.limit {
+		l.pace = newPacer(limit)
+	}
 	return l.pace.delay(n, time.Since(l.epoch))
 }
 
@@ -206,6 +231,7 @@ func (l *Listener) Close() error {
 func (l *Listener) Stats() ListenStats {
 	return ListenStats{
 		Events: l.events.Load(), Overruns: l.overruns.Load(), Unknown: l.unknown.Load(), Malformed: l.malformed.Load(),
-		BufferBytes: int(l.bytes.Load()), BufferGrown: l.grown.Load(), Cover: Cover(l.cover.Load()),
+		BufferBytes: int(l.bytes.Load()), BufferLimit: int(l.maxBuffer.Load()), BufferGrown: l.grown.Load(),
+		Coalesce: time.Duration(l.coalesce.Load()), Cover: Cover(l.cover.Load()),
 	}
 }

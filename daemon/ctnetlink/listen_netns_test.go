@@ -303,3 +303,39 @@ func TestReadDoesNotWait(t *testing.T) {
 		t.Errorf("gathers for %v where nothing happens", d)
 	}
 }
+
+// TestSettingsWhileListening changes buffer and pace under a reader; nothing that waits is lost.
+func TestSettingsWhileListening(t *testing.T) {
+	ns := nstest.New(t)
+	l := listen(t, ns, ListenConfig{Buffer: 1 << 20, MaxBuffer: 2 << 20, Coalesce: time.Millisecond})
+	c := dial(t, ns)
+	want := flows(samples())
+	mustApply(t, c.Create, want)
+	for _, tt := range []struct{ least, most, size int }{
+		{4 << 20, 8 << 20, 4 << 20},     // up to the least
+		{2 << 20, 4 << 20, 4 << 20},     // already within
+		{512 << 10, 1 << 20, 1 << 20},   // down to the most
+		{512 << 10, 64 << 20, 1 << 20},  // only the limit
+		{32 << 20, 64 << 20, 32 << 20},  // up again
+		{256 << 10, 256 << 10, 1 << 18}, // the events that wait stay
+	} {
+		if err := l.SetMaxBuffer(tt.least, tt.most); err != nil {
+			t.Fatal(err)
+		}
+		size, err := unix.GetsockoptInt(l.fd, unix.SOL_SOCKET, unix.SO_RCVBUF)
+		if st := l.Stats(); err != nil || size != tt.size || st.BufferBytes != tt.size || st.BufferLimit != tt.most {
+			t.Errorf("%+v: the kernel has %d (%v), stats %+v", tt, size, err, st)
+		}
+	}
+	l.SetCoalesce(0)
+	read(t, l, len(want))
+	if d := l.Gather(); d != 0 || l.pace.limit != 0 {
+		t.Errorf("events still gather for %v of %v", d, l.pace.limit)
+	}
+	l.SetCoalesce(5 * time.Millisecond)
+	mustApply(t, c.Delete, want)
+	read(t, l, len(want))
+	if l.Gather(); l.pace.limit != 5*time.Millisecond {
+		t.Errorf("events gather for at most %v", l.pace.limit)
+	}
+}

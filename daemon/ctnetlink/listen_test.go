@@ -102,7 +102,7 @@ func TestPacer(t *testing.T) {
 		{"50000/s", 5 * ms, 20 * time.Microsecond, BlockSize * 20 * time.Microsecond},
 		{"50000/s, less patient", ms, 20 * time.Microsecond, ms},
 	} {
-		p := pacer{limit: tc.limit, gap: pacerMemory * tc.limit}
+		p := newPacer(tc.limit)
 		now := time.Hour
 		if p.delay(1, now) != 0 {
 			t.Errorf("%s: waits after the very first event", tc.name)

@@ -10,6 +10,9 @@ type pacer struct {
 	last  time.Duration // when the last look was
 }
 
+// newPacer begins as after a long pause.
+func newPacer(limit time.Duration) pacer { return pacer{limit: limit, gap: pacerMemory * limit} }
+
 const (
 	pacerGather = 4  // events that a wait of the limit must be expected to gather
 	pacerMemory = 16 // limits; a longer pause counts as this long, so that the mean soon follows a burst

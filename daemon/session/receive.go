@@ -14,8 +14,9 @@ const (
 	badPeriod = int64(10 * time.Second)
 )
 
-// Receive takes in a datagram from the peer. Any bytes will do: what is malformed is counted and changes nothing.
-func (s *FTFW) Receive(now int64, datagram []byte) {
+// Receive takes in a datagram from the peer. Any bytes will do: what is malformed is counted and changes nothing. It
+// reports whether a message of it was news: neither malformed nor one that came twice or too late.
+func (s *FTFW) Receive(now int64, datagram []byte) (news bool) {
 	s.advance(now)
 	for len(datagram) > 0 {
 		h, body, rest, bad := wire.Next(datagram)
@@ -28,9 +29,20 @@ func (s *FTFW) Receive(now int64, datagram []byte) {
 			continue
 		}
 		s.heard = s.now
-		s.message(&h, body)
+		news = s.message(&h, body) || news
 		s.settleResync()
 	}
+	return news
+}
+
+// nearby is how far apart two numbers of one conversation may be for Continues: what a full window and its answers take.
+const nearby = 1 << 17
+
+// Continues reports whether the first message of a datagram has a number near the last one of the peer: whether the
+// datagram is likely of this conversation.
+func (s *FTFW) Continues(datagram []byte) bool {
+	h, _, _, bad := wire.Next(datagram)
+	return bad == wire.OK && s.in.known && h.Seq-s.in.last+nearby <= 2*nearby
 }
 
 // wellFormed reports whether type, flags and range go together. The order of precedence is conntrackd's.
@@ -50,24 +62,24 @@ func wellFormed(h *wire.Header) bool {
 }
 
 // message takes in one well-formed message. Nothing changes before the message is known to be acceptable, except that
-// an answer to our hello counts wherever it stands.
-func (s *FTFW) message(h *wire.Header, body []byte) {
+// an answer to our hello counts wherever it stands. It reports whether the message was taken in.
+func (s *FTFW) message(h *wire.Header, body []byte) bool {
 	hello := h.Flags&wire.Hello != 0
 	v := s.in.judge(s.now, h.Seq, hello)
 	if v == old {
 		s.stats.Before++
 		s.helloAnswered(h)
-		return
+		return false
 	}
 	if v == gap && s.congested() {
 		s.stats.Refused++
-		return
+		return false
 	}
 	useful := true
 	if h.Type != wire.Control {
 		var bad bool
 		if useful, bad = s.parse(h.Type, body); bad {
-			return
+			return false
 		}
 	}
 	s.sayBack = s.sayBack || hello
@@ -91,6 +103,7 @@ func (s *FTFW) message(h *wire.Header, body []byte) {
 	if s.acks.count >= s.cfg.AckWindow && s.acks.open {
 		s.acknowledge()
 	}
+	return true
 }
 
 // congested reports whether there is no place for the two messages that answer a gap. The message that shows the gap

@@ -42,6 +42,21 @@ func (o *output) close() {
 	}
 }
 
+// repack divides what waits into datagrams anew.
+func (o *output) repack() {
+	finished := len(o.ends) > 0 && o.open == len(o.buf)
+	o.ends, o.open = o.ends[:0], 0
+	whole := o.buf
+	for at := 0; at < len(whole); at = len(o.buf) {
+		_, _, rest, _ := wire.Next(whole[at:])
+		o.buf = whole[:len(whole)-len(rest)]
+		o.pack(at)
+	}
+	if finished {
+		o.close()
+	}
+}
+
 // reset forgets the finished datagrams and keeps the one being filled.
 func (o *output) reset() {
 	if len(o.ends) == 0 {
@@ -64,6 +79,19 @@ func (s *FTFW) Finish() {
 	s.pump()
 	s.out.close()
 }
+
+// SetMaxDatagram changes Config.MaxDatagram, when the link that sends has become another or another MTU. It holds for
+// what waits in Output, too.
+func (s *FTFW) SetMaxDatagram(most int) {
+	if most > 0 && most != s.out.most {
+		s.out.most = most
+		s.out.repack()
+	}
+}
+
+// Speak has something said with the next Finish or Tick even if nothing is due: the peer of another link than before
+// shall hear at once where we are, and what got lost on the way there.
+func (s *FTFW) Speak() { s.speak = true }
 
 // Room returns how many state messages may be sent now. It is 0 until the handshake is complete in both directions,
 // while the window is full, and while 64 finished datagrams wait for Reset.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"ctsync/daemon/flow"
@@ -11,7 +12,7 @@ import (
 )
 
 // The simulator joins two ends by a link that loses, doubles, delays and reorders, lets flows come, change and go on
-// both, cuts the link and restarts the ends, and then wants both to know the same. Time is a number; a seed decides
+// both, cuts the link, has an end move to another link and restarts the ends, and then wants both to know the same. Time is a number; a seed decides
 // everything.
 
 const (
@@ -79,6 +80,8 @@ type profile struct {
 	until         int64 // when changes and accidents end
 	gentleHello   bool  // hellos are neither doubled nor reordered
 	slow          int64 // how long an end may take to answer a hello
+	moves         int   // of either end to another link
+	late          int64 // how much later than otherwise a datagram of the link before may come
 }
 
 func newProfile(r *rand.Rand) profile {
@@ -100,6 +103,9 @@ func newProfile(r *rand.Rand) profile {
 			p.restarts[i] = 1 + r.IntN(2)
 		}
 	}
+	if r.IntN(3) == 0 {
+		p.moves, p.late = 1+r.IntN(8), r.Int64N(300*ms)
+	}
 	return p
 }
 
@@ -108,6 +114,7 @@ type packet struct {
 	n    uint64 // breaks ties
 	to   int
 	data []byte
+	old  bool // its sender has moved to another link since
 }
 
 // simulation is one run. Events are found by looking at all of them: there are few.
@@ -121,6 +128,7 @@ type simulation struct {
 	packets uint64
 	cut     []int64 // pairs: from, to
 	plan    []accident
+	moves   []move
 	value   uint32
 }
 
@@ -130,6 +138,16 @@ type accident struct {
 	end      int
 }
 
+// move is one end's change to another link, which carries datagrams of another size.
+type move struct {
+	at   int64
+	end  int
+	most int
+}
+
+// mover is an end that is told of its moves.
+type mover interface{ move(most int) }
+
 func newSimulation(r *rand.Rand, p profile, ends [2]endpoint) *simulation {
 	s := &simulation{r: r, p: p, ends: ends, now: second}
 	a, b := ends[0].tab(), ends[1].tab()
@@ -138,12 +156,15 @@ func newSimulation(r *rand.Rand, p profile, ends [2]endpoint) *simulation {
 		at := s.now + r.Int64N(p.until)
 		s.cut = append(s.cut, at, at+r.Int64N(4*second))
 	}
+	for range p.moves {
+		s.moves = append(s.moves, move{s.now + r.Int64N(p.until), r.IntN(2), 100 + r.IntN(1400)})
+	}
 	for i, n := range p.restarts {
 		at := s.now + r.Int64N(second)
 		for range n {
 			// Nothing that was said to or by the former life is on its way when the next begins: the link is shorter
 			// than a start takes. Protocol v1 cannot tell a HELLO_BACK for the former life from one for this.
-			back := at + 2*(p.delay+p.jitter) + p.slow + 10*ms + r.Int64N(2*second)
+			back := at + 2*(p.delay+p.jitter+p.late) + p.slow + 10*ms + r.Int64N(2*second)
 			s.plan = append(s.plan, accident{at, back, i})
 			at = back + r.Int64N(p.until)
 		}
@@ -189,7 +210,7 @@ func (s *simulation) send(from int, data []byte) {
 			at += s.r.Int64N(s.p.jitter)
 		}
 		s.packets++
-		s.flight = append(s.flight, packet{at, s.packets, 1 - from, append([]byte(nil), data...)})
+		s.flight = append(s.flight, packet{at: at, n: s.packets, to: 1 - from, data: append([]byte(nil), data...)})
 	}
 }
 
@@ -200,6 +221,35 @@ func (s *simulation) isCut() bool {
 		}
 	}
 	return false
+}
+
+// move carries out the moves that are due and returns when the next is. What is on its way by the old link gets lost, or
+// comes as it would have, or later: behind what the new one carries.
+func (s *simulation) move() (next int64) {
+	next = math.MaxInt64
+	for i := range s.moves {
+		m := &s.moves[i]
+		if m.at > s.now {
+			next = min(next, m.at)
+		}
+		if m.at == 0 || m.at > s.now {
+			continue
+		}
+		m.at = 0
+		s.flight = slices.DeleteFunc(s.flight, func(p packet) bool { return p.to != m.end && !p.old && s.r.IntN(2) == 0 })
+		for k := range s.flight {
+			p := &s.flight[k]
+			hello := s.p.gentleHello && wire.Flags(p.data[1])&wire.Hello != 0
+			if p.to != m.end && !p.old && !hello && s.p.late > 0 {
+				p.at, p.old = p.at+s.r.Int64N(s.p.late), true
+			}
+		}
+		if e, told := s.ends[m.end].(mover); told && s.ends[m.end].tab().up {
+			e.move(m.most)
+			s.turn(m.end)
+		}
+	}
+	return next
 }
 
 // turn lets an end do its work.
@@ -262,7 +312,7 @@ func (s *simulation) run() error {
 	period := second / int64(s.p.changes)
 	nextChange, deadline := s.now+period, s.p.until+200*second
 	for s.now < deadline {
-		next := s.accidents()
+		next := min(s.accidents(), s.move())
 		for i := range s.ends {
 			if s.ends[i].tab().up {
 				next = min(next, s.wake[i])
@@ -276,6 +326,7 @@ func (s *simulation) run() error {
 		}
 		s.now = max(s.now, next)
 		s.accidents()
+		s.move()
 		s.deliver()
 		if s.now >= nextChange && s.now < s.p.until {
 			nextChange = s.now + 1 + s.r.Int64N(2*period)

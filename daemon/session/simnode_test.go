@@ -58,6 +58,13 @@ func (n *node) restart(now int64) {
 	n.request()
 }
 
+// move is a change to a link that carries other datagrams.
+func (n *node) move(most int) {
+	n.cfg.MaxDatagram = most
+	n.s.SetMaxDatagram(most)
+	n.s.Speak()
+}
+
 func (n *node) request() {
 	n.s.RequestResync(n.now)
 }

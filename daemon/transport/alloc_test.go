@@ -20,8 +20,8 @@ func TestAllocs(t *testing.T) {
 	}
 	cases := []ends{{
 		"loopback", l.a, l.a,
-		Config{Interface: "lo", Listen: addr("127.0.0.2"), Peer: addr("127.0.0.3")},
-		Config{Interface: "lo", Listen: addr("127.0.0.3"), Peer: addr("127.0.0.2")},
+		Config{Interface: "lo", Listen: []netip.Addr{addr("127.0.0.2")}, Peer: addr("127.0.0.3")},
+		Config{Interface: "lo", Listen: []netip.Addr{addr("127.0.0.3")}, Peer: addr("127.0.0.2")},
 	}}
 	for _, k := range kinds {
 		cases = append(cases, ends{k.name, l.a, l.b, k.a, k.b})

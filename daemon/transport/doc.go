@@ -7,7 +7,8 @@
 //
 // The protocol has neither authentication nor a notion of who is talking, so the link decides who may: a datagram is
 // delivered only if it arrived on the configured interface, and came from the configured peer (unicast) or from an
-// address that is on that interface's link (multicast). Everything else is dropped and counted by kind.
+// address that is on that interface's link (multicast). Everything else is dropped and counted by kind, but for multicast
+// of other interfaces, which the kernel keeps from the socket: it may belong to another link of the pair.
 //
 // Runs of equal-sized datagrams leave through one sendmsg with UDP_SEGMENT, and arrive through recvmmsg with UDP_GRO;
 // both are noticed to be missing and done without. Neither Send nor Read allocates.

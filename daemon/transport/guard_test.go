@@ -3,6 +3,7 @@ package transport
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"testing"
 
 	"ctsync/daemon/nstest"
@@ -49,7 +50,7 @@ func TestMulticastSource(t *testing.T) {
 	l := newLab(t)
 	l.b.Run(t, "ip", "address", "add", "203.0.113.9/24", "dev", "sync0")
 	a, b := mustOpen(t, l.a, Config{}), mustOpen(t, l.b, Config{})
-	off := mustOpen(t, l.b, Config{Listen: addr("203.0.113.9")})
+	off := mustOpen(t, l.b, Config{Listen: []netip.Addr{addr("203.0.113.9")}})
 	atA := collect(t, a)
 	sendText(t, off, "stranger", "stranger") // one coalesced arrival, two datagrams
 	sendText(t, b, "peer")
@@ -111,9 +112,9 @@ func TestWrongInterface(t *testing.T) {
 		defer member.Close()
 		atA := collect(t, a)
 		sendLooped(t, c, "other0", "225.0.0.50", "by another interface")
-		dropped(t, a, 1, 0, 0)
 		sendText(t, b, "peer")
 		atA.wait(t, 1)
+		dropped(t, a, 0, 0, 0) // the socket never sees it
 		if texts, _ := atA.all(); len(texts) != 1 || texts[0] != "peer" {
 			t.Errorf("received %q", texts)
 		}

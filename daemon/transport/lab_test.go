@@ -38,9 +38,14 @@ func newLab(t testing.TB) lab {
 // carrier waits until both ends run: what is sent before is lost.
 func (l lab) carrier(t testing.TB) {
 	t.Helper()
+	l.carrierOn(t, "sync0")
+}
+
+func (l lab) carrierOn(t testing.TB, dev string) {
+	t.Helper()
 	for _, ns := range []*nstest.NS{l.a, l.b} {
 		nstest.Eventually(t, patience, func() bool {
-			return strings.Contains(ns.Run(t, "ip", "link", "show", "sync0"), "LOWER_UP")
+			return strings.Contains(ns.Run(t, "ip", "link", "show", dev), "LOWER_UP")
 		}, func() string { return "no carrier" })
 	}
 }

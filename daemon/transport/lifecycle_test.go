@@ -2,6 +2,7 @@ package transport
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"runtime"
@@ -26,9 +27,9 @@ func TestConfigRefused(t *testing.T) {
 		{"group is unicast", "not a multicast", Config{Interface: "lo", Group: addr("10.0.0.2")}},
 		{"peer is multicast", "not a unicast", Config{Interface: "lo", Peer: DefaultGroup}},
 		{"peer is unspecified", "not a unicast", Config{Interface: "lo", Peer: addr("::")}},
-		{"listen is unspecified", "not a unicast", Config{Interface: "lo", Listen: addr("0.0.0.0")}},
-		{"families differ", "family", Config{Interface: "lo", Peer: addr("10.0.0.2"), Listen: addr("2001:db8::1")}},
-		{"peer is listen", "this router itself", Config{Interface: "lo", Peer: addr("10.0.0.2"), Listen: addr("10.0.0.2")}},
+		{"listen is unspecified", "not a unicast", Config{Interface: "lo", Listen: []netip.Addr{addr("0.0.0.0")}}},
+		{"families differ", "family", Config{Interface: "lo", Peer: addr("10.0.0.2"), Listen: []netip.Addr{addr("2001:db8::1")}}},
+		{"peer is listen", "this router itself", Config{Interface: "lo", Peer: addr("10.0.0.2"), Listen: []netip.Addr{addr("10.0.0.2")}}},
 		{"zone of another interface", "zone", Config{Interface: "lo", Peer: addr("fe80::1%eth7")}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -56,10 +57,10 @@ func TestOpenMissing(t *testing.T) {
 	}{
 		{"no interface", Config{Interface: "none0"}, ErrNoInterface},
 		{"multicast without an address", Config{Interface: "bare0"}, ErrNoAddress},
-		{"listen address not there", Config{Peer: addr("10.1.0.2"), Listen: addr("10.1.0.77")}, ErrNoAddress},
-		{"IPv6 listen address not there", Config{Peer: addr("fe80::2"), Listen: addr("fe80::77")}, ErrNoAddress},
-		{"multicast listen address not there", Config{Listen: addr("10.1.0.77")}, ErrNoAddress},
-		{"multicast listen address on another interface", Config{Listen: addr("127.0.0.1")}, ErrNoAddress},
+		{"listen address not there", Config{Peer: addr("10.1.0.2"), Listen: []netip.Addr{addr("10.1.0.77")}}, ErrNoAddress},
+		{"IPv6 listen address not there", Config{Peer: addr("fe80::2"), Listen: []netip.Addr{addr("fe80::77")}}, ErrNoAddress},
+		{"multicast listen address not there", Config{Listen: []netip.Addr{addr("10.1.0.77")}}, ErrNoAddress},
+		{"multicast listen address on another interface", Config{Listen: []netip.Addr{addr("127.0.0.1")}}, ErrNoAddress},
 		{"port taken", taken.cfg, unix.EADDRINUSE},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -119,23 +120,70 @@ func TestDownAtStart(t *testing.T) {
 	}
 }
 
-// TestWildcard opens a unicast link before the interface has an address; it works once there is one.
-func TestWildcard(t *testing.T) {
+// TestAddressComesLater opens a unicast link before the interface has an address: refused, and it keeps the port of
+// another link free.
+func TestAddressComesLater(t *testing.T) {
 	l := newLab(t)
 	l.a.Run(t, "ip", "address", "flush", "dev", "sync0")
-	a, b := mustOpen(t, l.a, Config{Peer: addr("10.1.0.2")}), mustOpen(t, l.b, Config{Peer: addr("10.1.0.1")})
-	if a.Local().IsValid() {
-		t.Errorf("chose %v", a.Local())
+	for _, peer := range []string{"10.1.0.2", "2001:db8::2"} {
+		if link, err := openIn(l.a, Config{Peer: addr(peer)}); !errors.Is(err, ErrNoAddress) {
+			t.Errorf("peer %s without an address: %v, %v", peer, link, err)
+		}
 	}
 	l.a.Run(t, "ip", "address", "add", "10.1.0.1/24", "dev", "sync0")
+	a, b := mustOpen(t, l.a, Config{Peer: addr("10.1.0.2")}), mustOpen(t, l.b, Config{Peer: addr("10.1.0.1")})
 	atA, atB := collect(t, a), collect(t, b)
 	sendText(t, a, "there")
 	sendText(t, b, "back")
 	atA.wait(t, 1)
 	atB.wait(t, 1)
-	six := mustOpen(t, l.a, Config{Peer: addr("2001:db8::2")}) // the IPv6 wildcard leaves the IPv4 one alone
-	if six.Local().IsValid() {
-		t.Errorf("chose %v", six.Local())
+}
+
+// TestTwoLinks has two links of each kind between two routers, with one port: each hears its own interface alone, and
+// takes the listen address that is on it.
+func TestTwoLinks(t *testing.T) {
+	l := newLab(t)
+	nstest.Veth(t, l.a, "sync1", []string{"10.3.0.1/24", "2001:db8:3::1/64", "fe80::1/64"},
+		l.b, "sync1", []string{"10.3.0.2/24", "2001:db8:3::2/64", "fe80::2/64"})
+	l.carrierOn(t, "sync1")
+	listen := []netip.Addr{addr("192.0.2.7"), addr("10.3.0.1"), addr("10.1.0.1")}
+	for name, cfg := range map[string][2]Config{ // of a's and b's end of sync1; sync0 has those of the other network
+		"multicast":           {{}, {}},
+		"multicast, listen":   {{Listen: listen}, {}},
+		"multicast IPv6":      {{Group: addr("ff02::c7")}, {Group: addr("ff02::c7")}},
+		"multicast IPv6 site": {{Group: addr("ff05::c7")}, {Group: addr("ff05::c7")}},
+		"unicast":             {{Peer: addr("10.3.0.2")}, {Peer: addr("10.3.0.1")}},
+		"unicast, listen":     {{Peer: addr("10.3.0.2"), Listen: listen}, {Peer: addr("10.3.0.1")}},
+		"unicast IPv6":        {{Peer: addr("2001:db8:3::2")}, {Peer: addr("2001:db8:3::1")}},
+		"unicast link-local":  {{Peer: addr("fe80::2")}, {Peer: addr("fe80::1")}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var ends [2][2]*Link // of sync0 and sync1
+			var heard [2]*received
+			for i, dev := range []string{"sync0", "sync1"} {
+				for j, ns := range []*nstest.NS{l.a, l.b} {
+					c := cfg[j]
+					c.Interface = dev
+					if i == 0 && c.Peer.IsValid() && !c.Peer.IsLinkLocalUnicast() {
+						c.Peer = addr(strings.NewReplacer("10.3.", "10.1.", "2001:db8:3:", "2001:db8:").Replace(c.Peer.String()))
+					}
+					ends[i][j] = mustOpen(t, ns, c)
+				}
+				heard[i] = collect(t, ends[i][1])
+			}
+			sendText(t, ends[0][0], "by sync0")
+			sendText(t, ends[1][0], "by sync1")
+			for i, h := range heard {
+				texts, sources := h.wait(t, 1)
+				if want := fmt.Sprintf("by sync%d", i); len(texts) != 1 || texts[0] != want {
+					t.Errorf("sync%d heard %q from %v", i, texts, sources)
+				}
+				if cfg[0].Listen != nil && sources[0].Addr() != ends[i][0].Local() {
+					t.Errorf("sync%d sends from %v, not from %v", i, sources[0], ends[i][0].Local())
+				}
+				dropped(t, ends[i][1], 0, 0, 0)
+			}
+		})
 	}
 }
 

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"testing"
 
@@ -15,15 +16,15 @@ var kinds = []struct {
 	from string // where b sees a's datagrams come from
 }{
 	{"multicast", Config{}, Config{}, "10.1.0.1"},
-	{"multicast from an address", Config{Listen: addr("10.1.0.1")}, Config{Listen: addr("10.1.0.2")}, "10.1.0.1"},
+	{"multicast from an address", Config{Listen: []netip.Addr{addr("10.1.0.1")}}, Config{Listen: []netip.Addr{addr("10.1.0.2")}}, "10.1.0.1"},
 	{"multicast another group and port", Config{Group: addr("239.9.8.7"), Port: 4001}, Config{Group: addr("239.9.8.7"), Port: 4001}, "10.1.0.1"},
 	{"multicast IPv6 link-local", Config{Group: addr("ff02::c7")}, Config{Group: addr("ff02::c7")}, "fe80::1%sync0"},
 	{"multicast IPv6 site-local", Config{Group: addr("ff15::c7")}, Config{Group: addr("ff15::c7")}, ""},
-	{"multicast IPv6 from an address", Config{Group: addr("ff15::c7"), Listen: addr("2001:db8::1")}, Config{Group: addr("ff15::c7")}, "2001:db8::1"},
+	{"multicast IPv6 from an address", Config{Group: addr("ff15::c7"), Listen: []netip.Addr{addr("2001:db8::1")}}, Config{Group: addr("ff15::c7")}, "2001:db8::1"},
 	{"unicast", Config{Peer: addr("10.1.0.2")}, Config{Peer: addr("10.1.0.1")}, "10.1.0.1"},
 	{
-		"unicast from an address", Config{Peer: addr("10.1.0.2"), Listen: addr("10.1.0.1")},
-		Config{Peer: addr("10.1.0.1"), Listen: addr("10.1.0.2")}, "10.1.0.1",
+		"unicast from an address", Config{Peer: addr("10.1.0.2"), Listen: []netip.Addr{addr("10.1.0.1")}},
+		Config{Peer: addr("10.1.0.1"), Listen: []netip.Addr{addr("10.1.0.2")}}, "10.1.0.1",
 	},
 	{"unicast IPv6", Config{Peer: addr("2001:db8::2")}, Config{Peer: addr("2001:db8::1")}, "2001:db8::1"},
 	{"unicast IPv6 link-local", Config{Peer: addr("fe80::2")}, Config{Peer: addr("fe80::1%sync0")}, "fe80::1%sync0"},

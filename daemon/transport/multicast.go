@@ -2,6 +2,7 @@ package transport
 
 import (
 	"fmt"
+	"net/netip"
 
 	"golang.org/x/sys/unix"
 )
@@ -9,13 +10,12 @@ import (
 // openMulticast binds the receiving socket to the group, so that unicast datagrams to the port never reach it, joins
 // the group on the interface by index and tells the sending socket to leave by it.
 //
-// Neither socket is bound to the device: what arrives on another interface shall be seen, dropped and counted. (The
-// kernel itself binds the socket of a group of link-local scope, ff02::/16.)
+// The receiving socket is bound to the device: another link, or another program, may have joined the same group on
+// another interface, and the kernel would hand what arrives there to every socket of the group.
 func (l *Link) openMulticast(list []address) error {
-	l.local = l.cfg.Listen
-	if l.local.IsValid() && !hasAddress(list, l.local) {
-		// The other router would take a source from elsewhere for a stranger.
-		return fmt.Errorf("interface %s does not have (or not yet) the listen address %v: %w", l.cfg.Interface, l.local, ErrNoAddress)
+	var err error
+	if l.local, err = l.listening(list); err != nil {
+		return err // the other router would take a source from elsewhere for a stranger
 	}
 	if l.remote.Is4() && len(ofFamily(list, l.remote)) == 0 {
 		// The kernel would send from an address of another interface.
@@ -23,6 +23,9 @@ func (l *Link) openMulticast(list []address) error {
 	}
 	if err := unix.SetsockoptInt(l.recv.fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
 		return fmt.Errorf("set SO_REUSEADDR: %w", err)
+	}
+	if err := unix.BindToDevice(l.recv.fd, l.cfg.Interface); err != nil {
+		return fmt.Errorf("bind to device %s: %w", l.cfg.Interface, err)
 	}
 	if l.remote.Is4() {
 		if err := l.joinIPv4(); err != nil {
@@ -38,6 +41,20 @@ func (l *Link) openMulticast(list []address) error {
 		return bind(l.send.fd, l.local, 0, l.dev.index)
 	}
 	return nil
+}
+
+// listening returns the first listen address that is in list; it is invalid if none was asked for.
+func (l *Link) listening(list []address) (netip.Addr, error) {
+	for _, a := range l.cfg.Listen {
+		if hasAddress(list, a) {
+			return a, nil
+		}
+	}
+	if len(l.cfg.Listen) == 0 {
+		return netip.Addr{}, nil
+	}
+	return netip.Addr{}, fmt.Errorf("interface %s does not have (or not yet) an address of listen-address %v, add one or correct it: %w",
+		l.cfg.Interface, l.cfg.Listen, ErrNoAddress)
 }
 
 func (l *Link) joinIPv4() error {

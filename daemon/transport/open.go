@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -28,18 +29,26 @@ type Config struct {
 	Port      int        // UDP port at both ends, 0 = DefaultPort
 	Peer      netip.Addr // unicast: the other router
 	Group     netip.Addr // multicast: the group both routers join
-	Listen    netip.Addr // own address (unicast: receives on it, both: sends from it); invalid = chosen, see Open
+	// Listen holds own addresses, of which the link takes the first that its interface has (unicast: receives on it,
+	// both: sends from it). A unicast link takes the only one wherever on this router it is. None = chosen, see Open.
+	Listen []netip.Addr
 
 	// SendBuffer and RecvBuffer are the socket buffers in bytes, as conntrackd's SndSocketBuffer and RcvSocketBuffer
 	// mean them (the kernel doubles the number for its own overhead); 0 leaves the system default.
 	SendBuffer, RecvBuffer int
 }
 
+// Equal reports whether c and o are the same configuration: that of a link that need not be opened again.
+func (c Config) Equal(o Config) bool {
+	return c.Interface == o.Interface && c.Port == o.Port && c.Peer == o.Peer && c.Group == o.Group &&
+		slices.Equal(c.Listen, o.Listen) && c.SendBuffer == o.SendBuffer && c.RecvBuffer == o.RecvBuffer
+}
+
 // Link is one open link. One goroutine reads; the other methods may be called from any goroutine.
 type Link struct {
 	cfg    Config
 	remote netip.Addr // group or peer, without a zone
-	local  netip.Addr // address the sockets are bound to; invalid = wildcard or, for multicast, the kernel's choice
+	local  netip.Addr // address that the sockets are bound to; invalid = multicast from the kernel's choice
 	dev    device     // the interface as it was when the link was opened
 
 	addrs   addressReader
@@ -56,7 +65,7 @@ type Link struct {
 // Open makes the sockets of a link. The interface must exist but need not be up.
 //
 // Without Config.Listen a unicast link chooses an address of the interface: one whose prefix holds the peer, else any
-// other of the peer's family, else the wildcard. An error wraps ErrNoInterface or ErrNoAddress if the same
+// other of the peer's family. An error wraps ErrNoInterface or ErrNoAddress if the same
 // configuration may work later (an interface not made yet, an address not given yet or still tentative).
 func Open(cfg Config) (*Link, error) {
 	cfg, err := cfg.complete()
@@ -141,7 +150,12 @@ func (c Config) complete() (Config, error) {
 	if !c.Peer.IsValid() && !c.Group.IsValid() {
 		c.Group = DefaultGroup
 	}
-	for _, addr := range []*netip.Addr{&c.Peer, &c.Group, &c.Listen} {
+	c.Listen = slices.Clone(c.Listen)
+	addrs := []*netip.Addr{&c.Peer, &c.Group}
+	for i := range c.Listen {
+		addrs = append(addrs, &c.Listen[i])
+	}
+	for _, addr := range addrs {
 		if zone := addr.Zone(); zone != "" && zone != c.Interface {
 			return c, fmt.Errorf("address %v: zone differs from interface %s", *addr, c.Interface)
 		}
@@ -160,17 +174,15 @@ func (c *Config) checkAddresses() error {
 	} else if remote.IsMulticast() || remote.IsUnspecified() {
 		return fmt.Errorf("peer %v: not a unicast address", remote)
 	}
-	if !c.Listen.IsValid() {
-		return nil
-	}
-	if c.Listen.IsMulticast() || c.Listen.IsUnspecified() {
-		return fmt.Errorf("listen address %v: not a unicast address", c.Listen)
-	}
-	if c.Listen.Is4() != remote.Is4() {
-		return fmt.Errorf("listen address %v: not of the family of %v", c.Listen, remote)
-	}
-	if c.Listen == remote {
-		return fmt.Errorf("peer %v: is the listen address of this router itself", remote)
+	for _, listen := range c.Listen {
+		switch {
+		case !listen.IsValid() || listen.IsMulticast() || listen.IsUnspecified():
+			return fmt.Errorf("listen address %v: not a unicast address", listen)
+		case listen.Is4() != remote.Is4():
+			return fmt.Errorf("listen address %v: not of the family of %v", listen, remote)
+		case listen == remote:
+			return fmt.Errorf("peer %v: is the listen address of this router itself", remote)
+		}
 	}
 	return nil
 }

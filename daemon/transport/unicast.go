@@ -14,20 +14,34 @@ func (l *Link) openUnicast(list []address) error {
 	if hasAddress(list, l.remote) {
 		return fmt.Errorf("peer %v: is an address of this router's own %s, give the other router's", l.remote, l.cfg.Interface)
 	}
-	if l.local = l.cfg.Listen; !l.local.IsValid() {
-		l.local = chooseLocal(list, l.remote)
+	var err error
+	if l.local, err = l.unicastLocal(list); err != nil {
+		return err
 	}
 	if err := unix.BindToDevice(l.send.fd, l.cfg.Interface); err != nil {
 		return fmt.Errorf("bind to device %s: %w", l.cfg.Interface, err)
 	}
-	at := l.local
-	if !at.IsValid() {
-		at = wildcard(l.remote)
-	}
-	if err := bind(l.recv.fd, at, l.cfg.Port, l.dev.index); err != nil {
+	if err := bind(l.recv.fd, l.local, l.cfg.Port, l.dev.index); err != nil {
 		return err
 	}
-	return bind(l.send.fd, at, 0, l.dev.index)
+	return bind(l.send.fd, l.local, 0, l.dev.index)
+}
+
+// unicastLocal returns the address to bind to. There is always one: a socket on the wildcard would take the port from
+// the other links, and the peer would see whatever source the routes give.
+func (l *Link) unicastLocal(list []address) (netip.Addr, error) {
+	local, err := l.listening(list)
+	if len(l.cfg.Listen) == 1 {
+		return l.cfg.Listen[0], nil // bind says if it is nowhere
+	}
+	if err != nil || local.IsValid() {
+		return local, err
+	}
+	if local = chooseLocal(list, l.remote); !local.IsValid() {
+		return local, fmt.Errorf("interface %s has no address (or not yet) that reaches %v, give it one (ip address add ... dev %[1]s): %[3]w",
+			l.cfg.Interface, l.remote, ErrNoAddress)
+	}
+	return local, nil
 }
 
 // chooseLocal returns the address of the interface to talk to peer from, invalid if there is none.
@@ -59,12 +73,4 @@ func chooseLocal(list []address, peer netip.Addr) netip.Addr {
 		}
 	}
 	return best
-}
-
-// wildcard is the unspecified address of the family of a.
-func wildcard(a netip.Addr) netip.Addr {
-	if a.Is4() {
-		return netip.IPv4Unspecified()
-	}
-	return netip.IPv6Unspecified()
 }

@@ -27,7 +27,7 @@ func TestShippedConfigurationAdapts(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got.Socket != "/run/x/router1-ctsync.sock" || got.StateDirectory != "/run/x/router1-state" ||
-		got.SyncGroup != SyncGroup || got.Interface.Name != SyncInterface {
+		got.SyncGroup != SyncGroup || len(got.Interfaces) != 1 || got.Interfaces[0].Name != SyncInterface {
 		t.Errorf("adapted to %+v", got)
 	}
 }
