@@ -20,12 +20,12 @@ const filterSome = `accept-protocol = ["tcp", "udp", "ipv6-icmp"]
 ignore-address = ["10.1.0.7", "10.2.0.8/31", "fd02::5", "fd09::/16"]
 `
 
-// split returns the flows of mixture that filterSome lets pass, and the others: one by its protocol, the others by
+// split returns the flows of mixture that filterSome lets pass, and the others: two by their protocol, the others by
 // source, destination and both families.
 func split() (pass, ignored []flow.Flow) {
 	m := mixture()
 	for i, f := range m {
-		if slices.Contains([]int{2, 4, 6, 7, 8}, i) { // icmp, udp6, snat, dnat, both
+		if slices.Contains([]int{2, 4, 6, 7, 8, 10}, i) { // icmp, udp6, snat, dnat, both, ping
 			ignored = append(ignored, f)
 		} else {
 			pass = append(pass, f)
