@@ -32,6 +32,8 @@ type core struct {
 	filter   flow.Filter
 
 	expect expectations
+	inject injection
+	master bool // keepalived says so
 
 	outgoing cache.Outgoing // reused by transmit
 	scratch  cache.Entry    // for one look at an entry
@@ -48,6 +50,7 @@ type core struct {
 	wantBulk      chan struct{}
 	wantSweep     chan struct{}
 	wantReread    chan struct{}
+	wantInject    chan struct{}
 }
 
 // counters are the numbers that no other part keeps.
@@ -102,8 +105,9 @@ func (c *core) applyEvents(b *eventBlock) {
 		case ctnetlink.EventNew:
 			err = c.internal.New(f, now)
 		case ctnetlink.EventUpdate:
-			err = c.internal.Update(f, now)
+			err = c.internal.Update(c.completed(f), now)
 		case ctnetlink.EventDestroy:
+			c.endedHere(f, now)
 			c.counts.trafficBytes += f.Bytes[0] + f.Bytes[1]
 			c.counts.trafficPackets += f.Packets[0] + f.Packets[1]
 			c.internal.Destroy(f, now)
@@ -148,7 +152,7 @@ const transmitSlice = 4096
 
 // transmit sends what is dirty in the internal cache as far as the session has room.
 func (c *core) transmit() {
-	if c.session == nil {
+	if c.session == nil || c.holdsBack() {
 		return
 	}
 	now := c.now()

@@ -45,7 +45,7 @@ func newTestCore() (*core, *memLink) {
 	c := &core{
 		log: slog.New(slog.DiscardHandler), now: func() int64 { return int64(time.Since(start)) }, seq: rand.Uint32, cfg: cfg, link: l,
 		internal: cache.NewInternal(1 << 20), external: cache.NewExternal(1 << 20),
-		complained: map[string]int64{}, wantReconcile: make(chan struct{}, 1), wantBulk: make(chan struct{}, 1), wantSweep: make(chan struct{}, 1), wantReread: make(chan struct{}, 1),
+		complained: map[string]int64{}, wantReconcile: make(chan struct{}, 1), wantBulk: make(chan struct{}, 1), wantSweep: make(chan struct{}, 1), wantReread: make(chan struct{}, 1), wantInject: make(chan struct{}, 1),
 	}
 	c.expect = newExpectations(1<<10, c.queued)
 	c.newSession(l.MaxPayload())

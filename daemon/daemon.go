@@ -97,10 +97,14 @@ func New(cfg *config.Config, opt Options) (*Daemon, error) {
 		wantBulk:      make(chan struct{}, 1),
 		wantSweep:     make(chan struct{}, 1),
 		wantReread:    make(chan struct{}, 1),
+		wantInject:    make(chan struct{}, 1),
 	}
 	limit := cacheLimit(cfg)
 	d.core.internal, d.core.external = cache.NewInternal(limit), cache.NewExternal(limit)
 	d.core.expect = newExpectations(expectLimit(), d.core.queued)
+	d.core.followInjection()
+	state, _ := d.roles.current()
+	d.core.master = state == control.StateMaster
 	d.applyLive(cfg)
 	return d, nil
 }
@@ -145,6 +149,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 		{"sweep", d.runSweep},
 		{"own addresses", d.runOwnAddresses},
 		{"masters of expectations", d.runReread},
+		{"injection", d.runInject},
 		{"roles", d.runRoles},
 		{"control socket", d.serveControl},
 		{"readiness", d.announceReady},
@@ -188,9 +193,13 @@ func (d *Daemon) Reload(loaded *config.Config) []string {
 	d.needRestart.Store(&restart)
 	cfg := d.cfg.TakeLive(loaded)
 	d.applyLive(cfg)
+	if !cfg.DisableExternalCache {
+		d.finishInjection()
+	}
 	_ = d.do(context.Background(), func(c *core) { // fails only when the daemon ends
 		expected := c.cfg.ExpectSync
 		c.cfg = cfg
+		c.followInjection()
 		if !slices.Equal(expected, cfg.ExpectSync) {
 			d.followExpectations(cfg)
 			c.followExpectSync()

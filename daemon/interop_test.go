@@ -38,7 +38,7 @@ func (r *router) conntrackdConfig(o options) string {
 	}
 	text := fmt.Sprintf(`Sync {
  Mode FTFW {
-  DisableExternalCache Off
+  DisableExternalCache %s
   StartupResync yes
  }
  %s  Interface sync0
@@ -63,7 +63,7 @@ General {
   Address Ignore { IPv4_address 127.0.0.1 IPv4_address 10.255.0.0/24 IPv6_address ::1 IPv6_address fd00:ff::/64 IPv6_address fe80::/10 IPv6_address ff02::/16 }
  }
 }
-`, link, sync, r.dir, r.dir)
+`, map[bool]string{true: "On", false: "Off"}[o.noCache], link, sync, r.dir, r.dir)
 	path := filepath.Join(r.dir, "conntrackd.conf")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		r.t.Fatal(err)

@@ -87,6 +87,7 @@ type options struct {
 	multicast bool
 	ipv6      bool
 	expect    bool   // replicate all expectations
+	noCache   bool   // of conntrackd: DisableExternalCache
 	extra     string // more top-level lines
 }
 

@@ -120,7 +120,7 @@ func (c *core) nextTick() time.Duration {
 	}
 	next := c.session.Tick(now)
 	c.flushOutput()
-	if c.dirty() > 0 && c.session.Room() > 0 {
+	if c.dirty() > 0 && c.session.Room() > 0 && !c.holdsBack() {
 		return 0
 	}
 	return min(max(time.Duration(next-now), 0), time.Second)

@@ -42,6 +42,9 @@ func (d *Daemon) status(ctx context.Context) (control.Status, error) {
 func (c *core) status(s *control.Status) {
 	s.SyncGroup, s.Interface, s.Transport = c.cfg.SyncGroup, c.cfg.Interface.Name, transportName(c.cfg)
 	s.Internal, s.External = uint64(c.internal.Len()), uint64(c.external.Len())
+	if s.Injecting = c.injecting(); s.Injecting {
+		s.External, s.Injected = 0, s.External
+	}
 	s.ExpectationSync = c.cfg.ExpectWords()
 	if p := c.cfg.Interface.Peer; p.IsValid() {
 		s.Peer = p.String()
@@ -94,6 +97,9 @@ func (c *core) whyNotInStep() []string {
 	if c.sync.externalFull {
 		say("the external cache was full, flows are missing: raise cache-limit")
 	}
+	if c.injecting() {
+		c.whyNotInjected(say)
+	}
 	if c.sync.emptied {
 		say("the external cache was flushed: ctsync request fills it again")
 	}
@@ -144,6 +150,9 @@ func (c *core) statistics(s *control.Statistics) {
 			Internal: cacheStats(c.expect.internal.Stats(), c.expect.internal.Limit()),
 			External: cacheStats(c.expect.external.Stats(), c.expect.external.Limit()),
 		}
+	}
+	if c.injecting() {
+		c.injectStatistics(s)
 	}
 	for why, n := range map[string]uint64{
 		"per-direction zone not carried by protocol v1":                              c.counts.directionalZones,

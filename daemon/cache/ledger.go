@@ -169,7 +169,7 @@ func (x *External) item(r Ref, it *Item) {
 }
 
 // Take calls fn for at most max pending records, going round, and takes them off the list: the caller tells the kernel
-// and says with Placed, Refused, Unplaced or Gone what came of it. The Item is reused. fn must not change the cache.
+// and says with Placed, Refused, Unplaced or Gone what came of it. The Item is reused. fn may change the cache.
 func (x *External) Take(max int, fn func(*Item)) {
 	for range max {
 		r := x.nextPending(x.cursor + 1)
@@ -179,12 +179,26 @@ func (x *External) Take(max int, fn func(*Item)) {
 			}
 		}
 		x.cursor = r
-		l := x.side(r)
-		l.unawait(r.number())
-		l.placed.set(r.number())
-		x.item(r, &x.taken)
-		fn(&x.taken)
+		x.take(r, fn)
 	}
+}
+
+// TakeEntry is Take for the one entry ref, unless it is pending, or settled since, or ref names none.
+func (x *External) TakeEntry(ref Ref, fn func(*Item)) {
+	if !x.follows || !x.sees(ref) {
+		return
+	}
+	if l, i := x.side(ref), ref.number(); !l.pending.has(i) && !l.settled.has(i) {
+		x.take(ref, fn)
+	}
+}
+
+func (x *External) take(r Ref, fn func(*Item)) {
+	l, i := x.side(r), r.number()
+	l.unawait(i)
+	l.placed.set(i)
+	x.item(r, &x.taken)
+	fn(&x.taken)
 }
 
 func (x *External) nextPending(from Ref) Ref {
@@ -277,7 +291,7 @@ func (x *External) Lost(key *flow.Tuple, now int64) bool {
 
 // Due calls fn for at most `most` entries whose kernel timer has run for half of its life or longer and is not resting,
 // looking at no more than look records from the position from on, and returns the position to go on from, 0 after the
-// last one. The Item is reused. fn must not change the cache.
+// last one. The Item is reused. fn may change the cache.
 func (x *External) Due(from Ref, look, most int, now int64, fn func(*Item)) (next Ref) {
 	sec := x.second(now)
 	for r := max(from, 1); ; r++ {
@@ -306,6 +320,13 @@ func (x *External) Due(from Ref, look, most int, now int64, fn func(*Item)) (nex
 func (l *ledger) due(i, sec uint32) bool {
 	t := l.timer(i)
 	return t.life != 0 && sec >= t.set && sec-t.set >= t.life/2 && !l.pending.has(i)
+}
+
+// Refreshed says that the kernel's timer was set to life seconds, and nothing else.
+func (x *External) Refreshed(ref Ref, key *flow.Tuple, life uint32, now int64) {
+	if x.held(ref, key) {
+		*x.side(ref).timer(ref.number()) = timer{set: x.second(now), life: life}
+	}
 }
 
 // Rest says that the kernel's timer of an entry is left to run out.

@@ -30,6 +30,7 @@ func (c *Config) settings() []setting {
 		{"accept-protocol", protocols(c.AcceptProtocol), false},
 		{"cache-limit", strconv.Itoa(c.CacheLimit), false},
 		{"coalesce", c.Coalesce.String(), true},
+		{"disable-external-cache", strconv.FormatBool(c.DisableExternalCache), false},
 		{"disable-syslog", strconv.FormatBool(c.DisableSyslog), false},
 		{"event-listen-queue-size", megabytes(c.EventListenQueueSize), true},
 		{"expect-sync", strings.Join(slices.Sorted(slices.Values(c.ExpectSync)), " "), false},
@@ -80,6 +81,7 @@ func (c *Config) TakeLive(loaded *Config) *Config {
 	force.AcceptProtocol = loaded.AcceptProtocol
 	force.IgnoreAddress, force.IgnoreOwn = loaded.IgnoreAddress, loaded.IgnoreOwn
 	force.CacheLimit = loaded.CacheLimit
+	force.DisableExternalCache = loaded.DisableExternalCache
 	force.DisableSyslog = loaded.DisableSyslog
 	force.ExpectSync = loaded.ExpectSync
 	force.PurgeTimeout = loaded.PurgeTimeout

@@ -1,0 +1,107 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"ctsync/daemon/control"
+)
+
+// roleBegins notes what keepalived made of this router. As BACKUP the flows of before are its own only as far as packets
+// of them still pass here.
+func (c *core) roleBegins(state control.State) {
+	c.master = state == control.StateMaster
+	if !c.master {
+		c.internal.ForgetTouched()
+	}
+}
+
+// awaitInjection offers the kernel once more what it refused, and waits until it was told of everything that the peer has
+// said by then. With take the ledger is emptied at that moment: its flows are this router's now. on is false when the
+// peer's flows do not go straight into the kernel.
+func (d *Daemon) awaitInjection(ctx context.Context, take bool) (r control.InjectResult, on bool, err error) {
+	began := time.Now()
+	if err := d.do(ctx, func(c *core) {
+		if on = c.injecting(); on {
+			r.Late = uint64(c.external.Pending() + c.inject.waiting)
+			c.external.Retry(false)
+			c.expect.external.Retry()
+			c.askInjection(c.now())
+		}
+	}); err != nil || !on {
+		return r, on, err
+	}
+	err = d.poll(ctx, func(c *core) bool {
+		if on = c.injecting(); !on || !c.injected() {
+			return !on
+		}
+		r.Failed = uint64(c.external.Failed())
+		r.Present = uint64(c.external.Len()) - r.Failed
+		if take {
+			c.external.Reset()
+			c.expect.external.Reset()
+		}
+		return true
+	})
+	r.Waited = control.Duration(time.Since(began))
+	return r, on, err
+}
+
+// takeoverInjected is a takeover where the kernel has the peer's flows already: what is still on its way is waited for, and
+// the comparison with the kernel makes all of it ours. It returns nil where the peer's flows wait for a commit.
+func (d *Daemon) takeoverInjected(ctx context.Context) (*control.InjectResult, error) {
+	r, on, err := d.awaitInjection(ctx, true)
+	if err != nil || !on {
+		return nil, err
+	}
+	d.log.Info("no commit: the peer's flows are in the kernel", "flows", r.Present, "late", r.Late, "failed", r.Failed, "waited", r.Waited)
+	began := time.Now()
+	err = d.reconcile(ctx)
+	r.DumpDuration = control.Duration(time.Since(began))
+	return &r, err
+}
+
+// finishWait is how long switching disable-external-cache off waits for what is on its way to the kernel.
+const finishWait = 5 * time.Second
+
+// finishInjection waits until the kernel was told of everything, before nobody does that any more.
+func (d *Daemon) finishInjection() {
+	ctx, cancel := context.WithTimeout(context.Background(), finishWait)
+	defer cancel()
+	left := 0
+	if err := d.poll(ctx, func(c *core) bool {
+		left = c.injectPending()
+		return !c.injecting() || c.injected()
+	}); err != nil && ctx.Err() != nil {
+		d.log.Warn("the kernel was not told of all flows of the peer before disable-external-cache was switched off", "flows", left)
+	}
+}
+
+// noExternalCache refuses to show what there is not.
+var noExternalCache = &control.Error{
+	Code: control.CodeDisabled, Message: "there is no external cache with disable-external-cache",
+	Hint: "the peer's flows are in the kernel, see ctsync show table",
+}
+
+// hasExternalCache returns noExternalCache where that is the case.
+func (d *Daemon) hasExternalCache(ctx context.Context) error {
+	injecting := false
+	if err := d.do(ctx, func(c *core) { injecting = c.injecting() }); err != nil {
+		return err
+	}
+	if injecting {
+		return noExternalCache
+	}
+	return nil
+}
+
+// injectedAction says for ctsync commit that there is nothing to commit, when that is true.
+func (d *Daemon) injectedAction(ctx context.Context) (result control.Result, on bool, err error) {
+	r, on, err := d.awaitInjection(ctx, false)
+	summary := fmt.Sprintf("nothing to commit with disable-external-cache: %d flows of the peer are in the kernel and none waits", r.Present)
+	if r.Failed > 0 {
+		summary += fmt.Sprintf("; the kernel refuses %d, see ctsync show statistics --detail", r.Failed)
+	}
+	return control.Result{Summary: summary, Flows: r.Present}, on, err
+}
