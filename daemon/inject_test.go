@@ -1,0 +1,317 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ctsync/daemon/control"
+	"ctsync/daemon/flow"
+	"ctsync/daemon/wire"
+)
+
+// mapKernel is a kernel that is a map: it knows tuples and masters, and fails as often as it is told.
+type mapKernel struct {
+	mu       sync.Mutex
+	flows    map[flow.Tuple]flow.Flow
+	fail     int // requests to come that end in a broken socket
+	requests int
+}
+
+var errBroken = errors.New("broken socket")
+
+func (k *mapKernel) request(errs []unix.Errno, do func(i int) unix.Errno) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.requests++; k.fail > 0 {
+		k.fail--
+		return errBroken
+	}
+	for i := range errs {
+		errs[i] = do(i)
+	}
+	return nil
+}
+
+func (k *mapKernel) Create(flows []flow.Flow, errs []unix.Errno) error {
+	return k.request(errs[:len(flows)], func(i int) unix.Errno {
+		f := &flows[i]
+		if _, ok := k.flows[f.Orig]; ok {
+			return unix.EEXIST
+		}
+		if _, ok := k.flows[f.Master]; f.Has.Is(flow.HasMaster) && !ok {
+			return unix.ENOENT
+		}
+		k.flows[f.Orig] = *f
+		return 0
+	})
+}
+
+func (k *mapKernel) Update(flows []flow.Flow, errs []unix.Errno) error {
+	return k.request(errs[:len(flows)], func(i int) unix.Errno {
+		have, ok := k.flows[flows[i].Orig]
+		if !ok {
+			return unix.ENOENT
+		}
+		have.Merge(&flows[i])
+		k.flows[have.Orig] = have
+		return 0
+	})
+}
+
+func (k *mapKernel) Delete(keys []flow.Flow, errs []unix.Errno) error {
+	return k.request(errs[:len(keys)], func(i int) unix.Errno {
+		if _, ok := k.flows[keys[i].Orig]; !ok {
+			return unix.ENOENT
+		}
+		delete(k.flows, keys[i].Orig)
+		return 0
+	})
+}
+
+func (k *mapKernel) GetBatch(keys, out []flow.Flow, errs []unix.Errno) error {
+	return k.request(errs[:len(keys)], func(i int) unix.Errno {
+		have, ok := k.flows[keys[i].Orig]
+		if out[i] = have; !ok {
+			return unix.ENOENT
+		}
+		return 0
+	})
+}
+
+func (k *mapKernel) Get(*flow.Tuple, flow.Direction, *flow.Flow) error         { return unix.ENOENT }
+func (k *mapKernel) Dump(flow.Family, func(*flow.Flow) error) (bool, error)    { return false, nil }
+func (k *mapKernel) SetLiberal(bool)                                           {}
+func (k *mapKernel) Close() error                                              { return nil }
+func (k *mapKernel) CreateExpectations([]flow.Expectation, []unix.Errno) error { return nil }
+func (k *mapKernel) UpdateExpectations([]flow.Expectation, []unix.Errno) error { return nil }
+func (k *mapKernel) DeleteExpectations([]flow.Expectation, []unix.Errno) error { return nil }
+func (k *mapKernel) GetExpectation(*flow.Tuple, *flow.Expectation) error       { return unix.ENOENT }
+func (k *mapKernel) DumpExpectations(flow.Family, func(*flow.Expectation) error) (bool, error) {
+	return false, nil
+}
+
+// injectPair is a core that injects into a mapKernel.
+type injectPair struct {
+	t *testing.T
+	d *Daemon
+	k *mapKernel
+}
+
+func newInjectPair(t *testing.T) *injectPair {
+	t.Helper()
+	c, _ := newTestCore()
+	c.cfg.DisableExternalCache = true
+	c.followInjection()
+	p := &injectPair{t: t, k: &mapKernel{flows: map[flow.Tuple]flow.Flow{}}}
+	c.in = newInbox()
+	p.d = &Daemon{log: slog.New(slog.DiscardHandler), in: c.in, core: c, committer: newTurn(p.k)}
+	ctx, cancel := context.WithCancel(context.Background())
+	var tasks sync.WaitGroup
+	tasks.Go(func() { _ = c.run(ctx) })
+	tasks.Go(func() { _ = p.d.runInject(ctx) })
+	t.Cleanup(func() { cancel(); tasks.Wait() })
+	return p
+}
+
+// say applies messages of the peer.
+func (p *injectPair) say(t wire.Type, flows ...flow.Flow) {
+	p.t.Helper()
+	if err := p.d.do(context.Background(), func(c *core) {
+		c.peer.heard = c.now()
+		for i := range flows {
+			f := flows[i]
+			c.peerFlow(t, &f)
+		}
+	}); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// settled waits until nothing is pending and returns the counters.
+func (p *injectPair) settled() (s control.InjectStatistics) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	if err := p.d.poll(ctx, func(c *core) bool {
+		var all control.Statistics
+		c.injectStatistics(&all)
+		s = *all.Inject
+		return c.injected()
+	}); err != nil {
+		p.t.Fatal(err)
+	}
+	return s
+}
+
+func injectFlow(i int) flow.Flow {
+	f := flow.Flow{
+		Orig: flow.Tuple{Family: flow.IPv4, Proto: flow.UDP, SrcPort: uint16(i), DstPort: 53, Src: flow.Addr{10, byte(i >> 16)}, Dst: flow.Addr{11}},
+		Has:  flow.HasReply | flow.HasStatus | flow.HasTimeout | flow.HasMark, Status: flow.StatusConfirmed, Timeout: 100, Mark: uint32(i),
+	}
+	f.Reply = f.Orig.Inverse()
+	return f
+}
+
+// TestInjectBrokenSocket fails each request of a life once: nothing is lost, nothing stays.
+func TestInjectBrokenSocket(t *testing.T) {
+	flows := make([]flow.Flow, 1200)
+	for i := range flows {
+		flows[i] = injectFlow(i)
+	}
+	p := newInjectPair(t)
+	for _, step := range []struct {
+		typ  wire.Type
+		want int
+	}{{wire.CTNew, 1200}, {wire.CTUpdate, 1200}, {wire.CTDestroy, 0}} {
+		p.k.mu.Lock()
+		p.k.fail = 1
+		p.k.mu.Unlock()
+		for i := range flows {
+			flows[i].Mark++
+		}
+		p.say(step.typ, flows...)
+		s := p.settled()
+		if len(p.k.flows) != step.want || s.Flows != uint64(step.want) || s.Missing != 0 {
+			t.Fatalf("type %d: %d in the kernel, want %d: %+v", step.typ, len(p.k.flows), step.want, s)
+		}
+		for i := range flows[:step.want] {
+			if got := p.k.flows[flows[i].Orig]; got.Mark != flows[i].Mark {
+				t.Fatalf("type %d: flow %d has mark %d, want %d", step.typ, i, got.Mark, flows[i].Mark)
+			}
+		}
+	}
+	if s := p.settled(); s.Created != 1200 || s.Updated != 1200 || s.Destroyed != 1200 {
+		t.Errorf("counters: %+v", s)
+	}
+}
+
+// TestInjectChain tells 2000 flows, each the master of the one before: none goes in without its master.
+func TestInjectChain(t *testing.T) {
+	const n = 2000
+	p := newInjectPair(t)
+	flows := make([]flow.Flow, n)
+	for i := range flows {
+		flows[i] = injectFlow(i)
+		if i < n-1 && i%4 != 3 { // chains of four, the masters last
+			flows[i].Master, flows[i].Has = injectFlow(i+1).Orig, flows[i].Has|flow.HasMaster
+		}
+	}
+	p.say(wire.CTNew, flows...)
+	if s := p.settled(); s.Created != n || len(s.Degraded) != 0 || s.Missing != 0 {
+		t.Errorf("counters: %+v", s)
+	}
+	for i := range flows {
+		if got := p.k.flows[flows[i].Orig]; got.Master != flows[i].Master {
+			t.Fatalf("flow %d lost its master", i)
+		}
+	}
+}
+
+// TestInjectCoalesces changes one flow many times while the kernel is busy: it gets the last word, in few requests.
+func TestInjectCoalesces(t *testing.T) {
+	p := newInjectPair(t)
+	k := <-p.d.committer // the kernel is busy
+	f := injectFlow(1)
+	for i := range 1000 {
+		f.Mark = uint32(i)
+		p.say(wire.CTUpdate, f)
+	}
+	p.d.committer.give(k)
+	if s := p.settled(); s.Created+s.Updated > 2 || p.k.flows[f.Orig].Mark != 999 || p.k.requests > 2 {
+		t.Errorf("%d requests, mark %d: %+v", p.k.requests, p.k.flows[f.Orig].Mark, s)
+	}
+}
+
+func TestKeepProgress(t *testing.T) {
+	const none = flow.TCPNone
+	for _, test := range []struct {
+		told, have, want uint8
+		timeout          uint32 // told 50, have 100
+	}{
+		{flow.TCPEstablished, flow.TCPEstablished, flow.TCPEstablished, 100},
+		{flow.TCPSynRecv, flow.TCPSynSent, flow.TCPSynRecv, 50},
+		{flow.TCPTimeWait, flow.TCPEstablished, flow.TCPTimeWait, 50},
+		{flow.TCPEstablished, flow.TCPFinWait, flow.TCPFinWait, 100},
+		{flow.TCPSynSent, flow.TCPEstablished, flow.TCPEstablished, 100},
+		{flow.TCPSynSent2, flow.TCPEstablished, flow.TCPEstablished, 100},
+		{flow.TCPEstablished, flow.TCPSynSent2, flow.TCPEstablished, 50},
+		{flow.TCPEstablished, flow.TCPTimeWait, flow.TCPTimeWait, 100},
+		{flow.TCPSynSent, flow.TCPTimeWait, flow.TCPSynSent, 50},
+		{flow.TCPSynSent, flow.TCPLastAck, flow.TCPLastAck, 100},
+		{flow.TCPSynRecv, flow.TCPClose, flow.TCPSynRecv, 50},
+		{none, none, none, 100},
+	} {
+		told, have := flow.Flow{TCPState: test.told, Timeout: 50}, flow.Flow{TCPState: test.have, Timeout: 100}
+		if test.told != none {
+			told.Has, have.Has = flow.HasTCPState, flow.HasTCPState
+		}
+		keepProgress(&told, &have)
+		if told.TCPState != test.want || told.Timeout != test.timeout {
+			t.Errorf("told %d over %d: %d with %d s, want %d with %d s", test.told, test.have, told.TCPState, told.Timeout, test.want, test.timeout)
+		}
+	}
+}
+
+// TestHoldsBack sends nothing of a table that may be the peer's until the peer's own has come, or not within its time.
+func TestHoldsBack(t *testing.T) {
+	c, _ := newTestCore()
+	now := int64(time.Second)
+	c.now = func() int64 { return now }
+	expect := func(what string, want bool) {
+		t.Helper()
+		if c.holdsBack() != want {
+			t.Errorf("%s: holds back %v", what, !want)
+		}
+	}
+	expect("with an external cache", false)
+	c.cfg.DisableExternalCache = true
+	expect("before the peer answers", true)
+	now += int64(time.Hour)
+	expect("an hour later", true)
+	c.peerEstablished()
+	now += int64(tableWait) - 1
+	expect("while the table is waited for", true)
+	c.master = true
+	expect("as master", false)
+	c.master = false
+	c.sync.table = true
+	expect("when it has come", false)
+	c.sync.table = false
+	now++
+	expect("when its time is over", false)
+	c.peerEstablished()
+	expect("when the peer answers again", false)
+	c.inject.release, c.cfg.StartupResync = 0, false
+	expect("when it is not asked for", false)
+}
+
+// TestEventCompletesPeersFlow has an event of a flow that was the peer's alone: what goes out has what the event leaves out.
+func TestEventCompletesPeersFlow(t *testing.T) {
+	c, _ := newTestCore()
+	c.cfg.DisableExternalCache = true
+	c.followInjection()
+	told := injectFlow(1)
+	told.Has |= flow.HasHelper | flow.HasLabels
+	told.Helper, told.Labels = [16]byte{'f', 't', 'p'}, [16]byte{7}
+	c.peerFlow(wire.CTNew, &told)
+	event := block(1, 0)
+	event.N, event.Kind[0] = 1, 1 // EventUpdate
+	event.Flow[0] = flow.Flow{Orig: told.Orig, Reply: told.Reply, Has: flow.HasReply | flow.HasTimeout | flow.HasID, Timeout: 30, ID: 5}
+	c.applyEvents(event)
+	ref, ok := c.internal.Lookup(&told.Orig)
+	if !ok || !c.internal.Load(ref, &c.scratch) {
+		t.Fatal("not ours after an event")
+	}
+	if f := &c.scratch.Flow; f.Helper != told.Helper || f.Labels != told.Labels || f.Mark != told.Mark || f.Timeout != 30 || f.ID != 5 {
+		t.Errorf("ours: %+v", *f)
+	}
+	if c.external.Len() != 1 {
+		t.Error("the peer's is forgotten")
+	}
+}
