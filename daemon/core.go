@@ -33,7 +33,7 @@ type core struct {
 
 	expect expectations
 	inject injection
-	master bool // keepalived says so
+	role   control.Role // as keepalived says
 
 	outgoing cache.Outgoing // reused by transmit
 	scratch  cache.Entry    // for one look at an entry

@@ -17,8 +17,9 @@ import (
 
 // memLink is a link that keeps what is sent until the test delivers it.
 type memLink struct {
-	buf  []byte
-	ends []int
+	buf   []byte
+	ends  []int
+	local netip.Addr
 }
 
 func (l *memLink) Send(buf []byte, ends []int) error {
@@ -31,7 +32,7 @@ func (l *memLink) Send(buf []byte, ends []int) error {
 }
 func (l *memLink) Read(*transport.Batch) error { return io.EOF }
 func (l *memLink) MaxPayload() int             { return 1468 }
-func (l *memLink) Local() netip.Addr           { return netip.Addr{} }
+func (l *memLink) Local() netip.Addr           { return l.local }
 func (l *memLink) Stats() transport.Stats      { return transport.Stats{} }
 func (l *memLink) Up() (bool, string)          { return true, "RUNNING" }
 func (l *memLink) Valid() error                { return nil }

@@ -104,7 +104,7 @@ func New(cfg *config.Config, opt Options) (*Daemon, error) {
 	d.core.expect = newExpectations(expectLimit(), d.core.queued)
 	d.core.followInjection()
 	state, _ := d.roles.current()
-	d.core.master = state == control.StateMaster
+	d.core.role = state.Role()
 	d.applyLive(cfg)
 	return d, nil
 }
@@ -196,8 +196,10 @@ func (d *Daemon) Reload(loaded *config.Config) []string {
 	if !cfg.DisableExternalCache {
 		d.finishInjection()
 	}
+	off := false                                   // disable-external-cache was switched off
 	_ = d.do(context.Background(), func(c *core) { // fails only when the daemon ends
 		expected := c.cfg.ExpectSync
+		off = c.injecting() && !cfg.DisableExternalCache
 		c.cfg = cfg
 		c.followInjection()
 		if !slices.Equal(expected, cfg.ExpectSync) {
@@ -207,6 +209,9 @@ func (d *Daemon) Reload(loaded *config.Config) []string {
 		c.internal.SetLimit(cacheLimit(cfg))
 		c.external.SetLimit(cacheLimit(cfg))
 	})
+	if off {
+		d.withdraw(context.Background())
+	}
 	filtered, err := d.refilter(context.Background(), func(s *filterSource) { s.cfg = cfg })
 	if err != nil && !errors.Is(err, errStopped) {
 		d.log.Error("the filter of flows does not change", "err", err)

@@ -24,7 +24,7 @@ import (
 //     entry backwards. A timer that was set by somebody else than us tells the same of a flow without events.
 //   - On MASTER the ledger is emptied and the comparison with the kernel makes all of it ours.
 //   - When the peer tells of a flow that is in the internal cache, but of which no event came since this router became
-//     BACKUP (or since it started), it leaves the internal cache, and the peer is not told that it ended.
+//     BACKUP (or since it started), it leaves the internal cache, and the peer is not told that it ended; see yields.
 
 // injection is the core's part of it.
 type injection struct {
@@ -73,6 +73,13 @@ func (c *core) injectPending() int {
 // injected reports whether everything that the peer told was offered to the kernel.
 func (c *core) injected() bool { return !c.inject.busy && c.injectPending() == 0 }
 
+// restInjection notes it when nothing waits any more.
+func (c *core) restInjection() {
+	if c.injected() {
+		c.inject.since = 0
+	}
+}
+
 // claimed takes note that the peer spoke of f.
 func (c *core) claimed(t wire.Type, f *flow.Flow, now int64) {
 	if t != wire.CTDestroy {
@@ -81,11 +88,24 @@ func (c *core) claimed(t wire.Type, f *flow.Flow, now int64) {
 	c.askInjection(now)
 }
 
-// disown gives a flow up to the peer, unless packets of it pass here or this router is master.
+// disown gives a flow that the peer tells of up to it, if it is in the internal cache but not ours.
 func (c *core) disown(key *flow.Tuple) {
-	if !c.master && c.internal.Disown(key) {
+	if c.yields(key) && c.internal.Disown(key) {
 		c.inject.counts.Disowned++
 	}
+}
+
+// yields reports whether a flow of the internal cache that the peer tells of is the peer's: no packets of it pass here, as
+// far as events tell, and this router is not master. Where keepalived has said nothing, two routers that started at the
+// same time tell each other of the same flows: one of them must keep them, or nobody would ever end them.
+func (c *core) yields(key *flow.Tuple) bool {
+	switch {
+	case c.role == control.RoleMaster, c.internal.Touched(key):
+		return false
+	case c.role == control.RoleUnknown && c.internal.Known(key):
+		return c.link == nil || c.peer.addr.Less(c.link.Local())
+	}
+	return true
 }
 
 // completed returns what an UPDATE event says of a flow that was the peer's alone, and now is ours as well, with what the
@@ -130,7 +150,7 @@ func (c *core) endedHere(f *flow.Flow, now int64) {
 // holdsBack reports whether nothing is sent yet, because this router started and does not know what of its kernel's table
 // is the peer's: injected in the daemon's former life. What the peer's table then does not mention is ours.
 func (c *core) holdsBack() bool {
-	if !c.injecting() || c.master || c.sync.table || !c.cfg.StartupResync {
+	if !c.injecting() || c.role == control.RoleMaster || c.sync.table || !c.cfg.StartupResync {
 		return false
 	}
 	return c.inject.release == 0 || c.now() < c.inject.release
@@ -175,17 +195,31 @@ func (i *injection) addInjected(r *control.CommitResult) {
 	t.Updated += r.Updated
 	t.Expired += r.Expired
 	t.Filtered += r.Filtered
-	t.Errors, t.Degraded = addCounts(t.Errors, r.Errors), addCounts(t.Degraded, r.Degraded)
+	t.Errors, t.Degraded = addReasons(t.Errors, r.Errors), addReasons(t.Degraded, r.Degraded)
 	named := r.Named
 	if x := r.Expect; x != nil {
 		i.expect.Created += x.Created + x.Replaced
 		i.expect.Updated += x.Updated
 		i.expect.CreateFailed += x.Failed
-		t.Errors = addCounts(t.Errors, x.Errors)
+		t.Errors = addReasons(t.Errors, x.Errors)
 		named = append(named, x.Named...)
 	}
 	t.Named = append(t.Named, named...)
 	t.Named = t.Named[max(0, len(t.Named)-namedLosses):]
+}
+
+// maxReasons bounds the reasons that are counted apart: names of helpers are among them, which the peer chooses.
+const maxReasons = 64
+
+// addReasons is addCounts for counts that are kept for good.
+func addReasons(t, r map[string]uint64) map[string]uint64 {
+	for name, n := range r {
+		if _, known := t[name]; !known && len(t) >= maxReasons {
+			name = "for other reasons"
+		}
+		t = addCounts(t, map[string]uint64{name: n})
+	}
+	return t
 }
 
 // seconds is how long a timer of the kernel still runs that was set to life seconds at set.

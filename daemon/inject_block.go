@@ -14,6 +14,7 @@ import (
 // injector puts blocks of the ledger into the kernel; what it does with a block is a commit's work. Its arrays are reused.
 type injector struct {
 	*commitment
+	taken   int          // records of the block, also those that need nothing
 	ended   []cache.Item // that leave the kernel
 	kept    []flow.Flow  // of them: what the kernel has of those that packets keep alive here
 	deleted []unix.Errno // what came of the others
@@ -69,9 +70,8 @@ func (in *injector) inject(ctx context.Context, plan []planned) (n int, err erro
 	if err := in.d.do(ctx, func(c *core) { in.load(c, plan) }); err != nil {
 		return 0, err
 	}
-	n = len(in.flows) + len(in.ended)
-	if n == 0 {
-		return 0, in.d.do(ctx, func(c *core) { c.inject.waiting = len(in.waiting) })
+	if len(in.flows)+len(in.ended) == 0 {
+		return in.taken, nil
 	}
 	errs, err := in.place(ctx)
 	if err == nil {
@@ -80,7 +80,7 @@ func (in *injector) inject(ctx context.Context, plan []planned) (n int, err erro
 	if e := in.d.do(context.WithoutCancel(ctx), func(c *core) { in.note(c, errs, err) }); err == nil {
 		err = e
 	}
-	return n, err
+	return in.taken, err
 }
 
 // load takes a block from the ledger.
@@ -89,7 +89,7 @@ func (in *injector) load(c *core, plan []planned) {
 	in.ended, in.kept, in.deleted = in.ended[:0], in.kept[:0], nil
 	clear(in.result.Errors)
 	in.result = control.CommitResult{Errors: in.result.Errors}
-	in.now = c.now()
+	in.now, in.taken = c.now(), 0
 	take := func(it *cache.Item) { in.take(c, it) }
 	if plan == nil {
 		c.external.Take(commitBlock, take)
@@ -97,16 +97,17 @@ func (in *injector) load(c *core, plan []planned) {
 	for _, p := range plan {
 		c.external.TakeEntry(p.ref(), take)
 	}
-	c.inject.addInjected(&in.result) // of those that were not worth a request
-	if c.inject.busy = len(in.flows)+len(in.ended) > 0; !c.inject.busy {
-		return
-	}
+	c.inject.addInjected(&in.result) // of those that need no request
 	clear(in.result.Errors)
 	in.result = control.CommitResult{Errors: in.result.Errors}
+	c.inject.waiting = len(in.waiting)
+	c.inject.busy = len(in.flows)+len(in.ended) > 0
+	c.restInjection()
 }
 
 // take puts one record of the ledger into the block, or decides that the kernel need not be asked.
 func (in *injector) take(c *core, it *cache.Item) {
+	in.taken++
 	f, x := &it.Flow, c.external
 	c.disown(&f.Orig)
 	ours := c.internal.Has(&f.Orig)
@@ -226,7 +227,11 @@ func (in *injector) note(c *core, errs []unix.Errno, err error) {
 	c.inject.busy, c.inject.waiting = false, len(in.waiting)
 	now := c.now()
 	for i := range in.removed { // strangers that were in the way: no event tells of their end
-		c.internal.Destroy(&in.removed[i], now)
+		if _, replaced := c.external.Lookup(&in.removed[i].Orig); replaced {
+			c.internal.Disown(&in.removed[i].Orig) // the peer must not take it for the end of its own
+		} else {
+			c.internal.Destroy(&in.removed[i], now)
+		}
 	}
 	if err != nil { // what was done of it is not known
 		for i := range in.flows {
@@ -255,9 +260,7 @@ func (in *injector) note(c *core, errs []unix.Errno, err error) {
 	if in.result.Failed > 0 {
 		c.complainRefused(&in.result)
 	}
-	if c.injected() {
-		c.inject.since = 0
-	}
+	c.restInjection()
 }
 
 func (in *injector) noteEnds(c *core) {

@@ -89,7 +89,5 @@ func (in *injector) noteExpectations(c *core, began []cache.ExpectEntry, made []
 		}
 	}
 	c.inject.addInjected(&in.result)
-	if c.injected() {
-		c.inject.since = 0
-	}
+	c.restInjection()
 }

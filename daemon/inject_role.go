@@ -2,17 +2,18 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
+	"ctsync/daemon/cache"
 	"ctsync/daemon/control"
 )
 
 // roleBegins notes what keepalived made of this router. As BACKUP the flows of before are its own only as far as packets
 // of them still pass here.
 func (c *core) roleBegins(state control.State) {
-	c.master = state == control.StateMaster
-	if !c.master {
+	if c.role = state.Role(); c.role != control.RoleMaster {
 		c.internal.ForgetTouched()
 	}
 }
@@ -82,6 +83,53 @@ func (d *Daemon) finishInjection() {
 var noExternalCache = &control.Error{
 	Code: control.CodeDisabled, Message: "there is no external cache with disable-external-cache",
 	Hint: "the peer's flows are in the kernel, see ctsync show table",
+}
+
+// withdraw takes out of the kernel again what was injected there, once disable-external-cache is off: the external cache
+// has it, and a kernel that nobody tells of its end would keep it for days and be taken for its owner. What packets of this
+// router keep alive stays.
+func (d *Daemon) withdraw(ctx context.Context) {
+	in := newInjector(d)
+	total := 0
+	err := in.turn(ctx, func(ctx context.Context) error {
+		for from, more := cache.Ref(0), true; more; {
+			if err := d.do(ctx, func(c *core) {
+				in.ended, in.kept, in.now = in.ended[:0], in.kept[:0], c.now()
+				if !c.injecting() {
+					from = c.external.Placements(from, commitBlock, func(it *cache.Item) { in.withdraws(c, it) })
+				}
+				more = from != 0
+			}); err != nil {
+				return err
+			}
+			if err := in.remove(); err != nil {
+				return err
+			}
+			if err := d.do(ctx, func(c *core) {
+				for i := range in.ended {
+					c.external.Unplaced(in.ended[i].Ref, &in.ended[i].Flow.Orig)
+				}
+				c.reconcileSlice(in.kept)
+			}); err != nil {
+				return err
+			}
+			total += len(in.ended) - len(in.kept)
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errStopped) {
+		d.log.Error("taking the peer's flows out of the kernel", "err", err)
+	}
+	d.log.Info("flows of the peer are in the external cache again, and not in the kernel", "flows", total)
+}
+
+// withdraws puts an entry that the kernel may have into the block, unless this router has it too.
+func (in *injector) withdraws(c *core, it *cache.Item) {
+	if c.internal.Has(&it.Flow.Orig) {
+		c.external.Unplaced(it.Ref, &it.Flow.Orig)
+		return
+	}
+	in.ended = append(in.ended, *it)
 }
 
 // hasExternalCache returns noExternalCache where that is the case.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"testing"
 	"time"
@@ -277,9 +278,9 @@ func TestHoldsBack(t *testing.T) {
 	c.peerEstablished()
 	now += int64(tableWait) - 1
 	expect("while the table is waited for", true)
-	c.master = true
+	c.role = control.RoleMaster
 	expect("as master", false)
-	c.master = false
+	c.role = control.RoleUnknown
 	c.sync.table = true
 	expect("when it has come", false)
 	c.sync.table = false
@@ -289,6 +290,46 @@ func TestHoldsBack(t *testing.T) {
 	expect("when the peer answers again", false)
 	c.inject.release, c.cfg.StartupResync = 0, false
 	expect("when it is not asked for", false)
+}
+
+// TestYields decides whose a flow is that both routers know.
+func TestYields(t *testing.T) {
+	for _, test := range []struct {
+		role           control.Role
+		touched, known bool
+		peer           string // our address is 10.0.0.5
+		want           bool
+	}{
+		{control.RoleBackup, false, true, "10.0.0.9", true},
+		{control.RoleFault, false, false, "10.0.0.9", true},
+		{control.RoleBackup, true, true, "10.0.0.1", false},
+		{control.RoleMaster, false, true, "10.0.0.1", false},
+		{control.RoleUnknown, false, false, "10.0.0.9", true},
+		{control.RoleUnknown, false, true, "10.0.0.9", false},
+		{control.RoleUnknown, false, true, "10.0.0.1", true},
+		{control.RoleUnknown, true, true, "10.0.0.1", false},
+	} {
+		c, l := newTestCore()
+		l.local = netip.MustParseAddr("10.0.0.5")
+		c.role, c.peer.addr = test.role, netip.MustParseAddr(test.peer)
+		f := injectFlow(1)
+		if test.touched {
+			c.internal.New(&f, 0)
+		} else {
+			c.internal.Restored(&f, 0)
+		}
+		if test.known {
+			ref, _ := c.internal.Lookup(&f.Orig)
+			c.internal.Sent(ref, 1)
+			if test.touched {
+				c.internal.Next(&c.outgoing)
+				c.internal.Sent(c.outgoing.Ref, 1)
+			}
+		}
+		if got := c.yields(&f.Orig); got != test.want {
+			t.Errorf("%+v: %v", test, got)
+		}
+	}
 }
 
 // TestEventCompletesPeersFlow has an event of a flow that was the peer's alone: what goes out has what the event leaves out.

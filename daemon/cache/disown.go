@@ -17,18 +17,20 @@ func (n *Internal) ForgetTouched() {
 	clear(n.t6.touched)
 }
 
+// Known reports whether the peer was told of the live flow with the original tuple key in this conversation.
+func (n *Internal) Known(key *flow.Tuple) bool {
+	r, _ := n.find(key)
+	return r != 0 && !n.body(r).is(dead) && n.known(r)
+}
+
 // Disown drops the live flow with the original tuple key, counts it as destroyed, and tells the peer nothing, because it
-// is the peer's. A touched one stays. It reports whether it dropped one.
+// is the peer's. It reports whether there was one.
 func (n *Internal) Disown(key *flow.Tuple) bool {
 	r, _ := n.find(key)
-	if r == 0 {
-		return false
-	}
-	b := n.body(r)
-	if b.is(dead) || n.side(r).touched.has(r.number()) {
+	if r == 0 || n.body(r).is(dead) {
 		return false
 	}
 	n.hide(r)
-	n.drop(r, b)
+	n.drop(r, n.body(r))
 	return true
 }

@@ -82,14 +82,17 @@ func (x *External) side(r Ref) *ledger {
 	return &x.l6
 }
 
-// Follow makes the cache a ledger, in which every entry is pending at first, or a mere cache again. Then the entries whose
-// end the kernel was not told of are dropped; that the others were placed is still known.
+// Follow makes the cache a ledger, in which every entry is pending at first, or a mere cache again. Then the records of
+// flows that ended are dropped; which entries the kernel may have is still known, for Placements.
 func (x *External) Follow(on bool) {
 	if on == x.follows {
 		return
 	}
 	x.follows, x.cursor = on, 0
 	if on {
+		for _, l := range []*ledger{&x.l4, &x.l6} {
+			clear(l.settled) // by what was told since
+		}
 		x.l4.grow(len(x.v4.records.chunks))
 		x.l6.grow(len(x.v6.records.chunks))
 		x.Retry(true)
@@ -327,6 +330,22 @@ func (x *External) Refreshed(ref Ref, key *flow.Tuple, life uint32, now int64) {
 	if x.held(ref, key) {
 		*x.side(ref).timer(ref.number()) = timer{set: x.second(now), life: life}
 	}
+}
+
+// Placements calls fn for at most `most` entries that the kernel may have from us, from the position from on, and returns
+// the position to go on from, 0 after the last one. The Item is reused. fn may change the cache.
+func (x *External) Placements(from Ref, most int, fn func(*Item)) (next Ref) {
+	for r := x.nextShown(from); r != 0; r = x.nextShown(r + 1) {
+		if l, i := x.side(r), r.number(); l.placed.has(i) {
+			if most == 0 {
+				return r
+			}
+			most--
+			x.item(r, &x.taken)
+			fn(&x.taken)
+		}
+	}
+	return 0
 }
 
 // Rest says that the kernel's timer of an entry is left to run out.
