@@ -32,6 +32,7 @@ type injection struct {
 	expect  control.InjectCounts
 	busy    bool  // a block is on its way to the kernel
 	waiting int   // flows that wait for their master, apart from the ledger's list
+	err     error // of the last block
 	since   int64 // when something began to wait; 0 = nothing waits
 	release int64 // when what is held back leaves at the latest; 0 = the peer has not answered yet
 }

@@ -55,7 +55,9 @@ func (in *injector) drain(ctx context.Context) error {
 		}
 		in.waiting, in.last = nil, stuck
 		for from := 0; from < len(plan) && err == nil; from += commitBlock {
-			_, err = in.inject(ctx, plan[from:min(from+commitBlock, len(plan))])
+			if _, err = in.inject(ctx, plan[from:min(from+commitBlock, len(plan))]); err != nil {
+				in.waiting = append(in.waiting, plan[from:]...)
+			}
 		}
 		in.last, stuck = false, len(in.waiting) >= len(plan)
 		if err != nil {
@@ -224,7 +226,7 @@ func busy(have *flow.Flow, it *cache.Item, now int64) bool {
 
 // note puts what came of the block into the ledger and the counters. errs belongs to the flows, err ends it all.
 func (in *injector) note(c *core, errs []unix.Errno, err error) {
-	c.inject.busy, c.inject.waiting = false, len(in.waiting)
+	c.inject.busy, c.inject.waiting, c.inject.err = false, len(in.waiting), err
 	now := c.now()
 	for i := range in.removed { // strangers that were in the way: no event tells of their end
 		if _, replaced := c.external.Lookup(&in.removed[i].Orig); replaced {

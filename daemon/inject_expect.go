@@ -58,7 +58,7 @@ func (in *injector) tellExpectations(began []flow.Expectation, ended []cache.Exp
 // noteExpectations puts what came of a block into the ledger and the counters; err ends it all.
 func (in *injector) noteExpectations(c *core, began []cache.ExpectEntry, made []flow.Expectation, ended []cache.ExpectEntry, gone []unix.Errno, err error) {
 	x := c.expect.external
-	c.inject.busy = false
+	c.inject.busy, c.inject.err = false, err
 	if err != nil {
 		for _, list := range [][]cache.ExpectEntry{began, ended} {
 			for i := range list {

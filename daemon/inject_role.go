@@ -19,13 +19,14 @@ func (c *core) roleBegins(state control.State) {
 }
 
 // awaitInjection offers the kernel once more what it refused, and waits until it was told of everything that the peer has
-// said by then. With take the ledger is emptied at that moment: its flows are this router's now. on is false when the
-// peer's flows do not go straight into the kernel.
+// said by then, or fails. With take the ledger is emptied at that moment: its flows are this router's now. on is false when
+// the peer's flows do not go straight into the kernel.
 func (d *Daemon) awaitInjection(ctx context.Context, take bool) (r control.InjectResult, on bool, err error) {
 	began := time.Now()
 	if err := d.do(ctx, func(c *core) {
 		if on = c.injecting(); on {
 			r.Late = uint64(c.external.Pending() + c.inject.waiting)
+			c.inject.err = nil
 			c.external.Retry(false)
 			c.expect.external.Retry()
 			c.askInjection(c.now())
@@ -33,12 +34,14 @@ func (d *Daemon) awaitInjection(ctx context.Context, take bool) (r control.Injec
 	}); err != nil || !on {
 		return r, on, err
 	}
+	var broken error
 	err = d.poll(ctx, func(c *core) bool {
-		if on = c.injecting(); !on || !c.injected() {
+		if on = c.injecting(); !on || !c.injected() && c.inject.err == nil {
 			return !on
 		}
-		r.Failed = uint64(c.external.Failed())
-		r.Present = uint64(c.external.Len()) - r.Failed
+		broken = c.inject.err
+		r.Failed = uint64(c.external.Failed() + c.external.Pending() + c.inject.waiting)
+		r.Present = uint64(max(c.external.Len()-int(r.Failed), 0))
 		if take {
 			c.external.Reset()
 			c.expect.external.Reset()
@@ -46,21 +49,21 @@ func (d *Daemon) awaitInjection(ctx context.Context, take bool) (r control.Injec
 		return true
 	})
 	r.Waited = control.Duration(time.Since(began))
-	return r, on, err
+	return r, on, errors.Join(err, broken)
 }
 
 // takeoverInjected is a takeover where the kernel has the peer's flows already: what is still on its way is waited for, and
 // the comparison with the kernel makes all of it ours. It returns nil where the peer's flows wait for a commit.
 func (d *Daemon) takeoverInjected(ctx context.Context) (*control.InjectResult, error) {
-	r, on, err := d.awaitInjection(ctx, true)
-	if err != nil || !on {
-		return nil, err
+	r, on, failed := d.awaitInjection(ctx, true)
+	if ctx.Err() != nil || !on {
+		return nil, failed
 	}
 	d.log.Info("no commit: the peer's flows are in the kernel", "flows", r.Present, "late", r.Late, "failed", r.Failed, "waited", r.Waited)
 	began := time.Now()
-	err = d.reconcile(ctx)
+	err := d.reconcile(ctx)
 	r.DumpDuration = control.Duration(time.Since(began))
-	return &r, err
+	return &r, errors.Join(failed, err)
 }
 
 // finishWait is how long switching disable-external-cache off waits for what is on its way to the kernel.

@@ -192,6 +192,19 @@ func TestInjectBrokenSocket(t *testing.T) {
 	}
 }
 
+// TestInjectBrokenForGood does not wait for a kernel that never answers.
+func TestInjectBrokenForGood(t *testing.T) {
+	p := newInjectPair(t)
+	p.k.mu.Lock()
+	p.k.fail = 1 << 30
+	p.k.mu.Unlock()
+	p.say(wire.CTNew, injectFlow(1), injectFlow(2))
+	r, on, err := p.d.awaitInjection(t.Context(), true)
+	if !on || !errors.Is(err, errBroken) || r.Failed != 2 || r.Present != 0 {
+		t.Errorf("%+v, on %v: %v", r, on, err)
+	}
+}
+
 // TestInjectChain tells 2000 flows, each the master of the one before: none goes in without its master.
 func TestInjectChain(t *testing.T) {
 	const n = 2000
