@@ -111,8 +111,10 @@ func (in *injector) load(c *core, plan []planned) {
 func (in *injector) take(c *core, it *cache.Item) {
 	in.taken++
 	f, x := &it.Flow, c.external
-	c.disown(&f.Orig)
-	ours := c.internal.Has(&f.Orig)
+	ours := c.internal.Has(&f.Orig) && !c.yields(&f.Orig)
+	if !it.Ended {
+		c.disown(&f.Orig)
+	}
 	switch {
 	case it.Ended && ours:
 		c.inject.counts.KeptOwn++
@@ -271,10 +273,11 @@ func (in *injector) noteEnds(c *core) {
 	}
 	c.inject.counts.KeptBusy += uint64(len(in.kept))
 	c.reconcileSlice(in.kept) // they are ours from now on
-	for _, e := range in.deleted {
+	for i, e := range in.deleted {
 		switch e {
 		case 0:
 			c.inject.counts.Destroyed++
+			c.internal.Destroy(&in.sub[i], c.now()) // a comparison that goes on may have seen it
 		case unix.ENOENT: // ended by itself
 		default:
 			c.inject.counts.DestroyFailed++

@@ -235,6 +235,32 @@ func TestInjectTakeover(t *testing.T) {
 	b.clean()
 }
 
+// TestInjectTakeoverInTheMiddle makes b master while flows of a are on their way: all of them come into b's kernel, and
+// those that were told by then are b's own.
+func TestInjectTakeoverInTheMiddle(t *testing.T) {
+	const n = 20000
+	a, b := newPair(t)
+	a.start(injecting)
+	b.start(injecting)
+	a.eventually(10*time.Second, "hears its peer", func() bool { return a.status().Established })
+	a.create(testFlows(n))
+	r := b.notify("master", "syncgrp")
+	if r.Outcome != control.OutcomeDone || r.Commit != nil || r.Inject == nil || r.Inject.Failed != 0 {
+		t.Fatalf("takeover: %+v inject %+v", r, r.Inject)
+	}
+	b.eventually(30*time.Second, "has all in its kernel", func() bool { return len(b.kernelFlows(isTestFlow)) == n && b.injected().Waiting == 0 })
+	s := b.statistics()
+	t.Logf("%d of %d flows were there, %d late", r.Inject.Present, n, r.Inject.Late)
+	if s.Internal.Active < r.Inject.Present || s.Internal.Active+s.Inject.Flows < n {
+		t.Errorf("%d flows were there, %d are b's own, %d the peer's", r.Inject.Present, s.Internal.Active, s.Inject.Flows)
+	}
+	a.notify("backup", "syncgrp")
+	a.eventually(20*time.Second, "gave up what b has", func() bool { s := a.statistics(); return s.Internal.Active+s.Inject.Flows == n && s.Inject.Waiting == 0 })
+	if len(a.kernelFlows(isTestFlow)) != n {
+		t.Error("flows are missing on a")
+	}
+}
+
 // TestInjectRestart restarts the router that has the other's flows in its kernel: it does not take them for its own. Those
 // that ended meanwhile are not known to be the other's any more.
 func TestInjectRestart(t *testing.T) {

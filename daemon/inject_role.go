@@ -97,7 +97,7 @@ func (d *Daemon) withdraw(ctx context.Context) {
 	err := in.turn(ctx, func(ctx context.Context) error {
 		for from, more := cache.Ref(0), true; more; {
 			if err := d.do(ctx, func(c *core) {
-				in.ended, in.kept, in.now = in.ended[:0], in.kept[:0], c.now()
+				in.ended, in.kept, in.deleted, in.now = in.ended[:0], in.kept[:0], nil, c.now()
 				if !c.injecting() {
 					from = c.external.Placements(from, commitBlock, func(it *cache.Item) { in.withdraws(c, it) })
 				}
@@ -111,6 +111,9 @@ func (d *Daemon) withdraw(ctx context.Context) {
 			if err := d.do(ctx, func(c *core) {
 				for i := range in.ended {
 					c.external.Unplaced(in.ended[i].Ref, &in.ended[i].Flow.Orig)
+				}
+				for i := range in.deleted {
+					c.internal.Destroy(&in.sub[i], c.now()) // a comparison that goes on may have seen it
 				}
 				c.reconcileSlice(in.kept)
 			}); err != nil {

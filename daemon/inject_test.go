@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ctsync/daemon/cache"
 	"ctsync/daemon/control"
 	"ctsync/daemon/flow"
 	"ctsync/daemon/wire"
@@ -303,6 +304,31 @@ func TestHoldsBack(t *testing.T) {
 	expect("when the peer answers again", false)
 	c.inject.release, c.cfg.StartupResync = 0, false
 	expect("when it is not asked for", false)
+}
+
+// TestReconcileLeavesThePeers holds that a comparison with the kernel takes over neither a flow of the peer nor one that
+// the peer ended and the kernel is still to lose.
+func TestReconcileLeavesThePeers(t *testing.T) {
+	c, _ := newTestCore()
+	c.cfg.DisableExternalCache = true
+	c.followInjection()
+	f, mine := injectFlow(1), injectFlow(2)
+	c.peerFlow(wire.CTNew, &f)
+	c.external.Take(1, func(it *cache.Item) { c.external.Placed(it.Ref, &it.Flow.Orig, 100, c.now()) })
+	for _, ended := range []bool{false, true} {
+		if ended {
+			c.peerFlow(wire.CTDestroy, &f)
+		}
+		c.reconcileSlice([]flow.Flow{f, mine})
+		if c.internal.Has(&f.Orig) || !c.internal.Has(&mine.Orig) {
+			t.Errorf("ended %v: took the peer's %v, its own %v", ended, c.internal.Has(&f.Orig), c.internal.Has(&mine.Orig))
+		}
+	}
+	c.external.Take(1, func(it *cache.Item) { c.external.Gone(it.Ref, &it.Flow.Orig) })
+	c.reconcileSlice([]flow.Flow{f})
+	if !c.internal.Has(&f.Orig) {
+		t.Error("what nobody claims any more is not this router's")
+	}
 }
 
 // TestYields decides whose a flow is that both routers know.

@@ -144,14 +144,14 @@ func (x *External) Pending() int { return x.l4.waiting + x.l6.waiting }
 // Failed returns how many entries the kernel refused.
 func (x *External) Failed() int { return x.l4.failures + x.l6.failures }
 
-// Injected reports whether the flow with the original tuple key is the peer's as far as the kernel goes: an entry while
-// the cache is followed, and one that was placed then when it is not any more.
+// Injected reports whether the flow with the original tuple key is the peer's as far as the kernel goes: a record while
+// the cache is followed, its end included until the kernel was told, and one that was placed then when it is not any more.
 func (x *External) Injected(key *flow.Tuple) bool {
 	if len(x.l4.timers) == 0 && len(x.l6.timers) == 0 {
 		return false
 	}
-	r, ok := x.Lookup(key)
-	return ok && (x.follows || x.side(r).placed.has(r.number()))
+	r, _ := x.find(key)
+	return r != 0 && (x.follows || x.side(r).placed.has(r.number()))
 }
 
 // Item is a record whose turn has come: see Take and Due.
