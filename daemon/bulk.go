@@ -164,7 +164,7 @@ func (d *Daemon) sweepUnmentioned(ctx context.Context) error {
 		}
 	}
 	if total > 0 {
-		d.log.Info("flows removed from the external cache: the peer no longer has them", "flows", total)
+		d.log.Info("flows of the peer forgotten: it no longer has them", "flows", total)
 	}
 	return nil
 }
@@ -195,7 +195,7 @@ func (d *Daemon) sweepExpired(ctx context.Context) error {
 		}
 	}
 	if total > 0 {
-		d.log.Info("flows removed from the external cache: their time is up", "flows", total)
+		d.log.Info("flows of the peer forgotten: their time is up", "flows", total)
 	}
 	return d.do(ctx, func(c *core) {
 		if c.sync.externalFull && roomAgain(c.external.Len(), c.external.Limit()) &&

@@ -169,6 +169,9 @@ func (c *core) whyNotInjected(say func(format string, args ...any)) {
 	if n := c.injectPending(); n > transmitSlice || n > 0 && c.now()-c.inject.since > int64(aliveInterval) {
 		say("%d flows of the peer wait to be put into the kernel", n)
 	}
+	if c.sync.externalFull {
+		say("more flows of the peer than cache-limit allows, some are not in the kernel: raise it")
+	}
 	if n := c.external.Failed(); n > 0 {
 		say("%d flows of the peer are refused by the kernel: see ctsync show statistics --detail", n)
 	}

@@ -255,7 +255,10 @@ func TestInjectTakeoverInTheMiddle(t *testing.T) {
 		t.Errorf("%d flows were there, %d are b's own, %d the peer's", r.Inject.Present, s.Internal.Active, s.Inject.Flows)
 	}
 	a.notify("backup", "syncgrp")
-	a.eventually(20*time.Second, "gave up what b has", func() bool { s := a.statistics(); return s.Internal.Active+s.Inject.Flows == n && s.Inject.Waiting == 0 })
+	a.eventually(20*time.Second, "gave up what b has", func() bool {
+		s := a.statistics()
+		return s.Internal.Active+s.Inject.Flows == n && s.Inject.Waiting == 0
+	})
 	if len(a.kernelFlows(isTestFlow)) != n {
 		t.Error("flows are missing on a")
 	}

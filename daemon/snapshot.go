@@ -94,11 +94,10 @@ func (c *core) whyNotInStep() []string {
 	if c.sync.internalFull {
 		say("the internal cache was full, flows are missing: raise cache-limit")
 	}
-	if c.sync.externalFull {
-		say("the external cache was full, flows are missing: raise cache-limit")
-	}
 	if c.injecting() {
 		c.whyNotInjected(say)
+	} else if c.sync.externalFull {
+		say("the external cache was full, flows are missing: raise cache-limit")
 	}
 	if c.sync.emptied {
 		say("the external cache was flushed: ctsync request fills it again")
