@@ -164,3 +164,22 @@ func TestInjectInterop(t *testing.T) {
 		})
 	}
 }
+
+// TestInjectFilter injects what the filter lets pass, and the rest when it does.
+func TestInjectFilter(t *testing.T) {
+	t.Parallel()
+	o := injecting
+	o.extra += "ignore-address = [\"10.1.0.1\"]\n"
+	b, peer := pairWithScripted(t, o)
+	ignored, passes := kind(plainTCP, 7700), kind(plainUDP, 7701)
+	peer.tell(b, []flow.Flow{ignored, passes})
+	got := b.kernelHas(1)
+	if _, ok := got[passes.Orig]; !ok || b.injected().Filtered == 0 {
+		t.Errorf("kernel %v, %+v", tuples(got), b.injected())
+	}
+	b.writeConfig(injecting)
+	b.kernelHas(2)
+	if !b.status().InStep || b.injected().CreateFailed != 0 {
+		t.Errorf("%v %+v", b.status().Why, b.injected())
+	}
+}
