@@ -127,8 +127,10 @@ func (c *core) completed(f *flow.Flow) *flow.Flow {
 	return whole
 }
 
-// endedHere takes the end of a flow in this kernel. One that the peer has is put back, unless it is a connection whose
-// closing was seen here.
+// endedHere takes the end of a flow in this kernel, before the internal cache does. One that the peer has is put back,
+// unless it is a connection whose closing was seen here. If it was ours too, the peer's word may be out of date: a peer
+// that gave it up to us did so silently. Then a master forgets it, and any other router puts it back once; a peer that
+// does have it tells so when it hears of the end (see tellAgain).
 func (c *core) endedHere(f *flow.Flow, now int64) {
 	if !c.injecting() {
 		return
@@ -138,13 +140,26 @@ func (c *core) endedHere(f *flow.Flow, now int64) {
 		return
 	}
 	last := f // recent kernels tell the last state in the event
-	if own, ok := c.internal.Lookup(&f.Orig); ok && !f.Has.Is(flow.HasTCPState) && c.internal.Load(own, &c.scratch) {
+	own, ours := c.internal.Lookup(&f.Orig)
+	if ours && !f.Has.Is(flow.HasTCPState) && c.internal.Load(own, &c.scratch) {
 		last = &c.scratch.Flow
 	}
-	if runsOut(last) {
+	switch {
+	case runsOut(last), c.external.Resting(ref), ours && c.role == control.RoleMaster:
 		c.external.Forget(ref)
-	} else if c.external.Lost(&f.Orig, now) {
+	case ours:
+		c.external.Doubt(ref)
 		c.inject.counts.Lost++
+		c.askInjection(now)
+	case c.external.Lost(&f.Orig, now):
+		c.inject.counts.Lost++
+	}
+}
+
+// tellAgain tells the peer, whose copy of a flow ended, that the flow goes on here.
+func (c *core) tellAgain(key *flow.Tuple) {
+	if ref, ok := c.internal.Lookup(key); ok {
+		c.internal.Announce(ref)
 	}
 }
 

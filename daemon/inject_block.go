@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -119,6 +120,7 @@ func (in *injector) take(c *core, it *cache.Item) {
 	case it.Ended && ours:
 		c.inject.counts.KeptOwn++
 		x.Gone(it.Ref, &f.Orig)
+		c.tellAgain(&f.Orig)
 		return
 	case it.Ended:
 		in.ended = append(in.ended, *it)
@@ -231,11 +233,7 @@ func (in *injector) note(c *core, errs []unix.Errno, err error) {
 	c.inject.busy, c.inject.waiting, c.inject.err = false, len(in.waiting), err
 	now := c.now()
 	for i := range in.removed { // strangers that were in the way: no event tells of their end
-		if _, replaced := c.external.Lookup(&in.removed[i].Orig); replaced {
-			c.internal.Disown(&in.removed[i].Orig) // the peer must not take it for the end of its own
-		} else {
-			c.internal.Destroy(&in.removed[i], now)
-		}
+		c.internal.Destroy(&in.removed[i], now)
 	}
 	if err != nil { // what was done of it is not known
 		for i := range in.flows {
@@ -293,5 +291,5 @@ func (c *core) complainRefused(r *control.CommitResult) {
 		return
 	}
 	c.complained["kernel"] = now
-	c.log.Error("flows of the peer are not in the kernel, see ctsync show statistics --detail", "failed", r.Failed, "why", r.Errors, "such as", r.Named[:min(1, len(r.Named))])
+	c.log.Error("flows of the peer are not in the kernel, see ctsync show statistics --detail", "failed", r.Failed, "why", r.Errors, "example", strings.Join(r.Named[:min(1, len(r.Named))], ""))
 }

@@ -331,6 +331,55 @@ func TestReconcileLeavesThePeers(t *testing.T) {
 	}
 }
 
+// TestEndedHere decides what becomes of a flow of the peer that this kernel ends by itself.
+func TestEndedHere(t *testing.T) {
+	for _, test := range []struct {
+		name          string
+		role          control.Role
+		ours          bool
+		state         uint8
+		kept, pending bool
+	}{
+		{"the peer's alone", control.RoleBackup, false, flow.TCPEstablished, true, false}, // comes with the next Due
+		{"the peer's alone, closed", control.RoleBackup, false, flow.TCPTimeWait, false, false},
+		{"ours too", control.RoleBackup, true, flow.TCPEstablished, true, true},
+		{"ours too, closed", control.RoleUnknown, true, flow.TCPClose, false, false},
+		{"ours too, as master", control.RoleMaster, true, flow.TCPEstablished, false, false},
+	} {
+		c, _ := newTestCore()
+		c.cfg.DisableExternalCache, c.role = true, test.role
+		c.followInjection()
+		f := injectFlow(1)
+		f.Orig.Proto, f.Reply.Proto, f.TCPState, f.Has = flow.TCP, flow.TCP, test.state, f.Has|flow.HasTCPState
+		c.peerFlow(wire.CTNew, &f)
+		place := func() {
+			c.external.Take(1, func(it *cache.Item) { c.external.Placed(it.Ref, &it.Flow.Orig, 100, c.now()) })
+		}
+		place()
+		if test.ours {
+			if err := c.internal.New(&f, c.now()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		gone := block(2, 0) // EventDestroy, without a state as older kernels tell it
+		gone.N, gone.Kind[0], gone.Flow[0] = 1, 2, f
+		if test.ours {
+			gone.Flow[0].Has &^= flow.HasTCPState
+		}
+		c.applyEvents(gone)
+		if kept, pending := c.external.Len() == 1, c.external.Pending() == 1; kept != test.kept || pending != test.pending {
+			t.Errorf("%s: kept %v, pending %v", test.name, kept, pending)
+		}
+		if !test.pending {
+			continue
+		}
+		place() // put back once
+		if c.applyEvents(gone); c.external.Len() != 0 {
+			t.Errorf("%s: put back a second time", test.name)
+		}
+	}
+}
+
 // TestYields decides whose a flow is that both routers know.
 func TestYields(t *testing.T) {
 	for _, test := range []struct {

@@ -292,6 +292,22 @@ func (x *External) Lost(key *flow.Tuple, now int64) bool {
 	return true
 }
 
+// Doubt puts a flow back once that the kernel ended by itself and that this router had too: its timer is not set again
+// unless the peer tells of it.
+func (x *External) Doubt(ref Ref) {
+	if x.follows && x.sees(ref) {
+		l, i := x.side(ref), ref.number()
+		l.settled.clear(i)
+		l.resting.set(i)
+		l.await(i)
+	}
+}
+
+// Resting reports whether the timer of an entry is left to run out.
+func (x *External) Resting(ref Ref) bool {
+	return x.follows && x.sees(ref) && x.side(ref).resting.has(ref.number())
+}
+
 // Due calls fn for at most `most` entries whose kernel timer has run for half of its life or longer and is not resting,
 // looking at no more than look records from the position from on, and returns the position to go on from, 0 after the
 // last one. The Item is reused. fn may change the cache.
