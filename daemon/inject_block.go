@@ -222,10 +222,13 @@ func (in *injector) remove() error {
 // timerSlack is by how many seconds a timer may differ from what we set it to, for times are kept in whole seconds.
 const timerSlack = 2
 
+// longestTimer is a timer, in seconds, that every kernel sets as it was told: longer ones are cut to INT_MAX jiffies.
+const longestTimer = 2_000_000
+
 // busy reports whether the timer of a kernel's entry is not where it would be had nobody but us set it: packets pass.
 func busy(have *flow.Flow, it *cache.Item, now int64) bool {
 	off := int64(have.Timeout) - seconds(it, now)
-	return it.Life != 0 && (off > timerSlack || off < -timerSlack)
+	return it.Life != 0 && it.Life <= longestTimer && (off > timerSlack || off < -timerSlack)
 }
 
 // note puts what came of the block into the ledger and the counters. errs belongs to the flows, err ends it all.

@@ -273,6 +273,26 @@ func TestKeepProgress(t *testing.T) {
 	}
 }
 
+// TestBusy reads from a timer whether packets pass.
+func TestBusy(t *testing.T) {
+	sec := int64(time.Second)
+	for _, test := range []struct {
+		life    uint32
+		passed  int64 // seconds
+		timeout uint32
+		want    bool
+	}{
+		{600, 0, 600, false}, {600, 0, 599, false}, {600, 100, 500, false}, {600, 100, 498, false}, {600, 100, 502, false},
+		{600, 100, 600, true}, {600, 100, 300, true}, {600, 100, 503, true}, {600, 100, 497, true},
+		{0, 100, 300, false}, {432_000_000, 100, 2_147_483, false},
+	} {
+		it := cache.Item{Set: 5 * sec, Life: test.life}
+		if got := busy(&flow.Flow{Timeout: test.timeout}, &it, (5+test.passed)*sec); got != test.want {
+			t.Errorf("%+v: %v", test, got)
+		}
+	}
+}
+
 // TestHoldsBack sends nothing of a table that may be the peer's until the peer's own has come, or not within its time.
 func TestHoldsBack(t *testing.T) {
 	c, _ := newTestCore()
