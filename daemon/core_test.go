@@ -71,6 +71,8 @@ type testPair struct {
 
 var addrA, addrB = netip.MustParseAddrPort("10.0.0.1:1"), netip.MustParseAddrPort("10.0.0.2:2")
 
+var addrs = [2]netip.AddrPort{addrA, addrB}
+
 func newTestPair(t testing.TB) *testPair {
 	t.Helper()
 	p := &testPair{}

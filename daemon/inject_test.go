@@ -9,94 +9,11 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"ctsync/daemon/cache"
 	"ctsync/daemon/control"
 	"ctsync/daemon/flow"
 	"ctsync/daemon/wire"
 )
-
-// mapKernel is a kernel that is a map: it knows tuples and masters, and fails as often as it is told.
-type mapKernel struct {
-	mu       sync.Mutex
-	flows    map[flow.Tuple]flow.Flow
-	fail     int // requests to come that end in a broken socket
-	requests int
-}
-
-var errBroken = errors.New("broken socket")
-
-func (k *mapKernel) request(errs []unix.Errno, do func(i int) unix.Errno) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.requests++; k.fail > 0 {
-		k.fail--
-		return errBroken
-	}
-	for i := range errs {
-		errs[i] = do(i)
-	}
-	return nil
-}
-
-func (k *mapKernel) Create(flows []flow.Flow, errs []unix.Errno) error {
-	return k.request(errs[:len(flows)], func(i int) unix.Errno {
-		f := &flows[i]
-		if _, ok := k.flows[f.Orig]; ok {
-			return unix.EEXIST
-		}
-		if _, ok := k.flows[f.Master]; f.Has.Is(flow.HasMaster) && !ok {
-			return unix.ENOENT
-		}
-		k.flows[f.Orig] = *f
-		return 0
-	})
-}
-
-func (k *mapKernel) Update(flows []flow.Flow, errs []unix.Errno) error {
-	return k.request(errs[:len(flows)], func(i int) unix.Errno {
-		have, ok := k.flows[flows[i].Orig]
-		if !ok {
-			return unix.ENOENT
-		}
-		have.Merge(&flows[i])
-		k.flows[have.Orig] = have
-		return 0
-	})
-}
-
-func (k *mapKernel) Delete(keys []flow.Flow, errs []unix.Errno) error {
-	return k.request(errs[:len(keys)], func(i int) unix.Errno {
-		if _, ok := k.flows[keys[i].Orig]; !ok {
-			return unix.ENOENT
-		}
-		delete(k.flows, keys[i].Orig)
-		return 0
-	})
-}
-
-func (k *mapKernel) GetBatch(keys, out []flow.Flow, errs []unix.Errno) error {
-	return k.request(errs[:len(keys)], func(i int) unix.Errno {
-		have, ok := k.flows[keys[i].Orig]
-		if out[i] = have; !ok {
-			return unix.ENOENT
-		}
-		return 0
-	})
-}
-
-func (k *mapKernel) Get(*flow.Tuple, flow.Direction, *flow.Flow) error         { return unix.ENOENT }
-func (k *mapKernel) Dump(flow.Family, func(*flow.Flow) error) (bool, error)    { return false, nil }
-func (k *mapKernel) SetLiberal(bool)                                           {}
-func (k *mapKernel) Close() error                                              { return nil }
-func (k *mapKernel) CreateExpectations([]flow.Expectation, []unix.Errno) error { return nil }
-func (k *mapKernel) UpdateExpectations([]flow.Expectation, []unix.Errno) error { return nil }
-func (k *mapKernel) DeleteExpectations([]flow.Expectation, []unix.Errno) error { return nil }
-func (k *mapKernel) GetExpectation(*flow.Tuple, *flow.Expectation) error       { return unix.ENOENT }
-func (k *mapKernel) DumpExpectations(flow.Family, func(*flow.Expectation) error) (bool, error) {
-	return false, nil
-}
 
 // injectPair is a core that injects into a mapKernel.
 type injectPair struct {
@@ -110,7 +27,7 @@ func newInjectPair(t *testing.T) *injectPair {
 	c, _ := newTestCore()
 	c.cfg.DisableExternalCache = true
 	c.followInjection()
-	p := &injectPair{t: t, k: &mapKernel{flows: map[flow.Tuple]flow.Flow{}}}
+	p := &injectPair{t: t, k: newMapKernel(c.now)}
 	c.in = newInbox()
 	p.d = &Daemon{log: slog.New(slog.DiscardHandler), in: c.in, core: c, committer: newTurn(p.k)}
 	ctx, cancel := context.WithCancel(context.Background())

@@ -52,7 +52,7 @@ func newSim(t *testing.T, seed uint64) *sim {
 	s := &sim{t: t, rnd: rand.New(rand.NewPCG(seed, 1)), clock: int64(time.Second)}
 	s.loss = []int{0, 1, 5, 20}[s.rnd.IntN(4)]
 	for i := range s.nodes {
-		s.nodes[i] = &simNode{addr: []netip.AddrPort{addrA, addrB}[i], kernel: map[flow.Tuple]flow.Flow{}, expect: map[flow.Tuple]flow.Expectation{}}
+		s.nodes[i] = &simNode{addr: addrs[i], kernel: map[flow.Tuple]flow.Flow{}, expect: map[flow.Tuple]flow.Expectation{}}
 		s.restart(s.nodes[i])
 	}
 	return s
