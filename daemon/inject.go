@@ -85,6 +85,8 @@ func (c *core) restInjection() {
 func (c *core) claimed(t wire.Type, f *flow.Flow, now int64) {
 	if t != wire.CTDestroy {
 		c.disown(&f.Orig)
+	} else if !c.yields(&f.Orig) {
+		c.tellAgain(&f.Orig)
 	}
 	c.askInjection(now)
 }
@@ -128,9 +130,9 @@ func (c *core) completed(f *flow.Flow) *flow.Flow {
 }
 
 // endedHere takes the end of a flow in this kernel, before the internal cache does. One that the peer has is put back,
-// unless it is a connection whose closing was seen here. If it was ours too, the peer's word may be out of date: a peer
-// that gave it up to us did so silently. Then a master forgets it, and any other router puts it back once; a peer that
-// does have it tells so when it hears of the end (see tellAgain).
+// unless it is a connection whose closing was seen here. If we told the peer that we have it too, the peer's word may be
+// out of date: it may have given it up to us, silently. Then a master forgets it, and any other router puts it back once;
+// a peer that does have it says so when it hears of the end (see tellAgain).
 func (c *core) endedHere(f *flow.Flow, now int64) {
 	if !c.injecting() {
 		return
@@ -141,13 +143,14 @@ func (c *core) endedHere(f *flow.Flow, now int64) {
 	}
 	last := f // recent kernels tell the last state in the event
 	own, ours := c.internal.Lookup(&f.Orig)
+	told := ours && c.internal.Known(&f.Orig)
 	if ours && !f.Has.Is(flow.HasTCPState) && c.internal.Load(own, &c.scratch) {
 		last = &c.scratch.Flow
 	}
 	switch {
-	case runsOut(last), c.external.Resting(ref), ours && c.role == control.RoleMaster:
+	case runsOut(last), c.external.Resting(ref), told && c.role == control.RoleMaster:
 		c.external.Forget(ref)
-	case ours:
+	case told:
 		c.external.Doubt(ref)
 		c.inject.counts.Lost++
 		c.askInjection(now)
@@ -156,7 +159,7 @@ func (c *core) endedHere(f *flow.Flow, now int64) {
 	}
 }
 
-// tellAgain tells the peer, whose copy of a flow ended, that the flow goes on here.
+// tellAgain tells the peer, whose copy of a flow ended, that the flow goes on here, if it does.
 func (c *core) tellAgain(key *flow.Tuple) {
 	if ref, ok := c.internal.Lookup(key); ok {
 		c.internal.Announce(ref)

@@ -120,7 +120,6 @@ func (in *injector) take(c *core, it *cache.Item) {
 	case it.Ended && ours:
 		c.inject.counts.KeptOwn++
 		x.Gone(it.Ref, &f.Orig)
-		c.tellAgain(&f.Orig)
 		return
 	case it.Ended:
 		in.ended = append(in.ended, *it)
@@ -252,6 +251,7 @@ func (in *injector) note(c *core, errs []unix.Errno, err error) {
 		switch {
 		case errs[i] == 0:
 			c.external.Placed(ref, key, in.flows[i].Timeout, now)
+			c.alsoOurs(&in.flows[i], now)
 			continue
 		case in.from[i]&wayMask == wayUpdate:
 			c.inject.counts.UpdateFailed++
@@ -266,6 +266,17 @@ func (in *injector) note(c *core, errs []unix.Errno, err error) {
 		c.complainRefused(&in.result)
 	}
 	c.restInjection()
+}
+
+// alsoOurs puts what the kernel was told of a flow into the internal cache if that has it, because no event does: what we
+// tell the peer of it must not be older than what it told us.
+func (c *core) alsoOurs(f *flow.Flow, now int64) {
+	if _, ok := c.internal.Lookup(&f.Orig); !ok {
+		return
+	}
+	if err := c.internal.Restored(f, now); err != nil {
+		c.refused("internal", &c.sync.internalFull, err)
+	}
 }
 
 func (in *injector) noteEnds(c *core) {

@@ -111,7 +111,7 @@ func (k *mapKernel) DumpExpectations(flow.Family, func(*flow.Expectation) error)
 }
 
 // TestInjectedPairConverges runs two whole cores that put each other's flows into kernels that are maps, over a link that
-// loses and is cut, while flows begin, change and end on either, and are lost by the router that does
+// loses and is cut, while flows begin, change and end on either or both, and are lost by the router that does
 // not carry them. In the end both kernels have what lives, and nothing else.
 func TestInjectedPairConverges(t *testing.T) {
 	seeds := uint64(60)
@@ -133,10 +133,11 @@ type injectSim struct {
 	in      [2]*injector
 	carried [2]map[flow.Tuple]bool // whose packets pass a router
 	marks   map[flow.Tuple]uint32  // of the flows that live
+	shared  map[flow.Tuple]bool    // those that passed both at some time
 }
 
 func newInjectSim(t *testing.T, seed uint64) *injectSim {
-	s := &injectSim{sim: sim{t: t, rnd: rand.New(rand.NewPCG(seed, 3)), clock: int64(time.Second)}, marks: map[flow.Tuple]uint32{}}
+	s := &injectSim{sim: sim{t: t, rnd: rand.New(rand.NewPCG(seed, 3)), clock: int64(time.Second)}, marks: map[flow.Tuple]uint32{}, shared: map[flow.Tuple]bool{}}
 	s.loss = []int{0, 1, 5, 20}[s.rnd.IntN(4)]
 	now := func() int64 { return s.clock }
 	for i := range s.nodes {
@@ -221,12 +222,13 @@ func (s *injectSim) event(i int, kind ctnetlink.Kind, f *flow.Flow) {
 
 // change does something to a flow whose packets pass router i, or makes router i lose one whose packets do not.
 func (s *injectSim) change(i int) {
-	f := injectFlow(s.rnd.IntN(100))
+	f := injectFlow(s.rnd.IntN(400))
 	f.Mark, f.Timeout, f.ID, f.Has = s.rnd.Uint32(), 100000, s.rnd.Uint32(), f.Has|flow.HasID
 	k := s.kernel[i]
 	have, here := k.flows[f.Orig]
 	_, lives := s.marks[f.Orig]
 	switch carried := s.carried[i][f.Orig]; {
+	case !lives && s.shared[f.Orig]: // both may still speak of the flow that it was
 	case !lives && !here:
 		k.put(f)
 		s.carried[i][f.Orig], s.marks[f.Orig] = true, f.Mark
@@ -235,13 +237,20 @@ func (s *injectSim) change(i int) {
 	case !carried && s.rnd.IntN(4) == 0: // lost here
 		delete(k.flows, f.Orig)
 		s.event(i, ctnetlink.EventDestroy, &have)
+	case !carried && s.rnd.IntN(2) == 0 && have.Mark == s.marks[f.Orig]: // its packets take this way too from now on
+		s.carried[i][f.Orig], s.shared[f.Orig] = true, true
+		have.ID, have.Has = f.ID, have.Has|flow.HasID
+		k.put(have)
+		s.event(i, ctnetlink.EventUpdate, &have)
 	case !carried:
-	case s.rnd.IntN(2) == 0:
+	case s.rnd.IntN(2) == 0: // its packets do not pass here any more
 		delete(k.flows, f.Orig)
 		delete(s.carried[i], f.Orig)
-		delete(s.marks, f.Orig)
+		if !s.carried[1-i][f.Orig] {
+			delete(s.marks, f.Orig)
+		}
 		s.event(i, ctnetlink.EventDestroy, &have)
-	default:
+	case !s.shared[f.Orig]: // where both speak of one flow at the same time the last word is anybody's
 		f.ID = have.ID
 		k.put(f)
 		s.marks[f.Orig] = f.Mark

@@ -297,6 +297,8 @@ func TestEndedHere(t *testing.T) {
 			if err := c.internal.New(&f, c.now()); err != nil {
 				t.Fatal(err)
 			}
+			c.internal.Next(&c.outgoing)
+			c.internal.Sent(c.outgoing.Ref, 1)
 		}
 		gone := block(2, 0) // EventDestroy, without a state as older kernels tell it
 		gone.N, gone.Kind[0], gone.Flow[0] = 1, 2, f
