@@ -196,10 +196,10 @@ func (d *Daemon) Reload(loaded *config.Config) []string {
 	if !cfg.DisableExternalCache {
 		d.finishInjection()
 	}
-	off := false                                   // disable-external-cache was switched off
+	var switchedOff bool
 	_ = d.do(context.Background(), func(c *core) { // fails only when the daemon ends
 		expected := c.cfg.ExpectSync
-		off = c.injecting() && !cfg.DisableExternalCache
+		switchedOff = c.injecting() && !cfg.DisableExternalCache
 		c.cfg = cfg
 		c.followInjection()
 		if !slices.Equal(expected, cfg.ExpectSync) {
@@ -209,7 +209,7 @@ func (d *Daemon) Reload(loaded *config.Config) []string {
 		c.internal.SetLimit(cacheLimit(cfg))
 		c.external.SetLimit(cacheLimit(cfg))
 	})
-	if off {
+	if switchedOff {
 		d.withdraw(context.Background())
 	}
 	filtered, err := d.refilter(context.Background(), func(s *filterSource) { s.cfg = cfg })

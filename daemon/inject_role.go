@@ -92,6 +92,15 @@ var noExternalCache = &control.Error{
 // has it, and a kernel that nobody tells of its end would keep it for days and be taken for its owner. What packets of this
 // router keep alive stays.
 func (d *Daemon) withdraw(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() { // the kernel is not given back when the daemon ends
+		select {
+		case <-d.in.done:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
 	in := newInjector(d)
 	total := 0
 	err := in.turn(ctx, func(ctx context.Context) error {
@@ -123,7 +132,7 @@ func (d *Daemon) withdraw(ctx context.Context) {
 		}
 		return nil
 	})
-	if err != nil && !errors.Is(err, errStopped) {
+	if err != nil && ctx.Err() == nil {
 		d.log.Error("taking the peer's flows out of the kernel", "err", err)
 	}
 	d.log.Info("flows of the peer are in the external cache again, and not in the kernel", "flows", total)
