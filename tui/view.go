@@ -193,6 +193,9 @@ func transitionText(t *control.Transition) string {
 	if c := t.Commit; c != nil {
 		text += fmt.Sprintf(", %d flows committed in %v, %d expired, %d failed", c.Created+c.Updated+c.Replaced, c.Duration, c.Expired, c.Failed)
 	}
+	if i := t.Inject; i != nil {
+		text += fmt.Sprintf(", no commit: the kernel had %d flows of the peer, %d are refused", i.Present, i.Failed)
+	}
 	return text
 }
 
