@@ -65,6 +65,9 @@ func (d *Daemon) action(ctx context.Context, a control.Action, progress func(don
 }
 
 func (d *Daemon) commitAction(ctx context.Context, progress func(done, total int)) (control.Result, error) {
+	if r, injecting, err := d.injectedAction(ctx); err != nil || injecting {
+		return r, err
+	}
 	c, err := d.commit(ctx, false, progress)
 	summary := fmt.Sprintf("%d flows committed, %d expired, %d failed", c.Created+c.Updated+c.Replaced, c.Expired, c.Failed)
 	if c.Filtered > 0 {
@@ -82,7 +85,11 @@ func (d *Daemon) flush(ctx context.Context, name string) (control.Result, error)
 		return control.Result{}, &control.Error{Code: control.CodeBusy, Message: "a commit is reading the external cache", Hint: "flush when it is done"}
 	}
 	n := 0
+	injecting := false
 	err := d.do(ctx, func(c *core) {
+		if injecting = c.injecting(); injecting && name == "" {
+			name = control.CacheInternal
+		}
 		if name != control.CacheExternal {
 			n += c.internal.Len() + c.expect.internal.Len()
 			c.internal.Flush()
@@ -90,13 +97,16 @@ func (d *Daemon) flush(ctx context.Context, name string) (control.Result, error)
 			c.sync.suspect = true // until the comparison that must follow
 			signal(c.wantReconcile)
 		}
-		if name != control.CacheInternal {
+		if name != control.CacheInternal && !injecting {
 			n += c.external.Len() + c.expect.external.Len()
 			c.external.Reset()
 			c.expect.external.Reset()
 			c.sync.emptied = true
 		}
 	})
+	if injecting && name == control.CacheExternal {
+		return control.Result{Summary: "nothing to flush: " + noExternalCache.Message + ", the kernel keeps the peer's flows"}, err
+	}
 	what := name + " cache"
 	if name == "" {
 		what = "both caches"
@@ -143,6 +153,13 @@ func (d *Daemon) requestAction(ctx context.Context) (control.Result, error) {
 
 func (d *Daemon) purgeAction(ctx context.Context, progress func(done, total int)) (control.Result, error) {
 	n, err := d.purge(ctx, progress)
+	injecting := false
+	if err == nil {
+		err = d.do(ctx, func(c *core) { injecting = c.injecting() })
+	}
+	if injecting {
+		return control.Result{Summary: "nothing to purge with disable-external-cache: the kernel keeps the peer's flows as the peer does"}, err
+	}
 	return control.Result{Summary: fmt.Sprintf("timers of %d kernel flows shortened to %d s", n, purgedLife), Flows: uint64(n)}, err
 }
 
@@ -162,8 +179,16 @@ func (d *Daemon) reset(ctx context.Context, name string, progress func(done, tot
 		return control.Result{}, err
 	}
 	if name == control.CacheExternal {
+		emptied := ""
+		if err := d.do(ctx, func(c *core) {
+			if emptied = "external cache emptied; "; c.injecting() {
+				emptied = noExternalCache.Message + "; "
+			}
+		}); err != nil {
+			return control.Result{}, err
+		}
 		r, err := d.requestAction(ctx)
-		r.Summary = "external cache emptied; " + r.Summary
+		r.Summary = emptied + r.Summary
 		return r, err
 	}
 	r, err := d.resyncAction(ctx)

@@ -115,7 +115,8 @@ func (d *Daemon) poll(ctx context.Context, cond func(*core) bool) error {
 }
 
 // runSweep is the task that removes stale entries from the external cache: after a complete bulk, those that the peer
-// did not mention; while the peer is silent, those whose time is up.
+// did not mention; while the peer is silent, those whose time is up. Of the latter the kernel, where it has them, knows by
+// itself.
 func (d *Daemon) runSweep(ctx context.Context) error {
 	ticker := time.NewTicker(expiryInterval)
 	defer ticker.Stop()
@@ -155,12 +156,15 @@ func (d *Daemon) sweepUnmentioned(ctx context.Context) error {
 			total, more = total+n, from != 0
 			c.sync.sweepDue = more
 			c.counts.swept += uint64(n)
+			if n > 0 && c.injecting() {
+				c.askInjection(c.now())
+			}
 		}); err != nil {
 			return err
 		}
 	}
 	if total > 0 {
-		d.log.Info("flows removed from the external cache: the peer no longer has them", "flows", total)
+		d.log.Info("flows of the peer forgotten: it no longer has them", "flows", total)
 	}
 	return nil
 }
@@ -180,7 +184,7 @@ func (d *Daemon) sweepExpired(ctx context.Context) error {
 				return true
 			})
 			for _, r := range refs {
-				c.external.Remove(r)
+				c.external.Forget(r)
 			}
 			total, more = total+len(refs), from != 0
 			if !more {
@@ -191,7 +195,7 @@ func (d *Daemon) sweepExpired(ctx context.Context) error {
 		}
 	}
 	if total > 0 {
-		d.log.Info("flows removed from the external cache: their time is up", "flows", total)
+		d.log.Info("flows of the peer forgotten: their time is up", "flows", total)
 	}
 	return d.do(ctx, func(c *core) {
 		if c.sync.externalFull && roomAgain(c.external.Len(), c.external.Limit()) &&

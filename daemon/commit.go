@@ -13,7 +13,8 @@ import (
 )
 
 // A commit puts the external cache into the kernel: most valuable flows first, in blocks of commitBlock creates per
-// request. It runs in a goroutine of its own; only reading the cache and noting the outcome happen in the core loop.
+// request. It runs in a goroutine of its own; only reading the cache and noting the outcome happen in the core loop. What
+// is done with a block is the same where the peer's flows go into the kernel at once; see inject.go.
 
 // commitBlock is how many flows travel in one request: beyond it the kernel gains nothing.
 const commitBlock = 500
@@ -26,6 +27,7 @@ type commitment struct {
 	d      *Daemon
 	k      kernel
 	take   bool // what is dealt with leaves the cache
+	beside bool // this kernel serves connections too: what it knows better than the peer stands
 	result control.CommitResult
 
 	from  []planned // where each of flows comes from
@@ -126,26 +128,13 @@ func (m *commitment) block(ctx context.Context, plan []planned) error {
 		return nil
 	}
 	errs := m.errs[:len(m.flows)]
-	if err := m.k.Create(m.flows, errs); err != nil {
-		return fmt.Errorf("create conntrack entries: %w", err)
-	}
-	for _, e := range errs {
-		if e == 0 {
-			m.result.Created++
-		}
-	}
-	if !m.last {
-		errs = m.postpone(errs)
-	}
-	for range 2 { // a flow may lack its helper and its master
-		if err := m.degrade(errs); err != nil {
-			return err
-		}
-	}
-	if err := m.conflicts(errs); err != nil {
+	if err := m.create(errs); err != nil {
 		return err
 	}
-	m.failures(errs)
+	errs, err := m.settle(ctx, errs)
+	if err != nil {
+		return err
+	}
 	return m.d.do(context.WithoutCancel(ctx), func(c *core) { // it has happened, and no event tells of it
 		now := c.now()
 		for i := range m.removed {
@@ -161,6 +150,37 @@ func (m *commitment) block(ctx context.Context, plan []planned) error {
 			}
 		}
 	})
+}
+
+// create makes the first len(errs) flows of the block.
+func (m *commitment) create(errs []unix.Errno) error {
+	if err := m.k.Create(m.flows[:len(errs)], errs); err != nil {
+		return fmt.Errorf("create conntrack entries: %w", err)
+	}
+	for _, e := range errs {
+		if e == 0 {
+			m.result.Created++
+		}
+	}
+	return nil
+}
+
+// settle deals with what the kernel refused of the block: errs says why. It returns the outcomes of the flows that are
+// still in the block, in their order.
+func (m *commitment) settle(ctx context.Context, errs []unix.Errno) ([]unix.Errno, error) {
+	if !m.last {
+		errs = m.postpone(errs)
+	}
+	for range 2 { // a flow may lack its helper and its master
+		if err := m.degrade(errs); err != nil {
+			return errs, err
+		}
+	}
+	if err := m.conflicts(ctx, errs); err != nil {
+		return errs, err
+	}
+	m.failures(errs)
+	return errs, nil
 }
 
 // load fills the block from the cache. An entry that went away since the plan was made is no longer wanted.

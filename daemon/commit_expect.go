@@ -51,29 +51,9 @@ func (m *commitment) expectBlock(ctx context.Context, entries []cache.ExpectEntr
 	if err := m.d.do(ctx, func(c *core) { list = m.restorable(c, entries) }); err != nil {
 		return err
 	}
-	errs := make([]unix.Errno, len(list))
-	if err := m.k.CreateExpectations(list, errs); err != nil {
-		return fmt.Errorf("create expectations: %w", err)
-	}
-	var made []flow.Expectation
-	for i := range list {
-		outcome := &m.result.Expect.Created
-		if errs[i] == unix.EEXIST {
-			var err error
-			if outcome, err = m.expectConflict(&list[i], &errs[i]); err != nil {
-				return err
-			}
-		}
-		if errs[i] != 0 {
-			m.expectationLost(&list[i], expectRefusal(&list[i], errs[i]))
-			continue
-		}
-		*outcome++
-		made = append(made, list[i])
-	}
-	// A create takes the lifetime from the helper's policy. One that ended meanwhile has come to its use.
-	if err := m.k.UpdateExpectations(made, errs[:len(made)]); err != nil {
-		return fmt.Errorf("set the timeouts of expectations: %w", err)
+	made, err := m.placeExpectations(list)
+	if err != nil {
+		return err
 	}
 	return m.d.do(context.WithoutCancel(ctx), func(c *core) { // it has happened, and no event tells of it
 		now := c.now()
@@ -92,6 +72,33 @@ func (m *commitment) expectBlock(ctx context.Context, entries []cache.ExpectEntr
 			}
 		}
 	})
+}
+
+// placeExpectations makes list in the kernel and returns those that it has now.
+func (m *commitment) placeExpectations(list []flow.Expectation) (made []flow.Expectation, err error) {
+	errs := make([]unix.Errno, len(list))
+	if err := m.k.CreateExpectations(list, errs); err != nil {
+		return nil, fmt.Errorf("create expectations: %w", err)
+	}
+	for i := range list {
+		outcome := &m.result.Expect.Created
+		if errs[i] == unix.EEXIST {
+			if outcome, err = m.expectConflict(&list[i], &errs[i]); err != nil {
+				return nil, err
+			}
+		}
+		if errs[i] != 0 {
+			m.expectationLost(&list[i], expectRefusal(&list[i], errs[i]))
+			continue
+		}
+		*outcome++
+		made = append(made, list[i])
+	}
+	// A create takes the lifetime from the helper's policy. One that ended meanwhile has come to its use.
+	if err := m.k.UpdateExpectations(made, errs[:len(made)]); err != nil {
+		return nil, fmt.Errorf("set the timeouts of expectations: %w", err)
+	}
+	return made, nil
 }
 
 // restorable returns those of entries that can be restored, with the timeout they are to have.
@@ -134,7 +141,12 @@ func (c *core) classKnown(e *flow.Expectation) bool {
 		return true
 	}
 	ref, ok := c.internal.Lookup(&e.Master)
-	return ok && c.internal.Load(ref, &c.scratch) && e.Has.Is(flow.HasHelper) && c.scratch.Flow.Helper == e.Helper
+	ok = ok && c.internal.Load(ref, &c.scratch)
+	if !ok && c.injecting() {
+		ref, ok = c.external.Lookup(&e.Master)
+		ok = ok && c.external.Load(ref, &c.scratch)
+	}
+	return ok && e.Has.Is(flow.HasHelper) && c.scratch.Flow.Helper == e.Helper
 }
 
 // expectUncarried says why an expectation cannot be restored exactly because protocol v1 does not carry all of it, or "".

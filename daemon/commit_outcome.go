@@ -61,7 +61,10 @@ func (m *commitment) retry(errs []unix.Errno, n *uint64) error {
 // failures counts what is left by errno.
 func (m *commitment) failures(errs []unix.Errno) {
 	for i, e := range errs {
-		if e != 0 {
+		switch {
+		case e == errAlive:
+			m.lost(&m.flows[i], "another connection lives here on its tuples")
+		case e != 0:
 			m.lost(&m.flows[i], unix.ErrnoName(e))
 		}
 	}

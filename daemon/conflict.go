@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -12,7 +13,7 @@ import (
 // conflicts deals with the flows of a block that the kernel refused with EEXIST. What stands there is looked at: the
 // same flow is updated in place and keeps its counters and window state; a stranger (a bare entry that a packet made
 // before the commit, or another flow on our reply tuple) is deleted, and the flow created.
-func (m *commitment) conflicts(errs []unix.Errno) error {
+func (m *commitment) conflicts(ctx context.Context, errs []unix.Errno) error {
 	m.sub, m.at = m.sub[:0], m.at[:0]
 	for i, e := range errs {
 		if e == unix.EEXIST {
@@ -30,7 +31,7 @@ func (m *commitment) conflicts(errs []unix.Errno) error {
 	if err := m.updateSame(errs); err != nil {
 		return err
 	}
-	return m.replace(errs, strangers)
+	return m.replace(ctx, errs, strangers)
 }
 
 // sortOut leaves in m.sub and m.at the flows that stand in the kernel already, and returns the others by index in the
@@ -43,6 +44,11 @@ func (m *commitment) sortOut(errs []unix.Errno) []int {
 		switch {
 		case m.subErrs[j] == 0 && sameFlow(&m.found[j], f):
 			m.inherit(f, &m.found[j])
+			if m.beside && nothingNew(&m.found[j], f) {
+				errs[i] = 0
+				m.result.Updated++
+				continue
+			}
 			m.sub[same], m.at[same] = *f, i
 			same++
 			continue
@@ -74,6 +80,9 @@ func (m *commitment) inherit(f, have *flow.Flow) {
 		m.degraded(f, "master")
 		f.Has &^= flow.HasMaster
 	}
+	if m.beside {
+		keepProgress(f, have)
+	}
 }
 
 func (m *commitment) updateSame(errs []unix.Errno) error {
@@ -104,10 +113,16 @@ func (m *commitment) updateSame(errs []unix.Errno) error {
 const replaceRounds = 3
 
 // replace deletes what is in the way of the given flows, which is in m.found, and creates them.
-func (m *commitment) replace(errs []unix.Errno, strangers []int) error {
+func (m *commitment) replace(ctx context.Context, errs []unix.Errno, strangers []int) error {
 	for round := 0; len(strangers) > 0 && round < replaceRounds; round++ {
 		if round > 0 {
 			m.findStrangers(strangers)
+		}
+		if m.beside {
+			var err error
+			if strangers, err = m.spare(ctx, errs, strangers); err != nil {
+				return err
+			}
 		}
 		if err := m.deleteFound(len(strangers)); err != nil {
 			return err

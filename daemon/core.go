@@ -43,6 +43,8 @@ type core struct {
 	datagramSize int   // bytes that every open link carries
 
 	expect expectations
+	inject injection
+	role   control.Role // as keepalived says
 
 	outgoing cache.Outgoing // reused by transmit
 	scratch  cache.Entry    // for one look at an entry
@@ -58,6 +60,7 @@ type core struct {
 	wantBulk      chan struct{}
 	wantSweep     chan struct{}
 	wantReread    chan struct{}
+	wantInject    chan struct{}
 }
 
 // counters are the numbers that no other part keeps.
@@ -107,8 +110,9 @@ func (c *core) applyEvents(b *ctnetlink.Block) {
 		case ctnetlink.EventNew:
 			err = c.internal.New(f, now)
 		case ctnetlink.EventUpdate:
-			err = c.internal.Update(f, now)
+			err = c.internal.Update(c.completed(f), now)
 		case ctnetlink.EventDestroy:
+			c.endedHere(f, now)
 			c.counts.trafficBytes += f.Bytes[0] + f.Bytes[1]
 			c.counts.trafficPackets += f.Packets[0] + f.Packets[1]
 			c.internal.Destroy(f, now)
@@ -161,7 +165,7 @@ const transmitSlice = 4096
 
 // transmit sends what is dirty in the internal cache as far as the session has room.
 func (c *core) transmit() {
-	if c.session == nil {
+	if c.session == nil || c.holdsBack() {
 		return
 	}
 	now := c.now()

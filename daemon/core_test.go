@@ -17,8 +17,9 @@ import (
 
 // memLink is a link that keeps what is sent until the test delivers it.
 type memLink struct {
-	buf  []byte
-	ends []int
+	buf   []byte
+	ends  []int
+	local netip.Addr
 }
 
 func (l *memLink) Send(buf []byte, ends []int) error {
@@ -32,7 +33,7 @@ func (l *memLink) Send(buf []byte, ends []int) error {
 func (l *memLink) FD() int                             { return -1 }
 func (l *memLink) Read(*transport.Batch) (bool, error) { return false, io.EOF }
 func (l *memLink) MaxPayload() int                     { return 1468 }
-func (l *memLink) Local() netip.Addr                   { return netip.Addr{} }
+func (l *memLink) Local() netip.Addr                   { return l.local }
 func (l *memLink) Stats() transport.Stats              { return transport.Stats{} }
 func (l *memLink) Up() (bool, string)                  { return true, "RUNNING" }
 func (l *memLink) Valid() error                        { return nil }
@@ -46,7 +47,7 @@ func newTestCore() (*core, *memLink) {
 	c := &core{
 		log: slog.New(slog.DiscardHandler), now: func() int64 { return int64(time.Since(start)) }, seq: rand.Uint32, cfg: cfg,
 		internal: cache.NewInternal(1 << 20), external: cache.NewExternal(1 << 20),
-		complained: map[string]int64{}, wantReconcile: make(chan struct{}, 1), wantBulk: make(chan struct{}, 1), wantSweep: make(chan struct{}, 1), wantReread: make(chan struct{}, 1),
+		complained: map[string]int64{}, wantReconcile: make(chan struct{}, 1), wantBulk: make(chan struct{}, 1), wantSweep: make(chan struct{}, 1), wantReread: make(chan struct{}, 1), wantInject: make(chan struct{}, 1),
 	}
 	c.expect = newExpectations(1<<10, c.queued)
 	c.choice = newChoice(0, rand.Uint32)
@@ -72,6 +73,8 @@ type testPair struct {
 }
 
 var addrA, addrB = netip.MustParseAddrPort("10.0.0.1:1"), netip.MustParseAddrPort("10.0.0.2:2")
+
+var addrs = [2]netip.AddrPort{addrA, addrB}
 
 func newTestPair(t testing.TB) *testPair {
 	t.Helper()

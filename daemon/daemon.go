@@ -104,11 +104,15 @@ func New(cfg *config.Config, opt Options) (*Daemon, error) {
 		wantBulk:      make(chan struct{}, 1),
 		wantSweep:     make(chan struct{}, 1),
 		wantReread:    make(chan struct{}, 1),
+		wantInject:    make(chan struct{}, 1),
 	}
 	limit := cacheLimit(cfg)
 	d.core.choice = newChoice(d.core.now(), rand.Uint32)
 	d.core.internal, d.core.external = cache.NewInternal(limit), cache.NewExternal(limit)
 	d.core.expect = newExpectations(expectLimit(), d.core.queued)
+	d.core.followInjection()
+	state, _ := d.roles.current()
+	d.core.role = state.Role()
 	d.applyLive(cfg)
 	return d, nil
 }
@@ -152,6 +156,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 		{"sweep", d.runSweep},
 		{"own addresses", d.runOwnAddresses},
 		{"masters of expectations", d.runReread},
+		{"injection", d.runInject},
 		{"roles", d.runRoles},
 		{"control socket", d.serveControl},
 		{"readiness", d.announceReady},
@@ -195,10 +200,16 @@ func (d *Daemon) Reload(loaded *config.Config) []string {
 	d.needRestart.Store(&restart)
 	cfg := d.cfg.TakeLive(loaded)
 	d.applyLive(cfg)
+	if !cfg.DisableExternalCache {
+		d.finishInjection()
+	}
+	var switchedOff bool
 	_ = d.do(context.Background(), func(c *core) { // fails only when the daemon ends
 		expected := c.cfg.ExpectSync
+		switchedOff = c.injecting() && !cfg.DisableExternalCache
 		c.cfg = cfg
 		d.tuneEvents(cfg) // here, because while the loop runs the socket is open
+		c.followInjection()
 		if !slices.Equal(expected, cfg.ExpectSync) {
 			d.followExpectations(cfg)
 			c.followExpectSync()
@@ -206,6 +217,9 @@ func (d *Daemon) Reload(loaded *config.Config) []string {
 		c.internal.SetLimit(cacheLimit(cfg))
 		c.external.SetLimit(cacheLimit(cfg))
 	})
+	if switchedOff {
+		d.withdraw(context.Background())
+	}
 	filtered, err := d.refilter(context.Background(), func(s *filterSource) { s.cfg = cfg })
 	if err != nil && !errors.Is(err, errStopped) {
 		d.log.Error("the filter of flows does not change", "err", err)

@@ -10,7 +10,7 @@
 //	control server ── closures ────────────────────►│  loop
 //	work           ── closures ────────────────────►┘
 //
-// Long work (commit, reconcile, bulk, purge, flush) runs in goroutines of its own, reads like sequential code, talks to
+// Long work (commit, injection, reconcile, bulk, purge, flush) runs in goroutines of its own, reads like sequential code, talks to
 // the kernel there, and enters the loop once per slice of at most sliceSize records, so that events, acknowledgements
 // and readers are served in between. Nothing blocks the loop.
 //

@@ -185,6 +185,9 @@ func (c *core) peerExpectation(t wire.Type, e *flow.Expectation) {
 	if err != nil {
 		c.refused("external expect", &c.sync.externalFull, err)
 	}
+	if c.injecting() {
+		c.askInjection(now)
+	}
 }
 
 // acked and lost tell the cache that a reference belongs to.
@@ -215,7 +218,7 @@ func (c *core) sweepExpectations() (removed int) {
 	now := c.now()
 	c.expect.external.Scan(0, math.MaxInt, func(x *cache.ExpectEntry) {
 		if expectationExpired(x, c.peer.heard, now) {
-			c.expect.external.Remove(x.Ref)
+			c.expect.external.Forget(x.Ref)
 			removed++
 		}
 	})

@@ -63,7 +63,7 @@ func (c *core) reconcileExpectSlice(list []flow.Expectation) {
 	now := c.now()
 	for i := range list {
 		e := &list[i]
-		if !expectsHelper(c.cfg, e) {
+		if !expectsHelper(c.cfg, e) || c.expect.external.Injected(e) {
 			continue
 		}
 		if _, ok := c.internal.Lookup(&e.Master); !ok {

@@ -100,7 +100,10 @@ func (d *Daemon) refilter(ctx context.Context, change func(*filterSource)) (chan
 	if err != nil || !changed {
 		return false, err
 	}
-	if err := d.do(ctx, func(c *core) { c.filter = s.inForce }); err != nil {
+	if err := d.do(ctx, func(c *core) {
+		c.filter = s.inForce
+		c.refilterInjection()
+	}); err != nil {
 		return true, err
 	}
 	if err := d.filterEvents(); err != nil {

@@ -176,16 +176,12 @@ func TestFilterEndsWhatAFlushHid(t *testing.T) {
 	p.a.filter = flow.NewFilter(flow.Rules{Ignore: prefixes("192.0.2.0/24")})
 	p.a.internal.BeginReconcile()
 
-	var err error
-	if p.a.in, err = newInbox(); err != nil {
-		t.Fatal(err)
-	}
-	defer p.a.in.poller.close()
+	p.a.in = testInbox(t)
 	d, k := &Daemon{in: p.a.in, core: p.a}, &hasAll{}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() { defer close(ended); p.a.run(ctx) }()
-	err = d.reconcileStale(ctx, k)
+	err := d.reconcileStale(ctx, k)
 	cancel()
 	<-ended
 	if err != nil {

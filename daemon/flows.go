@@ -25,6 +25,11 @@ type emitFunc func(f *flow.Flow, m control.Meta) error
 // flows streams a table to the control server. A slow reader holds up nobody: slices are copied out of the loop first,
 // and the kernel's table is read through a socket of its own.
 func (d *Daemon) flows(ctx context.Context, q control.FlowQuery, fn func(f *flow.Flow, m control.Meta) error) error {
+	if q.Table == control.TableExternal {
+		if err := d.hasExternalCache(ctx); err != nil {
+			return err
+		}
+	}
 	var err error
 	switch {
 	case q.Table == control.TableKernel:
@@ -147,6 +152,11 @@ func emit(entries []cache.Entry, now int64, fn emitFunc) error {
 
 // expectations streams a cache of expectations to the control server. They are few: all are copied at once.
 func (d *Daemon) expectations(ctx context.Context, q control.FlowQuery, fn func(e *flow.Expectation, m control.Meta) error) error {
+	if q.Table == control.TableExternal {
+		if err := d.hasExternalCache(ctx); err != nil {
+			return err
+		}
+	}
 	var entries []cache.ExpectEntry
 	var now int64
 	on := false

@@ -88,6 +88,7 @@ type options struct {
 	ipv6      bool
 	links     int    // dedicated links: 0 and 1 are sync0, 2 adds sync1
 	expect    bool   // replicate all expectations
+	noCache   bool   // of conntrackd: DisableExternalCache
 	extra     string // more top-level lines
 }
 

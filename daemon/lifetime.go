@@ -41,13 +41,20 @@ func expired(f *flow.Flow, updated, heard, now int64) bool {
 	if now-updated <= life {
 		return false
 	}
-	if f.Has.Is(flow.HasTCPState) {
-		switch f.TCPState { // those that data does not keep alive; a half-closed connection may go on for hours
-		case flow.TCPSynSent, flow.TCPTimeWait, flow.TCPClose, flow.TCPLastAck:
-			return true
-		}
+	return runsOut(f) || now-max(heard, updated) > life
+}
+
+// runsOut reports whether traffic does not refresh the timer of a flow in its present state: a TCP connection that has
+// closed or was never established. A half-closed one may go on for hours.
+func runsOut(f *flow.Flow) bool {
+	if !f.Has.Is(flow.HasTCPState) {
+		return false
 	}
-	return now-max(heard, updated) > life
+	switch f.TCPState {
+	case flow.TCPSynSent, flow.TCPTimeWait, flow.TCPClose, flow.TCPLastAck:
+		return true
+	}
+	return false
 }
 
 // restoreTimeout gives a flow the timeout to be committed with: what remains of the one it was told with, but at least

@@ -189,7 +189,7 @@ func (c *core) nextTick() time.Duration {
 	c.reviewLinks(now)
 	next := c.session.Tick(now)
 	c.flushOutput()
-	if c.dirty() > 0 && c.session.Room() > 0 {
+	if c.dirty() > 0 && c.session.Room() > 0 && !c.holdsBack() {
 		return 0
 	}
 	return time.Duration(min(max(next-now, 0), sleep))

@@ -20,6 +20,17 @@ func testPoller(t testing.TB) *poller {
 	return p
 }
 
+// testInbox returns the way into a loop that does not run yet.
+func testInbox(t testing.TB) *inbox {
+	t.Helper()
+	in, err := newInbox()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(in.poller.close)
+	return in
+}
+
 // pipe returns both ends of a pipe that does not block.
 func pipe(t testing.TB) (read, write int) {
 	t.Helper()
@@ -140,11 +151,7 @@ func TestPollerDoesNotAllocate(t *testing.T) {
 // TestDoEndsWithTheLoop: a call that the loop does not come to any more is not waited for.
 func TestDoEndsWithTheLoop(t *testing.T) {
 	c, _ := newTestCore()
-	var err error
-	if c.in, err = newInbox(); err != nil {
-		t.Fatal(err)
-	}
-	defer c.in.poller.close()
+	c.in = testInbox(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	var ended sync.WaitGroup
 	ended.Go(func() { c.run(ctx) })

@@ -16,7 +16,8 @@ import (
 // tells: the other router announced them when it took over. When nobody took over (the peer is dead, or both are in
 // FAULT) nothing is purged. Timers are shortened to purgedLife instead of deleting (as conntrackd does), so that a flow
 // which does see traffic here lives on: its next packet restores the timer. Flows of the router itself and those that the
-// filter does not let pass are left alone.
+// filter does not let pass are left alone. With disable-external-cache nothing is purged: the peer's flows are meant to be
+// in this kernel, and are kept like the peer keeps them.
 
 // purgedLife is the lifetime, in seconds, that a purge leaves.
 const purgedLife = 10
@@ -38,6 +39,10 @@ func (d *Daemon) purgeLater(ctx context.Context) {
 
 // purge shortens the timers and returns how many flows it touched. progress may be nil.
 func (d *Daemon) purge(ctx context.Context, progress func(done, total int)) (int, error) {
+	injecting := false
+	if err := d.do(ctx, func(c *core) { injecting = c.injecting() }); err != nil || injecting {
+		return 0, err
+	}
 	own, err := ownAddresses()
 	if err != nil {
 		return 0, err

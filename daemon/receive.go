@@ -136,7 +136,8 @@ func (c *core) forgetPeer() {
 	}
 }
 
-// peerFlow applies one message of the peer to the external cache.
+// peerFlow applies one message of the peer to the external cache, from which it goes into the kernel with
+// disable-external-cache.
 func (c *core) peerFlow(t wire.Type, f *flow.Flow) {
 	now := c.now()
 	var err error
@@ -150,6 +151,9 @@ func (c *core) peerFlow(t wire.Type, f *flow.Flow) {
 	}
 	if err != nil {
 		c.refused("external", &c.sync.externalFull, err)
+	}
+	if c.injecting() {
+		c.claimed(t, f, now)
 	}
 }
 
@@ -172,6 +176,7 @@ func (c *core) peerRestarted() {
 
 func (c *core) peerEstablished() {
 	c.log.Info("peer answers", "peer", c.peer.addr)
+	c.inject.peerAnswered(c.now())
 }
 
 // requestResync asks the peer for its whole table.

@@ -157,7 +157,7 @@ func (c *core) reconcileSlice(flows []flow.Flow) {
 	now := c.now()
 	for i := range flows {
 		f := &flows[i]
-		if !c.filter.Pass(&f.Orig) {
+		if !c.filter.Pass(&f.Orig) || c.external.Injected(&f.Orig) && !c.internal.Has(&f.Orig) {
 			continue
 		}
 		changed, err := c.internal.Reconcile(f, now)

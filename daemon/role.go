@@ -208,11 +208,12 @@ func (d *Daemon) transition(life, ctx context.Context, t control.Transition) {
 	d.log.Info("role changes", "state", t.State, "group", t.Group, "source", t.Source)
 	t.Started, t.Outcome = time.Now(), control.OutcomeRunning
 	d.keep(t)
-	var err error
-	switch t.State {
-	case control.StateMaster:
-		t.Commit, err = d.takeover(ctx)
-	case control.StateBackup:
+	err := d.do(ctx, func(c *core) { c.roleBegins(t.State) })
+	switch {
+	case err != nil:
+	case t.State == control.StateMaster:
+		t.Commit, t.Inject, err = d.takeover(ctx)
+	case t.State == control.StateBackup:
 		err = d.do(ctx, (*core).requestResync)
 	}
 	t.Finished = time.Now()
@@ -248,10 +249,20 @@ func (d *Daemon) keep(t control.Transition) {
 const takeoverRounds = 5
 
 // takeover makes this router carry on with the peer's connections: commit the external cache into the kernel, empty
-// it, compare the internal cache with the kernel, which now has them all, and tell the peer.
-func (d *Daemon) takeover(ctx context.Context) (*control.CommitResult, error) {
+// it, compare the internal cache with the kernel, which now has them all, and tell the peer. There is no commit where the
+// peer's flows go straight into the kernel.
+func (d *Daemon) takeover(ctx context.Context) (*control.CommitResult, *control.InjectResult, error) {
 	d.awaitTable(ctx)
 	defer signal(d.core.wantBulk) // also of what was restored before a failure
+	injected, err := d.takeoverInjected(ctx)
+	if injected != nil || err != nil {
+		return nil, injected, err
+	}
+	committed, err := d.takeoverByCommit(ctx)
+	return committed, nil, err
+}
+
+func (d *Daemon) takeoverByCommit(ctx context.Context) (*control.CommitResult, error) {
 	var result control.CommitResult
 	for range takeoverRounds {
 		round, err := d.commit(ctx, true, nil)

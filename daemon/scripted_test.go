@@ -104,7 +104,18 @@ func (s *scripted) flush() {
 	s.session.Reset()
 }
 
-// tell makes flows the peer's table and says them, and waits until r's external cache has them.
+// say says flows, without making them the peer's table.
+func (s *scripted) say(r *router, typ wire.Type, flows ...flow.Flow) {
+	s.t.Helper()
+	r.eventually(10*time.Second, "hears its peer", func() bool { return r.status().Established })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sendFlows(typ, flows)
+	s.flush()
+}
+
+// tell makes flows the peer's table and says them, and waits until r's external cache, or its kernel where there is
+// none, has them.
 func (s *scripted) tell(r *router, flows []flow.Flow) {
 	s.t.Helper()
 	r.eventually(10*time.Second, "hears its peer", func() bool { return r.status().Established })
@@ -113,7 +124,13 @@ func (s *scripted) tell(r *router, flows []flow.Flow) {
 	s.sendFlows(wire.CTNew, flows)
 	s.flush()
 	s.mu.Unlock()
-	r.eventually(10*time.Second, "has the flows", func() bool { return r.statistics().External.Active == uint64(len(flows)) })
+	r.eventually(10*time.Second, "has the flows", func() bool {
+		st := r.statistics()
+		if st.Inject != nil {
+			return st.Inject.Flows == uint64(len(flows)) && st.Inject.Waiting == 0
+		}
+		return st.External.Active == uint64(len(flows))
+	})
 }
 
 // expect says expectations.

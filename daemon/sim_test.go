@@ -53,26 +53,36 @@ func newSim(t *testing.T, seed uint64) *sim {
 	s := &sim{t: t, rnd: rand.New(rand.NewPCG(seed, 1)), clock: int64(time.Second)}
 	s.loss = []int{0, 1, 5, 20}[s.rnd.IntN(4)]
 	for i := range s.nodes {
-		first := []netip.AddrPort{addrA, addrB}[i]
-		second := netip.AddrPortFrom(first.Addr().Next().Next(), first.Port())
-		s.nodes[i] = &simNode{addr: [2]netip.AddrPort{first, second}, kernel: map[flow.Tuple]flow.Flow{}, expect: map[flow.Tuple]flow.Expectation{}}
+		s.nodes[i] = &simNode{addr: linkAddresses(i), kernel: map[flow.Tuple]flow.Flow{}, expect: map[flow.Tuple]flow.Expectation{}}
 		s.restart(s.nodes[i])
 	}
 	return s
 }
 
-// restart gives a node a new life: it knows what its kernel has, and nothing else.
-func (s *sim) restart(n *simNode) {
-	n.core, n.links[0] = newTestCore()
+// join gives a node its two links and begins a conversation on the simulated clock.
+func (s *sim) join(n *simNode) {
 	n.links[1] = &memLink{}
-	n.core.now, n.core.seq = func() int64 { return s.clock }, s.rnd.Uint32
-	n.core.cfg.ExpectSync = []string{"all"}
 	n.core.links, n.core.choice = nil, newChoice(s.clock, s.rnd.Uint32)
 	n.core.setLinks([]*channel{newChannel(), newChannel()}, []transport.Config{{Interface: "sync0"}, {Interface: "sync1"}})
 	for i, ch := range n.core.links {
+		n.links[i].local = n.addr[i].Addr()
 		n.core.linkOpened(ch, n.links[i])
 	}
-	n.core.newSession() // on the simulated clock
+	n.core.newSession()
+}
+
+// linkAddresses are the addresses of node i on the two links.
+func linkAddresses(i int) [2]netip.AddrPort {
+	first := addrs[i]
+	return [2]netip.AddrPort{first, netip.AddrPortFrom(first.Addr().Next().Next(), first.Port())}
+}
+
+// restart gives a node a new life: it knows what its kernel has, and nothing else.
+func (s *sim) restart(n *simNode) {
+	n.core, n.links[0] = newTestCore()
+	n.core.now, n.core.seq = func() int64 { return s.clock }, s.rnd.Uint32
+	n.core.cfg.ExpectSync = []string{"all"}
+	s.join(n)
 	n.core.internal.BeginReconcile()
 	for _, k := range slices.SortedFunc(maps.Keys(n.kernel), func(a, b flow.Tuple) int { return a.Compare(&b) }) {
 		f := n.kernel[k]

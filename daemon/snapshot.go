@@ -43,6 +43,9 @@ func (c *core) status(s *control.Status) {
 	s.SyncGroup = c.cfg.SyncGroup
 	c.linkStatus(s)
 	s.Internal, s.External = uint64(c.internal.Len()), uint64(c.external.Len())
+	if s.Injecting = c.injecting(); s.Injecting {
+		s.External, s.Injected = 0, s.External
+	}
 	s.ExpectationSync = c.cfg.ExpectWords()
 	if c.peer.addr.IsValid() {
 		s.Peer = c.peer.addr.String()
@@ -89,7 +92,9 @@ func (c *core) whyNotInStep() []string {
 	if c.sync.internalFull {
 		say("the internal cache was full, flows are missing: raise cache-limit")
 	}
-	if c.sync.externalFull {
+	if c.injecting() {
+		c.whyNotInjected(say)
+	} else if c.sync.externalFull {
 		say("the external cache was full, flows are missing: raise cache-limit")
 	}
 	if c.sync.emptied {
@@ -145,6 +150,9 @@ func (c *core) statistics(s *control.Statistics) {
 			Internal: cacheStats(c.expect.internal.Stats(), c.expect.internal.Limit()),
 			External: cacheStats(c.expect.external.Stats(), c.expect.external.Limit()),
 		}
+	}
+	if c.injecting() {
+		c.injectStatistics(s)
 	}
 	for why, n := range map[string]uint64{
 		"per-direction zone not carried by protocol v1":                              c.counts.directionalZones,

@@ -94,7 +94,7 @@ func (m model) overview() []string {
 	}
 	lines = append(lines, "",
 		row("internal cache", fmt.Sprintf("%d flows, %d waiting to be sent, %d unacknowledged", st.Internal.Active, st.Session.Waiting, st.Session.Unacknowledged)),
-		row("external cache", fmt.Sprintf("%d flows", st.External.Active)),
+		row("external cache", externalText(st)),
 		row("kernel table", fmt.Sprintf("%d of %d", st.Kernel.TableEntries, st.Kernel.TableMax)),
 		"",
 		row("kernel", m.rate("events", st.Kernel.Events, m.before.Kernel.Events)+fmt.Sprintf(", %d overruns", st.Kernel.Overruns)),
@@ -213,5 +213,16 @@ func transitionText(t *control.Transition) string {
 	if c := t.Commit; c != nil {
 		text += fmt.Sprintf(", %d flows committed in %v, %d expired, %d failed", c.Created+c.Updated+c.Replaced, c.Duration, c.Expired, c.Failed)
 	}
+	if i := t.Inject; i != nil {
+		text += fmt.Sprintf(", no commit: the kernel had %d flows of the peer, %d are refused", i.Present, i.Failed)
+	}
 	return text
+}
+
+// externalText tells of the peer's flows, which are in the kernel where there is no external cache.
+func externalText(s *control.Statistics) string {
+	if s.Inject != nil {
+		return fmt.Sprintf("none: %d flows of the peer go straight into the kernel, %d waiting, %d refused", s.Inject.Flows, s.Inject.Waiting, s.Inject.Missing)
+	}
+	return fmt.Sprintf("%d flows", s.External.Active)
 }

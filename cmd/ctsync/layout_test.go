@@ -159,6 +159,38 @@ func TestStatisticsLikeConntrackd(t *testing.T) {
 	}
 }
 
+// The numbers of a real conntrackd -s with DisableExternalCache (vectors/cli/stats-and-dump-nocache.txt), byte for byte
+// from its block on.
+func TestInjectStatisticsLikeConntrackd(t *testing.T) {
+	s := control.Statistics{
+		Inject: &control.InjectStatistics{
+			InjectCounts: control.InjectCounts{Created: 4, Updated: 12, Destroyed: 1}, Flows: 3, Refreshed: 7, KeptOwn: 2, Missing: 1, Limit: 524288, Bytes: 4096,
+			Errors: map[string]uint64{"ENOMEM": 1}, Degraded: map[string]uint64{"helper ftp": 1}, Named: []string{"tcp 10.0.0.1:5 > 10.0.0.2:22: not restored: ENOMEM"},
+		},
+		Links: []control.LinkStatistics{{
+			Transport: control.TransportUDP, Device: "sync0", Role: control.LinkActive, BytesSent: 48, BytesReceived: 1204, PacketsSent: 6, PacketsReceived: 6,
+		}},
+	}
+	const want = "external inject:\n" +
+		"connections created:\t\t           4\tfailed:\t           0\n" +
+		"connections updated:\t\t          12\tfailed:\t           0\n" +
+		"connections destroyed:\t\t           1\tfailed:\t           0\n\n" +
+		"traffic processed:\n" +
+		"                   0 Bytes                         0 Pckts\n\n" +
+		"UDP traffic (active device=sync0):\n" +
+		"                  48 Bytes sent                 1204 Bytes recv\n" +
+		"                   6 Pckts sent                    6 Pckts recv\n" +
+		"                   0 Error send                    0 Error recv\n\n" +
+		"message tracking:\n" +
+		"                   0 Malformed msgs                    0 Lost msgs\n\n"
+	got := string(appendStatistics(nil, s))
+	if _, block, _ := strings.Cut(got, "external "); cmp.Diff(want, "external "+block) != "" || strings.Contains(got, "cache external") {
+		t.Errorf("(-conntrackd +got):\n%s", cmp.Diff(want, "external "+block))
+	}
+	s.Expect = &control.ExpectStatistics{Inject: &control.InjectCounts{Created: 2, CreateFailed: 1}}
+	golden(t, "statistics-inject", appendDetail(appendStatistics(nil, s), s))
+}
+
 // TestExpectStatisticsLayout: VyOS prints conntrackd -s expect, whose last blocks are those of -s, below the main table.
 func TestExpectStatisticsLayout(t *testing.T) {
 	s := pageNumbers()
@@ -192,6 +224,9 @@ func TestStatusLayout(t *testing.T) {
 	s.Interface, s.ActiveLink = "eth2, eth3", &control.ActiveLink{Device: "eth3", Since: at(90), Reason: "eth2 is NO-CARRIER", Changes: 1}
 	s.Warnings = []string{"the sync link on eth2 cannot stand in for the one on eth3: eth2 is NO-CARRIER"}
 	golden(t, "status-two-links", appendStatus(nil, s))
+
+	s.Injecting, s.Injected, s.External = true, 4000, 0
+	golden(t, "status-inject", appendStatus(nil, s))
 }
 
 func TestTransitionsLayout(t *testing.T) {
@@ -202,6 +237,9 @@ func TestTransitionsLayout(t *testing.T) {
 	ts := sampleTransitions()[2:3]
 	ts[0].Commit.Expect = &control.ExpectResult{Total: 2, Created: 1, Failed: 1, Errors: map[string]uint64{"ENOENT, no master": 1}, Named: []string{"expectation tcp 10.0.0.1 > 10.0.0.2:50185: not restored: ENOENT, no master"}}
 	golden(t, "transitions-expect", appendTransitions(nil, ts))
+
+	ts[0].Commit, ts[0].Inject = nil, &control.InjectResult{Present: 100000, Late: 12, Failed: 1, Waited: control.Duration(3 * time.Millisecond), DumpDuration: control.Duration(610 * time.Millisecond)}
+	golden(t, "transitions-inject", appendTransitions(nil, ts))
 }
 
 func sampleTransitions() []control.Transition {

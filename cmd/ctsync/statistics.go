@@ -12,18 +12,30 @@ import (
 // prints, tabs included, and while expectations are replicated another over conntrackd -s expect.
 func appendStatistics(b []byte, s control.Statistics) []byte {
 	b = append(b, "Main Table Statistics:\n\n"...)
-	b = appendTable(b, s.Internal, s.External, s)
+	var inject *control.InjectCounts
+	if s.Inject != nil {
+		inject = &s.Inject.InjectCounts
+	}
+	b = appendTable(b, s.Internal, s.External, inject, s)
 	if s.Expect != nil {
 		b = append(b, "Expect Table Statistics:\n\n"...)
-		b = appendTable(b, s.Expect.Internal, s.Expect.External, s)
+		b = appendTable(b, s.Expect.Internal, s.Expect.External, s.Expect.Inject, s)
 	}
 	return b
 }
 
-// appendTable appends the counters of the two caches of a table. What follows them is common to both tables.
-func appendTable(b []byte, internal, external control.CacheStats, s control.Statistics) []byte {
+// appendTable appends the counters of the two caches of a table, or of what was injected where there is no external one.
+// What follows them is common to both tables.
+func appendTable(b []byte, internal, external control.CacheStats, inject *control.InjectCounts, s control.Statistics) []byte {
 	b = appendCache(b, "internal", internal)
-	b = appendCache(b, "external", external)
+	if inject == nil {
+		b = appendCache(b, "external", external)
+	} else {
+		b = append(b, "external inject:\n"...)
+		b = fmt.Appendf(b, "connections created:\t\t%12d\tfailed:\t%12d\n", inject.Created, inject.CreateFailed)
+		b = fmt.Appendf(b, "connections updated:\t\t%12d\tfailed:\t%12d\n", inject.Updated, inject.UpdateFailed)
+		b = fmt.Appendf(b, "connections destroyed:\t\t%12d\tfailed:\t%12d\n\n", inject.Destroyed, inject.DestroyFailed)
+	}
 	b = fmt.Appendf(b, "traffic processed:\n%20d Bytes      %20d Pckts\n\n", s.Traffic.Bytes, s.Traffic.Packets)
 	l := s.ActiveLink()
 	b = fmt.Appendf(b, "%s traffic (active device=%s):\n", l.Transport, l.Device)
@@ -49,18 +61,17 @@ type row struct {
 
 // appendDetail appends what conntrackd has no line for, in blocks of the same kind.
 func appendDetail(b []byte, s control.Statistics) []byte {
-	var expect control.ExpectStatistics
-	caches := 2
-	if s.Expect != nil {
-		expect, caches = *s.Expect, 4
+	b = appendMemory(b, "internal", s.Internal)
+	if s.Inject == nil {
+		b = appendMemory(b, "external", s.External)
+	} else {
+		b = appendInject(b, s.Inject)
 	}
-	for _, c := range []struct {
-		name string
-		control.CacheStats
-	}{{"internal", s.Internal}, {"external", s.External}, {"internal expect", expect.Internal}, {"external expect", expect.External}}[:caches] {
-		b = appendBlock(b, "cache "+c.name+" memory", []row{
-			{"records", c.Objects}, {"limit", c.Limit}, {"refused because full", c.Full}, {"bytes", c.Bytes},
-		})
+	if s.Expect != nil {
+		b = appendMemory(b, "internal expect", s.Expect.Internal)
+		if s.Inject == nil {
+			b = appendMemory(b, "external expect", s.Expect.External)
+		}
 	}
 	m := s.Tracking.Malformed
 	b = appendBlock(b, "messages received", []row{
@@ -105,6 +116,30 @@ func appendDetail(b []byte, s control.Statistics) []byte {
 		{"commits", c.Commits}, {"created", c.Created}, {"updated", c.Updated}, {"replaced", c.Replaced},
 		{"expired", c.Expired}, {"filtered", c.Filtered}, {"failed", c.Failed},
 	}, named("failed: ", c.Errors)...))
+}
+
+func appendMemory(b []byte, name string, c control.CacheStats) []byte {
+	return appendBlock(b, "cache "+name+" memory", []row{
+		{"records", c.Objects}, {"limit", c.Limit}, {"refused because full", c.Full}, {"bytes", c.Bytes},
+	})
+}
+
+// appendInject appends what became of the peer's flows where they go straight into the kernel, and the last that it lacks.
+func appendInject(b []byte, i *control.InjectStatistics) []byte {
+	rows := []row{
+		{"flows of the peer", i.Flows}, {"waiting for the kernel", i.Waiting}, {"refused by the kernel", i.Missing},
+		{"replaced another entry", i.Replaced}, {"expired", i.Expired}, {"filtered", i.Filtered}, {"timers set again", i.Refreshed},
+		{"lost by the kernel", i.Lost}, {"not deleted, ours too", i.KeptOwn}, {"not deleted, packets pass", i.KeptBusy},
+		{"given up to the peer", i.Disowned}, {"limit", i.Limit}, {"refused because full", i.Full}, {"bytes", i.Bytes},
+	}
+	b = appendBlock(b, "external inject", slices.Concat(rows, named("failed: ", i.Errors), named("without ", i.Degraded)))
+	for _, name := range i.Named {
+		b = fmt.Appendf(b, "  %s\n", oneLine(name))
+	}
+	if len(i.Named) > 0 {
+		b = append(b, '\n')
+	}
+	return b
 }
 
 // appendBlock appends a heading, its rows and an empty line.

@@ -37,7 +37,11 @@ func appendStatus(b []byte, s control.Status) []byte {
 	}
 	b = appendLine(b, "peer", peerText(s))
 	b = appendLine(b, "in step", stepText(s))
-	b = appendLine(b, "cache entries", fmt.Sprintf("%d internal, %d external", s.Internal, s.External))
+	entries := fmt.Sprintf("%d internal, %d external", s.Internal, s.External)
+	if s.Injecting {
+		entries = fmt.Sprintf("%d internal, no external cache: %d flows of the peer go straight into the kernel", s.Internal, s.Injected)
+	}
+	b = appendLine(b, "cache entries", entries)
 	for _, j := range s.Jobs {
 		b = appendLine(b, "running", jobText(j))
 	}

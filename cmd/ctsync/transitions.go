@@ -27,6 +27,10 @@ func appendTransitions(b []byte, ts []control.Transition) []byte {
 		if t.Commit != nil {
 			b = appendCommit(b, t.Commit)
 		}
+		if i := t.Inject; i != nil {
+			b = fmt.Appendf(b, "%8sno commit: the kernel had %d flows of the peer, %d came late (%s), %d are refused, kernel's table read in %s\n",
+				"", i.Present, i.Late, i.Waited, i.Failed, i.DumpDuration)
+		}
 	}
 	return b
 }

@@ -39,6 +39,8 @@ type tracks struct {
 	chunks []*[chunkSize]track
 	known  bitset // the peer was told of the flow, and not of its end
 	recent bitset // changed by something else than the dump since the reconcile began or the caller looked it up
+
+	touched bitset // an event told of it since it came in or ForgetTouched
 }
 
 // grow makes room for the records of the chunks below n.
@@ -48,6 +50,7 @@ func (t *tracks) grow(n int) {
 	}
 	t.known.grow(n)
 	t.recent.grow(n)
+	t.touched.grow(n)
 }
 
 func (n *Internal) side(r Ref) *tracks {

@@ -17,6 +17,7 @@
 //	          per-direction zones)
 //	extras    124 bytes, only for flows with a master, sequence adjustment, synproxy, helper, labels, SCTP or DCCP state
 //	tracks    12 bytes, internal cache only: place in a queue or sequence number of the last message
+//	timers    8 bytes, external cache only while it is followed (see ledger): what the kernel's timer was set to, and when
 //
 // None of this contains a pointer, so the work of the garbage collector does not grow with the number of flows. States
 // that are asked of the whole table at once (visible, compared with the kernel, known to the peer) are bit sets: to

@@ -3,7 +3,11 @@ package cache
 import "ctsync/daemon/flow"
 
 // ExternalExpect is the external cache of expectations: the peer's. It has one owner.
-type ExternalExpect struct{ expectStore }
+type ExternalExpect struct {
+	expectStore
+	follows bool
+	waiting int // records that are dirty
+}
 
 // NewExternalExpect returns an empty cache that is full at limit entries; for limit <= 0 see SetLimit.
 func NewExternalExpect(limit int) *ExternalExpect {
@@ -18,10 +22,25 @@ func (x *ExternalExpect) New(e *flow.Expectation, now int64) error {
 		x.stats.CreateFailed++
 		return ErrFamily
 	}
-	if ref, ok := x.index[x.keyOf(e)]; ok {
-		x.Remove(ref)
+	ref, ok := x.index[x.keyOf(e)]
+	if !ok {
+		return x.create(e, now)
 	}
-	_, err := x.insert(e, now)
+	r := &x.records[ref-1]
+	x.conceal(r)
+	r.state &^= dead
+	r.e, r.created, r.updated, r.seen = *e, now, now, true
+	x.active++
+	x.stats.Created++
+	x.await(r)
+	return nil
+}
+
+func (x *ExternalExpect) create(e *flow.Expectation, now int64) error {
+	ref, err := x.insert(e, now)
+	if err == nil {
+		x.await(&x.records[ref-1])
+	}
 	return err
 }
 
@@ -33,27 +52,48 @@ func (x *ExternalExpect) Update(e *flow.Expectation, now int64) error {
 	}
 	ref, ok := x.index[x.keyOf(e)]
 	if !ok {
-		_, err := x.insert(e, now)
-		return err
+		return x.create(e, now)
 	}
 	r := &x.records[ref-1]
+	if r.is(dead) {
+		return x.New(e, now)
+	}
 	r.e, r.updated, r.seen = *e, now, true
 	x.stats.Updated++
+	x.await(r)
 	return nil
 }
 
 // Destroy removes an expectation (EXP_DEL) and reports whether there was one.
 func (x *ExternalExpect) Destroy(e *flow.Expectation) bool {
 	ref, ok := x.index[x.keyOf(e)]
+	ok = ok && x.records[ref-1].shown()
 	x.Remove(ref)
 	return ok
 }
 
-// Remove removes an entry and counts it as destroyed. A ref that names no entry is ignored.
+// Remove removes an entry and counts it as destroyed. In a ledger its record stays until the kernel, if it may have the
+// expectation from us, was told. A ref that names no entry is ignored.
 func (x *ExternalExpect) Remove(ref Ref) {
-	if r := x.at(ref); r != nil {
+	r := x.at(ref)
+	if r == nil || r.is(dead) {
+		return
+	}
+	x.conceal(r)
+	if x.follows && r.known {
+		r.state |= dead
+		x.await(r)
+		return
+	}
+	x.release(ref)
+}
+
+// Forget removes an entry and counts it as destroyed, and leaves to the kernel what it has of it. A ref that names no
+// entry is ignored.
+func (x *ExternalExpect) Forget(ref Ref) {
+	if r := x.at(ref); r != nil && !r.is(dead) {
 		x.conceal(r)
-		x.drop(ref)
+		x.release(ref)
 	}
 }
 
@@ -61,6 +101,7 @@ func (x *ExternalExpect) Remove(ref Ref) {
 func (x *ExternalExpect) Reset() {
 	x.stats.Destroyed += uint64(x.active)
 	x.init(x.limit)
+	x.waiting = 0
 }
 
 // BeginSweep starts to watch which entries the peer confirms; see External.BeginSweep.
@@ -73,7 +114,7 @@ func (x *ExternalExpect) BeginSweep() {
 // Sweep removes the entries of which nothing was heard since BeginSweep and returns how many.
 func (x *ExternalExpect) Sweep() (removed int) {
 	for i := range x.records {
-		if r := &x.records[i]; r.used && !r.seen {
+		if r := &x.records[i]; r.shown() && !r.seen {
 			x.Remove(Ref(i + 1))
 			removed++
 		}

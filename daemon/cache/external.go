@@ -3,7 +3,13 @@ package cache
 import "ctsync/daemon/flow"
 
 // External is the external cache: the peer's flows. It has one owner.
-type External struct{ store }
+type External struct {
+	store
+	follows bool
+	l4, l6  ledger
+	cursor  Ref  // of the last record that was taken
+	taken   Item // scratch of Take and Due
+}
 
 // NewExternal returns an empty cache that is full at limit entries; for limit <= 0 see SetLimit.
 func NewExternal(limit int) *External {
@@ -22,10 +28,17 @@ func (x *External) New(f *flow.Flow, now int64) error {
 	if r == 0 {
 		return x.create(f, h, now)
 	}
-	x.stats.Destroyed++
-	x.replace(r, f, now)
-	x.seen(r).set(r.number())
+	x.renew(r, f, now)
 	return nil
+}
+
+// renew makes f the content of a record, which may be one that has ended and of which the kernel was not told yet.
+func (x *External) renew(r Ref, f *flow.Flow, now int64) {
+	x.hide(r)
+	moved := x.moves(r, f)
+	x.replace(r, f, now)
+	x.show(r)
+	x.told(r, moved)
 }
 
 // Update merges what the peer said of a flow (CT_UPD), or inserts the flow.
@@ -41,10 +54,39 @@ func (x *External) Update(f *flow.Flow, now int64) error {
 	if r == 0 {
 		return x.create(f, h, now)
 	}
+	if !x.sees(r) {
+		x.renew(r, f, now)
+		return nil
+	}
 	translated := f.Has.Is(flow.HasReply) && f.Reply != f.Orig.Inverse()
+	moved := translated && x.moves(r, f)
 	x.merge(r, f, translated, now)
-	x.seen(r).set(r.number())
+	x.told(r, moved)
 	return nil
+}
+
+// moves reports whether f has another reply tuple than record r. It matters to a ledger alone: an entry of the kernel
+// cannot be given another one.
+func (x *External) moves(r Ref, f *flow.Flow) bool {
+	if !x.follows {
+		return false
+	}
+	x.get(r, &x.old)
+	return x.old.Reply != f.Reply
+}
+
+// told notes that the peer spoke of r, in the ledger too.
+func (x *External) told(r Ref, moved bool) {
+	x.seen(r).set(r.number())
+	if !x.follows {
+		return
+	}
+	l, i := x.side(r), r.number()
+	l.await(i)
+	l.resting.clear(i)
+	if moved {
+		l.settled.clear(i)
+	}
 }
 
 func (x *External) create(f *flow.Flow, h uint64, now int64) error {
@@ -52,35 +94,68 @@ func (x *External) create(f *flow.Flow, h uint64, now int64) error {
 	if r == 0 {
 		return x.full()
 	}
+	if x.follows {
+		x.side(r).grow(x.chunks(r))
+	}
 	x.replace(r, f, now)
 	x.show(r)
-	x.seen(r).set(r.number())
+	x.told(r, true)
 	return nil
 }
 
 // Destroy removes the flow whose original tuple is key (CT_DEL) and reports whether there was one.
 func (x *External) Destroy(key *flow.Tuple, _ int64) bool {
-	r, _ := x.find(key)
-	if r == 0 {
+	r, ok := x.Lookup(key)
+	if !ok {
 		return false
 	}
 	x.Remove(r)
 	return true
 }
 
-// Remove removes an entry (expiry, sweep) and counts it as destroyed. A ref that names no entry is ignored.
+// Remove removes an entry (sweep) and counts it as destroyed. In a ledger its record stays until the kernel, if it may
+// have the flow from us, was told. A ref that names no entry is ignored.
 func (x *External) Remove(ref Ref) {
+	if !x.sees(ref) {
+		return
+	}
+	x.hide(ref)
+	if l := x.side(ref); x.follows && l.placed.has(ref.number()) {
+		l.fail(ref.number(), false)
+		l.await(ref.number())
+		return
+	}
+	x.release(ref)
+}
+
+// Forget removes an entry and counts it as destroyed, and leaves to the kernel what it has of it. A ref that names no
+// entry is ignored.
+func (x *External) Forget(ref Ref) {
 	if x.sees(ref) {
 		x.hide(ref)
-		x.free(ref)
+		x.release(ref)
 	}
 }
 
-// Reset removes all entries and counts them as destroyed. The memory is left to the garbage collector, so it takes the
+// release frees a record that readers do not see.
+func (x *External) release(ref Ref) {
+	x.side(ref).clear(ref.number())
+	x.free(ref)
+}
+
+// Reset removes all entries and counts them as destroyed; the kernel keeps what it has of them. The memory is left to the garbage collector, so it takes the
 // same short time whatever the cache held. Refs and scans from before mean nothing afterwards.
 func (x *External) Reset() {
 	x.stats.Destroyed += uint64(x.active)
 	x.init(x.limit)
+	x.l4, x.l6, x.cursor = ledger{}, ledger{}, 0
+}
+
+// Stats returns the present counters.
+func (x *External) Stats() Stats {
+	st := x.store.Stats()
+	st.Bytes += x.l4.bytes() + x.l6.bytes()
+	return st
 }
 
 // BeginSweep starts to watch which entries the peer confirms: call it when the whole table is requested from the peer,
@@ -97,8 +172,10 @@ func (x *External) Sweep(from Ref, max int) (removed int, next Ref) {
 		if removed == max {
 			return removed, r
 		}
-		x.Remove(r)
-		removed++
+		if x.sees(r) { // or it waits for the kernel to be told of its end
+			x.Remove(r)
+			removed++
+		}
 	}
 	return removed, 0
 }

@@ -32,6 +32,7 @@ func (n *Internal) New(f *flow.Flow, now int64) error {
 	r, err := n.renew(r, h, f, now)
 	if err == nil {
 		n.seen(r).set(r.number())
+		n.side(r).touched.set(r.number())
 		n.mark(r)
 	}
 	return err
@@ -51,6 +52,7 @@ func (n *Internal) Update(f *flow.Flow, now int64) error {
 		if err == nil {
 			n.seen(r).clear(r.number()) // an UPDATE does not carry everything
 			n.side(r).recent.set(r.number())
+			n.side(r).touched.set(r.number())
 			n.mark(r)
 		}
 		return err
@@ -63,6 +65,7 @@ func (n *Internal) Update(f *flow.Flow, now int64) error {
 		b.id = 0
 	}
 	n.side(r).recent.set(r.number())
+	n.side(r).touched.set(r.number())
 	n.mark(r)
 	return nil
 }
@@ -89,17 +92,10 @@ func (n *Internal) renew(r Ref, h uint64, f *flow.Flow, now int64) (Ref, error) 
 		}
 		n.body(r).state |= asNew
 	}
+	n.side(r).touched.clear(r.number())
 	n.replace(r, f, now)
 	n.show(r)
 	return r, nil
-}
-
-// chunks returns the number of chunk numbers of r's table.
-func (n *Internal) chunks(r Ref) int {
-	if r&refIPv6 == 0 {
-		return len(n.v4.records.chunks)
-	}
-	return len(n.v6.records.chunks)
 }
 
 // Destroy takes a DESTROY event. The flow ends here at once; when the peer knows of it, its last content is kept, dirty,

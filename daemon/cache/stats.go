@@ -38,5 +38,5 @@ func (s *slab[T]) bytes() uint64 {
 }
 
 func (t *tracks) bytes() uint64 {
-	return uint64(len(t.chunks))*uint64(unsafe.Sizeof([chunkSize]track{})) + 8*uint64(cap(t.chunks)+cap(t.known)+cap(t.recent))
+	return uint64(len(t.chunks))*uint64(unsafe.Sizeof([chunkSize]track{})) + 8*uint64(cap(t.chunks)+cap(t.known)+cap(t.recent)+cap(t.touched))
 }

@@ -150,6 +150,14 @@ func (s *store) body(r Ref) *body {
 // sees reports whether r, which may be anything, is an entry that readers see.
 func (s *store) sees(r Ref) bool { return r>>(numberBits+1) == 0 && s.shown(r).has(r.number()) }
 
+// chunks returns the number of chunk numbers of r's table.
+func (s *store) chunks(r Ref) int {
+	if r&refIPv6 == 0 {
+		return len(s.v4.records.chunks)
+	}
+	return len(s.v6.records.chunks)
+}
+
 func (s *store) shown(r Ref) bitset {
 	if r&refIPv6 == 0 {
 		return s.v4.shown

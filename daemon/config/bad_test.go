@@ -221,9 +221,10 @@ f:1:40: expect-sync = "pptp" is no protocol: all, ftp, h323, nfs, sip or sqlnet`
 		`f:1:15: expect-sync wants a list of protocols, such as ["ftp", "sip"], or ["all"], not the string "ftp"`},
 
 	// Keys of later versions.
-	{"later", "disable-external-cache = true\nmode = 'alarm'\n" + tables,
-		`f:1:1: disable-external-cache is not supported by this version yet: remove it, or leave it at false
-f:2:8: mode = "alarm" is not supported by this version yet: it speaks "ftfw" only`},
+	{"not yes", "disable-external-cache = 'yes'\n" + tables,
+		`f:1:26: disable-external-cache wants true or false, not the string "yes"`},
+	{"later", "mode = 'alarm'\n" + tables,
+		`f:1:8: mode = "alarm" is not supported by this version yet: it speaks "ftfw" only`},
 	{"no mode", "mode = 'tcp'\n" + tables,
 		`f:1:8: mode = "tcp" is no mode: this version speaks "ftfw" only`},
 	{"mode of a wrong type", "mode = ['ftfw']\n" + tables,

@@ -30,6 +30,7 @@ func (c *Config) settings() []setting {
 		{"accept-protocol", protocols(c.AcceptProtocol), false},
 		{"cache-limit", strconv.Itoa(c.CacheLimit), false},
 		{"coalesce", c.Coalesce.String(), false},
+		{"disable-external-cache", strconv.FormatBool(c.DisableExternalCache), false},
 		{"disable-syslog", strconv.FormatBool(c.DisableSyslog), false},
 		{"event-listen-queue-size", megabytes(c.EventListenQueueSize), false},
 		{"expect-sync", strings.Join(slices.Sorted(slices.Values(c.ExpectSync)), " "), false},

@@ -28,8 +28,9 @@ func TestChanges(t *testing.T) {
 			{"accept-protocol", "", "tcp icmp6", false},
 			{"ignore-address", "192.0.2.1", "192.0.2.0/24 own", false},
 		}},
-		{tables, "cache-limit = 5\npurge-timeout = 10\nsweep-interval = '2m'\ndisable-syslog = true\nstartup-resync = false\ntcp-window-tracking = true\n" + tables, []config.Change{
+		{tables, "cache-limit = 5\ndisable-external-cache = true\npurge-timeout = 10\nsweep-interval = '2m'\ndisable-syslog = true\nstartup-resync = false\ntcp-window-tracking = true\n" + tables, []config.Change{
 			{"cache-limit", "0", "5", false},
+			{"disable-external-cache", "false", "true", false},
 			{"disable-syslog", "false", "true", false},
 			{"purge-timeout", "60", "10", false},
 			{"startup-resync", "true", "false", false},

@@ -58,6 +58,8 @@ type Config struct {
 	// ExpectSync (expect-sync) are the protocols whose expectations are replicated: ExpectAll alone, or any of ftp, h323,
 	// nfs, sip and sqlnet. None is the default.
 	ExpectSync []string
+	// DisableExternalCache (disable-external-cache) puts the peer's flows straight into the kernel.
+	DisableExternalCache bool
 	// CacheLimit (cache-limit) bounds the entries of each cache; 0 is twice nf_conntrack_max.
 	CacheLimit int
 	// Coalesce (coalesce) is the longest time for which the event reader gathers events while they come fast; 0 hands

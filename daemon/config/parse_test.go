@@ -93,6 +93,7 @@ event-listen-queue-size = 64
 sync-queue-size = 4
 startup-resync = false
 disable-syslog = true
+disable-external-cache = true
 socket = "/tmp/x/../s"
 socket-group = 27
 cache-limit = 1_000_000
@@ -104,7 +105,7 @@ tcp-window-tracking = true
 expect-sync = ["ftp", "h323"]
 ` + tables, func(c *config.Config) {
 			c.EventListenQueueSize, c.SyncQueueSize = 64<<20, 4<<20
-			c.StartupResync, c.DisableSyslog, c.TCPWindowTracking = false, true, true
+			c.StartupResync, c.DisableSyslog, c.TCPWindowTracking, c.DisableExternalCache = false, true, true, true
 			c.ExpectSync = []string{"ftp", "h323"}
 			c.Socket, c.SocketGID, c.StateDirectory = "/tmp/s", 27, "/tmp/state"
 			c.CacheLimit, c.Coalesce, c.SweepInterval, c.PurgeTimeout = 1000000, 0, 90*time.Second, 5*time.Second

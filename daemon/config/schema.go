@@ -33,7 +33,7 @@ var topKeys = []key{
 	{"accept-protocol", (*parser).acceptProtocol},
 	{"cache-limit", func(p *parser, n *node) { p.integer(n, &p.cfg.CacheLimit, 0, maxCacheLimit) }},
 	{"coalesce", func(p *parser, n *node) { p.duration(n, &p.cfg.Coalesce, 0, 100*time.Millisecond) }},
-	{"disable-external-cache", func(p *parser, n *node) { p.later(n, "false") }},
+	{"disable-external-cache", func(p *parser, n *node) { p.boolean(n, &p.cfg.DisableExternalCache) }},
 	{"disable-syslog", func(p *parser, n *node) { p.boolean(n, &p.cfg.DisableSyslog) }},
 	{"event-listen-queue-size", func(p *parser, n *node) { p.megabytes(n, &p.cfg.EventListenQueueSize, maxEventQueue) }},
 	{"expect-sync", (*parser).expectSync},

@@ -204,12 +204,3 @@ func (p *parser) mode(n *node) {
 		p.problem(n.valueAt, `mode = %s is no mode: this version speaks "ftfw" only`, quote(mode))
 	}
 }
-
-// later refuses a key whose work comes with a later version, unless its value, as written in TOML, asks for what this
-// version does anyway: neutral.
-func (p *parser) later(n *node, neutral string) {
-	if n.kind == unstable.Bool && n.text == neutral {
-		return
-	}
-	p.problem(n.at, "%s is not supported by this version yet: remove it, or leave it at %s", n.key, neutral)
-}

@@ -12,6 +12,7 @@ type Statistics struct {
 	Session     SessionStatistics `json:"session"`
 	Kernel      KernelStatistics  `json:"kernel"`
 	Commit      CommitStatistics  `json:"commit"`
+	Inject      *InjectStatistics `json:"inject,omitempty"` // nil unless disable-external-cache is on; External is zero then
 
 	Expect              *ExpectStatistics `json:"expect,omitempty"`      // nil while expect-sync is off
 	ExpectationsIgnored uint64            `json:"expectations_ignored"`  // expectation messages received while expect-sync is off
@@ -37,8 +38,43 @@ type CacheStats struct {
 
 // ExpectStatistics are the counters of the caches of expectations. Their Bytes are an estimate.
 type ExpectStatistics struct {
-	Internal CacheStats `json:"internal"`
-	External CacheStats `json:"external"`
+	Internal CacheStats    `json:"internal"`
+	External CacheStats    `json:"external"`
+	Inject   *InjectCounts `json:"inject,omitempty"` // nil unless disable-external-cache is on; External is zero then
+}
+
+// InjectCounts are conntrackd's counters of what was put into the kernel at once: changes that the kernel made, and those
+// that it refused.
+type InjectCounts struct {
+	Created       uint64 `json:"created"`
+	CreateFailed  uint64 `json:"create_failed"`
+	Updated       uint64 `json:"updated"`
+	UpdateFailed  uint64 `json:"update_failed"`
+	Destroyed     uint64 `json:"destroyed"`
+	DestroyFailed uint64 `json:"destroy_failed"`
+}
+
+// InjectStatistics are the counters of disable-external-cache. A flow that changes again while it waits is put into the
+// kernel once, so the counts may be lower than those of messages.
+type InjectStatistics struct {
+	InjectCounts
+	Flows     uint64            `json:"flows"`              // that the peer has now
+	Waiting   uint64            `json:"waiting"`            // flows and expectations of which the kernel is still to be told
+	Missing   uint64            `json:"missing"`            // flows that the kernel refused and that are tried again
+	Replaced  uint64            `json:"replaced"`           // of those created: something else on the tuple was deleted first
+	Expired   uint64            `json:"expired"`            // not put there: their time was up
+	Filtered  uint64            `json:"filtered"`           // not put there: the filter does not let them pass
+	Refreshed uint64            `json:"refreshed"`          // timers set again because the peer keeps the flow alive
+	Lost      uint64            `json:"lost"`               // flows that the kernel ended by itself while the peer had them
+	KeptOwn   uint64            `json:"kept_own"`           // ended by the peer but not deleted: this router has them too
+	KeptBusy  uint64            `json:"kept_busy"`          // ended by the peer but not deleted: packets pass here
+	Disowned  uint64            `json:"disowned"`           // flows of this router that became the peer's
+	Errors    map[string]uint64 `json:"errors,omitempty"`   // why the kernel does not have flows, or could not do what was asked
+	Degraded  map[string]uint64 `json:"degraded,omitempty"` // put there without something, by what
+	Named     []string          `json:"named,omitempty"`    // the last of what was lost
+	Bytes     uint64            `json:"bytes"`              // memory of what is known of the peer's flows
+	Limit     uint64            `json:"limit"`              // flows that may be known
+	Full      uint64            `json:"full"`               // flows refused because that many were
 }
 
 // Traffic sums up the counters of flows that ended. It stays 0 unless net.netfilter.nf_conntrack_acct is on.

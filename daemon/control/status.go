@@ -48,6 +48,8 @@ type Status struct {
 	LastTransition  *Transition `json:"last_transition,omitempty"`
 	Internal        uint64      `json:"internal"`                   // flows in the internal cache
 	External        uint64      `json:"external"`                   // flows in the external cache
+	Injecting       bool        `json:"injecting,omitempty"`        // disable-external-cache is on
+	Injected        uint64      `json:"injected,omitempty"`         // flows of the peer, which go into the kernel then
 	ExpectationSync []string    `json:"expectation_sync,omitempty"` // helpers whose expectations are replicated; none = disabled
 }
 

@@ -73,7 +73,17 @@ type Transition struct {
 	Started  time.Time     `json:"started,omitzero"`
 	Finished time.Time     `json:"finished,omitzero"`
 	Outcome  string        `json:"outcome"`
-	Commit   *CommitResult `json:"commit,omitempty"`
+	Commit   *CommitResult `json:"commit,omitempty"` // of a takeover, unless disable-external-cache is on
+	Inject   *InjectResult `json:"inject,omitempty"` // of a takeover with disable-external-cache
+}
+
+// InjectResult says what a takeover found where the peer's flows are put into the kernel at once: there is no commit.
+type InjectResult struct {
+	Present      uint64   `json:"present"`        // flows of the peer that the kernel has
+	Late         uint64   `json:"late"`           // of them: flows that were still on their way when the takeover began
+	Failed       uint64   `json:"failed"`         // flows that the kernel refuses
+	Waited       Duration `json:"waited_seconds"` // for those on their way
+	DumpDuration Duration `json:"dump_seconds"`   // of reading the kernel's table
 }
 
 // CommitResult says what became of every flow of the external cache in one commit. Total is the sum of the outcomes.

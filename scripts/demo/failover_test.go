@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -25,7 +26,8 @@ func TestMain(m *testing.M) {
 }
 
 // TestFailover is the demo: a stream lives through the end of the master where flows are synchronised, and dies where
-// they are not. Both labs run at the same time.
+// they are not. So it does where the flows go straight into the kernel of the second router, which has nothing to commit
+// then. All labs run at the same time.
 func TestFailover(t *testing.T) {
 	nstest.Require(t)
 	nstest.RequireCommand(t, "keepalived", "keepalived")
@@ -39,9 +41,9 @@ func TestFailover(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	runs := make([]*failover, 2)
+	runs := make([]*failover, 3)
 	var all sync.WaitGroup
-	for i, kind := range []string{lab.Ctsync, lab.None} {
+	for i, kind := range []string{lab.Ctsync, lab.CtsyncInject, lab.None} {
 		f := &failover{kinds: [2]string{kind, kind}, bin: bin, say: func(format string, args ...any) {
 			t.Logf(kind+": "+format, args...)
 		}}
@@ -59,6 +61,9 @@ func TestFailover(t *testing.T) {
 	t.Logf("\n%s", report(runs))
 	if err := verdict(runs); err != nil {
 		t.Error(err)
+	}
+	if c := runs[1].commit; !strings.HasPrefix(c, "no commit: ") || !strings.HasSuffix(c, "0 refused (done)") {
+		t.Errorf("a takeover that needs no commit: %s", c)
 	}
 }
 

@@ -22,6 +22,7 @@ const (
 type ctsync struct {
 	lab    *Lab
 	router *Router
+	inject bool // disable-external-cache
 	proc   *Process
 	client *control.Client
 }
@@ -64,6 +65,7 @@ func (c *ctsync) adapt(text string) (string, error) {
 		{"socket", `(?m)^#?socket = .*$`, fmt.Sprintf("socket = %q", c.socket())},
 		{"state-directory", `(?m)^#?state-directory = .*$`, fmt.Sprintf("state-directory = %q", c.lab.Path(c.router.Name+"-state"))},
 		{"sync-group", `(?m)^sync-group = .*$`, fmt.Sprintf("sync-group = %q", SyncGroup)},
+		{"disable-external-cache", `(?m)^#?disable-external-cache = .*$`, fmt.Sprintf("disable-external-cache = %v", c.inject)},
 		{"interface", `(?m)^\[interface\..*\]$`, fmt.Sprintf("[interface.%s]", SyncInterface)},
 	}
 	for key, value := range c.lab.Settings {
@@ -94,7 +96,7 @@ func (c *ctsync) Script() (string, []string) {
 
 func (c *ctsync) Held() (internal, external int, err error) {
 	s, err := c.client.Status(context.Background())
-	return int(s.Internal), int(s.External), err
+	return int(s.Internal), int(s.External + s.Injected), err
 }
 
 func (c *ctsync) Overruns() (int, error) {
@@ -113,6 +115,9 @@ func (c *ctsync) Committed() (int, string, bool) {
 		return 0, err.Error(), false
 	}
 	for _, t := range slices.Backward(all) {
+		if i := t.Inject; t.State == control.StateMaster && i != nil && !t.Finished.IsZero() {
+			return int(i.Present), fmt.Sprintf("no commit: %d flows were in the kernel, %d of them late (%v), %d refused (%s)", i.Present, i.Late, i.Waited, i.Failed, t.Outcome), true
+		}
 		if t.State != control.StateMaster || t.Commit == nil || t.Finished.IsZero() {
 			continue
 		}

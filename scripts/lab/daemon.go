@@ -9,9 +9,10 @@ import (
 
 // Kinds of Daemon that NewDaemon knows.
 const (
-	Ctsync     = "ctsync"
-	Conntrackd = "conntrackd"
-	None       = "none"
+	Ctsync       = "ctsync"
+	CtsyncInject = "ctsync-inject" // with disable-external-cache
+	Conntrackd   = "conntrackd"
+	None         = "none"
 )
 
 // Daemon is what keeps a router's flows in step with its peer's.
@@ -22,14 +23,14 @@ type Daemon interface {
 	Process() *Process
 	// Script returns what keepalived runs with the new state, and the environment that it needs.
 	Script() (path string, env []string)
-	// Held returns the number of flows in the caches.
+	// Held returns the number of flows in the caches; for external those of the peer in the kernel where there is none.
 	Held() (internal, external int, err error)
 	// Overruns returns how often the kernel dropped events for want of buffer (ENOBUFS).
 	Overruns() (int, error)
 	// Commit puts the external cache into the kernel and returns when that is done.
 	Commit(ctx context.Context) error
-	// Committed says how many flows the last commit put into the kernel, and how it went. ok is false while there was
-	// none or it is still under way.
+	// Committed says how many flows the last commit put into the kernel, or were there at the last takeover where none is
+	// needed, and how it went. ok is false while there was none or it is still under way.
 	Committed() (flows int, detail string, ok bool)
 	// Show returns the commands, to be run in the router's namespace, that tell how the daemon is.
 	Show() [][]string
@@ -42,12 +43,14 @@ func (l *Lab) NewDaemon(kind string, r *Router) (Daemon, error) {
 	switch kind {
 	case Ctsync:
 		return &ctsync{lab: l, router: r}, nil
+	case CtsyncInject:
+		return &ctsync{lab: l, router: r, inject: true}, nil
 	case Conntrackd:
 		return &conntrackd{lab: l, router: r}, nil
 	case None:
 		return none{}, nil
 	}
-	return nil, fmt.Errorf("no daemon %q: %s, %s or %s", kind, Ctsync, Conntrackd, None)
+	return nil, fmt.Errorf("no daemon %q: %s, %s, %s or %s", kind, Ctsync, CtsyncInject, Conntrackd, None)
 }
 
 // none is the control: keepalived without synchronisation.

@@ -1,0 +1,372 @@
+package cache
+
+import "ctsync/daemon/flow"
+
+// While the peer's flows go straight into the kernel (Follow), the external cache is the ledger of that: beside what the
+// peer told, it knows of each record what the kernel has and is still to be told. A record that readers do not see has
+// ended at the peer and is kept until the kernel was told.
+//
+// All of it is bit sets and two numbers per record, apart from the records: a cache that nobody follows pays nothing.
+type ledger struct {
+	pending  bitset // the kernel is to be told
+	placed   bitset // the kernel may have it from us
+	settled  bitset // the kernel has this very flow from us: to change it in place is enough
+	failed   bitset // the kernel refused it
+	resting  bitset // its timer is not to be set again
+	timers   []*[chunkSize]timer
+	waiting  int // members of pending
+	failures int // members of failed
+}
+
+// timer is what the kernel's timer of a flow was set to, and when, in seconds of the store; zero: never.
+type timer struct{ set, life uint32 }
+
+// grow makes room for the records of the chunks below n.
+func (l *ledger) grow(n int) {
+	for len(l.timers) < n {
+		l.timers = append(l.timers, new([chunkSize]timer))
+	}
+	for _, b := range []*bitset{&l.pending, &l.placed, &l.settled, &l.failed, &l.resting} {
+		b.grow(n)
+	}
+}
+
+func (l *ledger) timer(i uint32) *timer { return &l.timers[i>>chunkShift][i&chunkMask] }
+
+func (l *ledger) bytes() uint64 {
+	return uint64(len(l.timers))*8*chunkSize + 8*uint64(cap(l.pending)+cap(l.placed)+cap(l.settled)+cap(l.failed)+cap(l.resting))
+}
+
+func (l *ledger) await(i uint32) {
+	if !l.pending.has(i) {
+		l.pending.set(i)
+		l.waiting++
+	}
+}
+
+func (l *ledger) unawait(i uint32) {
+	if l.pending.has(i) {
+		l.pending.clear(i)
+		l.waiting--
+	}
+}
+
+func (l *ledger) fail(i uint32, failed bool) {
+	switch {
+	case failed && !l.failed.has(i):
+		l.failed.set(i)
+		l.failures++
+	case !failed && l.failed.has(i):
+		l.failed.clear(i)
+		l.failures--
+	}
+}
+
+// clear forgets everything of record i.
+func (l *ledger) clear(i uint32) {
+	if int(i>>chunkShift) >= len(l.timers) {
+		return
+	}
+	l.unawait(i)
+	l.fail(i, false)
+	l.placed.clear(i)
+	l.settled.clear(i)
+	l.resting.clear(i)
+	*l.timer(i) = timer{}
+}
+
+func (x *External) side(r Ref) *ledger {
+	if r&refIPv6 == 0 {
+		return &x.l4
+	}
+	return &x.l6
+}
+
+// Follow makes the cache a ledger, in which every entry is pending at first, or a mere cache again. Then the records of
+// flows that ended are dropped; which entries the kernel may have is still known, for Placements.
+func (x *External) Follow(on bool) {
+	if on == x.follows {
+		return
+	}
+	x.follows, x.cursor = on, 0
+	if on {
+		for _, l := range []*ledger{&x.l4, &x.l6} {
+			clear(l.settled) // by what was told since
+		}
+		x.l4.grow(len(x.v4.records.chunks))
+		x.l6.grow(len(x.v6.records.chunks))
+		x.Retry(true)
+		return
+	}
+	for r := x.nextUnseen(1); r != 0; r = x.nextUnseen(r + 1) {
+		x.release(r)
+	}
+	for _, l := range []*ledger{&x.l4, &x.l6} {
+		clear(l.pending)
+		l.waiting = 0
+	}
+}
+
+// nextUnseen returns the first record in use at or behind from that readers do not see, or 0.
+func (x *External) nextUnseen(from Ref) Ref {
+	if from&refIPv6 == 0 {
+		if i, ok := x.v4.records.used.next(from.number(), x.v4.shown); ok {
+			return Ref(i + 1)
+		}
+		from = refIPv6 | 1
+	}
+	if i, ok := x.v6.records.used.next(from.number(), x.v6.shown); ok {
+		return refIPv6 | Ref(i+1)
+	}
+	return 0
+}
+
+// Retry makes the entries pending again that the kernel refused, and with all every entry that it does not have from us.
+func (x *External) Retry(all bool) {
+	for _, s := range []struct {
+		l     *ledger
+		shown bitset
+	}{{&x.l4, x.v4.shown}, {&x.l6, x.v6.shown}} {
+		from := s.l.failed
+		var except bitset
+		if all {
+			from, except = s.shown, s.l.settled
+		}
+		for i, ok := from.next(0, except); ok; i, ok = from.next(i+1, except) {
+			s.l.await(i)
+		}
+	}
+}
+
+// Pending returns how many records wait for the kernel to be told, ended ones included.
+func (x *External) Pending() int { return x.l4.waiting + x.l6.waiting }
+
+// Failed returns how many entries the kernel refused.
+func (x *External) Failed() int { return x.l4.failures + x.l6.failures }
+
+// Injected reports whether the flow with the original tuple key is the peer's as far as the kernel goes: a record while
+// the cache is followed, its end included until the kernel was told, and one that was placed then when it is not any more.
+func (x *External) Injected(key *flow.Tuple) bool {
+	if len(x.l4.timers) == 0 && len(x.l6.timers) == 0 {
+		return false
+	}
+	r, _ := x.find(key)
+	return r != 0 && (x.follows || x.side(r).placed.has(r.number()))
+}
+
+// Item is a record whose turn has come: see Take and Due.
+type Item struct {
+	Entry
+	Ended   bool   // the peer ended it: it is to leave the kernel
+	Settled bool   // the kernel has this very flow: to change it in place is enough
+	Set     int64  // when the kernel's timer was last set
+	Life    uint32 // to how many seconds; 0 = it was not
+}
+
+func (x *External) item(r Ref, it *Item) {
+	x.load(r, &it.Entry)
+	l, i := x.side(r), r.number()
+	t := l.timer(i)
+	it.Ended, it.Settled = !x.shown(r).has(i), l.settled.has(i)
+	it.Set, it.Life = x.nanosecond(t.set), t.life
+}
+
+// Take calls fn for at most max pending records, going round, and takes them off the list: the caller tells the kernel
+// and says with Placed, Refused, Unplaced or Gone what came of it. The Item is reused. fn may change the cache.
+func (x *External) Take(max int, fn func(*Item)) {
+	for range max {
+		r := x.nextPending(x.cursor + 1)
+		if r == 0 {
+			if r = x.nextPending(1); r == 0 {
+				return
+			}
+		}
+		x.cursor = r
+		x.take(r, fn)
+	}
+}
+
+// TakeEntry is Take for the one entry ref, unless it is pending, or settled since, or ref names none.
+func (x *External) TakeEntry(ref Ref, fn func(*Item)) {
+	if !x.follows || !x.sees(ref) {
+		return
+	}
+	if l, i := x.side(ref), ref.number(); !l.pending.has(i) && !l.settled.has(i) {
+		x.take(ref, fn)
+	}
+}
+
+func (x *External) take(r Ref, fn func(*Item)) {
+	l, i := x.side(r), r.number()
+	l.unawait(i)
+	l.placed.set(i)
+	x.item(r, &x.taken)
+	fn(&x.taken)
+}
+
+func (x *External) nextPending(from Ref) Ref {
+	if from&refIPv6 == 0 {
+		if i, ok := x.l4.pending.next(from.number(), nil); ok {
+			return Ref(i + 1)
+		}
+		from = refIPv6 | 1
+	}
+	if i, ok := x.l6.pending.next(from.number(), nil); ok {
+		return refIPv6 | Ref(i+1)
+	}
+	return 0
+}
+
+// held reports whether ref, which may be anything, is still the record of key.
+func (x *External) held(ref Ref, key *flow.Tuple) bool {
+	r, _ := x.find(key)
+	return ref != 0 && r == ref && int(r.number()>>chunkShift) < len(x.side(r).timers)
+}
+
+// Again makes the record of key pending, if it is still ref.
+func (x *External) Again(ref Ref, key *flow.Tuple) {
+	if x.held(ref, key) {
+		x.side(ref).await(ref.number())
+	}
+}
+
+// Placed says that the kernel has the flow now, its timer set to life seconds.
+func (x *External) Placed(ref Ref, key *flow.Tuple, life uint32, now int64) {
+	if !x.held(ref, key) {
+		return
+	}
+	l, i := x.side(ref), ref.number()
+	l.placed.set(i)
+	l.fail(i, false)
+	if !l.pending.has(i) { // or the peer has told something else meanwhile
+		l.settled.set(i)
+	}
+	*l.timer(i) = timer{set: x.second(now), life: life}
+}
+
+// Refused says that the kernel did not take the flow. Retry offers it again.
+func (x *External) Refused(ref Ref, key *flow.Tuple) {
+	if x.Unplaced(ref, key); x.held(ref, key) {
+		x.side(ref).fail(ref.number(), true)
+	}
+}
+
+// Unplaced says that the flow is not in the kernel, and is not to be until something of it changes.
+func (x *External) Unplaced(ref Ref, key *flow.Tuple) {
+	if x.held(ref, key) {
+		l, i := x.side(ref), ref.number()
+		l.placed.clear(i)
+		l.settled.clear(i)
+		*l.timer(i) = timer{}
+	}
+}
+
+// Gone says that the kernel was told of the end of the flow; its record is freed, unless the flow began anew meanwhile.
+func (x *External) Gone(ref Ref, key *flow.Tuple) {
+	if !x.held(ref, key) {
+		return
+	}
+	if !x.sees(ref) {
+		x.release(ref)
+		return
+	}
+	x.side(ref).settled.clear(ref.number())
+}
+
+// Lost says that the kernel ended a flow by itself. Its entry, if there is one, comes with the next Due.
+func (x *External) Lost(key *flow.Tuple, now int64) bool {
+	if !x.follows {
+		return false
+	}
+	r, ok := x.Lookup(key)
+	if !ok {
+		return false
+	}
+	l, i := x.side(r), r.number()
+	if !l.placed.has(i) || l.pending.has(i) {
+		return false
+	}
+	l.settled.clear(i)
+	l.resting.clear(i)
+	*l.timer(i) = timer{set: x.second(now), life: 1}
+	return true
+}
+
+// Doubt puts a flow back once that the kernel ended by itself and that this router had too: its timer is not set again
+// unless the peer tells of it.
+func (x *External) Doubt(ref Ref) {
+	if x.follows && x.sees(ref) {
+		l, i := x.side(ref), ref.number()
+		l.settled.clear(i)
+		l.resting.set(i)
+		l.await(i)
+	}
+}
+
+// Resting reports whether the timer of an entry is left to run out.
+func (x *External) Resting(ref Ref) bool {
+	return x.follows && x.sees(ref) && x.side(ref).resting.has(ref.number())
+}
+
+// Due calls fn for at most `most` entries whose kernel timer has run for half of its life or longer and is not resting,
+// looking at no more than look records from the position from on, and returns the position to go on from, 0 after the
+// last one. The Item is reused. fn may change the cache.
+func (x *External) Due(from Ref, look, most int, now int64, fn func(*Item)) (next Ref) {
+	sec := x.second(now)
+	for r := max(from, 1); ; r++ {
+		i, ok := x.shown(r).next(r.number(), x.side(r).resting)
+		switch {
+		case !ok && r&refIPv6 != 0:
+			return 0
+		case !ok:
+			r = refIPv6 // and none of it was seen yet
+			continue
+		}
+		r = r&refIPv6 | Ref(i+1)
+		if look == 0 || most == 0 {
+			return r
+		}
+		look--
+		if l := x.side(r); l.due(i, sec) {
+			most--
+			x.item(r, &x.taken)
+			fn(&x.taken)
+		}
+	}
+}
+
+// due reports whether the timer of record i has run for half of its life.
+func (l *ledger) due(i, sec uint32) bool {
+	t := l.timer(i)
+	return t.life != 0 && sec >= t.set && sec-t.set >= t.life/2 && !l.pending.has(i)
+}
+
+// Refreshed says that the kernel's timer was set to life seconds, and nothing else.
+func (x *External) Refreshed(ref Ref, key *flow.Tuple, life uint32, now int64) {
+	if x.held(ref, key) {
+		*x.side(ref).timer(ref.number()) = timer{set: x.second(now), life: life}
+	}
+}
+
+// Placements calls fn for at most `most` entries that the kernel may have from us, from the position from on, and returns
+// the position to go on from, 0 after the last one. The Item is reused. fn may change the cache.
+func (x *External) Placements(from Ref, most int, fn func(*Item)) (next Ref) {
+	for r := x.nextShown(from); r != 0; r = x.nextShown(r + 1) {
+		if l, i := x.side(r), r.number(); l.placed.has(i) {
+			if most == 0 {
+				return r
+			}
+			most--
+			x.item(r, &x.taken)
+			fn(&x.taken)
+		}
+	}
+	return 0
+}
+
+// Rest says that the kernel's timer of an entry is left to run out.
+func (x *External) Rest(ref Ref, key *flow.Tuple) {
+	if x.held(ref, key) {
+		x.side(ref).resting.set(ref.number())
+	}
+}
