@@ -15,6 +15,7 @@ func (d *Daemon) backend() control.Backend {
 		Status:      d.status,
 		Statistics:  d.statistics,
 		Transitions: func(context.Context) ([]control.Transition, error) { return d.roles.history.list(), nil },
+		Resend:      d.resend,
 		Notify: func(_ context.Context, n control.Notification) (control.Transition, error) {
 			return d.notify(n), nil
 		},

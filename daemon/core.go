@@ -65,6 +65,8 @@ type counters struct {
 	refused          uint64 // flows that found a cache full
 	swept            uint64 // external entries that the peer no longer has, found after a bulk
 	repairs          uint64 // completed comparisons with the kernel
+	dumpMalformed    uint64 // comparisons that met a record which could not be read
+	purges           uint64 // times that the timers of the other router's flows were shortened
 	repaired         uint64 // differences they found
 	trafficBytes     uint64 // of flows that ended, where the kernel counts
 	trafficPackets   uint64

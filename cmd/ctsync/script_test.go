@@ -62,6 +62,9 @@ func fakeDaemon(kind string) control.Backend {
 		},
 		Statistics:  func(context.Context) (control.Statistics, error) { return pageNumbers(), refuse() },
 		Transitions: func(context.Context) ([]control.Transition, error) { return sampleTransitions(), refuse() },
+		Resend: func(context.Context) ([]control.Resend, error) {
+			return []control.Resend{{Kind: control.ResendControl, Seq: 1795381300, Flags: 8}, {Kind: control.ResendObject, Seq: 1795381301}, {Kind: control.ResendObject, Seq: 1795381304}}, refuse()
+		},
 		Notify: func(_ context.Context, n control.Notification) (control.Transition, error) {
 			t := control.Transition{ID: 1, Type: n.Type, Group: n.Name, State: n.State, Outcome: control.OutcomeRunning}
 			if n.Name == "other" {

@@ -25,11 +25,7 @@ func appendTable(b []byte, internal, external control.CacheStats, s control.Stat
 	b = appendCache(b, "internal", internal)
 	b = appendCache(b, "external", external)
 	b = fmt.Appendf(b, "traffic processed:\n%20d Bytes      %20d Pckts\n\n", s.Traffic.Bytes, s.Traffic.Packets)
-	l := s.ActiveLink()
-	b = fmt.Appendf(b, "%s traffic (active device=%s):\n", l.Transport, l.Device)
-	b = fmt.Appendf(b, "%20d Bytes sent %20d Bytes recv\n", l.BytesSent, l.BytesReceived)
-	b = fmt.Appendf(b, "%20d Pckts sent %20d Pckts recv\n", l.PacketsSent, l.PacketsReceived)
-	b = fmt.Appendf(b, "%20d Error send %20d Error recv\n\n", l.ErrorsSent, l.ErrorsReceived)
+	b = appendActiveLink(b, &s)
 	return fmt.Appendf(b, "message tracking:\n%20d Malformed msgs %20d Lost msgs\n\n", s.Tracking.Malformed.Total(), s.Tracking.Lost)
 }
 

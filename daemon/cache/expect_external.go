@@ -45,6 +45,9 @@ func (x *ExternalExpect) Update(e *flow.Expectation, now int64) error {
 // Destroy removes an expectation (EXP_DEL) and reports whether there was one.
 func (x *ExternalExpect) Destroy(e *flow.Expectation) bool {
 	ref, ok := x.index[x.keyOf(e)]
+	if !ok {
+		x.stats.DestroyFailed++
+	}
 	x.Remove(ref)
 	return ok
 }

@@ -62,6 +62,7 @@ func (x *External) create(f *flow.Flow, h uint64, now int64) error {
 func (x *External) Destroy(key *flow.Tuple, _ int64) bool {
 	r, _ := x.find(key)
 	if r == 0 {
+		x.stats.DestroyFailed++
 		return false
 	}
 	x.Remove(r)
