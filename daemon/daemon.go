@@ -26,6 +26,10 @@ import (
 type Options struct {
 	Logger  *slog.Logger
 	Version string
+
+	// Restart ends this life of the daemon and begins another in the same process, or says why not. It returns before
+	// that is done. nil means that it cannot be done here.
+	Restart func(ctx context.Context) error
 }
 
 // Daemon is a whole ctsyncd. Make it with New, then call Run once.
@@ -34,6 +38,7 @@ type Daemon struct {
 	log     *slog.Logger
 	version string
 	started time.Time
+	restart func(ctx context.Context) error // Options.Restart
 
 	in        *inbox
 	core      *core
@@ -59,7 +64,7 @@ type Daemon struct {
 // runs yet.
 func New(cfg *config.Config, opt Options) (*Daemon, error) {
 	d := &Daemon{
-		cfg: cfg, log: opt.Logger, version: opt.Version, started: time.Now(),
+		cfg: cfg, log: opt.Logger, version: opt.Version, restart: opt.Restart, started: time.Now(),
 		in: newInbox(), ready: make(chan struct{}), reconciled: make(chan struct{}),
 	}
 	history, err := openHistory(filepath.Join(cfg.StateDirectory, "transitions.json"))

@@ -35,6 +35,11 @@ func (d *Daemon) status(ctx context.Context) (control.Status, error) {
 	}
 	err := d.do(ctx, func(c *core) { c.status(&s) })
 	s.InStep = len(s.Why) == 0
+	select {
+	case <-d.ready:
+		s.Ready = true
+	default:
+	}
 	s.Warnings = d.warnings()
 	return s, err
 }

@@ -46,6 +46,7 @@ type options struct {
 	log            string
 	check, version bool
 	debug          bool
+	program        string // path of this program
 }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -71,7 +72,14 @@ func run(args []string, stdout io.Writer, stderr *os.File) int {
 		fmt.Fprintf(stderr, "ctsyncd: %v\n", err)
 		return exitFailure
 	}
-	if err := serve(opt, out); err != nil {
+	if opt.program, err = program(); err != nil {
+		out.print(severityError, "no restart is possible: "+err.Error())
+	}
+	err = serve(opt, out)
+	if errors.Is(err, errRestart) {
+		err = again(opt.program)
+	}
+	if err != nil {
 		out.print(severityError, err.Error())
 		return exitFailure
 	}
