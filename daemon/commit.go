@@ -188,6 +188,9 @@ func (m *commitment) load(c *core, plan []planned) {
 			continue
 		}
 		restoreTimeout(&e.Flow, e.Updated, now)
+		if !c.cfg.RestoreLabels {
+			e.Flow.Has &^= flow.HasLabels
+		}
 		m.flows, m.from = append(m.flows, e.Flow), append(m.from, p)
 	}
 }

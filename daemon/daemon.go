@@ -40,14 +40,15 @@ type Daemon struct {
 	started time.Time
 	restart func(ctx context.Context) error // Options.Restart
 
-	in        *inbox
-	core      *core
-	listener  *ctnetlink.Listener
-	committer turn // its changes raise no event here
-	dumper    turn
-	roles     *roles
-	jobs      jobs
-	filter    filterSource
+	in         *inbox
+	core       *core
+	listener   *ctnetlink.Listener
+	committer  turn // its changes raise no event here
+	dumper     turn
+	roles      *roles
+	keepalived keepalivedWatch
+	jobs       jobs
+	filter     filterSource
 
 	socket     net.Listener
 	ready      chan struct{} // closed when everything serves
@@ -139,6 +140,7 @@ type task struct {
 // Run runs every task until ctx ends or one of them fails, and returns that failure.
 func (d *Daemon) Run(ctx context.Context) error {
 	defer d.closeKernel()
+	d.keepalivedComplaints()
 	d.unpark()
 	g, ctx := errgroup.WithContext(ctx)
 	for _, t := range []task{
@@ -189,6 +191,7 @@ func (d *Daemon) Reload(loaded *config.Config) []string {
 	for _, c := range loaded.Changes(d.loaded.Swap(loaded)) {
 		d.log.Info("configuration changes", "key", c.Key, "was", c.Old, "is", c.New, "needs-restart", c.Restart)
 	}
+	d.keepalivedComplaints()
 	restart := loaded.NeedRestart(d.cfg)
 	d.needRestart.Store(&restart)
 	cfg := d.cfg.TakeLive(loaded)

@@ -119,7 +119,7 @@ func (d *Daemon) warnings() []string {
 	case -1:
 		w = append(w, "no conntrack in this network namespace: load nf_conntrack, for example by a firewall or NAT rule")
 	}
-	return w
+	return append(w, d.keepalivedComplaints()...)
 }
 
 // statistics takes the snapshot behind ctsync show statistics.

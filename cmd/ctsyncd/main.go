@@ -107,11 +107,17 @@ func parseFlags(args []string) (opt options, err error) {
 	return opt, fmt.Errorf("--log %q is none of auto, stderr, journal, syslog", opt.log)
 }
 
-// check answers --check.
+// check answers --check. What keepalived's configuration lacks does not make ours invalid.
 func check(path string, stdout, stderr io.Writer) int {
-	if _, err := config.Load(path); err != nil {
+	cfg, err := config.Load(path)
+	if err != nil {
 		fmt.Fprintln(stderr, err)
 		return exitFailure
+	}
+	if k, err := config.ReadKeepalived(cfg.KeepalivedConfig); err == nil {
+		for _, c := range k.Complaints(cfg.SyncGroup) {
+			fmt.Fprintf(stderr, "%s: warning: %s\n", path, c)
+		}
 	}
 	fmt.Fprintf(stdout, "%s: ok\n", path)
 	return exitDone

@@ -34,9 +34,11 @@ func (c *Config) settings() []setting {
 		{"event-listen-queue-size", megabytes(c.EventListenQueueSize), true},
 		{"expect-sync", strings.Join(slices.Sorted(slices.Values(c.ExpectSync)), " "), false},
 		{"ignore-address", ignored(c), false},
+		{"keepalived-config", c.KeepalivedConfig, false},
 		{"listen-address", addresses(c.ListenAddress), true},
 		{"mcast-group", address(c.McastGroup), true},
 		{"purge-timeout", strconv.Itoa(int(c.PurgeTimeout.Seconds())), false},
+		{"restore-labels", strconv.FormatBool(c.RestoreLabels), false},
 		{"socket", c.Socket, true},
 		{"socket-group", group(c.SocketGID), true},
 		{"startup-resync", strconv.FormatBool(c.StartupResync), false},
@@ -82,7 +84,9 @@ func (c *Config) TakeLive(loaded *Config) *Config {
 	force.CacheLimit = loaded.CacheLimit
 	force.DisableSyslog = loaded.DisableSyslog
 	force.ExpectSync = loaded.ExpectSync
+	force.KeepalivedConfig = loaded.KeepalivedConfig
 	force.PurgeTimeout = loaded.PurgeTimeout
+	force.RestoreLabels = loaded.RestoreLabels
 	force.StartupResync = loaded.StartupResync
 	force.SweepInterval = loaded.SweepInterval
 	force.TCPWindowTracking = loaded.TCPWindowTracking

@@ -76,6 +76,11 @@ type Config struct {
 	TCPWindowTracking bool
 	// SyncGroup (sync-group in [failover-mechanism.vrrp]) is the keepalived sync group whose transitions count.
 	SyncGroup string
+	// KeepalivedConfig (keepalived-config) is the absolute path of keepalived's configuration, which is looked through for
+	// SyncGroup.
+	KeepalivedConfig string
+	// RestoreLabels (restore-labels) puts the connection labels that the peer told of into the kernel at a commit.
+	RestoreLabels bool
 	// Interface is the dedicated link to the peer.
 	Interface Interface
 }
@@ -107,6 +112,8 @@ func Default() *Config {
 		StateDirectory:       "/var/lib/ctsync",
 		SweepInterval:        60 * time.Second,
 		PurgeTimeout:         60 * time.Second,
+		KeepalivedConfig:     DefaultKeepalived,
+		RestoreLabels:        true,
 		Interface:            Interface{Port: 3780},
 	}
 }
