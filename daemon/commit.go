@@ -77,7 +77,7 @@ func (d *Daemon) commit(ctx context.Context, take bool, progress func(done, tota
 		err = e
 	}
 	d.log.Info("external cache committed", "flows", m.result.Total, "created", m.result.Created, "updated", m.result.Updated,
-		"replaced", m.result.Replaced, "expired", m.result.Expired, "filtered", m.result.Filtered, "failed", m.result.Failed, "took", m.result.Duration)
+		"replaced", m.result.Replaced, "expired", m.result.Expired, "filtered", m.result.Filtered, "failed", m.result.Failed, "why", m.result.Errors, "took", m.result.Duration)
 	if x := m.result.Expect; x != nil && x.Total > 0 {
 		d.log.Info("expectations committed", "expectations", x.Total, "created", x.Created, "updated", x.Updated,
 			"replaced", x.Replaced, "expired", x.Expired, "failed", x.Failed, "why", x.Errors)

@@ -115,6 +115,7 @@ func (c *core) drain() {
 // nextTick lets the session do what is due and returns how long the loop may sleep.
 func (c *core) nextTick() time.Duration {
 	now := c.now()
+	c.reportLacks(now)
 	if c.session == nil {
 		return time.Second
 	}

@@ -173,14 +173,13 @@ func (c *core) statistics(s *control.Statistics) {
 			External: cacheStats(c.expect.external.Stats(), c.expect.external.Limit()),
 		}
 	}
-	for why, n := range map[string]uint64{
-		"per-direction zone not carried by protocol v1":                              c.counts.directionalZones,
-		"zone of an expectation not carried by protocol v1":                          c.counts.expectZones,
-		"address translation of an IPv6 expectation not carried by protocol v1":      c.counts.expectNAT6,
-		"expectation of a connection that is not replicated, or in a conntrack zone": c.counts.orphans,
-	} {
+	unsupported := map[string]uint64{"expectations: their connection is not replicated, or in a conntrack zone": c.counts.orphans}
+	for l, n := range c.counts.lacks {
+		unsupported[lacks[l]] = n
+	}
+	for what, n := range unsupported {
 		if n > 0 {
-			s.Unsupported = addCounts(s.Unsupported, map[string]uint64{why: n})
+			s.Unsupported = addCounts(s.Unsupported, map[string]uint64{what: n})
 		}
 	}
 	s.Commit = c.totals

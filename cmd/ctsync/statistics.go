@@ -79,14 +79,15 @@ func appendDetail(b []byte, s control.Statistics) []byte {
 			{"receive buffer asked", l.ReceiveBuffer.Asked}, {"receive buffer granted", l.ReceiveBuffer.Granted},
 		}, named("dropped: ", l.Dropped)...))
 	}
+	b = appendUnsupported(b, s.Unsupported)
 	k := s.Kernel
-	b = appendBlock(b, "kernel", append([]row{
+	b = appendBlock(b, "kernel", []row{
 		{"table entries", k.TableEntries}, {"table limit", k.TableMax}, {"nf_conntrack_events", k.EventsSetting},
 		{"events", k.Events}, {"events filtered", k.Filtered}, {"filter in the kernel", k.FilterInKernel},
 		{"evicted by a new filter", k.Evicted}, {"events unknown", k.Unknown}, {"events malformed", k.Malformed},
 		{"overruns", k.Overruns}, {"buffer bytes", k.BufferBytes}, {"buffer limit", k.BufferLimit}, {"buffer grown", k.BufferGrown},
 		{"comparisons", k.Repairs}, {"differences repaired", k.Repaired}, {"swept", k.Swept},
-	}, named("unsupported: ", s.Unsupported)...))
+	})
 	c := s.Commit
 	if x := c.Expect; x != nil {
 		b = appendBlock(b, "commit of expectations", append([]row{
@@ -98,6 +99,18 @@ func appendDetail(b []byte, s control.Statistics) []byte {
 		{"commits", c.Commits}, {"created", c.Created}, {"updated", c.Updated}, {"replaced", c.Replaced},
 		{"expired", c.Expired}, {"filtered", c.Filtered}, {"failed", c.Failed},
 	}, named("failed: ", c.Errors)...))
+}
+
+// appendUnsupported appends what the peer cannot be told of: a line says "17 flows: ..." and why.
+func appendUnsupported(b []byte, m map[string]uint64) []byte {
+	if len(m) == 0 {
+		return b
+	}
+	b = append(b, "not replicated:\n"...)
+	for _, what := range slices.Sorted(maps.Keys(m)) {
+		b = fmt.Appendf(b, "%12d %s\n", m[what], what)
+	}
+	return append(b, '\n')
 }
 
 // appendBlock appends a heading, its rows and an empty line.

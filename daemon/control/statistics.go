@@ -15,7 +15,7 @@ type Statistics struct {
 
 	Expect              *ExpectStatistics `json:"expect,omitempty"`      // nil while expect-sync is off
 	ExpectationsIgnored uint64            `json:"expectations_ignored"`  // expectation messages received while expect-sync is off
-	Unsupported         map[string]uint64 `json:"unsupported,omitempty"` // flows or messages not handled, by reason
+	Unsupported         map[string]uint64 `json:"unsupported,omitempty"` // what the peer cannot be told of, by what it is and why: "flows: ..."
 }
 
 // CacheStats are the counters of one cache, counted as conntrackd counts them. Full counts flows refused because the
