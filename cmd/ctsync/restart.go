@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -63,6 +64,9 @@ func restartPair(ctx context.Context, c *control.Client, p *progress) (r restart
 	}
 	if _, err := c.Action(ctx, control.Action{Verb: control.Restart}, nil); err != nil {
 		return r, err
+	}
+	if slices.Contains(before.NeedRestart, "socket") {
+		return r, errors.New("the daemon begins anew and serves another socket now, as its configuration says: run ctsync request and ctsync bulk there")
 	}
 	p.say("waiting for the daemon")
 	now, err := await(ctx, c, restartWait, func(s *control.Status) bool { return s.Ready && !s.Started.Equal(before.Started) })

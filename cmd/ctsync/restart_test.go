@@ -63,6 +63,13 @@ func TestRestartSteps(t *testing.T) {
 
 func TestRestartRefused(t *testing.T) {
 	var out, errs bytes.Buffer
+	moved := fakeDaemon("plain")
+	moved.Status = func(context.Context) (control.Status, error) {
+		return control.Status{Started: at(0), NeedRestart: []string{"socket", "coalesce"}}, nil
+	}
+	if code := run(context.Background(), []string{"--socket", serveFake(t, moved), "restart"}, time.Now(), &out, &errs); code != exitFailed || !strings.Contains(errs.String(), "another socket") {
+		t.Errorf("a daemon that moves its socket: exit status %d: %s", code, errs.String())
+	}
 	if code := run(context.Background(), []string{"--socket", serveFake(t, fakeDaemon("refusing")), "restart"}, time.Now(), &out, &errs); code != exitFailed {
 		t.Errorf("exit status %d: %s", code, errs.String())
 	}
