@@ -41,9 +41,10 @@ type core struct {
 
 	linkBefore transport.Stats  // of links that are gone
 	complained map[string]int64 // when it was last said that a cache is full, by its name
-	lacksSaid  [numLacks]uint64 // counts.lacks as last logged
-	lacksAt    int64            // when; 0 = never
 	sync       syncState
+
+	lacksSaid [numLacks]uint64 // counts.lacks as last logged
+	lacksAt   int64            // when; 0 = never
 
 	// Requests to the worker goroutines that the loop itself makes; each is a one-slot signal.
 	wantReconcile chan struct{}
@@ -54,22 +55,23 @@ type core struct {
 
 // counters are the numbers that no other part keeps.
 type counters struct {
-	filtered       uint64           // events of flows that the filter does not let pass
-	evicted        uint64           // flows that left the internal cache because the filter changed
-	overruns       uint64           // event blocks before which the kernel dropped events
-	foreign        uint64           // datagrams from a second sender on the link
-	expectations   uint64           // expectation messages received while expect-sync is off
-	orphans        uint64           // expectations whose master is not replicated
-	invalid        uint64           // flows that a cache cannot hold: their tuples make no sense
-	lacks          [numLacks]uint64 // flows and expectations that protocol v1 cannot carry whole
-	refused        uint64           // flows that found a cache full
-	swept          uint64           // external entries that the peer no longer has, found after a bulk
-	repairs        uint64           // completed comparisons with the kernel
-	dumpMalformed  uint64           // comparisons that met a record which could not be read
-	purges         uint64           // times that the timers of the other router's flows were shortened
-	repaired       uint64           // differences they found
-	trafficBytes   uint64           // of flows that ended, where the kernel counts
-	trafficPackets uint64
+	filtered         uint64 // events of flows that the filter does not let pass
+	evicted          uint64 // flows that left the internal cache because the filter changed
+	overruns         uint64 // event blocks before which the kernel dropped events
+	foreign          uint64 // datagrams from a second sender on the link
+	expectations     uint64 // expectation messages received while expect-sync is off
+	orphans          uint64 // expectations whose master is not replicated
+	invalid          uint64 // flows that a cache cannot hold: their tuples make no sense
+	refused          uint64 // flows that found a cache full
+	swept            uint64 // external entries that the peer no longer has, found after a bulk
+	repairs          uint64 // completed comparisons with the kernel
+	malformedRecords uint64 // comparisons that met a record which could not be read
+	purges           uint64 // times that the timers of the other router's flows were shortened
+	repaired         uint64 // differences they found
+	trafficBytes     uint64 // of flows that ended, where the kernel counts
+	trafficPackets   uint64
+
+	lacks [numLacks]uint64 // flows and expectations that protocol v1 cannot carry whole
 }
 
 // applyEvents puts a block of kernel events into the internal cache.

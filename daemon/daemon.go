@@ -38,17 +38,18 @@ type Daemon struct {
 	log     *slog.Logger
 	version string
 	started time.Time
-	restart func(ctx context.Context) error // Options.Restart
 
-	in         *inbox
-	core       *core
-	listener   *ctnetlink.Listener
-	committer  turn // its changes raise no event here
-	dumper     turn
-	roles      *roles
+	in        *inbox
+	core      *core
+	listener  *ctnetlink.Listener
+	committer turn // its changes raise no event here
+	dumper    turn
+	roles     *roles
+	jobs      jobs
+	filter    filterSource
+
 	keepalived keepalivedWatch
-	jobs       jobs
-	filter     filterSource
+	restart    func(ctx context.Context) error // Options.Restart
 
 	socket     net.Listener
 	ready      chan struct{} // closed when everything serves

@@ -97,7 +97,7 @@ func (d *Daemon) reconcile(ctx context.Context) error {
 	if e := d.do(context.WithoutCancel(ctx), func(c *core) {
 		overflow := c.internal.EndReconcile()
 		if errors.Is(err, ctnetlink.ErrMalformed) {
-			c.counts.dumpMalformed++
+			c.counts.malformedRecords++
 		}
 		if err != nil {
 			return

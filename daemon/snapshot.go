@@ -165,7 +165,7 @@ func (c *core) statistics(s *control.Statistics) {
 	s.Links = []control.LinkStatistics{c.linkStatistics()}
 	s.Kernel.Filtered, s.Kernel.Evicted = c.counts.filtered, c.counts.evicted
 	s.Kernel.Repairs, s.Kernel.Repaired, s.Kernel.Swept = c.counts.repairs, c.counts.repaired, c.counts.swept
-	s.Kernel.DumpMalformed, s.Kernel.Purges = c.counts.dumpMalformed, c.counts.purges
+	s.Kernel.DumpMalformed, s.Kernel.Purges = c.counts.malformedRecords, c.counts.purges
 	s.ExpectationsIgnored = c.counts.expectations
 	if c.expecting() {
 		s.Expect = &control.ExpectStatistics{

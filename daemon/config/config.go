@@ -6,6 +6,8 @@
 // saying so, unless its value asks for what this version does anyway.
 //
 // A MB is 1 048 576 bytes, as VyOS counts it.
+//
+// It also looks through keepalived's configuration for what ours depends on; see Keepalived.
 package config
 
 import (
