@@ -23,10 +23,20 @@ func TestStartupResyncLatePeer(t *testing.T) {
 	same(t, a, b, n, 30*time.Second)
 	inStepWith(b)
 
-	// The peer is gone when the request is made, and what comes next is another life of it.
-	a.stop(syscall.SIGKILL)
+	// The peer dies with the request unread, and what comes next is another life of it.
+	if err := a.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
 	b.ctsync("flush", "external")
-	b.eventually(10*time.Second, "misses its peer", func() bool { return strings.Contains(strings.Join(b.status().Why, "\n"), "silent") })
+	b.ctsync("request")
+	b.eventually(10*time.Second, "misses its peer", func() bool {
+		why := strings.Join(b.status().Why, "\n")
+		return strings.Contains(why, "silent") && strings.Contains(why, "has been asked for and is not complete")
+	})
+	a.stop(syscall.SIGKILL)
+	if n := b.statistics().External.Active; n != 0 {
+		t.Errorf("%d flows came from a peer that did nothing", n)
+	}
 	a.startConntrackd(options{})
 	same(t, a, b, n, 30*time.Second)
 	inStepWith(b)

@@ -17,13 +17,14 @@ import (
 
 // service is a running daemon with what the system around it sends: signals, a changed file, systemd's questions.
 type service struct {
-	path   string
-	daemon *daemon.Daemon
-	inUse  *config.Config // as last accepted
-	state  string         // what systemctl status says of it
-	log    *slog.Logger
-	out    *output
-	asked  chan os.Signal // SIGHUP
+	path    string
+	daemon  *daemon.Daemon
+	inUse   *config.Config // as last accepted
+	state   string         // what systemctl status says of it
+	refused bool           // the file was not accepted when it was last looked at
+	log     *slog.Logger
+	out     *output
+	asked   chan os.Signal // SIGHUP
 
 	program    string // path by which this one was started
 	end        func() // ends this life
@@ -122,6 +123,10 @@ func (s *service) watchFile(ctx context.Context, changed chan<- struct{}) {
 func (s *service) reload(asked bool) {
 	cfg, err := config.Load(s.path)
 	if err == nil && !asked && len(cfg.Changes(s.inUse)) == 0 {
+		if s.refused { // and is now as it was
+			s.refused = false
+			s.tell(s.state)
+		}
 		return
 	}
 	s.tell(reloading())
@@ -130,8 +135,10 @@ func (s *service) reload(asked bool) {
 		s.log.Error("configuration refused, the one in use stays", "file", s.path)
 		s.out.print(severityError, err.Error())
 		s.tell(status("running with an older configuration: the file is refused"))
+		s.refused = true
 		return
 	}
+	s.refused = false
 	defer func() { s.tell(s.state) }()
 	if len(cfg.Changes(s.inUse)) == 0 {
 		s.log.Info("configuration is unchanged", "file", s.path)
