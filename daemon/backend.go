@@ -15,6 +15,7 @@ func (d *Daemon) backend() control.Backend {
 		Status:      d.status,
 		Statistics:  d.statistics,
 		Transitions: func(context.Context) ([]control.Transition, error) { return d.roles.history.list(), nil },
+		Resend:      d.resend,
 		Notify: func(_ context.Context, n control.Notification) (control.Transition, error) {
 			return d.notify(n), nil
 		},
@@ -59,6 +60,8 @@ func (d *Daemon) action(ctx context.Context, a control.Action, progress func(don
 		r, err = d.purgeAction(ctx, progress)
 	case control.Reset:
 		r, err = d.reset(ctx, a.Cache, progress)
+	case control.Restart:
+		r, err = d.restartAction(ctx)
 	}
 	r.Duration = control.Duration(time.Since(began))
 	return r, err
@@ -161,6 +164,20 @@ func (d *Daemon) purgeAction(ctx context.Context, progress func(done, total int)
 		return control.Result{Summary: "nothing to purge with disable-external-cache: the kernel keeps the peer's flows as the peer does"}, err
 	}
 	return control.Result{Summary: fmt.Sprintf("timers of %d kernel flows shortened to %d s", n, purgedLife), Flows: uint64(n)}, err
+}
+
+// restartAction begins another life of the daemon. The answer leaves before this one ends.
+func (d *Daemon) restartAction(ctx context.Context) (control.Result, error) {
+	switch {
+	case d.restart == nil:
+		return control.Result{}, &control.Error{Code: control.CodeDisabled, Message: "this daemon cannot restart itself", Hint: "restart its service"}
+	case d.jobs.running("commit"):
+		return control.Result{}, &control.Error{Code: control.CodeBusy, Message: "a commit is running", Hint: "restart when it is done"}
+	}
+	if err := d.restart(ctx); err != nil {
+		return control.Result{}, &control.Error{Code: control.CodeRefused, Message: "not restarted, the daemon goes on as it was: " + err.Error()}
+	}
+	return control.Result{Summary: "restarting"}, nil
 }
 
 // reset is VyOS's: the internal cache is emptied, read from the kernel again and sent to the peer; the external cache

@@ -79,7 +79,7 @@ func (d *Daemon) commit(ctx context.Context, take bool, progress func(done, tota
 		err = e
 	}
 	d.log.Info("external cache committed", "flows", m.result.Total, "created", m.result.Created, "updated", m.result.Updated,
-		"replaced", m.result.Replaced, "expired", m.result.Expired, "filtered", m.result.Filtered, "failed", m.result.Failed, "took", m.result.Duration)
+		"replaced", m.result.Replaced, "expired", m.result.Expired, "filtered", m.result.Filtered, "failed", m.result.Failed, "why", m.result.Errors, "took", m.result.Duration)
 	if x := m.result.Expect; x != nil && x.Total > 0 {
 		d.log.Info("expectations committed", "expectations", x.Total, "created", x.Created, "updated", x.Updated,
 			"replaced", x.Replaced, "expired", x.Expired, "failed", x.Failed, "why", x.Errors)
@@ -207,8 +207,16 @@ func (m *commitment) load(c *core, plan []planned) {
 			m.drop(c, p)
 			continue
 		}
-		restoreTimeout(&e.Flow, e.Updated, now)
+		c.prepare(&e.Flow, e.Updated, now)
 		m.flows, m.from = append(m.flows, e.Flow), append(m.from, p)
+	}
+}
+
+// prepare makes what the peer told of a flow at updated what the kernel is to get.
+func (c *core) prepare(f *flow.Flow, updated, now int64) {
+	restoreTimeout(f, updated, now)
+	if !c.cfg.RestoreLabels {
+		f.Has &^= flow.HasLabels
 	}
 }
 

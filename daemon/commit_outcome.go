@@ -13,9 +13,9 @@ import (
 func uncarried(f *flow.Flow) string {
 	switch {
 	case f.Orig.Proto == flow.GRE && f.Orig.SrcPort == 0 && f.Orig.DstPort == 0:
-		return "GRE keys not carried by protocol v1"
+		return noGREKeys
 	case f.Orig.Proto == flow.UDPLite && f.Orig.SrcPort == 0 && f.Orig.DstPort == 0:
-		return "UDP-Lite ports not carried by protocol v1"
+		return noUDPLitePorts
 	}
 	return ""
 }

@@ -55,6 +55,9 @@ type core struct {
 	complained map[string]int64 // when it was last said that a cache is full, by its name
 	sync       syncState
 
+	lacksSaid [numLacks]uint64 // counts.lacks as last logged
+	lacksAt   int64            // when; 0 = never
+
 	// Requests to the worker goroutines that the loop itself makes; each is a one-slot signal.
 	wantReconcile chan struct{}
 	wantBulk      chan struct{}
@@ -72,16 +75,17 @@ type counters struct {
 	linkChanges      uint64 // times that another link began to send
 	expectations     uint64 // expectation messages received while expect-sync is off
 	orphans          uint64 // expectations whose master is not replicated
-	expectZones      uint64 // expectations not sent because protocol v1 has no zone for them
-	expectNAT6       uint64 // expectations not sent because protocol v1 has no IPv6 address for their translation
 	invalid          uint64 // flows that a cache cannot hold: their tuples make no sense
-	directionalZones uint64 // times a flow was not sent because protocol v1 has no zones for one direction
 	refused          uint64 // flows that found a cache full
 	swept            uint64 // external entries that the peer no longer has, found after a bulk
 	repairs          uint64 // completed comparisons with the kernel
+	malformedRecords uint64 // comparisons that met a record which could not be read
+	purges           uint64 // times that the timers of the other router's flows were shortened
 	repaired         uint64 // differences they found
 	trafficBytes     uint64 // of flows that ended, where the kernel counts
 	trafficPackets   uint64
+
+	lacks [numLacks]uint64 // flows and expectations that protocol v1 cannot carry whole
 }
 
 // applyEvents puts a block of kernel events into the internal cache.
@@ -181,9 +185,13 @@ func (c *core) transmit() {
 		if o.Type != cache.KindDestroy && !c.filter.Pass(&o.Flow.Orig) {
 			continue // the filter has changed and will have the flow's end sent, if the peer knows of it
 		}
-		if _, whole := o.Flow.Zone(); !whole {
-			c.counts.directionalZones++ // never sent, so the peer has nothing to be told of later either
-			continue
+		if l, lacking := flowLack(&o.Flow); lacking && o.Type != cache.KindDestroy {
+			if c.internal.Note(o.Ref) {
+				c.counts.lacks[l]++
+			}
+			if l == lackZone {
+				continue // never sent, so the peer has nothing to be told of later either
+			}
 		}
 		age(&o.Flow, o.Updated, now)
 		c.trim(&o.Flow)

@@ -27,6 +27,10 @@ import (
 type Options struct {
 	Logger  *slog.Logger
 	Version string
+
+	// Restart ends this life of the daemon and begins another in the same process, or says why not. It returns before
+	// that is done. nil means that it cannot be done here.
+	Restart func(ctx context.Context) error
 }
 
 // Daemon is a whole ctsyncd. Make it with New, then call Run once.
@@ -45,6 +49,9 @@ type Daemon struct {
 	jobs      jobs
 	filter    filterSource
 
+	keepalived keepalivedWatch
+	restart    func(ctx context.Context) error // Options.Restart
+
 	socket     net.Listener
 	ready      chan struct{} // closed when everything serves
 	reconciled chan struct{} // closed when the internal cache first matched the kernel
@@ -62,7 +69,7 @@ type Daemon struct {
 // runs yet.
 func New(cfg *config.Config, opt Options) (*Daemon, error) {
 	d := &Daemon{
-		cfg: cfg, log: opt.Logger, version: opt.Version, started: time.Now(),
+		cfg: cfg, log: opt.Logger, version: opt.Version, restart: opt.Restart, started: time.Now(),
 		ready: make(chan struct{}), reconciled: make(chan struct{}), wantLinks: make(chan struct{}, 1),
 	}
 	var err error
@@ -146,6 +153,7 @@ type task struct {
 // Run runs every task until ctx ends or one of them fails, and returns that failure.
 func (d *Daemon) Run(ctx context.Context) error {
 	defer d.closeKernel()
+	d.keepalivedComplaints()
 	d.unpark()
 	g, ctx := errgroup.WithContext(ctx)
 	for _, t := range []task{
@@ -196,6 +204,7 @@ func (d *Daemon) Reload(loaded *config.Config) []string {
 	for _, c := range loaded.Changes(d.loaded.Swap(loaded)) {
 		d.log.Info("configuration changes", "key", c.Key, "was", c.Old, "is", c.New, "needs-restart", c.Restart)
 	}
+	d.keepalivedComplaints()
 	restart := loaded.NeedRestart(d.cfg)
 	d.needRestart.Store(&restart)
 	cfg := d.cfg.TakeLive(loaded)

@@ -144,13 +144,11 @@ func (c *core) sendExpectation(now int64) bool {
 	}
 	x.popped++
 	e := &o.Expectation
-	switch {
-	case e.Expect.Zone != 0:
-		c.counts.expectZones++ // never sent, so the peer has nothing to be told of later either
-		return true
-	case addressLost(e):
-		c.counts.expectNAT6++
-		return true
+	if l, lacking := expectationLack(e); lacking {
+		if x.internal.Note(o.Ref) {
+			c.counts.lacks[l]++
+		}
+		return true // never sent, so the peer has nothing to be told of later either
 	}
 	if passed := (now - o.Updated) / int64(time.Second); passed > 0 && e.Has.Is(flow.HasTimeout) {
 		e.Timeout = lifetimeLeft(e.Timeout, passed)

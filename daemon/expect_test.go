@@ -101,7 +101,7 @@ func TestExpectationsNotReplicated(t *testing.T) {
 	p.a.applyEvents(b)
 	p.settle(clock)
 	c := &p.a.counts
-	if c.filtered != filtered+1 || c.expectZones != 1 || c.expectNAT6 != 1 || p.b.expect.external.Len() != 1 {
+	if c.filtered != filtered+1 || c.lacks[lackExpectZone] != 1 || c.lacks[lackExpectNAT] != 1 || p.b.expect.external.Len() != 1 {
 		t.Errorf("%+v, %d at the peer", c, p.b.expect.external.Len())
 	}
 	p.b.cfg.ExpectSync = nil

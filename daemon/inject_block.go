@@ -138,7 +138,7 @@ func (in *injector) take(c *core, it *cache.Item) {
 		x.Rest(it.Ref, &f.Orig)
 		return
 	}
-	restoreTimeout(f, it.Updated, in.now)
+	c.prepare(f, it.Updated, in.now)
 	if !runsOut(f) {
 		f.Timeout = max(f.Timeout, keptAliveFloor)
 	}

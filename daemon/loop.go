@@ -179,6 +179,7 @@ func (c *core) runCalls() {
 // nextTick lets the session do what is due and returns how long the loop may sleep.
 func (c *core) nextTick() time.Duration {
 	now := c.now()
+	c.reportLacks(now)
 	sleep := min(max(c.eventsAt-now, 0), int64(time.Second))
 	if len(c.in.calls) > 0 || slices.ContainsFunc(c.links, func(ch *channel) bool { return ch.ready }) {
 		sleep = 0

@@ -89,7 +89,7 @@ func (d *Daemon) purge(ctx context.Context, progress func(done, total int)) (int
 		}
 		report(seen, max(seen, total))
 	}
-	return purged, nil
+	return purged, d.do(ctx, func(c *core) { c.counts.purges++ })
 }
 
 // ownAddresses returns the addresses of this router's interfaces, to be looked up.

@@ -2,12 +2,14 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"ctsync/daemon/cache"
+	"ctsync/daemon/ctnetlink"
 	"ctsync/daemon/flow"
 )
 
@@ -94,6 +96,9 @@ func (d *Daemon) reconcile(ctx context.Context) error {
 	}
 	if e := d.do(context.WithoutCancel(ctx), func(c *core) {
 		overflow := c.internal.EndReconcile()
+		if errors.Is(err, ctnetlink.ErrMalformed) {
+			c.counts.malformedRecords++
+		}
 		if err != nil {
 			return
 		}

@@ -36,6 +36,11 @@ func (d *Daemon) status(ctx context.Context) (control.Status, error) {
 	err := d.do(ctx, func(c *core) { c.status(&s) })
 	s.InStep = len(s.Why) == 0
 	s.Warnings = append(s.Warnings, d.warnings()...)
+	select {
+	case <-d.ready:
+		s.Ready = true
+	default:
+	}
 	return s, err
 }
 
@@ -120,7 +125,7 @@ func (d *Daemon) warnings() []string {
 	if missing, err := listenNowhere(d.inForce.Load()); err == nil && len(missing) > 0 {
 		w = append(w, listenWarning(missing))
 	}
-	return w
+	return append(w, d.keepalivedComplaints()...)
 }
 
 // statistics takes the snapshot behind ctsync show statistics.
@@ -133,8 +138,30 @@ func (d *Daemon) statistics(ctx context.Context) (control.Statistics, error) {
 		TableEntries: uint64(max(sysctl("nf_conntrack_count"), 0)), TableMax: uint64(max(sysctl("nf_conntrack_max"), 0)),
 		EventsSetting: sysctl("nf_conntrack_events"), FilterInKernel: ls.Cover.String(),
 	}
+	s.Uptime = control.Duration(time.Since(d.started))
 	err := d.do(ctx, func(c *core) { c.statistics(&s) })
 	return s, err
+}
+
+// resend lists the messages in flight. They are few enough to be copied in one visit to the loop.
+func (d *Daemon) resend(ctx context.Context) ([]control.Resend, error) {
+	var inFlight []session.InFlight
+	if err := d.do(ctx, func(c *core) {
+		if c.session != nil {
+			st := c.session.State()
+			inFlight = c.session.AppendInFlight(make([]session.InFlight, 0, st.Unacked+st.UnackedControl))
+		}
+	}); err != nil {
+		return nil, err
+	}
+	list := make([]control.Resend, len(inFlight))
+	for i, m := range inFlight {
+		list[i] = control.Resend{Kind: control.ResendObject, Seq: m.Seq, Flags: uint8(m.Flags)}
+		if m.Control() {
+			list[i].Kind = control.ResendControl
+		}
+	}
+	return list, nil
 }
 
 func (c *core) statistics(s *control.Statistics) {
@@ -144,6 +171,7 @@ func (c *core) statistics(s *control.Statistics) {
 	c.linkStatistics(s)
 	s.Kernel.Filtered, s.Kernel.Evicted = c.counts.filtered, c.counts.evicted
 	s.Kernel.Repairs, s.Kernel.Repaired, s.Kernel.Swept = c.counts.repairs, c.counts.repaired, c.counts.swept
+	s.Kernel.DumpMalformed, s.Kernel.Purges = c.counts.malformedRecords, c.counts.purges
 	s.ExpectationsIgnored = c.counts.expectations
 	if c.expecting() {
 		s.Expect = &control.ExpectStatistics{
@@ -154,19 +182,23 @@ func (c *core) statistics(s *control.Statistics) {
 	if c.injecting() {
 		c.injectStatistics(s)
 	}
-	for why, n := range map[string]uint64{
-		"per-direction zone not carried by protocol v1":                              c.counts.directionalZones,
-		"zone of an expectation not carried by protocol v1":                          c.counts.expectZones,
-		"address translation of an IPv6 expectation not carried by protocol v1":      c.counts.expectNAT6,
-		"expectation of a connection that is not replicated, or in a conntrack zone": c.counts.orphans,
-	} {
+	unsupported := map[string]uint64{"expectations: their connection is not replicated, or in a conntrack zone": c.counts.orphans}
+	for l, n := range c.counts.lacks {
+		unsupported[lacks[l]] = n
+	}
+	for what, n := range unsupported {
 		if n > 0 {
-			s.Unsupported = addCounts(s.Unsupported, map[string]uint64{why: n})
+			s.Unsupported = addCounts(s.Unsupported, map[string]uint64{what: n})
 		}
 	}
 	s.Commit = c.totals
 	s.Session.Waiting = uint64(c.dirty())
 	s.Session.Foreign = c.counts.foreign
+	s.Session.ResendLimit = session.InFlightMost
+	s.Session.WaitingLimit = s.Internal.Limit
+	if s.Expect != nil {
+		s.Session.WaitingLimit += s.Expect.Internal.Limit
+	}
 	if c.session != nil {
 		c.sessionStatistics(s)
 	}
@@ -197,6 +229,7 @@ func (c *core) sessionStatistics(s *control.Statistics) {
 		Retransmitted: st.Retransmitted + st.Nacked + st.Stale, Unacknowledged: uint64(state.Unacked), Window: uint64(state.Window),
 		NacksOutstanding: uint64(state.NacksOutstanding), PeerRestarts: st.PeerRestarts, Oversized: st.Oversized,
 		Waiting: s.Session.Waiting, Foreign: s.Session.Foreign,
+		UnacknowledgedControl: uint64(state.UnackedControl), ResendLimit: s.Session.ResendLimit, WaitingLimit: s.Session.WaitingLimit,
 	}
 }
 

@@ -42,6 +42,15 @@ func (p *progress) show(done, total int) {
 	fmt.Fprintf(p.w, "%s%s: %d", clearLine, p.name, done)
 }
 
+// say shows what is being waited for.
+func (p *progress) say(what string) {
+	if p.w == nil {
+		return
+	}
+	p.shown = true
+	fmt.Fprintf(p.w, "%s%s: %s", clearLine, p.name, what)
+}
+
 func (p *progress) clear() {
 	if p.shown {
 		fmt.Fprint(p.w, clearLine)

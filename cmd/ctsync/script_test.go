@@ -62,6 +62,9 @@ func fakeDaemon(kind string) control.Backend {
 		},
 		Statistics:  func(context.Context) (control.Statistics, error) { return pageNumbers(), refuse() },
 		Transitions: func(context.Context) ([]control.Transition, error) { return sampleTransitions(), refuse() },
+		Resend: func(context.Context) ([]control.Resend, error) {
+			return []control.Resend{{Kind: control.ResendControl, Seq: 1795381300, Flags: 8}, {Kind: control.ResendObject, Seq: 1795381301}, {Kind: control.ResendObject, Seq: 1795381304}}, refuse()
+		},
 		Notify: func(_ context.Context, n control.Notification) (control.Transition, error) {
 			t := control.Transition{ID: 1, Type: n.Type, Group: n.Name, State: n.State, Outcome: control.OutcomeRunning}
 			if n.Name == "other" {
@@ -247,4 +250,33 @@ var pageExpectation = flow.Expectation{
 	Mask:   flow.Tuple{Family: flow.IPv4, Proto: flow.TCP, Src: flow.Addr{255, 255, 255, 255}, Dst: flow.Addr{255, 255, 255, 255}, DstPort: 65535},
 	Master: flow.Tuple{Family: flow.IPv4, Proto: flow.TCP, Src: flow.Addr{10, 0, 1, 2}, Dst: flow.Addr{10, 0, 2, 2}, SrcPort: 42021, DstPort: 21},
 	Helper: [16]byte{'f', 't', 'p'},
+}
+
+// The columns of IPv6 are wide enough for the longest addresses, under the same legend.
+func TestTableLayoutIPv6(t *testing.T) {
+	b := fakeDaemon("plain")
+	b.Flows = func(_ context.Context, q control.FlowQuery, fn func(*flow.Flow, control.Meta) error) error {
+		if q.Family != flow.IPv6 {
+			t.Errorf("family %v was asked for", q.Family)
+		}
+		for i, proto := range []flow.Proto{flow.TCP, flow.UDP, flow.ICMPv6} {
+			f := flow.Flow{Has: flow.HasTimeout | flow.HasID, ID: uint32(1015734848 + i), Timeout: 300}
+			f.Orig = flow.Tuple{Family: flow.IPv6, Proto: proto, SrcPort: 58172, DstPort: 22, Src: flow.Addr{0xfd, 15: 1}}
+			for j := range f.Orig.Dst {
+				f.Orig.Dst[j] = 0xfd
+			}
+			if proto == flow.TCP {
+				f.Has, f.TCPState = f.Has|flow.HasTCPState, flow.TCPEstablished
+			}
+			if err := fn(&f, control.Meta{}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	var out, errs bytes.Buffer
+	if code := run(context.Background(), []string{"--socket", serveFake(t, b), "show", "table", "ipv6"}, time.Now(), &out, &errs); code != 0 {
+		t.Fatalf("exit status %d: %s", code, errs.String())
+	}
+	golden(t, "table-ipv6", out.Bytes())
 }

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -27,8 +29,15 @@ func (a *app) showStatus() *cobra.Command {
 func (a *app) showStatistics() *cobra.Command {
 	detail := false
 	cmd := &cobra.Command{
-		Use: "statistics", Short: "Show the counters (conntrackd -s)", Args: none,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Use: "statistics [" + sectionWords + "]", Short: "Show the counters (conntrackd -s)", Args: sectionArgs,
+		ValidArgs: strings.Split(sectionWords, "|"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			switch {
+			case len(args) > 0 && detail:
+				return usageError{errors.New("--detail goes with \"show statistics\" alone")}
+			case len(args) > 0:
+				return a.showSection(cmd.Context(), args[0])
+			}
 			return shown(a, cmd.Context(), (*control.Client).Statistics, func(b []byte, s control.Statistics) []byte {
 				b = appendStatistics(b, s)
 				if detail {

@@ -12,11 +12,7 @@ import (
 // prints, tabs included, and while expectations are replicated another over conntrackd -s expect.
 func appendStatistics(b []byte, s control.Statistics) []byte {
 	b = append(b, "Main Table Statistics:\n\n"...)
-	var inject *control.InjectCounts
-	if s.Inject != nil {
-		inject = &s.Inject.InjectCounts
-	}
-	b = appendTable(b, s.Internal, s.External, inject, s)
+	b = appendTable(b, s.Internal, s.External, s.Inject.Counts(), s)
 	if s.Expect != nil {
 		b = append(b, "Expect Table Statistics:\n\n"...)
 		b = appendTable(b, s.Expect.Internal, s.Expect.External, s.Expect.Inject, s)
@@ -31,18 +27,19 @@ func appendTable(b []byte, internal, external control.CacheStats, inject *contro
 	if inject == nil {
 		b = appendCache(b, "external", external)
 	} else {
-		b = append(b, "external inject:\n"...)
-		b = fmt.Appendf(b, "connections created:\t\t%12d\tfailed:\t%12d\n", inject.Created, inject.CreateFailed)
-		b = fmt.Appendf(b, "connections updated:\t\t%12d\tfailed:\t%12d\n", inject.Updated, inject.UpdateFailed)
-		b = fmt.Appendf(b, "connections destroyed:\t\t%12d\tfailed:\t%12d\n\n", inject.Destroyed, inject.DestroyFailed)
+		b = appendInjected(b, inject)
 	}
 	b = fmt.Appendf(b, "traffic processed:\n%20d Bytes      %20d Pckts\n\n", s.Traffic.Bytes, s.Traffic.Packets)
-	l := s.ActiveLink()
-	b = fmt.Appendf(b, "%s traffic (active device=%s):\n", l.Transport, l.Device)
-	b = fmt.Appendf(b, "%20d Bytes sent %20d Bytes recv\n", l.BytesSent, l.BytesReceived)
-	b = fmt.Appendf(b, "%20d Pckts sent %20d Pckts recv\n", l.PacketsSent, l.PacketsReceived)
-	b = fmt.Appendf(b, "%20d Error send %20d Error recv\n\n", l.ErrorsSent, l.ErrorsReceived)
+	b = appendActiveLink(b, &s)
 	return fmt.Appendf(b, "message tracking:\n%20d Malformed msgs %20d Lost msgs\n\n", s.Tracking.Malformed.Total(), s.Tracking.Lost)
+}
+
+// appendInjected appends conntrackd's block of what it puts into the kernel without an external cache.
+func appendInjected(b []byte, i *control.InjectCounts) []byte {
+	b = append(b, "external inject:\n"...)
+	b = fmt.Appendf(b, "connections created:\t\t%12d\tfailed:\t%12d\n", i.Created, i.CreateFailed)
+	b = fmt.Appendf(b, "connections updated:\t\t%12d\tfailed:\t%12d\n", i.Updated, i.UpdateFailed)
+	return fmt.Appendf(b, "connections destroyed:\t\t%12d\tfailed:\t%12d\n\n", i.Destroyed, i.DestroyFailed)
 }
 
 func appendCache(b []byte, name string, c control.CacheStats) []byte {
@@ -97,14 +94,15 @@ func appendDetail(b []byte, s control.Statistics) []byte {
 			{"receive buffer asked", l.ReceiveBuffer.Asked}, {"receive buffer granted", l.ReceiveBuffer.Granted},
 		}, named("dropped: ", l.Dropped)...))
 	}
+	b = appendUnsupported(b, s.Unsupported)
 	k := s.Kernel
-	b = appendBlock(b, "kernel", append([]row{
+	b = appendBlock(b, "kernel", []row{
 		{"table entries", k.TableEntries}, {"table limit", k.TableMax}, {"nf_conntrack_events", k.EventsSetting},
 		{"events", k.Events}, {"events filtered", k.Filtered}, {"filter in the kernel", k.FilterInKernel},
 		{"evicted by a new filter", k.Evicted}, {"events unknown", k.Unknown}, {"events malformed", k.Malformed},
 		{"overruns", k.Overruns}, {"buffer bytes", k.BufferBytes}, {"buffer limit", k.BufferLimit}, {"buffer grown", k.BufferGrown}, {"coalesce", k.Coalesce},
 		{"comparisons", k.Repairs}, {"differences repaired", k.Repaired}, {"swept", k.Swept},
-	}, named("unsupported: ", s.Unsupported)...))
+	})
 	c := s.Commit
 	if x := c.Expect; x != nil {
 		b = appendBlock(b, "commit of expectations", append([]row{
@@ -140,6 +138,18 @@ func appendInject(b []byte, i *control.InjectStatistics) []byte {
 		b = append(b, '\n')
 	}
 	return b
+}
+
+// appendUnsupported appends what the peer cannot be told of: a line says "17 flows: ..." and why.
+func appendUnsupported(b []byte, m map[string]uint64) []byte {
+	if len(m) == 0 {
+		return b
+	}
+	b = append(b, "not replicated:\n"...)
+	for _, what := range slices.Sorted(maps.Keys(m)) {
+		b = fmt.Appendf(b, "%12d %s\n", m[what], what)
+	}
+	return append(b, '\n')
 }
 
 // appendBlock appends a heading, its rows and an empty line.

@@ -46,6 +46,7 @@ type options struct {
 	log            string
 	check, version bool
 	debug          bool
+	program        string // path of this program
 }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -71,7 +72,14 @@ func run(args []string, stdout io.Writer, stderr *os.File) int {
 		fmt.Fprintf(stderr, "ctsyncd: %v\n", err)
 		return exitFailure
 	}
-	if err := serve(opt, out); err != nil {
+	if opt.program, err = program(); err != nil {
+		out.print(severityError, "no restart is possible: "+err.Error())
+	}
+	err = serve(opt, out)
+	if errors.Is(err, errRestart) {
+		err = again(opt.program)
+	}
+	if err != nil {
 		out.print(severityError, err.Error())
 		return exitFailure
 	}
@@ -99,11 +107,17 @@ func parseFlags(args []string) (opt options, err error) {
 	return opt, fmt.Errorf("--log %q is none of auto, stderr, journal, syslog", opt.log)
 }
 
-// check answers --check.
+// check answers --check. What keepalived's configuration lacks does not make ours invalid.
 func check(path string, stdout, stderr io.Writer) int {
-	if _, err := config.Load(path); err != nil {
+	cfg, err := config.Load(path)
+	if err != nil {
 		fmt.Fprintln(stderr, err)
 		return exitFailure
+	}
+	if k, err := config.ReadKeepalived(cfg.KeepalivedConfig); err == nil {
+		for _, c := range k.Complaints(cfg.SyncGroup) {
+			fmt.Fprintf(stderr, "%s: warning: %s\n", path, c)
+		}
 	}
 	fmt.Fprintf(stdout, "%s: ok\n", path)
 	return exitDone

@@ -131,3 +131,24 @@ func writeFile(t *testing.T, path, text string) {
 		t.Fatal(err)
 	}
 }
+
+// --check also says what keepalived's configuration lacks; ours is valid all the same.
+func TestCheckKeepalived(t *testing.T) {
+	dir := t.TempDir()
+	path, keepalived := filepath.Join(dir, "ctsync.toml"), filepath.Join(dir, "keepalived.conf")
+	writeFile(t, path, fmt.Sprintf("keepalived-config = %q\n[failover-mechanism.vrrp]\nsync-group = \"g\"\n[interface.eth0]\n", keepalived))
+	for text, want := range map[string]string{
+		"":                                     "",
+		"vrrp_sync_group G {\n}\n":             path + ": warning: " + keepalived + ` has no vrrp_sync_group "g", the sync-group whose transitions count here: it has "G"; did you mean "G"?` + "\n",
+		"vrrp_sync_group g {\n notify /x\n}\n": "",
+	} {
+		if text != "" {
+			writeFile(t, keepalived, text)
+		}
+		status, stdout, stderr := command(t, "--check", "--config", path)
+		if status != 0 || stdout != path+": ok\n" || stderr != want {
+			t.Errorf("%q: status %d, %q, %q; want %q", text, status, stdout, stderr, want)
+		}
+		os.Remove(keepalived)
+	}
+}

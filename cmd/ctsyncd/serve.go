@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -16,23 +17,31 @@ import (
 
 // service is a running daemon with what the system around it sends: signals, a changed file, systemd's questions.
 type service struct {
-	path   string
-	daemon *daemon.Daemon
-	inUse  *config.Config // as last accepted
-	state  string         // what systemctl status says of it
-	log    *slog.Logger
-	out    *output
-	asked  chan os.Signal // SIGHUP
+	path    string
+	daemon  *daemon.Daemon
+	inUse   *config.Config // as last accepted
+	state   string         // what systemctl status says of it
+	refused bool           // the file was not accepted when it was last looked at
+	log     *slog.Logger
+	out     *output
+	asked   chan os.Signal // SIGHUP
+
+	program    string // path by which this one was started
+	end        func() // ends this life
+	restarting atomic.Bool
 }
 
-// serve runs the daemon until SIGTERM or SIGINT, or until it fails. A second signal ends the process at once.
+// serve runs the daemon until SIGTERM or SIGINT, or until it fails. A second signal ends the process at once. errRestart
+// means that the program at opt.program is to be executed anew.
 func serve(opt options, out *output) error {
 	// Go ends a process whose stderr is a broken pipe; this one must not die of a log reader that went away.
 	signal.Ignore(unix.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
 	defer stop()
+	ctx, end := context.WithCancel(ctx)
+	defer end()
 	s := &service{
-		path: opt.config, out: out, log: out.logger(opt.debug),
+		path: opt.config, program: opt.program, end: end, out: out, log: out.logger(opt.debug),
 		state: status("running"), asked: make(chan os.Signal, 1),
 	}
 	signal.Notify(s.asked, unix.SIGHUP)
@@ -43,7 +52,7 @@ func serve(opt options, out *output) error {
 		return err
 	}
 	out.noSyslog.Store(s.inUse.DisableSyslog)
-	s.daemon, err = daemon.New(s.inUse, daemon.Options{Logger: s.log, Version: buildVersion()})
+	s.daemon, err = daemon.New(s.inUse, daemon.Options{Logger: s.log, Version: buildVersion(), Restart: s.restart})
 	if err != nil {
 		return err
 	}
@@ -51,6 +60,11 @@ func serve(opt options, out *output) error {
 	announce := context.AfterFunc(ctx, func() {
 		defer close(announced)
 		stop()
+		if s.restarting.Load() {
+			s.log.Info("restarting", "program", s.program)
+			s.tell(reloading())
+			return
+		}
 		s.log.Info("stopping")
 		s.tell(stopping)
 	})
@@ -60,20 +74,23 @@ func serve(opt options, out *output) error {
 	if !announce() {
 		<-announced
 	}
+	if err == nil && s.restarting.Load() {
+		return errRestart
+	}
 	return err
 }
 
-// attend announces the daemon when it is ready, and then answers systemd's watchdog and loads the file anew when asked.
+// attend answers systemd's watchdog, announces the daemon when it is ready, and then loads the file anew when asked.
 func (s *service) attend(ctx context.Context) {
+	if period := watchdogPeriod(s.log); period > 0 { // it runs on over a restart, so not only when ready
+		go s.feedWatchdog(ctx, period, s.daemon.Ping) // a round trip through the core loop
+	}
 	select {
 	case <-ctx.Done():
 		return
 	case <-s.daemon.Ready():
 	}
 	s.tell(ready + "\n" + s.state)
-	if period := watchdogPeriod(s.log); period > 0 {
-		go s.feedWatchdog(ctx, period, s.daemon.Ping) // a round trip through the core loop
-	}
 	changed := make(chan struct{}, 1)
 	go s.watchFile(ctx, changed)
 	for {
@@ -106,6 +123,10 @@ func (s *service) watchFile(ctx context.Context, changed chan<- struct{}) {
 func (s *service) reload(asked bool) {
 	cfg, err := config.Load(s.path)
 	if err == nil && !asked && len(cfg.Changes(s.inUse)) == 0 {
+		if s.refused { // and is now as it was
+			s.refused = false
+			s.tell(s.state)
+		}
 		return
 	}
 	s.tell(reloading())
@@ -114,8 +135,10 @@ func (s *service) reload(asked bool) {
 		s.log.Error("configuration refused, the one in use stays", "file", s.path)
 		s.out.print(severityError, err.Error())
 		s.tell(status("running with an older configuration: the file is refused"))
+		s.refused = true
 		return
 	}
+	s.refused = false
 	defer func() { s.tell(s.state) }()
 	if len(cfg.Changes(s.inUse)) == 0 {
 		s.log.Info("configuration is unchanged", "file", s.path)

@@ -81,6 +81,10 @@ func TestReload(t *testing.T) {
 	p.logs("ctsyncd: " + p.config + ":3:17: purge-timeout = 0 is out of range: 1 to 86400 seconds\n")
 	p.logs("ctsyncd: " + p.config + `:4:1: unknown key "sock"`)
 
+	// The same file as before the broken one changes nothing, and it is not refused any more.
+	p.configure("purge-timeout = 7\n" + onSync0)
+	p.hears("STATUS=running")
+
 	// What waits for a restart is named.
 	p.configure("purge-timeout = 7\nsocket-group = 0\n" + onSync0)
 	p.hears("STATUS=running, a restart is needed for socket-group")

@@ -19,6 +19,7 @@ const (
 	inFlight                   // track.seq is the sequence number of the last message, neither acknowledged nor lost
 	asNew                      // the next message is NEW though the peer knows the tuple: another incarnation
 	sentNew                    // a NEW was sent and nothing since was acknowledged
+	noted                      // Note was called for this incarnation
 )
 
 func (b *body) is(s state) bool { return b.state&s != 0 }
@@ -205,6 +206,18 @@ func (n *Internal) Next(o *Outgoing) bool {
 	o.Type = n.kind(r, b)
 	n.load(r, &o.Entry)
 	return true
+}
+
+// Note reports whether it is called for the first time for the flow of ref since that was new: for what is to be counted
+// once, however often the flow changes.
+func (n *Internal) Note(ref Ref) (first bool) {
+	if !n.holds(ref) {
+		return false
+	}
+	b := n.body(ref)
+	first = !b.is(noted)
+	b.state |= noted
+	return first
 }
 
 // Sent says that what Next gave for ref went out with sequence number seq. Call it before the cache changes again.

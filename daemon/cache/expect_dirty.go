@@ -73,6 +73,17 @@ func (n *InternalExpect) Next(passed uint64, o *OutgoingExpect) bool {
 	return true
 }
 
+// Note reports whether it is called for the first time for the expectation of ref since that was new; see Internal.Note.
+func (n *InternalExpect) Note(ref Ref) (first bool) {
+	r := n.at(ref)
+	if r == nil {
+		return false
+	}
+	first = !r.is(noted)
+	r.state |= noted
+	return first
+}
+
 // Sent says that what Next gave for ref went out with sequence number seq. Call it before the cache changes again.
 func (n *InternalExpect) Sent(ref Ref, seq uint32) {
 	r := n.at(ref)

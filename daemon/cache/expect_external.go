@@ -68,6 +68,9 @@ func (x *ExternalExpect) Update(e *flow.Expectation, now int64) error {
 func (x *ExternalExpect) Destroy(e *flow.Expectation) bool {
 	ref, ok := x.index[x.keyOf(e)]
 	ok = ok && x.records[ref-1].shown()
+	if !ok {
+		x.stats.DestroyFailed++
+	}
 	x.Remove(ref)
 	return ok
 }

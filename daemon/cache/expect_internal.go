@@ -49,7 +49,7 @@ func (n *InternalExpect) renew(e *flow.Expectation, now int64) (Ref, error) {
 	if r.is(dead) && r.is(dirty) {
 		n.unlink(ref)
 	}
-	r.state &^= dead | inFlight
+	r.state &^= dead | inFlight | noted
 	if r.known {
 		r.state |= asNew
 	}

@@ -205,7 +205,7 @@ func TestExpectDestroyOfAnother(t *testing.T) {
 		t.Errorf("%+v", n.Stats())
 	}
 	_ = x.New(exp(1, 6), 0)
-	if x.Destroy(exp(1, 5)) || !x.Destroy(exp(1, 6)) {
+	if x.Destroy(exp(1, 5)) || x.Stats().DestroyFailed != 1 || !x.Destroy(exp(1, 6)) {
 		t.Error("destroyed by another's end, or not by its own")
 	}
 }

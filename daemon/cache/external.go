@@ -107,6 +107,7 @@ func (x *External) create(f *flow.Flow, h uint64, now int64) error {
 func (x *External) Destroy(key *flow.Tuple, _ int64) bool {
 	r, ok := x.Lookup(key)
 	if !ok {
+		x.stats.DestroyFailed++
 		return false
 	}
 	x.Remove(r)

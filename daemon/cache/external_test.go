@@ -138,6 +138,9 @@ func TestExternalIsAMap(t *testing.T) {
 				if m.x.Destroy(&k, m.now) != ok {
 					t.Fatal("destroy did not report", ok)
 				}
+				if !ok {
+					m.stats.DestroyFailed++
+				}
 				m.gone(k)
 			},
 			"remove": func(t *rapid.T) {

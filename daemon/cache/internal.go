@@ -90,7 +90,8 @@ func (n *Internal) renew(r Ref, h uint64, f *flow.Flow, now int64) (Ref, error) 
 			n.leave(r, b)
 			b.state &^= dead
 		}
-		n.body(r).state |= asNew
+		b := n.body(r)
+		b.state = b.state&^noted | asNew
 	}
 	n.side(r).touched.clear(r.number())
 	n.replace(r, f, now)

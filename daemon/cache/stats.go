@@ -10,7 +10,7 @@ type Stats struct {
 	Updated       uint64 // merged into an existing entry
 	UpdateFailed  uint64 // not merged: ErrFamily
 	Destroyed     uint64 // ended, replaced, removed or flushed
-	DestroyFailed uint64 // DESTROY events of another incarnation of the flow than the one cached
+	DestroyFailed uint64 // internal: DESTROY events of another incarnation than the one cached; external: ends of what is not cached
 	Objects       uint64 // records in memory, with those of ended flows whose end the peer has not acknowledged
 	Total         uint64 // records in the index: the same
 	Full          uint64 // refused with ErrFull

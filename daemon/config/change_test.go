@@ -28,11 +28,13 @@ func TestChanges(t *testing.T) {
 			{"accept-protocol", "", "tcp icmp6", false},
 			{"ignore-address", "192.0.2.1", "192.0.2.0/24 own", false},
 		}},
-		{tables, "cache-limit = 5\ndisable-external-cache = true\npurge-timeout = 10\nsweep-interval = '2m'\ndisable-syslog = true\nstartup-resync = false\ntcp-window-tracking = true\n" + tables, []config.Change{
+		{tables, "cache-limit = 5\ndisable-external-cache = true\npurge-timeout = 10\nsweep-interval = '2m'\ndisable-syslog = true\nstartup-resync = false\ntcp-window-tracking = true\nkeepalived-config = '/k'\nrestore-labels = false\n" + tables, []config.Change{
 			{"cache-limit", "0", "5", false},
 			{"disable-external-cache", "false", "true", false},
 			{"disable-syslog", "false", "true", false},
+			{"keepalived-config", "/etc/keepalived/keepalived.conf", "/k", false},
 			{"purge-timeout", "60", "10", false},
+			{"restore-labels", "true", "false", false},
 			{"startup-resync", "true", "false", false},
 			{"sweep-interval", "1m0s", "2m0s", false},
 			{"tcp-window-tracking", "false", "true", false},

@@ -6,6 +6,8 @@
 // saying so, unless its value asks for what this version does anyway.
 //
 // A MB is 1 048 576 bytes, as VyOS counts it.
+//
+// It also looks through keepalived's configuration for what ours depends on; see Keepalived.
 package config
 
 import (
@@ -78,6 +80,11 @@ type Config struct {
 	TCPWindowTracking bool
 	// SyncGroup (sync-group in [failover-mechanism.vrrp]) is the keepalived sync group whose transitions count.
 	SyncGroup string
+	// KeepalivedConfig (keepalived-config) is the absolute path of keepalived's configuration, which is looked through for
+	// SyncGroup.
+	KeepalivedConfig string
+	// RestoreLabels (restore-labels) puts the connection labels that the peer told of into the kernel at a commit.
+	RestoreLabels bool
 	// Interfaces are the dedicated links to the peer in the order of the file, 1 to MaxInterfaces. Either all have a
 	// Peer or none has.
 	Interfaces []Interface
@@ -116,6 +123,8 @@ func Default() *Config {
 		StateDirectory:       "/var/lib/ctsync",
 		SweepInterval:        60 * time.Second,
 		PurgeTimeout:         60 * time.Second,
+		KeepalivedConfig:     DefaultKeepalived,
+		RestoreLabels:        true,
 	}
 }
 

@@ -103,10 +103,13 @@ sweep-interval = "1m30s"
 purge-timeout = 5
 tcp-window-tracking = true
 expect-sync = ["ftp", "h323"]
+keepalived-config = "/usr/local/etc/keepalived/keepalived.conf"
+restore-labels = false
 ` + tables, func(c *config.Config) {
 			c.EventListenQueueSize, c.SyncQueueSize = 64<<20, 4<<20
 			c.StartupResync, c.DisableSyslog, c.TCPWindowTracking, c.DisableExternalCache = false, true, true, true
 			c.ExpectSync = []string{"ftp", "h323"}
+			c.KeepalivedConfig, c.RestoreLabels = "/usr/local/etc/keepalived/keepalived.conf", false
 			c.Socket, c.SocketGID, c.StateDirectory = "/tmp/s", 27, "/tmp/state"
 			c.CacheLimit, c.Coalesce, c.SweepInterval, c.PurgeTimeout = 1000000, 0, 90*time.Second, 5*time.Second
 		}},

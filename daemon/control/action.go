@@ -14,6 +14,7 @@ const (
 	Request Verb = "request" // -n: ask the peer for a bulk
 	Purge   Verb = "purge"   // -t: shorten the timers of kernel entries that the peer owns now
 	Reset   Verb = "reset"   // VyOS's reset of a cache: flush and fill again
+	Restart Verb = "restart" // begin the daemon anew in its process; the answer comes before that is done
 )
 
 // Names of the caches in an Action.
@@ -32,7 +33,7 @@ type Action struct {
 func (a Action) Validate() error {
 	known := a.Cache == CacheInternal || a.Cache == CacheExternal
 	switch a.Verb {
-	case Commit, Resync, Bulk, Request, Purge:
+	case Commit, Resync, Bulk, Request, Purge, Restart:
 		if a.Cache == "" {
 			return nil
 		}

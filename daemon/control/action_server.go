@@ -14,11 +14,11 @@ const progressEvery = 100 * time.Millisecond
 func (s *Server) action(w http.ResponseWriter, r *http.Request) {
 	var a Action
 	if err := readJSON(w, r, &a); err != nil {
-		refuse(w, err)
+		s.refuse(w, err)
 		return
 	}
 	if err := a.Validate(); err != nil {
-		refuse(w, asError(err))
+		s.refuse(w, asError(err))
 		return
 	}
 	out := lines{w: w, rc: http.NewResponseController(w)}
@@ -35,7 +35,7 @@ func (s *Server) action(w http.ResponseWriter, r *http.Request) {
 	case out.begun:
 		out.write(ActionLine{Error: asError(err)})
 	default:
-		refuse(w, asError(err))
+		s.refuse(w, asError(err))
 	}
 }
 

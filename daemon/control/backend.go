@@ -14,6 +14,9 @@ type Backend struct {
 	Statistics  func(ctx context.Context) (Statistics, error)
 	Transitions func(ctx context.Context) ([]Transition, error) // oldest first
 
+	// Resend returns the messages in flight in the order of their numbers; how many there can be is bounded.
+	Resend func(ctx context.Context) ([]Resend, error)
+
 	// Notify accepts a transition and returns its record at once, without waiting for the work that it starts.
 	Notify func(ctx context.Context, n Notification) (Transition, error)
 

@@ -17,6 +17,9 @@ func fake() Backend {
 		Status:      func(context.Context) (Status, error) { return sampleStatus, nil },
 		Statistics:  func(context.Context) (Statistics, error) { return sampleStatistics, nil },
 		Transitions: func(context.Context) ([]Transition, error) { return []Transition{sampleTransition}, nil },
+		Resend: func(context.Context) ([]Resend, error) {
+			return []Resend{{Kind: ResendControl, Seq: 1795381300, Flags: 8}, {Kind: ResendObject, Seq: 1795381301}, {Kind: ResendObject, Seq: 1795381304}}, nil
+		},
 		Notify: func(_ context.Context, n Notification) (Transition, error) {
 			return Transition{ID: 1, Type: n.Type, Group: n.Name, State: n.State, Source: n.Source, Sent: n.At, Boottime: n.Boottime, Outcome: OutcomeRunning}, nil
 		},

@@ -10,6 +10,7 @@
 //	GET  /v1/statistics                  Statistics
 //	GET  /v1/transitions                 []Transition, oldest first
 //	GET  /v1/flows?table=&entries=&...   flows or expectations as text or NDJSON, streamed; see FlowQuery
+//	GET  /v1/resend?format=              messages in flight to the peer, as text or NDJSON of Resend
 //	POST /v1/notify       Notification   Transition, answered as soon as it is accepted
 //	POST /v1/actions      Action         NDJSON of ActionLine: progress, then one result or error
 //

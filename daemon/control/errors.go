@@ -13,9 +13,10 @@ const (
 	CodeBadRequest Code = "bad_request" // the request makes no sense; repeating it does not help
 	CodeNotFound   Code = "not_found"
 	CodeTooLarge   Code = "too_large"
-	CodeRefused    Code = "refused"  // not in the present state
-	CodeBusy       Code = "busy"     // the same or a conflicting operation is running
-	CodeDisabled   Code = "disabled" // switched off by configuration, or not part of this version
+	CodeBrokenOff  Code = "broken_off" // the request did not come whole
+	CodeRefused    Code = "refused"    // not in the present state
+	CodeBusy       Code = "busy"       // the same or a conflicting operation is running
+	CodeDisabled   Code = "disabled"   // switched off by configuration, or not part of this version
 	CodeInternal   Code = "internal"
 )
 
@@ -24,6 +25,7 @@ var status = map[Code]int{
 	CodeBadRequest: http.StatusBadRequest,
 	CodeNotFound:   http.StatusNotFound,
 	CodeTooLarge:   http.StatusRequestEntityTooLarge,
+	CodeBrokenOff:  http.StatusBadRequest,
 	CodeRefused:    http.StatusConflict,
 	CodeBusy:       http.StatusServiceUnavailable,
 	CodeDisabled:   http.StatusNotImplemented,

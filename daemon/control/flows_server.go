@@ -27,7 +27,7 @@ var errGone = errors.New("reader is gone")
 func (s *Server) flows(w http.ResponseWriter, r *http.Request) {
 	q, err := parseFlowQuery(r.URL.Query())
 	if err != nil {
-		refuse(w, asError(err))
+		s.refuse(w, asError(err))
 		return
 	}
 	format, err := parseFormat(r.URL.Query())
@@ -35,16 +35,13 @@ func (s *Server) flows(w http.ResponseWriter, r *http.Request) {
 		err = badQuery("format", r.URL.Query(), "conntrackd, xml or ndjson for expectations")
 	}
 	if err != nil {
-		refuse(w, asError(err))
+		s.refuse(w, asError(err))
 		return
 	}
-	select {
-	case s.streams <- struct{}{}:
-		defer func() { <-s.streams }()
-	default:
-		refuse(w, &Error{Code: CodeBusy, Message: fmt.Sprintf("%d lists are being read already", maxStreams), Hint: "try again"})
+	if !s.takeStream(w) {
 		return
 	}
+	defer func() { <-s.streams }()
 	out := &stream{
 		w: w, rc: http.NewResponseController(w), timeout: s.streamTimeout,
 		format: format, external: q.Table == TableExternal, now: time.Now(),
@@ -56,6 +53,17 @@ func (s *Server) flows(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	out.finish(s.backend.Flows(r.Context(), q, out.add))
+}
+
+// takeStream takes one of the places of lists being read, or refuses the request. The caller gives it back.
+func (s *Server) takeStream(w http.ResponseWriter) bool {
+	select {
+	case s.streams <- struct{}{}:
+		return true
+	default:
+	}
+	s.refuse(w, &Error{Code: CodeBusy, Message: fmt.Sprintf("%d lists are being read already", maxStreams), Hint: "try again"})
+	return false
 }
 
 // stream writes flows to one client, in pieces of streamBuffer.

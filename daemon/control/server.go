@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -33,6 +34,8 @@ type Server struct {
 	headerTimeout  time.Duration // from connecting to the end of the request's header
 	requestTimeout time.Duration // ... to the end of its body
 	streamTimeout  time.Duration // how long a reader may leave a list unread
+
+	unknown, unread atomic.Uint64 // RequestStatistics
 
 	mu      sync.Mutex
 	stopped bool
@@ -104,15 +107,23 @@ func (s *Server) tracked(h http.Handler) http.Handler {
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", answer(s.backend.Status))
-	mux.HandleFunc("GET /v1/statistics", answer(s.backend.Statistics))
+	mux.HandleFunc("GET /v1/statistics", answer(s.statistics))
+	mux.HandleFunc("GET /v1/resend", s.resend)
 	mux.HandleFunc("GET /v1/transitions", answer(s.backend.Transitions))
 	mux.HandleFunc("GET /v1/flows", s.flows)
 	mux.HandleFunc("POST /v1/notify", s.notify)
 	mux.HandleFunc("POST /v1/actions", s.action)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		refuse(w, &Error{Code: CodeNotFound, Message: fmt.Sprintf("%s %s is not part of this API", r.Method, r.URL.Path)})
+		s.refuse(w, &Error{Code: CodeNotFound, Message: fmt.Sprintf("%s %s is not part of this API", r.Method, r.URL.Path)})
 	})
 	return mux
+}
+
+// statistics adds what the server itself counts.
+func (s *Server) statistics(ctx context.Context) (Statistics, error) {
+	v, err := s.backend.Statistics(ctx)
+	v.Requests = RequestStatistics{Unknown: s.unknown.Load(), ReadFailed: s.unread.Load()}
+	return v, err
 }
 
 // answer makes a handler of a function that returns a value to be written as JSON.
@@ -130,7 +141,7 @@ func answer[T any](ask func(context.Context) (T, error)) http.HandlerFunc {
 func (s *Server) notify(w http.ResponseWriter, r *http.Request) {
 	var n Notification
 	if err := readJSON(w, r, &n); err != nil {
-		refuse(w, err)
+		s.refuse(w, err)
 		return
 	}
 	if n.At.IsZero() {
@@ -140,7 +151,7 @@ func (s *Server) notify(w http.ResponseWriter, r *http.Request) {
 		n.Boottime = Boottime()
 	}
 	if err := n.Validate(); err != nil {
-		refuse(w, asError(err))
+		s.refuse(w, asError(err))
 		return
 	}
 	if c, ok := CallerFrom(r.Context()); ok {
@@ -148,7 +159,7 @@ func (s *Server) notify(w http.ResponseWriter, r *http.Request) {
 	}
 	t, err := s.backend.Notify(r.Context(), n)
 	if err != nil {
-		refuse(w, asError(err))
+		s.refuse(w, asError(err))
 		return
 	}
 	reply(w, http.StatusAccepted, t)
@@ -170,6 +181,9 @@ func readJSON(w http.ResponseWriter, r *http.Request, v any) *Error {
 	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
 		return &Error{Code: CodeTooLarge, Message: fmt.Sprintf("request is larger than %d bytes", maxBody)}
 	}
+	if netErr := net.Error(nil); errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &netErr) {
+		return &Error{Code: CodeBrokenOff, Message: "read request: " + err.Error()}
+	}
 	return &Error{Code: CodeBadRequest, Message: "read request: " + err.Error()}
 }
 
@@ -182,6 +196,17 @@ func reply(w http.ResponseWriter, code int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
 	_, _ = w.Write(append(b, '\n')) // the client is gone: nothing is left to tell it
+}
+
+// refuse counts what was wrong with a request and answers it.
+func (s *Server) refuse(w http.ResponseWriter, e *Error) {
+	switch e.Code {
+	case CodeBadRequest, CodeNotFound:
+		s.unknown.Add(1)
+	case CodeTooLarge, CodeBrokenOff:
+		s.unread.Add(1)
+	}
+	refuse(w, e)
 }
 
 func refuse(w http.ResponseWriter, e *Error) {

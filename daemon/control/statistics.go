@@ -13,10 +13,12 @@ type Statistics struct {
 	Kernel      KernelStatistics  `json:"kernel"`
 	Commit      CommitStatistics  `json:"commit"`
 	Inject      *InjectStatistics `json:"inject,omitempty"` // nil unless disable-external-cache is on; External is zero then
+	Requests    RequestStatistics `json:"requests"`
+	Uptime      Duration          `json:"uptime_seconds"`
 
 	Expect              *ExpectStatistics `json:"expect,omitempty"`      // nil while expect-sync is off
 	ExpectationsIgnored uint64            `json:"expectations_ignored"`  // expectation messages received while expect-sync is off
-	Unsupported         map[string]uint64 `json:"unsupported,omitempty"` // flows or messages not handled, by reason
+	Unsupported         map[string]uint64 `json:"unsupported,omitempty"` // what the peer cannot be told of, by what it is and why: "flows: ..."
 }
 
 // CacheStats are the counters of one cache, counted as conntrackd counts them. Full counts flows refused because the
@@ -75,6 +77,14 @@ type InjectStatistics struct {
 	Bytes     uint64            `json:"bytes"`              // memory of what is known of the peer's flows
 	Limit     uint64            `json:"limit"`              // flows that may be known
 	Full      uint64            `json:"full"`               // flows refused because that many were
+}
+
+// Counts returns conntrackd's counters of them, nil for nil.
+func (s *InjectStatistics) Counts() *InjectCounts {
+	if s == nil {
+		return nil
+	}
+	return &s.InjectCounts
 }
 
 // Traffic sums up the counters of flows that ended. It stays 0 unless net.netfilter.nf_conntrack_acct is on.
@@ -165,6 +175,16 @@ type SessionStatistics struct {
 	PeerRestarts     uint64            `json:"peer_restarts"`
 	Waiting          uint64            `json:"waiting"` // changed flows that wait to be sent
 	Foreign          uint64            `json:"foreign"` // datagrams of a second sender on a link
+
+	UnacknowledgedControl uint64 `json:"unacknowledged_control"` // control messages in flight
+	ResendLimit           uint64 `json:"resend_limit"`           // messages of any kind that can be in flight at all
+	WaitingLimit          uint64 `json:"waiting_limit"`          // records that can wait: all that the caches hold
+}
+
+// RequestStatistics count what was wrong with requests on the control socket.
+type RequestStatistics struct {
+	Unknown    uint64 `json:"unknown"`     // not part of the API, or making no sense
+	ReadFailed uint64 `json:"read_failed"` // broken off, too slow or too large
 }
 
 // KernelStatistics are the counters of the ctnetlink side.
@@ -184,10 +204,12 @@ type KernelStatistics struct {
 	BufferBytes   uint64   `json:"buffer_bytes"`
 	BufferLimit   uint64   `json:"buffer_limit"`
 	BufferGrown   uint64   `json:"buffer_grown"`
-	Coalesce      Duration `json:"coalesce"` // for which events that come fast gather at most
-	Repairs       uint64   `json:"repairs"`  // comparisons of the internal cache with a kernel dump
-	Repaired      uint64   `json:"repaired"` // differences they found
-	Swept         uint64   `json:"swept"`    // external entries that the peer no longer had
+	Coalesce      Duration `json:"coalesce"`       // for which events that come fast gather at most
+	Repairs       uint64   `json:"repairs"`        // comparisons of the internal cache with a kernel dump
+	Repaired      uint64   `json:"repaired"`       // differences they found
+	DumpMalformed uint64   `json:"dump_malformed"` // comparisons that met a record which could not be read
+	Purges        uint64   `json:"purges"`         // times that timers of flows of the other router were shortened
+	Swept         uint64   `json:"swept"`          // external entries that the peer no longer had
 	TableEntries  uint64   `json:"table_entries"`
 	TableMax      uint64   `json:"table_max"`      // nf_conntrack_max
 	EventsSetting int      `json:"events_setting"` // nf_conntrack_events: 0 off, 1 on, 2 for flows made while somebody listens

@@ -28,7 +28,8 @@ type Status struct {
 	Version   string    `json:"version"`
 	PID       int       `json:"pid"`
 	Started   time.Time `json:"started"`
-	Mode      string    `json:"mode"` // of the protocol: "ftfw"
+	Ready     bool      `json:"ready"` // the kernel's table was read and everything serves
+	Mode      string    `json:"mode"`  // of the protocol: "ftfw"
 	Role      Role      `json:"role"`
 	RoleSince time.Time `json:"role_since,omitzero"`
 	SyncGroup string    `json:"sync_group"`

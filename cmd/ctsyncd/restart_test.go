@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"ctsync/daemon/nstest"
+)
+
+// act asks the process for an operation over its control socket.
+func (p *process) act(verb string) (status int, answer string) {
+	p.t.Helper()
+	client := http.Client{Timeout: patience, Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(context.Context, string, string) (net.Conn, error) {
+			return net.Dial("unix", p.socket)
+		},
+	}}
+	resp, err := client.Post("http://ctsync/v1/actions", "application/json", strings.NewReader(`{"verb":"`+verb+`"}`))
+	must(p.t, err)
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	must(p.t, err)
+	return resp.StatusCode, string(b)
+}
+
+// A restart keeps the process with the one capability that it has, and a service manager that wants its watchdog fed.
+func TestRestartUnprivileged(t *testing.T) {
+	p := startProcess(t, syncNamespace(t), onSync0, "WATCHDOG_USEC=500000")
+	p.hears("READY=1")
+	for range 3 { // what a life leaves behind would add up
+		if status, answer := p.act("restart"); status != http.StatusOK || !strings.Contains(answer, "restarting") {
+			t.Fatalf("restart: %d, %s", status, answer)
+		}
+		p.hears("RELOADING=1")
+		p.hears("READY=1")
+		p.hears("STATUS=running")
+		p.hears("WATCHDOG=1")
+	}
+	if status := p.proc("status"); !strings.Contains(status, "CapEff:\t0000000000001000") || !strings.Contains(status, "Uid:\t65534") {
+		t.Errorf("the next life does not run as the first did:\n%s", status)
+	}
+	open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.cmd.Process.Pid))
+	must(t, err)
+	if len(open) > 20 {
+		t.Errorf("%d files are open after three restarts", len(open))
+	}
+
+	// A program that is not there, or does not start, refuses the restart.
+	program := filepath.Join(p.dir, "ctsyncd")
+	must(t, os.Rename(program, program+".away"))
+	if status, answer := p.act("restart"); status != http.StatusConflict || !strings.Contains(answer, "not restarted") || !strings.Contains(answer, "no such file") {
+		t.Errorf("without the program: %d, %s", status, answer)
+	}
+	must(t, os.WriteFile(program, []byte("not a program"), 0o755))
+	if status, answer := p.act("restart"); status != http.StatusConflict || !strings.Contains(answer, "exec format error") {
+		t.Errorf("with another file in its place: %d, %s", status, answer)
+	}
+	must(t, os.Rename(program+".away", program))
+	p.signal(syscall.SIGTERM)
+	p.hears("STOPPING=1")
+	if status := p.exits(); status != exitDone {
+		t.Errorf("exit status %d after SIGTERM", status)
+	}
+	nstest.Eventually(t, 10*time.Second, func() bool { _, err := os.Stat(p.socket); return err != nil }, func() string { return "the control socket is gone" })
+}

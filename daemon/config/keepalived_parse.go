@@ -1,0 +1,215 @@
+package config
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// The grammar of keepalived.conf as far as it decides which sync groups there are:
+//
+//	# and ! begin a comment, unless quoted or behind a backslash
+//	"a b" is one word; { and } are words of their own even where no blank stands around them
+//	keyword word ... {        opens a block; the { may also stand alone on the next line
+//	include PATTERN           inserts files, the pattern relative to the file that says it; also includer, includem, ...
+//	@ID line, @^ID line       counts only for a keepalived started with -i ID, or without
+//	$NAME=value, ${NAME}      definitions, which may span lines that end in a backslash; ~SEQ(...) repeats a line
+//
+// Conditional lines are all taken as if they counted, definitions are not expanded: where that could hide or make up a
+// group, it is a Doubt.
+
+// Bounds of what is read. A file that includes itself ends at the first.
+const (
+	maxIncludes = 1000
+	maxNesting  = 32
+)
+
+// keepalivedParser walks the text of a configuration and of what it includes.
+type keepalivedParser struct {
+	k     *Keepalived
+	read  func(path string) (string, error)
+	match func(pattern string) ([]string, error)
+	files int
+
+	depth    int   // of open blocks
+	opening  []int // groups whose block the next { opens
+	open     []int // groups whose block is open
+	openedAt int   // depth inside that block
+
+	// Of lines that follow each other under different conditions and open a block only one counts.
+	id     string // condition of the line before, or ""
+	before int    // depth before the first of them
+}
+
+func parseKeepalived(path, text string, read func(string) (string, error), match func(string) ([]string, error)) *Keepalived {
+	p := &keepalivedParser{k: &Keepalived{Path: path}, read: read, match: match}
+	p.file(path, text, 0)
+	if p.depth != 0 {
+		p.doubt("its braces do not match")
+	}
+	return p.k
+}
+
+func (p *keepalivedParser) doubt(why string) {
+	if p.k.Doubt == "" {
+		p.k.Doubt = why
+	}
+}
+
+func (p *keepalivedParser) file(path, text string, nesting int) {
+	for len(text) > 0 {
+		var line string
+		line, text, _ = strings.Cut(text, "\n")
+		words, continued := keepalivedWords(line)
+		for continued && len(text) > 0 {
+			line, text, _ = strings.Cut(text, "\n")
+			var more []keepalivedWord
+			more, continued = keepalivedWords(line)
+			words = append(words, more...)
+		}
+		if len(words) > 0 {
+			p.line(path, words, nesting)
+		}
+	}
+}
+
+// line takes the words of a line, of which there is at least one.
+func (p *keepalivedParser) line(path string, words []keepalivedWord, nesting int) {
+	var open []int // groups that the lines before began under other conditions
+	words, condition := p.condition(words, &open)
+	if len(words) == 0 {
+		return
+	}
+	for i, w := range words {
+		if !w.quoted && (strings.Contains(w.text, "$") || strings.HasPrefix(w.text, "~SEQ")) {
+			p.definition(words, i)
+		}
+	}
+	switch first := words[0]; {
+	case first.quoted:
+	case slices.Contains([]string{"include", "includer", "includem", "includew", "includeb"}, first.text):
+		if len(words) > 1 {
+			p.include(path, words[1].text, nesting)
+		}
+		return
+	case first.text == "vrrp_sync_group" && p.depth == 0:
+		p.group(words, condition, open)
+	case slices.Contains([]string{"notify_fifo", "vrrp_notify_fifo", "enable_dbus"}, first.text):
+		p.k.Elsewhere = true
+	}
+	p.body(words, condition)
+}
+
+// condition takes the condition off a line. Where the line before opened a block under another one, this line opens the
+// same block, and open becomes the groups that it is of so far.
+func (p *keepalivedParser) condition(words []keepalivedWord, open *[]int) (rest []keepalivedWord, conditional bool) {
+	if words[0].quoted || !strings.HasPrefix(words[0].text, "@") {
+		p.id = ""
+		return words, false
+	}
+	switch id := words[0].text; {
+	case p.id == "":
+		p.before = p.depth
+	case id != p.id && p.depth > p.before && slices.ContainsFunc(words, func(w keepalivedWord) bool { return w.opens("{") }):
+		p.depth, *open = p.before, p.open
+	}
+	p.id = words[0].text
+	return words[1:], true
+}
+
+// group begins a sync group. The block is also that of the groups in open.
+func (p *keepalivedParser) group(words []keepalivedWord, condition bool, open []int) {
+	if len(words) < 2 || words[1].brace() {
+		return // keepalived ignores a group without a name
+	}
+	if strings.Contains(words[1].text, "$") {
+		p.doubt("a definition stands in the name of a group")
+	}
+	p.k.Groups = append(p.k.Groups, SyncGroup{Name: words[1].text, Doubt: condition})
+	p.opening = append(slices.Clone(open), len(p.k.Groups)-1)
+}
+
+// body follows the braces of a line and notes what it says inside a group.
+func (p *keepalivedParser) body(words []keepalivedWord, condition bool) {
+	first := true // the next word is a keyword
+	for _, w := range words {
+		switch {
+		case w.quoted:
+			first = false
+		case w.text == "{":
+			p.depth++
+			if p.opening != nil {
+				p.open, p.opening, p.openedAt = p.opening, nil, p.depth
+			}
+			first = true
+		case w.text == "}":
+			if p.depth--; p.depth < 0 {
+				p.depth = 0
+				p.doubt("its braces do not match")
+			}
+			if p.depth < p.openedAt {
+				p.open = nil
+			}
+			first = true
+		case first:
+			p.keyword(w.text, condition)
+			first = false
+		}
+	}
+}
+
+// keyword notes a keyword inside a group.
+func (p *keepalivedParser) keyword(word string, condition bool) {
+	if p.open == nil || p.depth != p.openedAt || word != "notify" && !slices.Contains(told[:], word) {
+		return
+	}
+	for _, i := range p.open {
+		p.k.Groups[i].Notify = append(p.k.Groups[i].Notify, word)
+		p.k.Groups[i].Doubt = p.k.Groups[i].Doubt || condition
+	}
+}
+
+// definition judges the i-th of words, which names or uses a definition. It matters where it may stand for a group, its
+// name or braces; addresses and the like are left alone.
+func (p *keepalivedParser) definition(words []keepalivedWord, i int) {
+	text := words[i].text
+	switch {
+	case i == 0 && strings.Contains(text, "="): // a definition: harmless, unless its value may open a block
+		for _, w := range words {
+			if w.brace() || strings.Contains(w.text, "vrrp_sync_group") {
+				p.doubt("a definition may hold a group")
+			}
+		}
+	case i == 0, p.depth == 0:
+		p.doubt("a definition is used where a group may be")
+	}
+	for _, g := range p.open {
+		p.k.Groups[g].Doubt = true
+	}
+}
+
+func (p *keepalivedParser) include(from, pattern string, nesting int) {
+	if !filepath.IsAbs(pattern) {
+		pattern = filepath.Join(filepath.Dir(from), pattern)
+	}
+	if strings.ContainsAny(pattern, "{}$~") || nesting == maxNesting {
+		p.doubt("it is not known what " + pattern + " includes")
+		return
+	}
+	paths, err := p.match(pattern)
+	if err != nil {
+		p.doubt("it is not known what " + pattern + " includes")
+	}
+	for _, path := range paths {
+		if p.files++; p.files > maxIncludes {
+			p.doubt("it includes too many files")
+			return
+		}
+		text, err := p.read(path)
+		if err != nil {
+			p.doubt(path + " cannot be read")
+			continue
+		}
+		p.file(path, text, nesting+1)
+	}
+}

@@ -1,0 +1,62 @@
+package config
+
+import "strings"
+
+// keepalivedWord is one word of a line, without its quotes.
+type keepalivedWord struct {
+	text   string
+	quoted bool
+}
+
+func (w keepalivedWord) brace() bool { return !w.quoted && (w.text == "{" || w.text == "}") }
+
+func (w keepalivedWord) opens(keyword string) bool { return !w.quoted && w.text == keyword }
+
+// keepalivedWords splits a line. continued says that it ends in a backslash: the next line belongs to it.
+func keepalivedWords(line string) (words []keepalivedWord, continued bool) {
+	line = strings.TrimSuffix(line, "\r")
+	var text strings.Builder
+	inQuotes, quoted := false, false
+	end := func() {
+		if text.Len() > 0 || quoted {
+			words = append(words, keepalivedWord{text.String(), quoted})
+		}
+		text.Reset()
+		quoted = false
+	}
+	for i := 0; i < len(line); i++ {
+		c := line[i]
+		switch {
+		case c == '\\' && i+1 == len(line):
+			end()
+			return words, true
+		case c == '\\':
+			i++
+			text.WriteByte(line[i])
+		case c == '"':
+			inQuotes, quoted = !inQuotes, true
+		case inQuotes:
+			text.WriteByte(c)
+		case c == '#' || c == '!':
+			end()
+			return words, false
+		case c == ' ' || c == '\t' || c == '\v' || c == '\f':
+			end()
+		case c == '{' && strings.HasSuffix(text.String(), "$"): // ${NAME}
+			name, _, closed := strings.Cut(line[i:], "}")
+			if !closed {
+				text.WriteByte(c)
+				break
+			}
+			text.WriteString(name + "}")
+			i += len(name)
+		case c == '{' || c == '}':
+			end()
+			words = append(words, keepalivedWord{string(c), false})
+		default:
+			text.WriteByte(c)
+		}
+	}
+	end()
+	return words, false
+}
