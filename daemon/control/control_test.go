@@ -89,9 +89,12 @@ func start(t testing.TB, b Backend) *Client {
 }
 
 // serveOn serves b on ln until the test ends, with less patience than in life.
-func serveOn(t testing.TB, ln net.Listener, b Backend) *Server {
+func serveOn(t testing.TB, ln net.Listener, b Backend, set ...func(*Server)) *Server {
 	t.Helper()
 	s := NewServer(b, slog.New(slog.DiscardHandler))
+	for _, f := range set {
+		f(s)
+	}
 	s.headerTimeout, s.requestTimeout, s.streamTimeout = 300*time.Millisecond, 600*time.Millisecond, 3*time.Second
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

@@ -11,7 +11,9 @@ type Code string
 // Codes and what they mean for the caller.
 const (
 	CodeBadRequest Code = "bad_request" // the request makes no sense; repeating it does not help
+	CodeForbidden  Code = "forbidden"   // the caller may only read
 	CodeNotFound   Code = "not_found"
+	CodeMethod     Code = "method_not_allowed"
 	CodeTooLarge   Code = "too_large"
 	CodeRefused    Code = "refused"  // not in the present state
 	CodeBusy       Code = "busy"     // the same or a conflicting operation is running
@@ -22,7 +24,9 @@ const (
 // status maps codes to HTTP.
 var status = map[Code]int{
 	CodeBadRequest: http.StatusBadRequest,
+	CodeForbidden:  http.StatusForbidden,
 	CodeNotFound:   http.StatusNotFound,
+	CodeMethod:     http.StatusMethodNotAllowed,
 	CodeTooLarge:   http.StatusRequestEntityTooLarge,
 	CodeRefused:    http.StatusConflict,
 	CodeBusy:       http.StatusServiceUnavailable,

@@ -29,6 +29,7 @@ type Server struct {
 	log     *slog.Logger
 	ctx     context.Context // of Serve: the life of actions
 	streams chan struct{}   // one token per list being read
+	actors  actors
 
 	headerTimeout  time.Duration // from connecting to the end of the request's header
 	requestTimeout time.Duration // ... to the end of its body
@@ -42,7 +43,7 @@ type Server struct {
 // NewServer returns a server that is not yet serving.
 func NewServer(b Backend, log *slog.Logger) *Server {
 	return &Server{
-		backend: b, log: log, streams: make(chan struct{}, maxStreams),
+		backend: b, log: log, streams: make(chan struct{}, maxStreams), actors: ownActors(),
 		headerTimeout: 2 * time.Second, requestTimeout: 5 * time.Second, streamTimeout: 60 * time.Second,
 	}
 }
@@ -52,7 +53,7 @@ func NewServer(b Backend, log *slog.Logger) *Server {
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	s.ctx = ctx
 	srv := &http.Server{
-		Handler:           s.tracked(s.routes()),
+		Handler:           s.tracked(s.handler()),
 		ReadHeaderTimeout: s.headerTimeout,
 		ReadTimeout:       s.requestTimeout,
 		WriteTimeout:      answerTimeout,
@@ -61,6 +62,8 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		ConnContext:       withCaller,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
+
+		DisableGeneralOptionsHandler: true, // OPTIONS * is no part of this API either
 	}
 	ended := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -98,21 +101,6 @@ func (s *Server) tracked(h http.Handler) http.Handler {
 			h.ServeHTTP(w, r)
 		}
 	})
-}
-
-// routes is the table of the API.
-func (s *Server) routes() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/status", answer(s.backend.Status))
-	mux.HandleFunc("GET /v1/statistics", answer(s.backend.Statistics))
-	mux.HandleFunc("GET /v1/transitions", answer(s.backend.Transitions))
-	mux.HandleFunc("GET /v1/flows", s.flows)
-	mux.HandleFunc("POST /v1/notify", s.notify)
-	mux.HandleFunc("POST /v1/actions", s.action)
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		refuse(w, &Error{Code: CodeNotFound, Message: fmt.Sprintf("%s %s is not part of this API", r.Method, r.URL.Path)})
-	})
-	return mux
 }
 
 // answer makes a handler of a function that returns a value to be written as JSON.
