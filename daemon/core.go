@@ -38,6 +38,8 @@ type core struct {
 	popped   uint64         // records taken from the dirty list since the start
 	counts   counters
 	totals   control.CommitStatistics
+	took     durations
+	probe    probe
 
 	linkBefore transport.Stats  // of links that are gone
 	complained map[string]int64 // when it was last said that a cache is full, by its name
@@ -78,7 +80,7 @@ func (c *core) applyEvents(b *eventBlock) {
 		c.log.Warn("kernel dropped conntrack events, comparing with its table", "overruns", c.counts.overruns)
 		signal(c.wantReconcile)
 	}
-	now := c.now()
+	now, before := c.now(), c.queued()
 	next := 0 // of b.Expect
 	for i := range b.N {
 		switch b.Kind[i] {
@@ -115,6 +117,7 @@ func (c *core) applyEvents(b *eventBlock) {
 	if len(c.expect.orphans) > 0 {
 		c.adoptOrphans(now)
 	}
+	c.followBlock(b.read, before)
 }
 
 // filteredEvent takes the end of a flow that does not pass, but did when it began: before the filter changed.
@@ -172,10 +175,14 @@ func (c *core) transmit() {
 		c.trim(&o.Flow)
 		seq := c.session.SendFlow(now, wire.Type(o.Type), &o.Flow, session.Ref(o.Ref))
 		c.internal.Sent(o.Ref, seq)
+		if c.probe.state == probeQueued {
+			c.followSent(seq)
+		}
 		if _, ends := c.session.Output(); len(ends) >= outputDatagrams {
 			c.flushOutput()
 		}
 	}
+	c.followEnd()
 	c.session.Finish()
 	c.flushOutput()
 }

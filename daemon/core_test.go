@@ -96,7 +96,7 @@ func (p *testPair) exchange() {
 }
 
 func block(kind ctnetlink.Kind, from int) *eventBlock {
-	b := &eventBlock{}
+	b := &eventBlock{read: 1}
 	b.N = ctnetlink.BlockSize
 	for i := range b.N {
 		f := flow.Flow{
@@ -131,6 +131,9 @@ func TestHotPathDoesNotAllocate(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(100, once); n != 0 {
 		t.Errorf("%v allocations for the life of %d flows", n, ctnetlink.BlockSize)
+	}
+	if p.a.took.acked.snapshot().Count == 0 {
+		t.Error("no event was followed on its way")
 	}
 	if got := p.b.external.Stats(); got.Created == 0 || got.Created != p.a.internal.Stats().Created || got.Active != 0 {
 		t.Errorf("peer's cache: %+v", got)

@@ -97,7 +97,7 @@ func (d *Daemon) runEvents(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("read conntrack events: %w", err)
 		}
-		b.overrun = overrun
+		b.overrun, b.read = overrun, d.core.now()
 		select {
 		case d.in.events <- b:
 		case <-ctx.Done():

@@ -19,6 +19,7 @@ var errStopped = errors.New("daemon is stopping")
 type eventBlock struct {
 	ctnetlink.Block
 	overrun bool
+	read    int64 // when, by core.now; 0 = not known
 }
 
 // inbox holds the channels into the core loop and the free lists of what travels on them, so that nothing is allocated

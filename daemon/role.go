@@ -211,7 +211,10 @@ func (d *Daemon) transition(life, ctx context.Context, t control.Transition) {
 	var err error
 	switch t.State {
 	case control.StateMaster:
-		t.Commit, err = d.takeover(ctx)
+		if t.Commit, err = d.takeover(ctx); err == nil {
+			took := int64(time.Since(t.Started))
+			_ = d.do(context.WithoutCancel(ctx), func(c *core) { c.took.takeover.observe(took) }) // fails only when the daemon ends
+		}
 	case control.StateBackup:
 		err = d.do(ctx, (*core).requestResync)
 	}

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"time"
 
@@ -20,11 +21,28 @@ func (c *core) peerAnswers() bool {
 	return c.session != nil && c.session.State().Established && c.now()-c.peer.heard < int64(aliveInterval)
 }
 
+// snapshot takes the whole of what is shown. What the core loop keeps is of one moment.
+func (d *Daemon) snapshot(ctx context.Context) (control.Snapshot, error) {
+	s := control.Snapshot{Status: d.statusAround(), Statistics: d.statisticsAround()}
+	err := d.do(ctx, func(c *core) {
+		c.status(&s.Status)
+		c.statistics(&s.Statistics)
+	})
+	return s, err
+}
+
 // status takes the snapshot behind ctsync show status.
 func (d *Daemon) status(ctx context.Context) (control.Status, error) {
+	s := d.statusAround()
+	err := d.do(ctx, func(c *core) { c.status(&s) })
+	return s, err
+}
+
+// statusAround is what the core loop does not keep.
+func (d *Daemon) statusAround() control.Status {
 	s := control.Status{
 		Version: d.version, PID: os.Getpid(), Started: d.started, Mode: "ftfw", Jobs: d.jobs.snapshot(),
-		NeedRestart: *d.needRestart.Load(),
+		NeedRestart: *d.needRestart.Load(), Warnings: d.warnings(),
 	}
 	state, since := d.roles.current()
 	s.Role, s.RoleSince = state.Role(), since
@@ -33,10 +51,7 @@ func (d *Daemon) status(ctx context.Context) (control.Status, error) {
 			s.LastTransition = &t
 		}
 	}
-	err := d.do(ctx, func(c *core) { c.status(&s) })
-	s.InStep = len(s.Why) == 0
-	s.Warnings = d.warnings()
-	return s, err
+	return s
 }
 
 func (c *core) status(s *control.Status) {
@@ -52,6 +67,7 @@ func (c *core) status(s *control.Status) {
 	}
 	s.Established = c.session != nil && c.session.State().Established
 	s.Why = c.whyNotInStep()
+	s.InStep = len(s.Why) == 0
 }
 
 // whyNotInStep lists what this router knows that stands against the two being in step.
@@ -119,7 +135,13 @@ func (d *Daemon) warnings() []string {
 
 // statistics takes the snapshot behind ctsync show statistics.
 func (d *Daemon) statistics(ctx context.Context) (control.Statistics, error) {
-	var s control.Statistics
+	s := d.statisticsAround()
+	err := d.do(ctx, func(c *core) { c.statistics(&s) })
+	return s, err
+}
+
+// statisticsAround is what the core loop does not keep.
+func (d *Daemon) statisticsAround() (s control.Statistics) {
 	ls := d.listener.Stats()
 	s.Kernel = control.KernelStatistics{
 		Events: ls.Events, Unknown: ls.Unknown, Malformed: ls.Malformed, Overruns: ls.Overruns,
@@ -127,8 +149,7 @@ func (d *Daemon) statistics(ctx context.Context) (control.Statistics, error) {
 		TableEntries: uint64(max(sysctl("nf_conntrack_count"), 0)), TableMax: uint64(max(sysctl("nf_conntrack_max"), 0)),
 		EventsSetting: sysctl("nf_conntrack_events"), FilterInKernel: ls.Cover.String(),
 	}
-	err := d.do(ctx, func(c *core) { c.statistics(&s) })
-	return s, err
+	return s
 }
 
 func (c *core) statistics(s *control.Statistics) {
@@ -155,12 +176,26 @@ func (c *core) statistics(s *control.Statistics) {
 			s.Unsupported = addCounts(s.Unsupported, map[string]uint64{why: n})
 		}
 	}
-	s.Commit = c.totals
+	s.Commit = commitTotals(&c.totals)
+	s.Times = c.took.snapshot()
 	s.Session.Waiting = uint64(c.dirty())
 	s.Session.Foreign = c.counts.foreign
 	if c.session != nil {
 		c.sessionStatistics(s)
 	}
+}
+
+// commitTotals returns a copy that shares nothing with the totals: the core loop goes on adding to these while the copy
+// is written to a client.
+func commitTotals(t *control.CommitStatistics) control.CommitStatistics {
+	s := *t
+	s.Errors = maps.Clone(t.Errors)
+	if t.Expect != nil {
+		expect := *t.Expect
+		expect.Errors = maps.Clone(expect.Errors)
+		s.Expect = &expect
+	}
+	return s
 }
 
 func cacheStats(s cache.Stats, limit int) control.CacheStats {

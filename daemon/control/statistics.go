@@ -10,6 +10,7 @@ type Statistics struct {
 	Session  SessionStatistics `json:"session"`
 	Kernel   KernelStatistics  `json:"kernel"`
 	Commit   CommitStatistics  `json:"commit"`
+	Times    Times             `json:"times"`
 
 	Expect              *ExpectStatistics `json:"expect,omitempty"`      // nil while expect-sync is off
 	ExpectationsIgnored uint64            `json:"expectations_ignored"`  // expectation messages received while expect-sync is off

@@ -50,6 +50,12 @@ type Status struct {
 	ExpectationSync []string    `json:"expectation_sync,omitempty"` // helpers whose expectations are replicated; none = disabled
 }
 
+// Snapshot is all that the daemon shows of itself, taken at one moment.
+type Snapshot struct {
+	Status     Status
+	Statistics Statistics
+}
+
 // Job is a piece of long work, such as a commit, and how far it has come.
 type Job struct {
 	Name    string    `json:"name"`
