@@ -22,6 +22,7 @@ func (d *Daemon) backend() control.Backend {
 		Flows:  d.flows,
 
 		Expectations: d.expectations,
+		Metrics:      d.metricsPage(),
 	}
 }
 

@@ -13,12 +13,14 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"ctsync/daemon/cache"
 	"ctsync/daemon/config"
 	"ctsync/daemon/control"
 	"ctsync/daemon/ctnetlink"
+	"ctsync/daemon/metrics"
 	"ctsync/notify"
 )
 
@@ -43,6 +45,7 @@ type Daemon struct {
 	roles     *roles
 	jobs      jobs
 	filter    filterSource
+	registry  *prometheus.Registry
 
 	socket     net.Listener
 	ready      chan struct{} // closed when everything serves
@@ -53,6 +56,8 @@ type Daemon struct {
 	eventsOff     atomic.Bool
 	needRestart   atomic.Pointer[[]string]
 	loaded        atomic.Pointer[config.Config] // as last read from the file
+
+	metricsTrouble atomic.Pointer[string] // why metrics are not served over TCP; nil = they are, or need not be
 }
 
 // New opens what may be refused (the control socket, the kernel's conntrack sockets) and builds the daemon. Nothing
@@ -67,6 +72,7 @@ func New(cfg *config.Config, opt Options) (*Daemon, error) {
 		d.log.Error("past transitions are not known", "err", err)
 	}
 	d.roles = newRoles(cfg.SyncGroup, history)
+	d.registry = metrics.NewRegistry(d.snapshot)
 	d.needRestart.Store(new([]string))
 	d.loaded.Store(cfg)
 	group := ""
@@ -147,6 +153,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 		{"masters of expectations", d.runReread},
 		{"roles", d.runRoles},
 		{"control socket", d.serveControl},
+		{"metrics", d.runMetrics},
 		{"readiness", d.announceReady},
 	} {
 		g.Go(func() error {
@@ -160,7 +167,11 @@ func (d *Daemon) Run(ctx context.Context) error {
 }
 
 func (d *Daemon) serveControl(ctx context.Context) error {
-	return control.NewServer(d.backend(), d.log).Serve(ctx, d.socket)
+	s := control.NewServer(d.backend(), d.log)
+	if d.cfg.ControlGID >= 0 {
+		s.ActBy(d.cfg.ControlGID)
+	}
+	return s.Serve(ctx, d.socket)
 }
 
 // announceReady says ready when the internal cache matches the kernel; by then everything else serves.

@@ -130,6 +130,9 @@ func (d *Daemon) warnings() []string {
 	case -1:
 		w = append(w, "no conntrack in this network namespace: load nf_conntrack, for example by a firewall or NAT rule")
 	}
+	if trouble := d.metricsTrouble.Load(); trouble != nil {
+		w = append(w, *trouble)
+	}
 	return w
 }
 

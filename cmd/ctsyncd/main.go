@@ -15,6 +15,7 @@ import (
 	"os"
 	"runtime/debug"
 
+	"ctsync/daemon"
 	"ctsync/daemon/config"
 )
 
@@ -101,7 +102,11 @@ func parseFlags(args []string) (opt options, err error) {
 
 // check answers --check.
 func check(path string, stdout, stderr io.Writer) int {
-	if _, err := config.Load(path); err != nil {
+	cfg, err := config.Load(path)
+	if err == nil {
+		err = daemon.Check(cfg)
+	}
+	if err != nil {
 		fmt.Fprintln(stderr, err)
 		return exitFailure
 	}
