@@ -16,6 +16,7 @@ wanted=(
     sysctl:procps
     ping:iputils-ping
     shellcheck:shellcheck
+    curl:curl
     promtool:prometheus
 )
 
