@@ -2,7 +2,9 @@ package control
 
 import (
 	"os"
+	"os/user"
 	"slices"
+	"strconv"
 )
 
 // actors are those who may change something, which are fewer than those who may connect: the mode of the socket decides
@@ -21,4 +23,13 @@ func (s *Server) ActBy(gid int) { s.actors.gid = uint32(gid) }
 
 func (a *actors) allow(c *Caller) bool {
 	return c.UID == 0 || c.UID == a.uid || c.GID == a.gid || slices.Contains(c.Groups, a.gid)
+}
+
+// groupName returns the name of a group, or its number where it has none.
+func groupName(gid uint32) string {
+	number := strconv.FormatUint(uint64(gid), 10)
+	if g, err := user.LookupGroupId(number); err == nil {
+		return g.Name
+	}
+	return number
 }

@@ -58,7 +58,7 @@ func TestActors(t *testing.T) {
 		{"doer of many groups", readers, doers, syscall.Credential{Uid: somebody, Gid: somebody, Groups: many}, true, true, ""},
 		{"doer who may not connect", readers, doers, syscall.Credential{Uid: somebody, Gid: doers}, false, false, ""},
 		{"one group for both", doers, doers, syscall.Credential{Uid: somebody, Gid: somebody, Groups: []uint32{doers}}, true, true, ""},
-		{"nothing configured", readers, -1, syscall.Credential{Uid: somebody, Gid: readers}, true, false, "member of group " + strconv.Itoa(os.Getegid())},
+		{"nothing configured", readers, -1, syscall.Credential{Uid: somebody, Gid: readers}, true, false, "member of group " + groupName(uint32(os.Getegid()))},
 		{"nothing configured, the daemon's group", os.Getegid(), -1, syscall.Credential{Uid: somebody, Gid: uint32(os.Getegid())}, true, true, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

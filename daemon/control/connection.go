@@ -78,7 +78,11 @@ func withCaller(ctx context.Context, c net.Conn) context.Context {
 	if !ok {
 		return ctx
 	}
-	return context.WithValue(ctx, callerKey{}, who)
+	return asCaller(ctx, who)
+}
+
+func asCaller(ctx context.Context, c Caller) context.Context {
+	return context.WithValue(ctx, callerKey{}, c)
 }
 
 // peerOf returns the process that connected to c or, on a connection of ours, the one that listens.

@@ -101,6 +101,6 @@ func (s *Server) mayAct(ctx context.Context) *Error {
 	}
 	return &Error{
 		Code: CodeForbidden, Message: fmt.Sprintf("uid %d may read but not act", c.UID),
-		Hint: fmt.Sprintf("be root or a member of group %d, or name your group as control-group in the configuration", s.actors.gid),
+		Hint: fmt.Sprintf("be root or a member of group %s, or name your group as control-group in the configuration", groupName(s.actors.gid)),
 	}
 }
