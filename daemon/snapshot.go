@@ -55,6 +55,7 @@ func (d *Daemon) statusAround() control.Status {
 }
 
 func (c *core) status(s *control.Status) {
+	s.Time = time.Now().Round(0)
 	s.SyncGroup, s.Interface, s.Transport = c.cfg.SyncGroup, c.cfg.Interface.Name, transportName(c.cfg)
 	s.Internal, s.External = uint64(c.internal.Len()), uint64(c.external.Len())
 	s.ExpectationSync = c.cfg.ExpectWords()
@@ -63,7 +64,7 @@ func (c *core) status(s *control.Status) {
 	}
 	if c.peer.addr.IsValid() {
 		s.Peer = c.peer.addr.String()
-		s.PeerHeard = time.Now().Add(-time.Duration(c.now() - c.peer.heard)).Round(0) // by the clock as it is now
+		s.PeerHeard = s.Time.Add(-time.Duration(c.now() - c.peer.heard)) // by the clock as it is now
 	}
 	s.Established = c.session != nil && c.session.State().Established
 	s.Why = c.whyNotInStep()

@@ -8,8 +8,8 @@ import (
 	"ctsync/daemon/flow"
 )
 
-// Backend is what the server asks. All fields but Metrics are required. Functions are called from many goroutines; an *Error that
-// one returns reaches the client as it is, any other error as CodeInternal.
+// Backend is what the server asks. All fields but Metrics are required. Functions are called from many goroutines; an
+// *Error that one returns reaches the client as it is, any other error as CodeInternal.
 type Backend struct {
 	Status      func(ctx context.Context) (Status, error)
 	Statistics  func(ctx context.Context) (Statistics, error)

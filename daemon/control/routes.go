@@ -13,7 +13,7 @@ import (
 type route struct {
 	method string   // GET answers HEAD too
 	params []string // what its query may hold
-	acts   bool     // it changes something: only Actors may call it
+	acts   bool     // it changes something: only actors may call it
 	handle http.HandlerFunc
 }
 

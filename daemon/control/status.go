@@ -25,6 +25,7 @@ const (
 
 // Status says what the daemon is doing and whether the pair is in step.
 type Status struct {
+	Time      time.Time `json:"time"` // of this status, by this router's clock as all the others
 	Version   string    `json:"version"`
 	PID       int       `json:"pid"`
 	Started   time.Time `json:"started"`

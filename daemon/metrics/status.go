@@ -22,6 +22,8 @@ var statusFamilies = []family{
 		func(s *control.Snapshot, add func(float64, ...string)) {
 			add(1, s.Status.SyncGroup, s.Status.Mode, s.Status.Interface, s.Status.Transport, s.Status.Peer)
 		}),
+	gauge("snapshot_timestamp_seconds", "When these numbers were taken, by the router's clock as all other moments: compare with this rather than with the clock of Prometheus.", nil,
+		status(func(s *control.Status) float64 { return unix(s.Time) })),
 	gauge("started_timestamp_seconds", "When ctsyncd started; every counter counts since then.", nil,
 		status(func(s *control.Status) float64 { return unix(s.Started) })),
 	gauge("role", "1 for the role that keepalived last gave to this router, 0 for the others; unknown until it first said something.",
