@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -219,4 +220,66 @@ func TestMetricsWithoutTheirTLS(t *testing.T) {
 		out, _ := a.ns.Exec(t.Context(), "curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "http://127.0.0.1:9780/metrics").Output()
 		return string(out) == "401"
 	})
+}
+
+// TestLatencyByPeer follows events to either program and back. What conntrackd gathers acknowledgements for is its own
+// affair, so the time has a generous bound; that it is measured at all is what counts.
+func TestLatencyByPeer(t *testing.T) {
+	for _, program := range []string{"ctsyncd", "conntrackd"} {
+		t.Run(program, func(t *testing.T) {
+			t.Parallel()
+			a, b := newPair(t)
+			b.startAs(program, options{})
+			a.start(options{})
+			a.eventually(10*time.Second, "hears its peer", func() bool { return a.status().Established })
+			flows := testFlows(40)
+			for i := range 10 { // events with pauses, so that each can be followed
+				a.create(flows[4*i : 4*i+4])
+				time.Sleep(50 * time.Millisecond)
+			}
+			a.eventually(20*time.Second, "has followed events", func() bool { return a.statistics().Times.EventAcknowledged.Count > 0 })
+			h := a.statistics().Times
+			sent, acked := h.EventSent, h.EventAcknowledged
+			t.Logf("sent: %d, %v on average; acknowledged: %d, %v on average", sent.Count, sent.Mean(), acked.Count, acked.Mean())
+			if sent.Mean() <= 0 || acked.Mean() < sent.Mean() || time.Duration(acked.Mean()) > 10*time.Second {
+				t.Errorf("sent %+v, acknowledged %+v", sent, acked)
+			}
+		})
+	}
+}
+
+// TestControlGroup has a daemon with both groups configured: one reads, the other acts.
+func TestControlGroup(t *testing.T) {
+	nstest.RequireCommand(t, "curl", "curl")
+	t.Parallel()
+	const somebody, readers, doers = 54321, 54401, 54402 // nobody here has these numbers
+	a, _ := newPair(t)
+	dir, err := os.MkdirTemp("", "ctsync-control") // t.TempDir does not let others in
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	a.dir = dir
+	a.start(options{extra: fmt.Sprintf("socket-group = %d\ncontrol-group = %d\n", readers, doers)})
+	for _, tt := range []struct {
+		groups []uint32
+		want   string // status of reading and of acting
+	}{
+		{[]uint32{readers}, "200 403"}, {[]uint32{readers, doers}, "200 200"}, {[]uint32{doers}, "000 000"},
+	} {
+		var got []string
+		for _, call := range [][]string{{"http://ctsync/v1/status"}, {"-d", `{"verb":"resync"}`, "http://ctsync/v1/actions"}} {
+			cmd := exec.Command("curl", append([]string{"-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "20", "--unix-socket", a.socket()}, call...)...)
+			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: somebody, Gid: somebody, Groups: tt.groups}}
+			out, _ := cmd.Output() // fails where there is no connection
+			got = append(got, string(out))
+		}
+		if status := strings.Join(got, " "); status != tt.want {
+			t.Errorf("groups %v: %s, want %s", tt.groups, status, tt.want)
+		}
+	}
+	a.eventually(5*time.Second, "logs the refusal", func() bool { return strings.Contains(a.log.String(), "may read but not act") })
 }

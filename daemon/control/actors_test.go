@@ -2,12 +2,14 @@ package control
 
 import (
 	"errors"
+	"log/slog"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -67,7 +69,9 @@ func TestActors(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			var log lockedBuffer
 			serveOn(t, ln, fake(), func(s *Server) {
+				s.log = slog.New(slog.NewTextHandler(&log, nil))
 				if tt.actBy >= 0 {
 					s.ActBy(tt.actBy)
 				}
@@ -93,8 +97,29 @@ func TestActors(t *testing.T) {
 					t.Errorf("%s: %s", call[0], body)
 				}
 			}
+			if n := strings.Count(log.String(), "may read but not act"); (n > 0) != (tt.connects && !tt.acts) || n > 2 {
+				t.Errorf("%d lines in the log: %s", n, log.String())
+			}
 		})
 	}
+}
+
+// lockedBuffer is a log that several goroutines write.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
 
 // curlAs makes a request as somebody else and returns its status, 0 when there was no connection, and the body.

@@ -1,12 +1,12 @@
 package control
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 )
 
 // route is one call of the API.
@@ -51,7 +51,7 @@ func (s *Server) handler() http.Handler {
 			return
 		}
 		if t.acts {
-			if err := s.mayAct(r.Context()); err != nil {
+			if err := s.mayAct(r); err != nil {
 				refuse(w, err)
 				return
 			}
@@ -90,14 +90,27 @@ func (t *route) wants() string {
 	return "want one of " + strings.Join(t.params, ", ")
 }
 
+// deniedEvery is how often it is logged at most that somebody may not act.
+const deniedEvery = time.Second
+
 // mayAct returns nil or why the caller may only read.
-func (s *Server) mayAct(ctx context.Context) *Error {
-	c, ok := CallerFrom(ctx)
+func (s *Server) mayAct(r *http.Request) *Error {
+	c, ok := CallerFrom(r.Context())
 	if !ok {
 		return &Error{Code: CodeForbidden, Message: "the kernel does not say who you are", Hint: "act through the unix socket"}
 	}
 	if s.actors.allow(&c) {
 		return nil
+	}
+	s.mu.Lock()
+	now := time.Now()
+	say := now.Sub(s.deniedAt) >= deniedEvery
+	if say {
+		s.deniedAt = now
+	}
+	s.mu.Unlock()
+	if say {
+		s.log.Warn("a caller may read but not act: see control-group", "call", r.URL.Path, "pid", c.PID, "uid", c.UID)
 	}
 	return &Error{
 		Code: CodeForbidden, Message: fmt.Sprintf("uid %d may read but not act", c.UID),

@@ -35,9 +35,10 @@ type Server struct {
 	requestTimeout time.Duration // ... to the end of its body
 	streamTimeout  time.Duration // how long a reader may leave a list unread
 
-	mu      sync.Mutex
-	stopped bool
-	busy    sync.WaitGroup // requests being handled
+	mu       sync.Mutex
+	stopped  bool
+	deniedAt time.Time      // when it was last logged that somebody may not act
+	busy     sync.WaitGroup // requests being handled
 }
 
 // NewServer returns a server that is not yet serving.

@@ -12,6 +12,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -90,7 +91,13 @@ func gauge(name, help string, labels []string, v values) family {
 func constant(kind prometheus.ValueType, name, help string, labels []string, v values) family {
 	desc := prometheus.NewDesc("ctsync_"+name, help, labels, nil)
 	return family{desc, func(s *control.Snapshot, ch chan<- prometheus.Metric) {
-		v(s, func(v float64, labels ...string) { ch <- prometheus.MustNewConstMetric(desc, kind, v, labels...) })
+		v(s, func(v float64, labels ...string) {
+			for i := range labels {
+				labels[i] = strings.ToValidUTF8(labels[i], "\uFFFD")
+			}
+			m, err := prometheus.NewConstMetric(desc, kind, v, labels...)
+			ch <- shown(m, desc, err)
+		})
 	}}
 }
 
@@ -102,8 +109,17 @@ func histogram(name, help string, of func(*control.Times) *control.Histogram) fa
 		for _, b := range h.Buckets {
 			buckets[seconds(b.UpTo)] = b.Count
 		}
-		ch <- prometheus.MustNewConstHistogram(desc, h.Count, seconds(h.Sum), buckets)
+		m, err := prometheus.NewConstHistogram(desc, h.Count, seconds(h.Sum), buckets)
+		ch <- shown(m, desc, err)
 	}}
+}
+
+// shown returns m, or what makes the page fail: a panic here would end the daemon.
+func shown(m prometheus.Metric, desc *prometheus.Desc, err error) prometheus.Metric {
+	if err != nil {
+		return prometheus.NewInvalidMetric(desc, err)
+	}
+	return m
 }
 
 // families is everything that is shown, in groups as the snapshot has them.

@@ -123,3 +123,24 @@ func TestNoSnapshot(t *testing.T) {
 		t.Errorf("%d: %s", w.Code, body)
 	}
 }
+
+// Whatever a name or reason holds, the page comes whole and the daemon lives.
+func TestStrangeLabels(t *testing.T) {
+	s := sample()
+	s.Statistics.Unsupported = map[string]uint64{"a\xffb": 1, "": 2, "quo\"te\nline": 3}
+	s.Status.SyncGroup, s.Status.Peer = "g\xc3\x28", strings.Repeat("x", 1<<16)
+	w := httptest.NewRecorder()
+	Handler(NewRegistry(of(s)), slog.New(slog.DiscardHandler)).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	for _, want := range []string{"ctsync_unsupported_total{reason=\"a\uFFFDb\"} 1\n", `ctsync_unsupported_total{reason="quo\"te\nline"} 3`, "ctsync_in_step 1\n"} {
+		if !strings.Contains(w.Body.String(), want) {
+			t.Errorf("%d: no %s", w.Code, want)
+		}
+	}
+	// Two series that are one are an error of ours: it is said, and nothing worse happens.
+	s.Statistics.Unsupported = map[string]uint64{"a\xff": 1, "a\xfe": 2}
+	w = httptest.NewRecorder()
+	Handler(NewRegistry(of(s)), slog.New(slog.DiscardHandler)).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	if w.Code != http.StatusInternalServerError || !strings.Contains(w.Body.String(), "collected before with the same name and label values") {
+		t.Errorf("%d: %.200s", w.Code, w.Body)
+	}
+}
