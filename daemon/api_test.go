@@ -96,13 +96,14 @@ func TestMetrics(t *testing.T) {
 	nstest.RequireCommand(t, "promtool", "prometheus")
 	t.Parallel()
 	const n = 300
+	began := time.Now()
 	a, b := newPair(t)
 	b.start(options{extra: "metrics-listen = 9780\n"})
 	a.start(options{})
 	a.eventually(10*time.Second, "hears its peer", func() bool { return a.status().Established })
 	a.create(testFlows(n))
 	a.eventually(10*time.Second, "has followed an event to the peer and back", func() bool { return a.statistics().Times.EventAcknowledged.Count > 0 })
-	if h := a.statistics().Times; h.EventSent.Count < h.EventAcknowledged.Count || h.EventAcknowledged.Mean() <= 0 || time.Duration(h.EventAcknowledged.Mean()) > 10*time.Second {
+	if h := a.statistics().Times; h.EventSent.Count < h.EventAcknowledged.Count || h.EventAcknowledged.Sum <= 0 || h.EventAcknowledged.Mean() > control.Duration(time.Since(began)) {
 		t.Errorf("times %+v", h)
 	}
 	b.eventually(10*time.Second, "has all flows", func() bool { return b.statistics().External.Active == n })
@@ -136,7 +137,7 @@ func TestMetrics(t *testing.T) {
 	if kernel := metric(t, page, "ctsync_kernel_table_entries"); kernel < n {
 		t.Errorf("kernel table %v", kernel)
 	}
-	if age := float64(time.Now().Unix()) - metric(t, page, "ctsync_peer_heard_timestamp_seconds"); age < -1 || age > 10 {
+	if age := float64(time.Now().Unix()) - metric(t, page, "ctsync_peer_heard_timestamp_seconds"); age < -1 || age > 60 {
 		t.Errorf("the peer was heard %v s ago", age)
 	}
 	other, err := b.page("")
@@ -222,12 +223,12 @@ func TestMetricsWithoutTheirTLS(t *testing.T) {
 	})
 }
 
-// TestLatencyByPeer follows events to either program and back. What conntrackd gathers acknowledgements for is its own
-// affair, so the time has a generous bound; that it is measured at all is what counts.
+// TestLatencyByPeer follows events to either program and back.
 func TestLatencyByPeer(t *testing.T) {
 	for _, program := range []string{"ctsyncd", "conntrackd"} {
 		t.Run(program, func(t *testing.T) {
 			t.Parallel()
+			began := time.Now()
 			a, b := newPair(t)
 			b.startAs(program, options{})
 			a.start(options{})
@@ -241,7 +242,7 @@ func TestLatencyByPeer(t *testing.T) {
 			h := a.statistics().Times
 			sent, acked := h.EventSent, h.EventAcknowledged
 			t.Logf("sent: %d, %v on average; acknowledged: %d, %v on average", sent.Count, sent.Mean(), acked.Count, acked.Mean())
-			if sent.Mean() <= 0 || acked.Mean() < sent.Mean() || time.Duration(acked.Mean()) > 10*time.Second {
+			if life := control.Duration(time.Since(began)); sent.Count < acked.Count || sent.Sum <= 0 || acked.Sum <= 0 || sent.Mean() > life || acked.Mean() > life {
 				t.Errorf("sent %+v, acknowledged %+v", sent, acked)
 			}
 		})

@@ -59,6 +59,11 @@ func TestDocumentHasEveryCall(t *testing.T) {
 			t.Errorf("%s %s is described and is not there", m[1], m[2])
 		}
 	}
+	for _, v := range []Verb{Commit, Flush, Resync, Bulk, Request, Purge, Reset} {
+		if !strings.Contains(section(t, doc, "## POST /v1/actions"), "\n| `"+string(v)+"` |") {
+			t.Errorf("nothing about the verb %s", v)
+		}
+	}
 	for _, o := range Orders {
 		if !strings.Contains(section(t, doc, "## GET /v1/flows"), "`"+o+"`") {
 			t.Errorf("nothing about sort=%s", o)
