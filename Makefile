@@ -24,10 +24,12 @@ deps: ## install what the tests and the demo drive (Debian packages)
 	scripts/install-deps.sh
 
 .PHONY: check
-check: deps ## vet, gofmt, shellcheck
+check: deps ## vet, gofmt, shellcheck, Prometheus' rules
 	$(GO) vet ./...
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not gofmt-clean:" $$unformatted; exit 1; fi
 	shellcheck $(SHELL_SCRIPTS)
+	promtool check rules scripts/prometheus/ctsync.rules.yml
+	promtool test rules scripts/prometheus/ctsync.rules.test.yml
 
 # -p 2: the privileged packages share two cores and their own deadlines.
 .PHONY: test
@@ -73,6 +75,7 @@ install: build ## into $(DESTDIR)$(PREFIX); a configuration in $(DESTDIR)/etc/ct
 	$(RELOCATE) scripts/ctsync-notify >$(DESTDIR)$(PREFIX)/libexec/ctsync/ctsync-notify
 	chmod 0755 $(DESTDIR)$(PREFIX)/libexec/ctsync/ctsync-notify
 	$(RELOCATE) scripts/systemd/ctsyncd.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/ctsyncd.service
+	install -m 0644 docs/api.md scripts/prometheus/ctsync.rules.yml scripts/prometheus/ctsync.rules.test.yml scripts/grafana/ctsync.json $(DESTDIR)$(PREFIX)/share/doc/ctsync
 	$(RELOCATE) scripts/keepalived.conf.example >$(DESTDIR)$(PREFIX)/share/doc/ctsync/keepalived.conf.example
 	[ -e $(DESTDIR)/etc/ctsync/ctsync.toml ] || install -D -m 0644 scripts/ctsync.toml $(DESTDIR)/etc/ctsync/ctsync.toml
 

@@ -22,13 +22,14 @@ var mayImport = map[string][]string{
 	"daemon/cache":     {"daemon/flow"},
 	"daemon/wire":      {"daemon/flow"},
 	"daemon/control":   {"daemon/flow"},
+	"daemon/metrics":   {"daemon/control"},
 	"daemon/config":    {"daemon/flow"},
 	"daemon/session":   {"daemon/wire", "daemon/flow"},
 	"notify":           {"daemon/control", "daemon/flow"},
 	"tui":              {"daemon/control", "daemon/flow"},
 	"daemon": {
 		"daemon/flow", "daemon/ctnetlink", "daemon/cache", "daemon/wire", "daemon/session", "daemon/transport",
-		"daemon/control", "daemon/config", "notify",
+		"daemon/control", "daemon/metrics", "daemon/config", "notify",
 	},
 	"cmd/ctsyncd":   {"daemon", "daemon/config"},
 	"cmd/ctsync":    {"daemon/control", "notify", "tui", "daemon/flow", "daemon/config"},
@@ -128,6 +129,15 @@ func TestTestImports(t *testing.T) {
 			case slices.Contains(mayImport[inside], p.rel()):
 				t.Errorf("a test of %s imports %s, which stands above it", p.rel(), inside)
 			}
+		}
+	}
+}
+
+// The command line asks for numbers, it shows none to Prometheus.
+func TestCommandLinksNoMetrics(t *testing.T) {
+	for _, p := range list(t) {
+		if p.rel() == "cmd/ctsync" && slices.ContainsFunc(p.Deps, func(dep string) bool { return strings.HasPrefix(dep, "github.com/prometheus/") }) {
+			t.Error("cmd/ctsync links Prometheus")
 		}
 	}
 }

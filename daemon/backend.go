@@ -23,6 +23,7 @@ func (d *Daemon) backend() control.Backend {
 		Flows:  d.flows,
 
 		Expectations: d.expectations,
+		Metrics:      d.metricsPage(),
 	}
 }
 

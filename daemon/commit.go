@@ -75,7 +75,12 @@ func (d *Daemon) commit(ctx context.Context, take bool, progress func(done, tota
 		signal(d.core.wantReconcile) // what the last block did is not known
 	}
 	m.result.Duration = control.Duration(time.Since(began))
-	if e := d.do(context.WithoutCancel(ctx), func(c *core) { addCommit(&c.totals, &m.result) }); err == nil {
+	if e := d.do(context.WithoutCancel(ctx), func(c *core) {
+		addCommit(&c.totals, &m.result)
+		if err == nil {
+			c.took.commit.observe(int64(m.result.Duration))
+		}
+	}); err == nil {
 		err = e
 	}
 	d.log.Info("external cache committed", "flows", m.result.Total, "created", m.result.Created, "updated", m.result.Updated,

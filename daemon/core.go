@@ -22,6 +22,7 @@ type core struct {
 	events   *ctnetlink.Listener // nil in simulations
 	eventsAt int64               // when to look for events; never = when the poller reports one
 	block    ctnetlink.Block     // reused by readEvents
+	readAt   int64               // when block was read; 0 = not known
 
 	log *slog.Logger
 	now func() int64  // nanoseconds since the daemon started, monotonic
@@ -51,6 +52,8 @@ type core struct {
 	popped   uint64         // records taken from the dirty list since the start
 	counts   counters
 	totals   control.CommitStatistics
+	took     durations
+	probe    probe
 
 	complained map[string]int64 // when it was last said that a cache is full, by its name
 	sync       syncState
@@ -90,7 +93,7 @@ type counters struct {
 
 // applyEvents puts a block of kernel events into the internal cache.
 func (c *core) applyEvents(b *ctnetlink.Block) {
-	now := c.now()
+	now, before := c.now(), c.queued()
 	next := 0 // of b.Expect
 	for i := range b.N {
 		switch b.Kind[i] {
@@ -128,6 +131,7 @@ func (c *core) applyEvents(b *ctnetlink.Block) {
 	if len(c.expect.orphans) > 0 {
 		c.adoptOrphans(now)
 	}
+	c.followBlock(c.readAt, before)
 }
 
 // overrun takes note that the kernel dropped events, and has stopped dropping.
@@ -197,10 +201,14 @@ func (c *core) transmit() {
 		c.trim(&o.Flow)
 		seq := c.session.SendFlow(now, wire.Type(o.Type), &o.Flow, session.Ref(o.Ref))
 		c.internal.Sent(o.Ref, seq)
+		if c.probe.state == probeQueued {
+			c.followSent(seq)
+		}
 		if _, ends := c.session.Output(); len(ends) >= outputDatagrams {
 			c.flushOutput()
 		}
 	}
+	c.followEnd()
 	c.session.Finish()
 	c.flushOutput()
 }

@@ -124,6 +124,7 @@ func block(kind ctnetlink.Kind, from int) *ctnetlink.Block {
 // as an acknowledgement.
 func TestHotPathDoesNotAllocate(t *testing.T) {
 	p := newTestPair(t)
+	p.a.readAt = 1 // so that one is followed
 	life := []*ctnetlink.Block{block(ctnetlink.EventNew, 1), block(ctnetlink.EventUpdate, 1), block(ctnetlink.EventDestroy, 1)}
 	once := func() {
 		for _, b := range life {
@@ -137,6 +138,9 @@ func TestHotPathDoesNotAllocate(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(100, once); n != 0 {
 		t.Errorf("%v allocations for the life of %d flows", n, ctnetlink.BlockSize)
+	}
+	if p.a.took.acked.snapshot().Count == 0 {
+		t.Error("no event was followed on its way")
 	}
 	if got := p.b.external.Stats(); got.Created == 0 || got.Created != p.a.internal.Stats().Created || got.Active != 0 {
 		t.Errorf("peer's cache: %+v", got)

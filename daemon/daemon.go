@@ -14,12 +14,14 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"ctsync/daemon/cache"
 	"ctsync/daemon/config"
 	"ctsync/daemon/control"
 	"ctsync/daemon/ctnetlink"
+	"ctsync/daemon/metrics"
 	"ctsync/notify"
 )
 
@@ -48,11 +50,13 @@ type Daemon struct {
 	roles     *roles
 	jobs      jobs
 	filter    filterSource
+	registry  *prometheus.Registry
 
 	keepalived keepalivedWatch
 	restart    func(ctx context.Context) error // Options.Restart
 
 	socket     net.Listener
+	server     *control.Server
 	ready      chan struct{} // closed when everything serves
 	reconciled chan struct{} // closed when the internal cache first matched the kernel
 
@@ -63,6 +67,8 @@ type Daemon struct {
 	loaded        atomic.Pointer[config.Config] // as last read from the file
 	inForce       atomic.Pointer[config.Config] // of it, what a running daemon takes up
 	wantLinks     chan struct{}                 // the links may have to follow inForce
+
+	metricsTrouble atomic.Pointer[string] // why metrics are not served over TCP; nil = they are, or need not be
 }
 
 // New opens what may be refused (the control socket, the kernel's conntrack sockets) and builds the daemon. Nothing
@@ -81,6 +87,8 @@ func New(cfg *config.Config, opt Options) (*Daemon, error) {
 		d.log.Error("past transitions are not known", "err", err)
 	}
 	d.roles = newRoles(cfg.SyncGroup, history)
+	d.registry = metrics.NewRegistry(d.snapshot)
+	d.server = control.NewServer(d.backend(), d.log)
 	d.needRestart.Store(new([]string))
 	d.loaded.Store(cfg)
 	group := ""
@@ -167,6 +175,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 		{"injection", d.runInject},
 		{"roles", d.runRoles},
 		{"control socket", d.serveControl},
+		{"metrics", d.runMetrics},
 		{"readiness", d.announceReady},
 	} {
 		g.Go(func() error {
@@ -180,7 +189,10 @@ func (d *Daemon) Run(ctx context.Context) error {
 }
 
 func (d *Daemon) serveControl(ctx context.Context) error {
-	return control.NewServer(d.backend(), d.log).Serve(ctx, d.socket)
+	if d.cfg.ControlGID >= 0 {
+		d.server.ActBy(d.cfg.ControlGID)
+	}
+	return d.server.Serve(ctx, d.socket)
 }
 
 // announceReady says ready when the internal cache matches the kernel; by then everything else serves.

@@ -190,6 +190,7 @@ func (c *core) peerExpectation(t wire.Type, e *flow.Expectation) {
 
 // acked and lost tell the cache that a reference belongs to.
 func (c *core) acked(r session.Ref, seq uint32) {
+	c.followAcked(seq)
 	if r&expectRef != 0 {
 		c.expect.internal.Acked(cache.Ref(r&^expectRef), seq)
 		return
@@ -203,6 +204,7 @@ func (c *core) lost(r session.Ref, seq uint32) {
 		return
 	}
 	c.internal.Lost(cache.Ref(r), seq)
+	c.followLost(seq)
 }
 
 // expectationExpired reports whether an external expectation cannot be there any more; see expired.

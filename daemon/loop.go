@@ -106,6 +106,7 @@ func (c *core) readEvents() error {
 	}
 	for range turnBlocks {
 		overrun, err := c.events.Read(&c.block)
+		c.readAt = c.now()
 		if err != nil {
 			return err
 		}

@@ -58,6 +58,7 @@ func (c *core) newSession() {
 	}, c.now())
 	c.internal.PeerForgot()
 	c.expect.internal.PeerForgot()
+	c.probe.state = probeIdle
 	if c.cfg.StartupResync {
 		c.requestResync()
 	}
@@ -170,6 +171,7 @@ func (c *core) resyncRequested() {
 // its hello came here, and an end too many does no harm.
 func (c *core) peerRestarted() {
 	c.log.Info("peer (re)started", "peer", c.peer.addr)
+	c.probe.state = probeIdle // what the former life did not acknowledge reaches this one in a bulk
 	signal(c.wantBulk)
 	c.requestResync()
 }

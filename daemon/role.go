@@ -212,7 +212,10 @@ func (d *Daemon) transition(life, ctx context.Context, t control.Transition) {
 	switch {
 	case err != nil:
 	case t.State == control.StateMaster:
-		t.Commit, t.Inject, err = d.takeover(ctx)
+		if t.Commit, t.Inject, err = d.takeover(ctx); err == nil {
+			took := int64(time.Since(t.Started))
+			_ = d.do(context.WithoutCancel(ctx), func(c *core) { c.took.takeover.observe(took) }) // fails only when the daemon ends
+		}
 	case t.State == control.StateBackup:
 		err = d.do(ctx, (*core).requestResync)
 	}

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"time"
 
@@ -20,11 +21,28 @@ func (c *core) peerAnswers() bool {
 	return c.session != nil && c.session.State().Established && c.now()-c.peer.heard < int64(aliveInterval)
 }
 
+// snapshot takes the whole of what is shown. What the core loop keeps is of one moment.
+func (d *Daemon) snapshot(ctx context.Context) (control.Snapshot, error) {
+	s := control.Snapshot{Status: d.statusAround(), Statistics: d.statisticsAround()}
+	err := d.do(ctx, func(c *core) {
+		c.status(&s.Status)
+		c.statistics(&s.Statistics)
+	})
+	return s, err
+}
+
 // status takes the snapshot behind ctsync show status.
 func (d *Daemon) status(ctx context.Context) (control.Status, error) {
+	s := d.statusAround()
+	err := d.do(ctx, func(c *core) { c.status(&s) })
+	return s, err
+}
+
+// statusAround is what the core loop does not keep.
+func (d *Daemon) statusAround() control.Status {
 	s := control.Status{
 		Version: d.version, PID: os.Getpid(), Started: d.started, Mode: "ftfw", Jobs: d.jobs.snapshot(),
-		NeedRestart: *d.needRestart.Load(),
+		NeedRestart: *d.needRestart.Load(), Warnings: d.warnings(),
 	}
 	state, since := d.roles.current()
 	s.Role, s.RoleSince = state.Role(), since
@@ -33,18 +51,16 @@ func (d *Daemon) status(ctx context.Context) (control.Status, error) {
 			s.LastTransition = &t
 		}
 	}
-	err := d.do(ctx, func(c *core) { c.status(&s) })
-	s.InStep = len(s.Why) == 0
-	s.Warnings = append(s.Warnings, d.warnings()...)
 	select {
 	case <-d.ready:
 		s.Ready = true
 	default:
 	}
-	return s, err
+	return s
 }
 
 func (c *core) status(s *control.Status) {
+	s.Time = time.Now().Round(0)
 	s.SyncGroup = c.cfg.SyncGroup
 	c.linkStatus(s)
 	s.Internal, s.External = uint64(c.internal.Len()), uint64(c.external.Len())
@@ -54,10 +70,11 @@ func (c *core) status(s *control.Status) {
 	s.ExpectationSync = c.cfg.ExpectWords()
 	if c.peer.addr.IsValid() {
 		s.Peer = c.peer.addr.String()
-		s.PeerHeard = time.Now().Add(-time.Duration(c.now() - c.peer.heard)).Round(0) // by the clock as it is now
+		s.PeerHeard = s.Time.Add(-time.Duration(c.now() - c.peer.heard)) // by the clock as it is now
 	}
 	s.Established = c.session != nil && c.session.State().Established
 	s.Why = c.whyNotInStep()
+	s.InStep = len(s.Why) == 0
 }
 
 // whyNotInStep lists what this router knows that stands against the two being in step.
@@ -125,12 +142,21 @@ func (d *Daemon) warnings() []string {
 	if missing, err := listenNowhere(d.inForce.Load()); err == nil && len(missing) > 0 {
 		w = append(w, listenWarning(missing))
 	}
+	if trouble := d.metricsTrouble.Load(); trouble != nil {
+		w = append(w, *trouble)
+	}
 	return append(w, d.keepalivedComplaints()...)
 }
 
 // statistics takes the snapshot behind ctsync show statistics.
 func (d *Daemon) statistics(ctx context.Context) (control.Statistics, error) {
-	var s control.Statistics
+	s := d.statisticsAround()
+	err := d.do(ctx, func(c *core) { c.statistics(&s) })
+	return s, err
+}
+
+// statisticsAround is what the core loop does not keep.
+func (d *Daemon) statisticsAround() (s control.Statistics) {
 	ls := d.listener.Stats()
 	s.Kernel = control.KernelStatistics{
 		Events: ls.Events, Unknown: ls.Unknown, Malformed: ls.Malformed, Overruns: ls.Overruns,
@@ -138,9 +164,8 @@ func (d *Daemon) statistics(ctx context.Context) (control.Statistics, error) {
 		TableEntries: uint64(max(sysctl("nf_conntrack_count"), 0)), TableMax: uint64(max(sysctl("nf_conntrack_max"), 0)),
 		EventsSetting: sysctl("nf_conntrack_events"), FilterInKernel: ls.Cover.String(),
 	}
-	s.Uptime = control.Duration(time.Since(d.started))
-	err := d.do(ctx, func(c *core) { c.statistics(&s) })
-	return s, err
+	s.Uptime, s.Requests = control.Duration(time.Since(d.started)), d.server.Requests()
+	return s
 }
 
 // resend lists the messages in flight. They are few enough to be copied in one visit to the loop.
@@ -191,7 +216,8 @@ func (c *core) statistics(s *control.Statistics) {
 			s.Unsupported = addCounts(s.Unsupported, map[string]uint64{what: n})
 		}
 	}
-	s.Commit = c.totals
+	s.Commit = commitTotals(&c.totals)
+	s.Times = c.took.snapshot()
 	s.Session.Waiting = uint64(c.dirty())
 	s.Session.Foreign = c.counts.foreign
 	s.Session.ResendLimit = session.InFlightMost
@@ -202,6 +228,19 @@ func (c *core) statistics(s *control.Statistics) {
 	if c.session != nil {
 		c.sessionStatistics(s)
 	}
+}
+
+// commitTotals returns a copy that shares nothing with the totals: the core loop goes on adding to these while the copy
+// is written to a client.
+func commitTotals(t *control.CommitStatistics) control.CommitStatistics {
+	s := *t
+	s.Errors = maps.Clone(t.Errors)
+	if t.Expect != nil {
+		expect := *t.Expect
+		expect.Errors = maps.Clone(expect.Errors)
+		s.Expect = &expect
+	}
+	return s
 }
 
 func cacheStats(s cache.Stats, limit int) control.CacheStats {

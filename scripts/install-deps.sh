@@ -1,7 +1,8 @@
 #!/bin/bash
 # Installs the Debian packages that the tests and the demo drive. Quick when nothing is missing.
 #
-# keepalived and conntrackd are wanted as programs only: no service of theirs is started or left enabled by this.
+# keepalived, conntrackd and prometheus (for its promtool) are wanted as programs only: no service of theirs is started
+# or left enabled by this.
 set -euo pipefail
 
 # command:package
@@ -15,6 +16,8 @@ wanted=(
     sysctl:procps
     ping:iputils-ping
     shellcheck:shellcheck
+    curl:curl
+    promtool:prometheus
 )
 
 PATH=$PATH:/usr/sbin:/sbin
@@ -47,7 +50,7 @@ apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 # The packages enable their services for the next boot.
 for package in "${missing[@]}"; do
     case $package in
-    conntrackd | keepalived | nftables)
+    conntrackd | keepalived | nftables | prometheus)
         if [ -d /run/systemd/system ]; then
             systemctl disable --quiet --now "$package.service" || true
         elif [ -x /usr/sbin/update-rc.d ]; then

@@ -123,6 +123,12 @@ func pageNumbers() control.Statistics {
 		Kernel:      control.KernelStatistics{Events: 16363927, BufferBytes: 425984, BufferLimit: 8388608, TableEntries: 19606, TableMax: 262144, EventsSetting: 1, FilterInKernel: "whole"},
 		Unsupported: map[string]uint64{"flows: per-direction zone not carried by protocol v1": 17, "flows: GRE keys not carried by protocol v1": 3},
 		Commit:      control.CommitStatistics{Commits: 1, Created: 99, Failed: 1, Errors: map[string]uint64{"EEXIST": 1}},
+		Times: control.Times{
+			EventAcknowledged: control.Histogram{Count: 200, Sum: control.Duration(11 * time.Second), Buckets: []control.Bucket{
+				{UpTo: control.Duration(50 * time.Millisecond), Count: 90}, {UpTo: control.Duration(100 * time.Millisecond), Count: 199}, {UpTo: control.Duration(time.Minute), Count: 200},
+			}},
+			Takeover: control.Histogram{Count: 1, Sum: control.Duration(61 * time.Second), Buckets: []control.Bucket{{UpTo: control.Duration(time.Minute)}}},
+		},
 	}
 }
 

@@ -103,6 +103,7 @@ func appendDetail(b []byte, s control.Statistics) []byte {
 		{"overruns", k.Overruns}, {"buffer bytes", k.BufferBytes}, {"buffer limit", k.BufferLimit}, {"buffer grown", k.BufferGrown}, {"coalesce", k.Coalesce},
 		{"comparisons", k.Repairs}, {"differences repaired", k.Repaired}, {"swept", k.Swept},
 	})
+	b = appendTimes(b, s.Times)
 	c := s.Commit
 	if x := c.Expect; x != nil {
 		b = appendBlock(b, "commit of expectations", append([]row{

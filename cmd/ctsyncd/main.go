@@ -15,6 +15,7 @@ import (
 	"os"
 	"runtime/debug"
 
+	"ctsync/daemon"
 	"ctsync/daemon/config"
 )
 
@@ -110,6 +111,9 @@ func parseFlags(args []string) (opt options, err error) {
 // check answers --check. What keepalived's configuration lacks does not make ours invalid.
 func check(path string, stdout, stderr io.Writer) int {
 	cfg, err := config.Load(path)
+	if err == nil {
+		err = daemon.Check(cfg)
+	}
 	if err != nil {
 		fmt.Fprintln(stderr, err)
 		return exitFailure

@@ -94,6 +94,7 @@ func (p *parser) listenAddress(n *node) {
 // relations checks what takes more than one key, and that nothing required is missing.
 func (p *parser) relations() {
 	p.required()
+	p.metricsRelations()
 	for i := range p.cfg.Interfaces {
 		p.peerZone(i)
 	}

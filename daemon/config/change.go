@@ -30,6 +30,7 @@ func (c *Config) settings() []setting {
 		{"accept-protocol", protocols(c.AcceptProtocol), false},
 		{"cache-limit", strconv.Itoa(c.CacheLimit), false},
 		{"coalesce", c.Coalesce.String(), false},
+		{"control-group", group(c.ControlGID), true},
 		{"disable-external-cache", strconv.FormatBool(c.DisableExternalCache), false},
 		{"disable-syslog", strconv.FormatBool(c.DisableSyslog), false},
 		{"event-listen-queue-size", megabytes(c.EventListenQueueSize), false},
@@ -38,6 +39,8 @@ func (c *Config) settings() []setting {
 		{"keepalived-config", c.KeepalivedConfig, false},
 		{"listen-address", addresses(c.ListenAddress), false},
 		{"mcast-group", address(c.McastGroup), false},
+		{"metrics-listen", addrPort(c.MetricsListen), true},
+		{"metrics-web-config", c.MetricsWebConfig, true},
 		{"purge-timeout", strconv.Itoa(int(c.PurgeTimeout.Seconds())), false},
 		{"restore-labels", strconv.FormatBool(c.RestoreLabels), false},
 		{"socket", c.Socket, true},
@@ -100,7 +103,8 @@ func (c *Config) NeedRestart(old *Config) []string {
 // after a reload.
 func (c *Config) TakeLive(loaded *Config) *Config {
 	force := *loaded
-	force.Socket, force.SocketGID = c.Socket, c.SocketGID
+	force.Socket, force.SocketGID, force.ControlGID = c.Socket, c.SocketGID, c.ControlGID
+	force.MetricsListen, force.MetricsWebConfig = c.MetricsListen, c.MetricsWebConfig
 	force.StateDirectory = c.StateDirectory
 	return &force
 }

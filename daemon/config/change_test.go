@@ -47,6 +47,11 @@ func TestChanges(t *testing.T) {
 			{"state-directory", "/var/lib/ctsync", "/d", true},
 			{"sync-queue-size", "8", "2", false},
 		}},
+		{tables, "control-group = 0\nmetrics-listen = 9780\nmetrics-web-config = '/w'\n" + tables, []config.Change{
+			{"control-group", "", "0", true},
+			{"metrics-listen", "", "127.0.0.1:9780", true},
+			{"metrics-web-config", "", "/w", true},
+		}},
 		{"expect-sync = ['sip', 'ftp']\n" + tables, "expect-sync = ['ftp', 'sip']\n" + tables, nil},
 		{tables, "expect-sync = ['sip', 'ftp']\n" + tables, []config.Change{{"expect-sync", "", "ftp sip", false}}},
 		{tables, "listen-address = ['192.0.2.1']\n[failover-mechanism.vrrp]\nsync-group = 'other'\n[interface.eth1]\nport = 9\npeer = '192.0.2.2'", []config.Change{
@@ -108,6 +113,8 @@ func TestChangesKnowsEveryField(t *testing.T) {
 			*x = append(*x, netip.MustParsePrefix("192.0.2.0/24"))
 		case *[]flow.Proto:
 			*x = append(*x, flow.SCTP)
+		case *netip.AddrPort:
+			*x = netip.MustParseAddrPort("192.0.2.77:1")
 		case *[]config.Interface:
 			for i := range v.Index(0).NumField() {
 				mutate(c, v.Index(0).Field(i), path+"."+v.Index(0).Type().Field(i).Name)

@@ -57,6 +57,14 @@ type Config struct {
 	// SocketGID (socket-group, a name or a number in the file) is the group that may use the control socket, -1 for
 	// the group that the daemon runs as: an unprivileged daemon cannot give its socket to a group it is not in.
 	SocketGID int
+	// ControlGID (control-group, a name or a number in the file) is the group whose members may act through the control
+	// socket and not only read, -1 for the group that the daemon runs as.
+	ControlGID int
+	// MetricsListen (metrics-listen) is where metrics are served over TCP, the zero AddrPort for nowhere.
+	MetricsListen netip.AddrPort
+	// MetricsWebConfig (metrics-web-config) is the absolute path of a web configuration of Prometheus' exporter-toolkit
+	// with TLS and users for MetricsListen, "" for none.
+	MetricsWebConfig string
 	// ExpectSync (expect-sync) are the protocols whose expectations are replicated: ExpectAll alone, or any of ftp, h323,
 	// nfs, sip and sqlnet. None is the default.
 	ExpectSync []string
@@ -119,6 +127,7 @@ func Default() *Config {
 		StartupResync:        true,
 		Socket:               "/run/ctsync/ctsync.sock",
 		SocketGID:            -1,
+		ControlGID:           -1,
 		Coalesce:             5 * time.Millisecond,
 		StateDirectory:       "/var/lib/ctsync",
 		SweepInterval:        60 * time.Second,

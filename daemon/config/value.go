@@ -158,9 +158,10 @@ func (p *parser) socket(n *node) {
 // maxGID is the highest group id; the one above it means "unchanged" to chown(2).
 const maxGID = 1<<32 - 2
 
-func (p *parser) socketGroup(n *node) {
+// group reads a group of this system by name or number.
+func (p *parser) group(n *node, dst *int) {
 	if n.kind == unstable.Integer {
-		p.integer(n, &p.cfg.SocketGID, 0, maxGID)
+		p.integer(n, dst, 0, maxGID)
 		return
 	}
 	name, ok := p.str(n, "the name or number of a group")
@@ -169,15 +170,15 @@ func (p *parser) socketGroup(n *node) {
 	}
 	group, err := user.LookupGroup(name)
 	if err != nil {
-		p.problem(n.valueAt, "socket-group = %s: this system has no such group", quote(name))
+		p.problem(n.valueAt, "%s = %s: this system has no such group", n.key, quote(name))
 		return
 	}
 	gid, err := strconv.ParseUint(group.Gid, 10, 32)
 	if err != nil || gid > maxGID {
-		p.problem(n.valueAt, "socket-group = %s: its group id %q is not a number", quote(name), group.Gid)
+		p.problem(n.valueAt, "%s = %s: its group id %q is not a number", n.key, quote(name), group.Gid)
 		return
 	}
-	p.cfg.SocketGID = int(gid)
+	*dst = int(gid)
 }
 
 func (p *parser) syncGroup(n *node) {

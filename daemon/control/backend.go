@@ -2,13 +2,14 @@ package control
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"ctsync/daemon/flow"
 )
 
-// Backend is what the server asks. All fields are required. Functions are called from many goroutines; an *Error that
-// one returns reaches the client as it is, any other error as CodeInternal.
+// Backend is what the server asks. All fields but Metrics are required. Functions are called from many goroutines; an
+// *Error that one returns reaches the client as it is, any other error as CodeInternal.
 type Backend struct {
 	Status      func(ctx context.Context) (Status, error)
 	Statistics  func(ctx context.Context) (Statistics, error)
@@ -31,6 +32,9 @@ type Backend struct {
 
 	// Expectations is Flows for a query with EntriesExpect.
 	Expectations func(ctx context.Context, q FlowQuery, fn func(e *flow.Expectation, m Meta) error) error
+
+	// Metrics answers GET /metrics, in Prometheus' format. Without it there is no such path.
+	Metrics http.Handler
 }
 
 // Meta is what a cache knows of an entry besides the flow. It is zero for flows from the kernel.

@@ -5,6 +5,7 @@ import (
 	"net"
 	"sync"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -51,10 +52,13 @@ func (c *limitedConn) Close() error {
 	return c.Conn.Close()
 }
 
-// Caller is the process at the other end of a connection, as the kernel knows it (SO_PEERCRED).
+// Caller is the process at the other end of a connection, as the kernel knew it when it connected (SO_PEERCRED,
+// SO_PEERGROUPS).
 type Caller struct {
-	PID int32
-	UID uint32
+	PID    int32
+	UID    uint32
+	GID    uint32
+	Groups []uint32 // supplementary ones; nil where the kernel (before 4.13) does not tell
 }
 
 type callerKey struct{}
@@ -74,7 +78,11 @@ func withCaller(ctx context.Context, c net.Conn) context.Context {
 	if !ok {
 		return ctx
 	}
-	return context.WithValue(ctx, callerKey{}, who)
+	return asCaller(ctx, who)
+}
+
+func asCaller(ctx context.Context, c Caller) context.Context {
+	return context.WithValue(ctx, callerKey{}, c)
 }
 
 // peerOf returns the process that connected to c or, on a connection of ours, the one that listens.
@@ -89,10 +97,31 @@ func peerOf(c net.Conn) (Caller, bool) {
 	}
 	var cred *unix.Ucred
 	var credErr error
+	var groups []uint32
 	if err := raw.Control(func(fd uintptr) {
 		cred, credErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+		groups = peerGroups(fd)
 	}); err != nil || credErr != nil {
 		return Caller{}, false
 	}
-	return Caller{PID: cred.Pid, UID: cred.Uid}, true
+	return Caller{PID: cred.Pid, UID: cred.Uid, GID: cred.Gid, Groups: groups}, true
+}
+
+// peerGroups returns the supplementary groups of the process that connected to fd (SO_PEERGROUPS, unix(7)), nil where
+// the kernel does not tell. There are at most NGROUPS_MAX, 65536; mostly a few.
+func peerGroups(fd uintptr) []uint32 {
+	groups := make([]uint32, 64)
+	for {
+		size := uint32(4 * len(groups)) // socklen_t
+		_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, fd, unix.SOL_SOCKET, unix.SO_PEERGROUPS,
+			uintptr(unsafe.Pointer(&groups[0])), uintptr(unsafe.Pointer(&size)), 0)
+		switch {
+		case errno == 0:
+			return groups[:size/4]
+		case errno == unix.ERANGE && int(size/4) > len(groups):
+			groups = make([]uint32, size/4)
+		default:
+			return nil
+		}
+	}
 }

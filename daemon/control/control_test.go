@@ -79,22 +79,25 @@ func sampleFlow(i int) *flow.Flow {
 }
 
 // start serves b on a socket of its own until the test ends and returns a client of it.
-func start(t testing.TB, b Backend) *Client {
+func start(t testing.TB, b Backend, set ...func(*Server)) *Client {
 	t.Helper()
 	ln, err := Listen(filepath.Join(t.TempDir(), "s"), "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	serveOn(t, ln, b)
+	serveOn(t, ln, b, set...)
 	c := New(ln.Addr().String())
 	t.Cleanup(c.Close)
 	return c
 }
 
 // serveOn serves b on ln until the test ends, with less patience than in life.
-func serveOn(t testing.TB, ln net.Listener, b Backend) *Server {
+func serveOn(t testing.TB, ln net.Listener, b Backend, set ...func(*Server)) *Server {
 	t.Helper()
 	s := NewServer(b, slog.New(slog.DiscardHandler))
+	for _, f := range set {
+		f(s)
+	}
 	s.headerTimeout, s.requestTimeout, s.streamTimeout = 300*time.Millisecond, 600*time.Millisecond, 3*time.Second
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

@@ -4,7 +4,7 @@
 //
 //	curl --unix-socket /run/ctsync/ctsync.sock http://ctsync/v1/status
 //
-// works. Everything lies under /v1:
+// works. docs/api.md describes the whole. Everything but the metrics lies under /v1:
 //
 //	GET  /v1/status                      Status
 //	GET  /v1/statistics                  Statistics
@@ -13,6 +13,10 @@
 //	GET  /v1/resend?format=              messages in flight to the peer, as text or NDJSON of Resend
 //	POST /v1/notify       Notification   Transition, answered as soon as it is accepted
 //	POST /v1/actions      Action         NDJSON of ActionLine: progress, then one result or error
+//	GET  /metrics                        the numbers of Status and Statistics for Prometheus; see package metrics
+//
+// The mode of the socket decides who may connect and read. The POST calls are for root, the daemon's user and the members
+// of one group (Server.ActBy), as the kernel knows the caller.
 //
 // A refusal is a JSON object {"error", "code", "hint"} (type Error) with a fitting HTTP status. Times are RFC 3339,
 // durations are seconds with a fraction, counters are unsigned and start at 0 with the daemon.

@@ -11,7 +11,9 @@ type Code string
 // Codes and what they mean for the caller.
 const (
 	CodeBadRequest Code = "bad_request" // the request makes no sense; repeating it does not help
+	CodeForbidden  Code = "forbidden"   // the caller may only read
 	CodeNotFound   Code = "not_found"
+	CodeMethod     Code = "method_not_allowed"
 	CodeTooLarge   Code = "too_large"
 	CodeBrokenOff  Code = "broken_off" // the request did not come whole
 	CodeRefused    Code = "refused"    // not in the present state
@@ -23,7 +25,9 @@ const (
 // status maps codes to HTTP.
 var status = map[Code]int{
 	CodeBadRequest: http.StatusBadRequest,
+	CodeForbidden:  http.StatusForbidden,
 	CodeNotFound:   http.StatusNotFound,
+	CodeMethod:     http.StatusMethodNotAllowed,
 	CodeTooLarge:   http.StatusRequestEntityTooLarge,
 	CodeBrokenOff:  http.StatusBadRequest,
 	CodeRefused:    http.StatusConflict,

@@ -109,6 +109,12 @@ func TestHostileRequests(t *testing.T) {
 		"huge body":      "POST /v1/actions HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n" + strings.Repeat("[", 1_000_000),
 		"deep JSON":      "POST /v1/actions HTTP/1.1\r\nHost: x\r\nContent-Length: 16000\r\n\r\n" + strings.Repeat("[", 16000),
 		"bad chunk":      "POST /v1/notify HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n",
+		"HTTP/2":         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+		"no host":        "GET /v1/status HTTP/1.1\r\n\r\n",
+		"two lengths":    "POST /v1/notify HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+		"long query":     "GET /v1/flows?table=internal&sort=" + strings.Repeat("a", 8000) + " HTTP/1.1\r\nHost: x\r\n\r\n",
+		"options":        "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
+		"proxy":          "CONNECT 192.0.2.1:22 HTTP/1.1\r\nHost: 192.0.2.1:22\r\n\r\n",
 		"negative":       "POST /v1/notify HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -126,6 +132,54 @@ func TestHostileRequests(t *testing.T) {
 			answered(t, c)
 		})
 	}
+}
+
+// TestFlood opens more connections than the server takes, all silent: the next honest client waits for them to be closed,
+// and is served.
+func TestFlood(t *testing.T) {
+	c := start(t, fake())
+	for range maxConnections + 100 {
+		conn, err := net.DialTimeout("unix", c.socket, 20*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	if _, err := c.Status(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestDribble sends a request so slowly that it would never end: the server does not go along.
+func TestDribble(t *testing.T) {
+	c := start(t, fake())
+	conn := connect(t, c)
+	io.WriteString(conn, "POST /v1/notify HTTP/1.1\r\nHost: x\r\nContent-Length: 10000\r\n\r\n{")
+	stop := make(chan struct{})
+	defer close(stop)
+	go func() {
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(20 * time.Millisecond):
+				if _, err := io.WriteString(conn, " "); err != nil {
+					return
+				}
+			}
+		}
+	}()
+	conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	b, err := io.ReadAll(conn)
+	if ne, ok := err.(net.Error); ok && ne.Timeout() {
+		t.Error("the server still listens")
+	}
+	if len(b) > 0 && !strings.HasPrefix(string(b), "HTTP/1.1 400 ") {
+		t.Errorf("%.100q", b)
+	}
+	answered(t, c)
 }
 
 // Readers who stop reading hold a place in a bounded number of lists, and nothing else.

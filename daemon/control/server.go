@@ -30,6 +30,7 @@ type Server struct {
 	log     *slog.Logger
 	ctx     context.Context // of Serve: the life of actions
 	streams chan struct{}   // one token per list being read
+	actors  actors
 
 	headerTimeout  time.Duration // from connecting to the end of the request's header
 	requestTimeout time.Duration // ... to the end of its body
@@ -37,15 +38,16 @@ type Server struct {
 
 	unknown, unread atomic.Uint64 // RequestStatistics
 
-	mu      sync.Mutex
-	stopped bool
-	busy    sync.WaitGroup // requests being handled
+	mu       sync.Mutex
+	stopped  bool
+	deniedAt time.Time      // when it was last logged that somebody may not act
+	busy     sync.WaitGroup // requests being handled
 }
 
 // NewServer returns a server that is not yet serving.
 func NewServer(b Backend, log *slog.Logger) *Server {
 	return &Server{
-		backend: b, log: log, streams: make(chan struct{}, maxStreams),
+		backend: b, log: log, streams: make(chan struct{}, maxStreams), actors: ownActors(),
 		headerTimeout: 2 * time.Second, requestTimeout: 5 * time.Second, streamTimeout: 60 * time.Second,
 	}
 }
@@ -55,7 +57,7 @@ func NewServer(b Backend, log *slog.Logger) *Server {
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	s.ctx = ctx
 	srv := &http.Server{
-		Handler:           s.tracked(s.routes()),
+		Handler:           s.tracked(s.handler()),
 		ReadHeaderTimeout: s.headerTimeout,
 		ReadTimeout:       s.requestTimeout,
 		WriteTimeout:      answerTimeout,
@@ -64,6 +66,8 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		ConnContext:       withCaller,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
+
+		DisableGeneralOptionsHandler: true, // OPTIONS * is no part of this API either
 	}
 	ended := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -103,27 +107,9 @@ func (s *Server) tracked(h http.Handler) http.Handler {
 	})
 }
 
-// routes is the table of the API.
-func (s *Server) routes() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/status", answer(s.backend.Status))
-	mux.HandleFunc("GET /v1/statistics", answer(s.statistics))
-	mux.HandleFunc("GET /v1/resend", s.resend)
-	mux.HandleFunc("GET /v1/transitions", answer(s.backend.Transitions))
-	mux.HandleFunc("GET /v1/flows", s.flows)
-	mux.HandleFunc("POST /v1/notify", s.notify)
-	mux.HandleFunc("POST /v1/actions", s.action)
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		s.refuse(w, &Error{Code: CodeNotFound, Message: fmt.Sprintf("%s %s is not part of this API", r.Method, r.URL.Path)})
-	})
-	return mux
-}
-
-// statistics adds what the server itself counts.
-func (s *Server) statistics(ctx context.Context) (Statistics, error) {
-	v, err := s.backend.Statistics(ctx)
-	v.Requests = RequestStatistics{Unknown: s.unknown.Load(), ReadFailed: s.unread.Load()}
-	return v, err
+// Requests returns what the server counts for Statistics.
+func (s *Server) Requests() RequestStatistics {
+	return RequestStatistics{Unknown: s.unknown.Load(), ReadFailed: s.unread.Load()}
 }
 
 // answer makes a handler of a function that returns a value to be written as JSON.
@@ -201,7 +187,7 @@ func reply(w http.ResponseWriter, code int, v any) {
 // refuse counts what was wrong with a request and answers it.
 func (s *Server) refuse(w http.ResponseWriter, e *Error) {
 	switch e.Code {
-	case CodeBadRequest, CodeNotFound:
+	case CodeBadRequest, CodeNotFound, CodeMethod:
 		s.unknown.Add(1)
 	case CodeTooLarge, CodeBrokenOff:
 		s.unread.Add(1)

@@ -151,7 +151,22 @@ func TestRefusals(t *testing.T) {
 	}{
 		{"GET", "/", "", 404, "not part of this API"},
 		{"GET", "/v2/status", "", 404, "not part of this API"},
-		{"POST", "/v1/status", "", 404, "not part of this API"},
+		{"GET", "/v1/status/", "", 404, "not part of this API"},
+		{"GET", "//v1/status", "", 404, "not part of this API"},
+		{"GET", "/v1/../v1/status", "", 404, "not part of this API"},
+		{"GET", "/metrics", "", 404, "not part of this API"}, // this backend has none
+		{"POST", "/v1/status", "", 405, "use GET"},
+		{"DELETE", "/v1/flows?table=internal", "", 405, "use GET"},
+		{"GET", "/v1/notify", "", 405, "use POST"},
+		{"HEAD", "/v1/actions", "", 405, ""},
+		{"BREW", "/v1/actions", "", 405, "use POST"},
+		{"GET", "/v1/status?verbose=1", "", 400, "this call has none"},
+		{"GET", "/v1/flows?table=internal&tabel=kernel", "", 400, `unknown query parameter "tabel": want one of table, `},
+		{"GET", "/v1/flows?table=internal&table=kernel", "", 400, "given 2 times"},
+		{"GET", "/v1/flows?table=internal;sort=age", "", 400, "query: "},
+		{"GET", "/v1/flows?table=%zz", "", 400, "query: "},
+		{"POST", "/v1/actions?verb=flush", `{"verb":"flush"}`, 400, "unknown query parameter"},
+		{"POST", "/v1/actions", `{"verb":"` + strings.Repeat("x", maxBody), 413, "larger than"},
 		{"POST", "/v1/notify", "", 400, "EOF"},
 		{"POST", "/v1/notify", "garbage", 400, "invalid character"},
 		{"POST", "/v1/notify", `{"type":"GROUP","state":"MASTER","sate":1}`, 400, "unknown field"},
@@ -179,11 +194,27 @@ func TestRefusals(t *testing.T) {
 		}
 		rerr := readError(resp)
 		resp.Body.Close()
+		if r.method == "HEAD" { // has no body
+			rerr = &Error{Code: codeOf(resp.StatusCode)}
+		}
 		var e *Error
-		if resp.StatusCode != r.status || !errors.As(rerr, &e) || !strings.Contains(e.Error(), r.says) {
+		if resp.StatusCode != r.status || !errors.As(rerr, &e) || !strings.Contains(e.Error(), r.says) || status[e.Code] != r.status {
 			t.Errorf("%s %s %.40s: %d, %v; want %d, %q", r.method, r.path, r.body, resp.StatusCode, rerr, r.status, r.says)
 		}
+		if allow := resp.Header.Get("Allow"); (r.status == http.StatusMethodNotAllowed) != (allow != "") {
+			t.Errorf("%s %s: Allow: %q", r.method, r.path, allow)
+		}
 	}
+}
+
+// codeOf is the code that a status stands for.
+func codeOf(statusCode int) Code {
+	for code, s := range status {
+		if s == statusCode {
+			return code
+		}
+	}
+	return ""
 }
 
 func TestDuration(t *testing.T) {

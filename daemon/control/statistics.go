@@ -15,6 +15,7 @@ type Statistics struct {
 	Inject      *InjectStatistics `json:"inject,omitempty"` // nil unless disable-external-cache is on; External is zero then
 	Requests    RequestStatistics `json:"requests"`
 	Uptime      Duration          `json:"uptime_seconds"`
+	Times       Times             `json:"times"`
 
 	Expect              *ExpectStatistics `json:"expect,omitempty"`      // nil while expect-sync is off
 	ExpectationsIgnored uint64            `json:"expectations_ignored"`  // expectation messages received while expect-sync is off

@@ -25,6 +25,7 @@ const (
 
 // Status says what the daemon is doing and whether the pair is in step.
 type Status struct {
+	Time      time.Time `json:"time"` // of this status, by this router's clock as all the others
 	Version   string    `json:"version"`
 	PID       int       `json:"pid"`
 	Started   time.Time `json:"started"`
@@ -60,6 +61,12 @@ type ActiveLink struct {
 	Since   time.Time `json:"since,omitzero"`   // zero: since the start
 	Reason  string    `json:"reason,omitempty"` // of the change at Since
 	Changes uint64    `json:"changes"`          // since the start
+}
+
+// Snapshot is all that the daemon shows of itself, taken at one moment.
+type Snapshot struct {
+	Status     Status
+	Statistics Statistics
 }
 
 // Job is a piece of long work, such as a commit, and how far it has come.

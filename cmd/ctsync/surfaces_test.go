@@ -1,0 +1,213 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+
+	"ctsync/daemon/control"
+	"ctsync/daemon/metrics"
+)
+
+// exception is a field that a surface does not show, and why.
+type exception struct{ path, why string }
+
+var (
+	notInText = []exception{
+		{`(Internal|External)\.Total`, "all records, shown as Objects, are in the index"},
+		{`Commit\.Expect\.Total`, "the sum of its outcomes"},
+		{`Commit\.Expect\.Named\[.*`, "never set in totals"},
+		{`Times\..*\.Buckets\[0\]\.Count`, "the text has median and 99 %"},
+	}
+	notInMetrics = []exception{
+		{`Commit\.Expect\.Total`, "the sum of its outcomes"},
+		{`Commit\.Expect\.Named\[.*`, "never set in totals"},
+		{`Status\.PID`, "a name, not a number: it says nothing over time"},
+		{`Status\.(Internal|External)`, "the same as Active of the caches in the statistics"},
+		{`Status\.(Why|Warnings|NeedRestart|ExpectationSync)\[.*`, "how many there are"},
+		{`Status\.LastTransition\.(ID|Type|Group|State|Priority|Source|Boottime|Received|Started|Finished|Outcome)`, "an event: when it was said, and whether it failed"},
+		{`Status\.LastTransition\.Commit\..*`, "added to Commit in the statistics"},
+	}
+)
+
+// TestSurfacesAgree fills every field of a frozen snapshot with a value of its own and looks for it in the text, the
+// JSON and the metrics: a field that one of them forgets, or shows wrongly, is missing there. The golden file names for
+// each metric the field that it shows.
+func TestSurfacesAgree(t *testing.T) {
+	var s control.Snapshot
+	f := filler{}
+	f.fill(reflect.ValueOf(&s.Status).Elem(), "Status")
+	status := f.leaves
+	f.leaves = nil
+	f.fill(reflect.ValueOf(&s.Statistics).Elem(), "Statistics")
+	s.Status.Role, s.Statistics.Links[0].Role = control.RoleMaster, control.LinkActive // words with a meaning
+
+	surface(t, "text", string(appendDetail(appendStatistics(nil, s.Statistics), s.Statistics)), leaf.text, f.leaves, notInText)
+	surface(t, "JSON", toJSON(t, s.Statistics), leaf.json, f.leaves, nil)
+	surface(t, "JSON", toJSON(t, s.Status), leaf.json, status, nil)
+	page := gather(t, s)
+	all := slices.Concat(status, f.leaves)
+	surface(t, "metrics", page, leaf.metric, all, notInMetrics)
+
+	for _, l := range all {
+		page = regexp.MustCompile(`\b`+regexp.QuoteMeta(l.metric())+`\b`).ReplaceAllString(page, "<"+l.path+">")
+	}
+	golden(t, "metrics", []byte(strings.ReplaceAll(page, runtime.Version(), "<Go>")))
+}
+
+// surface looks for every leaf in a text, as it is written there.
+func surface(t *testing.T, name, text string, written func(leaf) string, leaves []leaf, exceptions []exception) {
+	t.Helper()
+	used := make([]bool, len(exceptions))
+	for _, l := range leaves {
+		i := slices.IndexFunc(exceptions, func(x exception) bool { return regexp.MustCompile(`(^|\.)` + x.path + `$`).MatchString(l.path) })
+		if i >= 0 {
+			used[i] = true
+		}
+		if found := regexp.MustCompile(`\b` + regexp.QuoteMeta(written(l)) + `\b`).MatchString(text); found == (i >= 0) {
+			t.Errorf("%s: %s is shown: %v, excepted: %v", name, l.path, found, i >= 0)
+		}
+	}
+	for i, x := range exceptions {
+		if !used[i] {
+			t.Errorf("%s: the exception %s (%s) excepts nothing", name, x.path, x.why)
+		}
+	}
+}
+
+func toJSON(t *testing.T, v any) string {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// gather writes the metrics of s, one a line: name, labels and value.
+func gather(t *testing.T, s control.Snapshot) string {
+	t.Helper()
+	families, err := metrics.NewRegistry(func(context.Context) (control.Snapshot, error) { return s, nil }).Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	for _, f := range families {
+		for _, m := range f.Metric {
+			if !strings.HasPrefix(f.GetName(), "ctsync_") {
+				continue // of the process: any number may occur
+			}
+			b.WriteString(f.GetName())
+			for _, l := range m.Label {
+				fmt.Fprintf(&b, " %s=%s", l.GetName(), l.GetValue())
+			}
+			fmt.Fprintf(&b, " %s\n", valueText(m))
+		}
+	}
+	return b.String()
+}
+
+func valueText(m *dto.Metric) string {
+	switch {
+	case m.Counter != nil:
+		return fmt.Sprintf("%.0f", m.Counter.GetValue())
+	case m.Gauge != nil:
+		return fmt.Sprintf("%.0f", m.Gauge.GetValue())
+	}
+	h := m.Histogram
+	text := fmt.Sprintf("%d %.0f", h.GetSampleCount(), h.GetSampleSum())
+	for _, b := range h.Bucket {
+		text += fmt.Sprintf(" %.0f:%d", b.GetUpperBound(), b.GetCumulativeCount())
+	}
+	return text
+}
+
+// leaf is a value of a snapshot: a number, a text, a moment or a time span.
+type leaf struct {
+	path  string
+	value any
+}
+
+func (l leaf) json() string {
+	switch v := l.value.(type) {
+	case time.Time:
+		return v.Format(time.RFC3339)
+	case control.Duration:
+		return fmt.Sprint(time.Duration(v).Seconds())
+	}
+	return fmt.Sprint(l.value)
+}
+
+func (l leaf) metric() string {
+	if v, ok := l.value.(time.Time); ok {
+		return fmt.Sprint(v.Unix())
+	}
+	return l.json()
+}
+
+func (l leaf) text() string { return fmt.Sprint(l.value) }
+
+// filler gives every field a value of its own and notes it.
+type filler struct {
+	n      int
+	leaves []leaf
+}
+
+// Booleans and the lengths of lists have few values; the golden file has what becomes of them.
+func (f *filler) fill(v reflect.Value, path string) {
+	f.n++
+	n := 100_000 + f.n
+	note := func(path string, value any) { f.leaves = append(f.leaves, leaf{path, value}) }
+	switch v.Interface().(type) {
+	case time.Time:
+		v.Set(reflect.ValueOf(time.Unix(int64(n), 0).UTC()))
+		note(path, v.Interface())
+		return
+	case control.Duration:
+		v.SetInt(int64(n) * int64(time.Second))
+		note(path, v.Interface())
+		return
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			f.fill(v.Field(i), path+"."+v.Type().Field(i).Name)
+		}
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		f.fill(v.Elem(), path)
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		f.fill(v.Index(0), path+"[0]")
+	case reflect.Map:
+		key := fmt.Sprintf("key%d", n)
+		v.Set(reflect.MakeMap(v.Type()))
+		v.SetMapIndex(reflect.ValueOf(key), reflect.ValueOf(uint64(n)))
+		note(path+".key", key)
+		note(path+".value", n)
+	case reflect.String:
+		v.SetString(fmt.Sprintf("text%d", n))
+		if path != "Status.Role" && path != "Statistics.Links[0].Role" {
+			note(path, v.String())
+		}
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Int, reflect.Int64:
+		v.SetInt(int64(n))
+		note(path, v.Int())
+	case reflect.Uint64, reflect.Uint32:
+		v.SetUint(uint64(n))
+		note(path, v.Uint())
+	default:
+		panic("a type that this test does not know: " + v.Type().String())
+	}
+}

@@ -1,0 +1,31 @@
+package control
+
+import (
+	"testing"
+	"time"
+)
+
+func TestHistogram(t *testing.T) {
+	h := Histogram{Count: 10, Sum: Duration(20 * time.Millisecond), Buckets: []Bucket{
+		{Duration(time.Millisecond), 5}, {Duration(2 * time.Millisecond), 8}, {Duration(5 * time.Millisecond), 9},
+	}}
+	if h.Mean() != Duration(2*time.Millisecond) || (&Histogram{}).Mean() != 0 {
+		t.Errorf("mean %v", h.Mean())
+	}
+	for share, want := range map[float64]time.Duration{0.5: time.Millisecond, 0.51: 2 * time.Millisecond, 0.8: 2 * time.Millisecond, 0.9: 5 * time.Millisecond} {
+		if got, ok := h.Within(share); !ok || time.Duration(got) != want {
+			t.Errorf("%v within %v, want %v", share, got, want)
+		}
+	}
+	if _, ok := h.Within(0.99); ok {
+		t.Error("a share that lies beyond the last bound")
+	}
+	if _, ok := (&Histogram{}).Within(0.5); ok {
+		t.Error("half of none")
+	}
+	for i := 1; i < len(Bounds); i++ {
+		if Bounds[i] <= Bounds[i-1] {
+			t.Errorf("bound %v after %v", Bounds[i], Bounds[i-1])
+		}
+	}
+}

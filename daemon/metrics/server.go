@@ -1,0 +1,104 @@
+package metrics
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/exporter-toolkit/web"
+	"golang.org/x/net/netutil"
+)
+
+// Limits of the TCP server. Strangers can reach it, so it does nothing but show the page.
+const (
+	maxConnections = 128
+	headerTimeout  = 2 * time.Second
+	requestTimeout = 5 * time.Second
+	answerTimeout  = 15 * time.Second
+	idleTimeout    = 30 * time.Second
+	maxHeader      = 16 << 10
+	shutdownTime   = 300 * time.Millisecond // for answers under way when the daemon ends
+)
+
+// Server serves /metrics, and nothing else, over TCP.
+type Server struct {
+	Page http.Handler // see Handler
+	Log  *slog.Logger
+
+	// WebConfig is the path of a web configuration of Prometheus' exporter-toolkit, with TLS and users, or empty. It is
+	// read for every connection, so that a renewed certificate is taken up.
+	WebConfig string
+}
+
+// CheckWebConfig returns nil if the file and what it names can be used.
+func CheckWebConfig(path string) error {
+	if err := web.Validate(path); err != nil {
+		return fmt.Errorf("read metrics-web-config %s: %w", path, err)
+	}
+	return nil
+}
+
+// Serve answers on ln until ctx ends and returns nil then, or an error when serving fails for another reason. It closes
+// ln. With a WebConfig that cannot be used nothing is ever served.
+func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	defer ln.Close()
+	if s.WebConfig != "" {
+		if err := CheckWebConfig(s.WebConfig); err != nil {
+			return err
+		}
+	}
+	srv := &http.Server{
+		Handler:           http.HandlerFunc(s.handle),
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       requestTimeout,
+		WriteTimeout:      answerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
+
+		DisableGeneralOptionsHandler: true,
+	}
+	ended := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(ended)
+		grace, cancel := context.WithTimeout(context.Background(), shutdownTime)
+		defer cancel()
+		if srv.Shutdown(grace) != nil {
+			srv.Close()
+		}
+	})
+	err := s.serve(srv, netutil.LimitListener(ln, maxConnections))
+	if stop() { // ctx is still alive
+		srv.Close()
+		return err
+	}
+	<-ended
+	if errors.Is(err, http.ErrServerClosed) {
+		err = nil
+	}
+	return err
+}
+
+func (s *Server) serve(srv *http.Server, ln net.Listener) error {
+	if s.WebConfig == "" {
+		return srv.Serve(ln)
+	}
+	return web.Serve(ln, srv, &web.FlagConfig{WebConfigFile: &s.WebConfig}, s.Log)
+}
+
+// handle is the whole of what there is.
+func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case r.URL.Path != "/metrics":
+		http.Error(w, "there is nothing but /metrics here", http.StatusNotFound)
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		w.Header().Set("Allow", http.MethodGet)
+		http.Error(w, "use GET", http.StatusMethodNotAllowed)
+	default:
+		s.Page.ServeHTTP(w, r)
+	}
+}
