@@ -108,7 +108,7 @@ func TestLatencyGivesUp(t *testing.T) {
 		t.Error("what the peer has forgotten is followed")
 	}
 	k.event(ctnetlink.EventNew, 2000, 0)
-	k.a.newSession())
+	k.a.newSession()
 	if k.a.probe.state != probeIdle {
 		t.Error("what another peer was told is followed")
 	}
