@@ -22,6 +22,9 @@ func (d *Daemon) backend() control.Backend {
 		Flows:  d.flows,
 
 		Expectations: d.expectations,
+		Groups:       d.groups,
+		Differences:  d.differences,
+		Events:       d.watchEvents,
 	}
 }
 

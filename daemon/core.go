@@ -43,6 +43,9 @@ type core struct {
 	complained map[string]int64 // when it was last said that a cache is full, by its name
 	sync       syncState
 
+	watchers []*watcher
+	tapped   []control.Event // gathered for them
+
 	// Requests to the worker goroutines that the loop itself makes; each is a one-slot signal.
 	wantReconcile chan struct{}
 	wantBulk      chan struct{}
@@ -97,6 +100,9 @@ func (c *core) applyEvents(b *eventBlock) {
 			c.filteredEvent(b.Kind[i], f)
 			continue
 		}
+		if len(c.watchers) > 0 {
+			c.tap(control.EventKind(b.Kind[i]), f, false) // the first three kinds are the same
+		}
 		var err error
 		switch b.Kind[i] {
 		case ctnetlink.EventNew:
@@ -111,6 +117,9 @@ func (c *core) applyEvents(b *eventBlock) {
 		if err != nil {
 			c.refused("internal", &c.sync.internalFull, err)
 		}
+	}
+	if len(c.watchers) > 0 {
+		c.publish(b.overrun)
 	}
 	if len(c.expect.orphans) > 0 {
 		c.adoptOrphans(now)

@@ -70,6 +70,9 @@ func (c *core) receive(b *transport.Batch) {
 		return
 	}
 	b.Each(c.datagram)
+	if len(c.watchers) > 0 {
+		c.publish(false)
+	}
 }
 
 func (c *core) datagram(src netip.AddrPort, d []byte) {
@@ -103,6 +106,9 @@ func (c *core) acceptPeer(addr netip.Addr, now int64) bool {
 
 // peerFlow applies one message of the peer to the external cache.
 func (c *core) peerFlow(t wire.Type, f *flow.Flow) {
+	if len(c.watchers) > 0 {
+		c.tapPeer(t, f)
+	}
 	now := c.now()
 	var err error
 	switch t {

@@ -107,6 +107,8 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /v1/statistics", answer(s.backend.Statistics))
 	mux.HandleFunc("GET /v1/transitions", answer(s.backend.Transitions))
 	mux.HandleFunc("GET /v1/flows", s.flows)
+	mux.HandleFunc("GET /v1/differences", s.differences)
+	mux.HandleFunc("GET /v1/events", s.events)
 	mux.HandleFunc("POST /v1/notify", s.notify)
 	mux.HandleFunc("POST /v1/actions", s.action)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
