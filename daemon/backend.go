@@ -25,6 +25,7 @@ func (d *Daemon) backend() control.Backend {
 		Groups:       d.groups,
 		Differences:  d.differences,
 		Events:       d.watchEvents,
+		Log:          d.recent.page,
 	}
 }
 

@@ -25,6 +25,7 @@ import (
 // Options are what a Config does not say.
 type Options struct {
 	Logger  *slog.Logger
+	Recent  *Recent // handler of Logger, or nil: then what the daemon itself logs is kept
 	Version string
 }
 
@@ -32,6 +33,7 @@ type Options struct {
 type Daemon struct {
 	cfg     *config.Config // as at the start; what changes live is in the fields below and in core.cfg, which is in force
 	log     *slog.Logger
+	recent  *Recent
 	version string
 	started time.Time
 
@@ -58,8 +60,12 @@ type Daemon struct {
 // New opens what may be refused (the control socket, the kernel's conntrack sockets) and builds the daemon. Nothing
 // runs yet.
 func New(cfg *config.Config, opt Options) (*Daemon, error) {
+	if opt.Recent == nil {
+		opt.Recent = NewRecent(opt.Logger.Handler())
+		opt.Logger = slog.New(opt.Recent)
+	}
 	d := &Daemon{
-		cfg: cfg, log: opt.Logger, version: opt.Version, started: time.Now(),
+		cfg: cfg, log: opt.Logger, recent: opt.Recent, version: opt.Version, started: time.Now(),
 		in: newInbox(), ready: make(chan struct{}), reconciled: make(chan struct{}),
 	}
 	history, err := openHistory(filepath.Join(cfg.StateDirectory, "transitions.json"))

@@ -31,8 +31,9 @@ func serve(opt options, out *output) error {
 	signal.Ignore(unix.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
 	defer stop()
+	recent := daemon.NewRecent(out.logger(opt.debug).Handler())
 	s := &service{
-		path: opt.config, out: out, log: out.logger(opt.debug),
+		path: opt.config, out: out, log: slog.New(recent),
 		state: status("running"), asked: make(chan os.Signal, 1),
 	}
 	signal.Notify(s.asked, unix.SIGHUP)
@@ -43,7 +44,7 @@ func serve(opt options, out *output) error {
 		return err
 	}
 	out.noSyslog.Store(s.inUse.DisableSyslog)
-	s.daemon, err = daemon.New(s.inUse, daemon.Options{Logger: s.log, Version: buildVersion()})
+	s.daemon, err = daemon.New(s.inUse, daemon.Options{Logger: s.log, Recent: recent, Version: buildVersion()})
 	if err != nil {
 		return err
 	}

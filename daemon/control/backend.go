@@ -40,6 +40,9 @@ type Backend struct {
 	// fn returns an error, which Events returns. While fn blocks, events are kept up to a bound and then lost, and counted.
 	// The batch is valid during the call only; the first one, which says that Events has begun, is empty.
 	Events func(ctx context.Context, q FlowQuery, fn func(b *EventBatch) error) error
+
+	// Log returns the lines of the log that are kept, after the one with the given ID.
+	Log func(after uint64) LogPage
 }
 
 // Meta is what a cache knows of an entry besides the flow. It is zero for flows from the kernel.

@@ -13,6 +13,7 @@
 //	GET  /v1/flows?group=...             Groups
 //	GET  /v1/differences?table=&...      between a cache and the kernel's table, as text or NDJSON; see Difference
 //	GET  /v1/events?table=&filter=       what happens to flows, as text or NDJSON, until the client leaves; see Event
+//	GET  /v1/log?after=                  LogPage: the last lines of the log, or those after one
 //	POST /v1/notify       Notification   Transition, answered as soon as it is accepted
 //	POST /v1/actions      Action         NDJSON of ActionLine: progress, then one result or error
 //
