@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -38,7 +39,7 @@ func NewRecent(next slog.Handler) *Recent {
 	return &Recent{next: next, ring: r, text: slog.NewTextHandler(&r.line, &slog.HandlerOptions{
 		Level: slog.LevelDebug - 4, // next decides
 		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
-			if len(groups) == 0 && (a.Key == slog.TimeKey || a.Key == slog.LevelKey) {
+			if len(groups) == 0 && (a.Key == slog.TimeKey || a.Key == slog.LevelKey || a.Key == slog.MessageKey) {
 				return slog.Attr{}
 			}
 			return a
@@ -65,17 +66,25 @@ func (h *Recent) keep(ctx context.Context, r slog.Record) {
 	if h.text.Handle(ctx, r) != nil {
 		return // a buffer takes everything
 	}
-	text := strings.TrimSuffix(g.line.String(), "\n")
+	text := strings.TrimSpace(plainWords(r.Message) + " " + g.line.String())
 	if len(text) > recentBytes {
 		text = strings.ToValidUTF8(text[:recentBytes], "") + "..."
 	}
-	l := control.LogLine{ID: g.last + 1, Time: r.Time, Level: r.Level.String(), Text: strings.TrimPrefix(text, "msg=")}
+	l := control.LogLine{ID: g.last + 1, Time: r.Time, Level: r.Level.String(), Text: text}
 	if len(g.lines) < recentLines {
 		g.lines = append(g.lines, l)
 	} else {
 		g.lines[g.last%recentLines] = l
 	}
 	g.last++
+}
+
+// plainWords is a message as it is, or quoted where it could forge a line or do something to a terminal.
+func plainWords(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }) {
+		return strconv.Quote(s)
+	}
+	return s
 }
 
 // WithAttrs implements slog.Handler.

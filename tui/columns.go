@@ -2,12 +2,12 @@ package tui
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"strconv"
 	"strings"
 	"time"
 
-	"ctsync/daemon/control"
 	"ctsync/daemon/flow"
 )
 
@@ -20,8 +20,8 @@ func (t *table) flowColumns() []column {
 	all := []column{
 		{name: "PROTO", sort: "protocol", least: 5, most: 7, line: 0},
 		{name: "SOURCE", sort: "source", least: endpoint4, most: wide, fit: fitEndpoint, line: 1},
-		{name: "DESTINATION", sort: "destination", least: endpoint4, most: wide, fit: fitEndpoint, line: 2},
-		{name: "STATE", sort: "state", least: 11, most: 11, rank: 1, line: 0},
+		{name: "DESTINATION", sort: "destination", least: endpoint4, most: wide, fit: fitEndpoint, line: 2, lead: signArrow},
+		{name: "STATE", sort: "state", least: 6, most: 11, rank: 1, line: 0, fit: fitState},
 		{name: "TIMEOUT", sort: "timeout", least: 7, most: 7, right: true, rank: 2, line: 0},
 		{name: "NAT", least: 4, most: 4, rank: 3, line: 0},
 		{name: "AGE", sort: "age", least: 7, most: 7, right: true, rank: 4},
@@ -40,20 +40,35 @@ func (t *table) flowColumns() []column {
 		}
 		return append(columns, column{name: "DIFFERENCE", least: 16, most: 60, rank: 2, line: 0})
 	}
-	skip := map[string]bool{"BYTES": true, "PACKETS": true}
-	switch t.from().table {
-	case control.TableKernel:
-		skip = map[string]bool{"IDLE": true}
-	case control.TableExternal:
-		skip["ID"] = true // the number that another router's kernel gave it is not sent
-	}
 	columns := all[:0:0]
 	for _, c := range all {
-		if !skip[c.name] {
+		if !optional[c.name] || t.filled[c.name] {
 			columns = append(columns, c)
 		}
 	}
 	return columns
+}
+
+// optional are the columns that stand only where a row has something in them: the kernel counts and notes times when it
+// is told to, a cache knows no counters, and marks, zones and helpers are not everybody's.
+var optional = map[string]bool{"AGE": true, "IDLE": true, "BYTES": true, "PACKETS": true, "MARK": true, "ZONE": true, "HELPER": true, "ID": true}
+
+// fill notes which columns the rows need. A column that was needed once stays: others would jump.
+func (m *model) fill() {
+	t := &m.table
+	filled := maps.Clone(t.filled)
+	if filled == nil {
+		filled = map[string]bool{}
+	}
+	for i := range t.rows {
+		t.wide = max(t.wide, endpointWidth(&t.rows[i].flow))
+		for name := range optional {
+			if !filled[name] && m.flowCell(&t.rows[i], name).text != "" {
+				filled[name] = true
+			}
+		}
+	}
+	t.filled = filled
 }
 
 // flowCells returns the values of a row for columns.
@@ -201,6 +216,19 @@ func (m *model) endpoint(t *flow.Tuple, ip netip.Addr, port uint16) string {
 func endpointWidth(f *flow.Flow) int {
 	m := model{}
 	return max(len(m.source(&f.Orig)), len(m.destination(&f.Orig)))
+}
+
+// fitState abbreviates a state as ss(8) and others do.
+func fitState(l look, text string, width int) string {
+	if s, ok := shortStates[text]; ok && len(text) > width {
+		text = s
+	}
+	return l.cut(text, width)
+}
+
+var shortStates = map[string]string{
+	"ESTABLISHED": "ESTAB", "TIME_WAIT": "T_WAIT", "CLOSE_WAIT": "C_WAIT", "FIN_WAIT": "F_WAIT", "SYN_SENT": "S_SENT",
+	"SYN_RECV": "S_RECV", "LAST_ACK": "L_ACK", "unreplied": "unrep.", "assured": "assur.",
 }
 
 // fitEndpoint shortens an address in its middle: the network in front tells whose it is, the end and the port which one.

@@ -76,9 +76,7 @@ func (m model) takeDifferences(a answer[differences]) (model, tea.Cmd) {
 	was, selected := t.chosen()
 	t.read, t.first, t.rows, t.ended = a.at, 0, a.value.rows, true
 	t.counts = &a.value.counts
-	for i := range t.rows {
-		t.wide = max(t.wide, endpointWidth(&t.rows[i].flow))
-	}
+	m.fill()
 	if selected && t.list.cursor > 0 {
 		t.follow(was)
 	}
@@ -136,7 +134,10 @@ func (m model) differenceSummary() string {
 // differenceFoot says what was compared.
 func (m model) differenceFoot() string {
 	c := m.table.counts
-	text := fmt.Sprintf("%s flows compared", m.units.count(c.Compared))
+	if c == nil {
+		return ""
+	}
+	text := fmt.Sprintf("%s flows compared %s ago, r reads again", m.units.count(c.Compared), span(m.now.Sub(m.table.read)))
 	if c.Filtered > 0 {
 		text += fmt.Sprintf(", %s not replicated by configuration", m.units.count(c.Filtered))
 	}
@@ -146,10 +147,10 @@ func (m model) differenceFoot() string {
 	if n := c.Total(); n > uint64(len(m.table.rows)) {
 		text += fmt.Sprintf(", the first %s shown", m.units.count(uint64(len(m.table.rows))))
 	}
-	return text
+	return " " + m.look.in(faint, text)
 }
 
-// valueOf is the value of an attribute of a difference, short.
+// attributeChange says how the two flows of a difference differ, the kernel's value first.
 func (l look) attributeChange(r *row) string {
 	if r.kernel == nil || len(r.attributes) == 0 {
 		return strings.Join(r.attributes, ", ")

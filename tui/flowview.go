@@ -17,7 +17,7 @@ func (m model) flowBody() []string {
 func (m model) flowLines() []string {
 	w := &m.watch
 	if !w.on {
-		return []string{"", "  no flow is open: choose one in the table (2) and press Enter, or f to follow it"}
+		return append([]string{""}, m.rows("No flow is open", "choose one in the table (2) and press Enter, or f to follow it", plain)...)
 	}
 	l := m.look
 	name := protoName(w.orig.Proto) + "  " + m.source(&w.orig) + " " + l.sign(signArrow) + " " + m.destination(&w.orig)
@@ -32,7 +32,7 @@ func (m model) flowLines() []string {
 	case w.read.IsZero():
 		lines = append(lines, m.waiting(w.pace))
 	default:
-		lines = append(lines, m.presence())
+		lines = append(lines, m.presence()...)
 		lines = append(lines, m.attributeLines()...)
 	}
 	lines = append(lines, "", " "+l.in(title, "History")+l.in(faint, " since "+w.since.Local().Format("15:04:05")+", newest first"))
@@ -49,7 +49,7 @@ func (m model) flowLines() []string {
 }
 
 // presence says which tables have the flow.
-func (m model) presence() string {
+func (m model) presence() []string {
 	var parts []string
 	for i, t := range lookedAt {
 		word, in := "no", faint
@@ -61,7 +61,7 @@ func (m model) presence() string {
 	return m.row("In", strings.Join(parts, m.look.in(faint, " "+m.look.sign(signDot)+" ")))
 }
 
-// attributeLines shows every attribute that a table has. Where the tables differ each is named.
+// attributeLines shows every attribute that a table has. Where the tables differ each that has it is named.
 func (m model) attributeLines() []string {
 	var lines []string
 	for _, a := range flowAttributes {
@@ -80,7 +80,9 @@ func (m model) attributeLines() []string {
 				first = v
 			}
 			have++
-			parts = append(parts, fmt.Sprintf("%s %s", t, orNone(v)))
+			if v != "" {
+				parts = append(parts, fmt.Sprintf("%s %s", t, v))
+			}
 		}
 		switch {
 		case have == 0 || same && first == "":
@@ -214,7 +216,7 @@ func (m model) momentLine(h *moment) string {
 	switch {
 	case h.table == "":
 		where, in = "router", accent
-	case h.what == control.EventDestroy.String() || h.what == "not there":
+	case h.what == control.EventDestroy.String() || h.what == momentGone:
 		in = warn
 	}
 	l := m.look

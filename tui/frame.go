@@ -81,6 +81,9 @@ func scrolledTo(lines []string, top, height int) []string {
 func (m model) header() string {
 	l := m.look
 	left := " " + l.in(title, "ctsync")
+	if m.host != "" && m.width >= 60 {
+		left = " " + l.in(title, m.host)
+	}
 	if s := &m.state.status; m.state.known() {
 		left += "  " + l.in(title, strings.ToUpper(string(s.Role))) + "  " + m.stepWord()
 		if s.SyncGroup != "" && m.width >= 60 {
@@ -188,22 +191,35 @@ func (m model) foot() []string {
 	return []string{m.hints()}
 }
 
-// row is a line with a name in front.
-func (m model) row(name, value string) string {
-	return " " + m.look.in(faint, m.look.pad(name, nameWidth, false)) + " " + value
-}
+// nameWidth is the width of the names in front of values. Where there is less room than narrow, they stand above them.
+const (
+	nameWidth = 15
+	narrow    = 50
+)
 
-// nameWidth is the width of the names in front of values.
-const nameWidth = 15
+// row is a value with its name in front.
+func (m model) row(name, value string) []string {
+	switch {
+	case m.width >= narrow:
+		return []string{" " + m.look.in(faint, m.look.pad(name, nameWidth, false)) + " " + value}
+	case name == "":
+		return []string{"   " + value}
+	}
+	return []string{" " + m.look.in(faint, name), "   " + value}
+}
 
 // rows is a name with a text that may need several lines.
 func (m model) rows(name, text string, in paint) []string {
+	room := m.width - 4
+	if m.width >= narrow {
+		room = m.width - nameWidth - 3
+	}
 	var lines []string
-	for i, part := range wrap(text, m.width-nameWidth-3) {
+	for i, part := range wrap(text, room) {
 		if i > 0 {
 			name = ""
 		}
-		lines = append(lines, m.row(name, m.look.in(in, part)))
+		lines = append(lines, m.row(name, m.look.in(in, part))...)
 	}
 	return lines
 }

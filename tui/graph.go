@@ -36,9 +36,9 @@ const (
 	asciiBars = "_.,-=+*#"
 )
 
-// graph draws the last width values, the newest on the right; the tallest bar is the greatest of them. What happened at
-// all is never drawn as nothing.
-func (l look) graph(s series, width int) string {
+// graph draws the last width values, the newest on the right; the tallest bar is the greatest of them, or least if they
+// are all smaller. What happened at all is never drawn as nothing.
+func (l look) graph(s series, width int, least float64) string {
 	if width <= 0 {
 		return ""
 	}
@@ -46,7 +46,7 @@ func (l look) graph(s series, width int) string {
 	if l.ascii {
 		heights = []rune(asciiBars)
 	}
-	most := s.most(width)
+	most := max(s.most(width), least)
 	s = s[max(len(s)-width, 0):]
 	var b strings.Builder
 	b.WriteString(strings.Repeat(" ", width-len(s)))

@@ -1,7 +1,6 @@
 package tui
 
 import (
-	"slices"
 	"strings"
 )
 
@@ -12,8 +11,9 @@ type column struct {
 	least int    // width below which it is of no use
 	most  int    // width that the widest value needs
 	right bool
-	rank  int // columns of high rank go first when the terminal is narrow; those of rank 0 stay
-	line  int // of a card
+	rank  int  // columns of high rank go first when the terminal is narrow; those of rank 0 stay
+	line  int  // of a card
+	lead  sign // in front of it on a card, 0 = none
 
 	fit func(l look, text string, width int) string // shortens a value that is too wide; nil cuts its end
 }
@@ -98,7 +98,7 @@ func (g *grid) head(l look) string {
 	if g.card {
 		for _, c := range g.columns {
 			if c.sort != "" && c.sort == g.sorted {
-				return l.in(faint, "by ") + l.in(accent, c.name+l.arrow(g.desc))
+				return l.in(faint, "by ") + l.in(accent, c.name+l.arrow(c.sort, g.desc))
 			}
 		}
 		return ""
@@ -111,18 +111,16 @@ func (g *grid) head(l look) string {
 		}
 		name, in := c.name, faint
 		if c.sort != "" && c.sort == g.sorted {
-			name, in = name+l.arrow(g.desc), accent
-			if len(c.name) >= g.widths[i] {
-				name = c.name[:g.widths[i]-1] + l.arrow(g.desc)
-			}
+			name, in = c.name[:min(len(c.name), g.widths[i]-1)]+l.arrow(c.sort, g.desc), accent
 		}
 		b.WriteString(" " + l.in(in, l.pad(name, g.widths[i], c.right)))
 	}
 	return b.String()
 }
 
-func (l look) arrow(desc bool) string {
-	if desc {
+// arrow points up where the smallest value stands first. The daemon sorts age and idle by the time when they began.
+func (l look) arrow(by string, desc bool) string {
+	if desc != (by == "age" || by == "idle") {
 		return l.sign(signDown)
 	}
 	return l.sign(signUp)
@@ -185,12 +183,12 @@ func (g *grid) cardOf(l look, cells []cell, mark string, chosen bool) []string {
 		var parts []string
 		for i, c := range g.columns {
 			if c.line == n && cells[i].text != "" && (c.rank < cardRank || c.sort != "" && c.sort == g.sorted) {
-				parts = append(parts, cells[i].text)
+				part := cells[i].text
+				if c.lead != 0 {
+					part = l.sign(c.lead) + " " + part
+				}
+				parts = append(parts, g.fitted(l, i, part, max(g.width-2, 1)))
 			}
-		}
-		if len(parts) == 1 && slices.ContainsFunc(g.columns, func(c column) bool { return c.line == n && c.fit != nil }) {
-			i := slices.IndexFunc(g.columns, func(c column) bool { return c.line == n && c.fit != nil })
-			parts[0] = g.columns[i].fit(l, parts[0], max(g.width-2, 1))
 		}
 		text += " " + strings.Join(parts, " ")
 		if chosen {

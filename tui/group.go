@@ -42,6 +42,7 @@ func (m model) groupBy(step int) (model, tea.Cmd) {
 	}
 	i := slices.Index(groupKeys, t.group)
 	t.group = groupKeys[(i+step+len(groupKeys))%len(groupKeys)]
+	t.other()
 	return m.again()
 }
 
@@ -57,6 +58,7 @@ func (m model) openGroup() (model, tea.Cmd) {
 		text = "(" + t.filterText + ") " + term
 	}
 	t.group = ""
+	t.other()
 	return m.filtered(text)
 }
 
@@ -95,7 +97,7 @@ func (t *table) groupColumns() []column {
 		{name: strings.ToUpper(t.group), least: 15, most: widest, line: 0, fit: fitEndpoint},
 		{name: "FLOWS", sort: "flows", least: 9, most: 9, right: true, line: 1},
 		{name: "SHARE", least: 6, most: 6, right: true, rank: 1, line: 1},
-		{name: "", least: 10, most: 40, rank: 3, line: 2},
+		{name: "", least: 10, most: 24, rank: 3, line: 2},
 	}
 	if t.groups.Bytes > 0 {
 		columns = append(columns,

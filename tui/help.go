@@ -11,10 +11,10 @@ func itoa(n int) string { return strconv.Itoa(n) }
 
 // questions are what people come with, and where the answer is.
 var questions = [][2]string{
-	{"Is my standby in step?", "1: the line “In step”, here and on the other router"},
-	{"Which flows would I lose now?", "2, then t to “diff internal”: only in the kernel; on the standby “diff external”: lost, expired"},
-	{"Who has the most connections?", "2, then b: grouped by source; Enter lists them"},
-	{"What happened at the last failover?", "6: the newest on top, what became of the flows below"},
+	{"Is my standby in step?", "1  the first line says yes, or why not"},
+	{"Which flows would I lose now?", "2  then t: diff internal, diff external"},
+	{"Who has the most connections?", "2  then b; Enter lists them"},
+	{"What happened at the last failover?", "6  the newest on top, its flows below"},
 }
 
 // helpBody is made from the keys that work here.
@@ -39,27 +39,24 @@ func (m model) helpLines() []string {
 			here = append(here, line)
 		}
 	}
-	lines := []string{""}
-	lines = append(lines, m.section("Keys in "+viewNames[m.view], here)...)
-	lines = append(lines, m.section("Everywhere", always)...)
-	lines = append(lines, " "+l.in(title, "Where is the answer?"))
+	lines := []string{" " + l.in(title, "Where is the answer?")}
 	for _, q := range questions {
-		text := q[0] + "  " + l.in(accent, q[1])
-		if l.ascii {
-			text = strings.NewReplacer("“", `"`, "”", `"`).Replace(text)
+		text := l.pad(q[0], 36, false) + l.in(accent, q[1])
+		if m.width < 80 {
+			text = q[0] + " " + l.in(accent, strings.ReplaceAll(q[1], "  ", " "))
 		}
-		for i, part := range wrap(text, m.width-6) {
-			lines = append(lines, strings.Repeat(" ", 3+2*min(i, 1))+part)
-		}
+		lines = append(lines, "   "+text)
 	}
 	lines = append(lines, "")
+	lines = append(lines, m.section("Keys in "+viewNames[m.view], here)...)
+	lines = append(lines, m.section("Everywhere", always)...)
 	if m.view == viewTable {
 		lines = append(lines, " "+l.in(title, "Filter")+l.in(faint, "  terms with and, or, not, ( ); != < <= > >= and ranges; Tab completes"))
 		for _, k := range flow.Keys() {
 			lines = append(lines, "   "+l.in(accent, l.pad(k.Example, 30, false))+" "+k.Doc)
 		}
 	}
-	return append(lines, " "+l.in(faint, "Mouse: wheel, click on views, tables, columns and rows; with Shift the terminal selects text."))
+	return append(lines, " "+l.in(faint, "Mouse: wheel, and click on what you see. With Shift the terminal selects text."))
 }
 
 // section lays its lines out in two columns where they fit.

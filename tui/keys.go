@@ -40,25 +40,25 @@ func sortable(m *model) bool  { return inList(m) && !m.table.from().differences 
 func tableKeys() []binding {
 	return []binding{
 		{[]string{"enter"}, "Enter", "open the selected flow", "open", inList, model.openFlow},
-		{[]string{"enter"}, "Enter", "list the flows of the group", "list", inGroups, model.openGroup},
-		{[]string{"/"}, "/", "filter; it narrows while you type", "filter", inTable, model.startFilter},
-		{[]string{"esc"}, "Esc", "take grouping or filter away", "", filtering, model.lessFiltered},
+		{[]string{"enter"}, "Enter", "list its flows", "list", inGroups, model.openGroup},
+		{[]string{"/"}, "/", "filter as you type", "filter", inTable, model.startFilter},
+		{[]string{"esc"}, "Esc", "clear grouping or filter", "", filtering, model.lessFiltered},
 		{[]string{"t", "right"}, "t →", "next table", "table", inTable, func(m model) (model, tea.Cmd) { return m.tableStep(1) }},
 		{[]string{"T", "left"}, "T ←", "previous table", "", inTable, func(m model) (model, tea.Cmd) { return m.tableStep(-1) }},
 		{[]string{"s"}, "s", "sort by the next column", "sort", sortable, model.sortNext},
-		{[]string{"S"}, "S", "turn the order round", "", sortable, model.sortTurn},
-		{[]string{"b"}, "b", "group by source, destination, port, … (top talkers)", "group", inTable, func(m model) (model, tea.Cmd) { return m.groupBy(1) }},
-		{[]string{"B"}, "B", "group by the key before", "", inTable, func(m model) (model, tea.Cmd) { return m.groupBy(-1) }},
+		{[]string{"S"}, "S", "reverse the order", "", sortable, model.sortTurn},
+		{[]string{"b"}, "b", "group: the top talkers", "group", inTable, func(m model) (model, tea.Cmd) { return m.groupBy(1) }},
+		{[]string{"B"}, "B", "grouping before this one", "", inTable, func(m model) (model, tea.Cmd) { return m.groupBy(-1) }},
 		{[]string{"r"}, "r", "read the table again", "read again", onceRead, model.readAgain},
-		{[]string{"o"}, "o", "keep the rows where they are", "", sortable, model.keepOrder},
-		{[]string{"w"}, "w", "write the visible rows to a file, JSON or CSV", "", inTable, model.startSave},
+		{[]string{"o"}, "o", "keep the order of rows", "", sortable, model.keepOrder},
+		{[]string{"w"}, "w", "write rows: JSON or CSV", "", inTable, model.startSave},
 	}
 }
 
 func flowKeys() []binding {
 	return []binding{
-		{[]string{"f"}, "f", "follow this flow, through a failover too", "follow", onFlow, model.followFlow},
-		{[]string{"c"}, "c", "copy the flow's line to the clipboard", "", onFlow, model.copyFlow},
+		{[]string{"f"}, "f", "follow through a failover", "follow", onFlow, model.followFlow},
+		{[]string{"c"}, "c", "copy it to the clipboard", "", onFlow, model.copyFlow},
 		{[]string{"esc"}, "Esc", "back to the table", "back", inFlow, func(m model) (model, tea.Cmd) { return m.show(viewTable) }},
 	}
 }
@@ -80,16 +80,16 @@ func listKeys() []binding {
 
 func generalKeys() []binding {
 	list := []binding{
-		{[]string{"tab"}, "1-7 Tab", "views", "", everywhere, func(m model) (model, tea.Cmd) { return m.show((m.view + 1) % views) }},
+		{[]string{"tab"}, "1-7 Tab", "views", "views", everywhere, func(m model) (model, tea.Cmd) { return m.show((m.view + 1) % views) }},
 		{[]string{"shift+tab"}, "", "", "", everywhere, func(m model) (model, tea.Cmd) { return m.show((m.view + views - 1) % views) }},
-		{[]string{"p"}, "p", "pause: nothing is asked and nothing moves", "", everywhere, func(m model) (model, tea.Cmd) { m.paused = !m.paused; return m, nil }},
-		{[]string{"n"}, "n", "ports as names or as numbers", "", everywhere, model.toggleNames},
-		{[]string{"u"}, "u", "units: bytes, bits, exact", "", everywhere, func(m model) (model, tea.Cmd) {
+		{[]string{"p"}, "p", "pause: nothing moves", "pause", everywhere, func(m model) (model, tea.Cmd) { m.paused = !m.paused; return m, nil }},
+		{[]string{"n"}, "n", "port names or numbers", "", everywhere, model.toggleNames},
+		{[]string{"u"}, "u", "bytes, bits, exact", "", everywhere, func(m model) (model, tea.Cmd) {
 			m.units = (m.units + 1) % unitKinds
 			return m.say("amounts are " + m.units.String()), nil
 		}},
-		{[]string{":"}, ":", "command: commit, flush, resync, bulk, request, purge, reset", "command", mayWrite, model.startCommand},
-		{[]string{"?", "f1"}, "?", "help: what works here", "help", everywhere, func(m model) (model, tea.Cmd) { m.help, m.helpTop = true, 0; return m, nil }},
+		{[]string{":"}, ":", "commit, flush, resync, …", "command", mayWrite, model.startCommand},
+		{[]string{"?", "f1"}, "?", "help", "help", everywhere, func(m model) (model, tea.Cmd) { m.help, m.helpTop = true, 0; return m, nil }},
 		{[]string{"q", "ctrl+c"}, "q", "quit", "quit", everywhere, func(m model) (model, tea.Cmd) { return m, tea.Sequence(m.close(), tea.Quit) }},
 	}
 	for v := range views {
@@ -126,9 +126,18 @@ func (m model) key(k tea.KeyMsg) (tea.Model, tea.Cmd) {
 // hints is the bottom line: the keys that matter here, as many as fit, help and the end always.
 func (m model) hints() string {
 	var parts []string
+	hint := func(name, what string) {
+		parts = append(parts, m.look.in(accent, name)+m.look.in(faint, " "+what))
+	}
+	if m.help {
+		hint("j k Space", "scroll")
+		hint("Esc", "close help")
+		return " " + strings.Join(parts, "  ")
+	}
 	for _, b := range bindings {
 		if b.hint != "" && b.in(&m) {
-			parts = append(parts, m.look.in(accent, keyName(m.look, b.name))+m.look.in(faint, " "+b.hint))
+			name, _, _ := strings.Cut(b.name, " ")
+			hint(name, b.hint)
 		}
 	}
 	for len(parts) > 2 && width(strings.Join(parts, "  "))+1 > m.width {

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
@@ -34,13 +35,13 @@ func (m model) linkLines(n *control.LinkStatistics, r linkRates) []string {
 		return l.pad(u.bandwidth(rate), 12, true) + l.pad(u.perSecond(packets), 11, true) +
 			l.in(faint, fmt.Sprintf("  %s in %s datagrams", u.size(bytes), u.count(datagrams)))
 	}
-	lines := []string{
-		" " + l.in(title, "Link "+n.Device) + "  " + n.Transport + "  " + l.in(in, n.State) + "  " + n.Role,
+	lines := slices.Concat(
+		[]string{" " + l.in(title, "Link "+n.Device) + "  " + n.Transport + "  " + l.in(in, n.State) + "  " + n.Role},
 		m.row("Sent", direction(r.sent, r.packetsSent, n.BytesSent, n.PacketsSent)),
 		m.row("Received", direction(r.received, r.packetsReceived, n.BytesReceived, n.PacketsReceived)),
 		m.row("Errors", m.ifAny(n.ErrorsSent, "sent")+", "+m.ifAny(n.ErrorsReceived, "received")),
 		m.row("Buffers", fmt.Sprintf("send %s, receive %s", m.buffer(n.SendBuffer), m.buffer(n.ReceiveBuffer))),
-	}
+	)
 	if len(n.Dropped) > 0 {
 		lines = append(lines, m.rows("Dropped", "! "+m.named(n.Dropped), warn)...)
 	}
@@ -78,16 +79,17 @@ func (m model) protocolLines() []string {
 	if !m.state.status.Established {
 		state = m.look.in(bad, "! "+s.State)
 	}
-	return []string{
-		" " + m.look.in(title, "Protocol") + "  " + m.state.status.Mode + "  " + state,
+	return slices.Concat(
+		[]string{" " + m.look.in(title, "Protocol") + "  " + m.state.status.Mode + "  " + state},
 		m.row("Sequence", fmt.Sprintf("ours %d, the peer's %d", s.Sequence, s.PeerSequence)),
 		m.row("Unacknowledged", fmt.Sprintf("%s of at most %s messages, kept to be sent again", u.count(s.Unacknowledged), u.count(s.Window))),
 		m.row("Waiting", fmt.Sprintf("%s changed flows for a place in the window", u.count(s.Waiting))),
 		m.row("Retransmitted", u.count(s.Retransmitted)+" messages"),
 		m.row("Gaps", m.ifAny(s.NacksOutstanding, "in what the peer sent, asked for and not repaired")),
-		m.row("Peer", fmt.Sprintf("began anew %s times; %s in fragments, %s from strangers", u.count(s.PeerRestarts), u.count(s.Oversized), u.count(s.Foreign))),
-		"",
-	}
+		m.row("Peer's restarts", u.count(s.PeerRestarts)),
+		m.row("Datagrams", u.count(s.Oversized)+" messages in fragments, "+m.ifAny(s.Foreign, "datagrams from a second sender")),
+		[]string{""},
+	)
 }
 
 // messageLines is a table of messages by what they are.
@@ -110,7 +112,7 @@ func (m model) messageLines() []string {
 	})
 	lines := []string{" " + m.look.in(title, m.look.pad("Messages", nameWidth, false)) + m.look.in(faint, fmt.Sprintf("%13s %13s", "sent", "received"))}
 	for _, k := range kinds {
-		lines = append(lines, m.row(k, fmt.Sprintf("%12s %13s", m.units.count(s.Sent[k]), m.units.count(s.Received[k]))))
+		lines = append(lines, m.row(k, fmt.Sprintf("%12s %13s", m.units.count(s.Sent[k]), m.units.count(s.Received[k])))...)
 	}
 	if len(kinds) == 0 {
 		lines = append(lines, m.look.in(faint, "   none yet"))
@@ -147,7 +149,7 @@ func (m model) wrongLines() []string {
 		if k.n > 0 {
 			in, number = warn, "! "+number
 		}
-		lines = append(lines, m.row(k.name, m.look.in(in, m.look.pad(number, 12, true))+"  "+m.look.in(faint, k.text)))
+		lines = append(lines, m.row(k.name, m.look.in(in, m.look.pad(number, 12, true))+"  "+m.look.in(faint, k.text))...)
 	}
 	return lines
 }

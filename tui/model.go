@@ -30,6 +30,7 @@ type model struct {
 	client *control.Client
 	opt    Options
 	look   look
+	host   string    // whose daemon this is
 	out    *terminal // for the clipboard; nil where there is none
 
 	width, height int
@@ -175,6 +176,9 @@ func (m model) viewBeat() (model, tea.Cmd) {
 // show changes the view. What the view shows is asked for at once.
 func (m model) show(v view) (model, tea.Cmd) {
 	m.view, m.help = v, false
+	if r, ok := m.table.chosen(); ok && v == viewFlow && !m.watch.on {
+		return m.startWatch(&r)
+	}
 	return m.viewBeat()
 }
 

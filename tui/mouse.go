@@ -78,7 +78,7 @@ func (m model) clickTable(x, line int) (model, tea.Cmd) {
 				at += w + 1
 			}
 		}
-	case line == 2 && m.table.group == "":
+	case line == m.table.head()-1 && m.table.group == "":
 		if i := g.at(x); i >= 0 && g.columns[i].sort != "" {
 			o := order{by: g.columns[i].sort, desc: largestFirst[g.columns[i].sort]}
 			if m.table.order.by == o.by {
@@ -86,8 +86,8 @@ func (m model) clickTable(x, line int) (model, tea.Cmd) {
 			}
 			return m.sortBy(o)
 		}
-	case line >= tableHead:
-		place := m.table.list.top + (line-tableHead)/g.height()
+	case line >= m.table.head():
+		place := m.table.list.top + (line-m.table.head())/g.height()
 		switch {
 		case place >= m.table.list.total:
 		case place != m.table.list.cursor:

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -17,13 +18,13 @@ const inStepMeans = "nothing unacknowledged, no unrepaired loss, last bulk compl
 func (m model) overview() []string {
 	s := &m.state.status
 	lines := m.stepLines()
-	lines = append(lines, m.row("Role", m.roleText()), m.row("Peer", m.peerText()))
+	lines = slices.Concat(lines, m.row("Role", m.roleText()), m.row("Peer", m.peerText()))
 	for i := range m.state.statistics.Links {
 		name := "Link"
 		if i > 0 {
 			name = ""
 		}
-		lines = append(lines, m.row(name, m.linkText(&m.state.statistics.Links[i])))
+		lines = append(lines, m.row(name, m.linkText(&m.state.statistics.Links[i]))...)
 	}
 	for _, w := range s.Warnings {
 		lines = append(lines, m.rows("Warning", "! "+w, warn)...)
@@ -38,12 +39,12 @@ func (m model) overview() []string {
 	lines = append(lines, "")
 	lines = append(lines, m.lossLines()...)
 	for i := range s.Jobs {
-		lines = append(lines, m.row("Running", m.jobText(&s.Jobs[i])))
+		lines = append(lines, m.row("Running", m.jobText(&s.Jobs[i]))...)
 	}
 	if t := s.LastTransition; t != nil {
 		lines = append(lines, m.rows("Last transition", m.transitionLine(t), outcomePaint(t))...)
 	} else {
-		lines = append(lines, m.row("Last transition", m.look.in(faint, "keepalived has said nothing yet")))
+		lines = append(lines, m.row("Last transition", m.look.in(faint, "keepalived has said nothing yet"))...)
 	}
 	return lines
 }
@@ -56,7 +57,7 @@ func (m model) stepLines() []string {
 	case s.InStep:
 		return append(m.rows("In step", "yes, as far as this router can know:", good), m.rows("", inStepMeans, faint)...)
 	}
-	lines := []string{m.row("In step", m.look.in(bad, "! no, this router knows of:"))}
+	lines := m.row("In step", m.look.in(bad, "! no, this router knows of:"))
 	for _, w := range s.Why {
 		lines = append(lines, m.rows("", "- "+w, bad)...)
 	}
@@ -108,17 +109,17 @@ func (m model) linkText(n *control.LinkStatistics) string {
 
 func (m model) cacheLines() []string {
 	st := &m.state.statistics
-	kernel := m.units.count(st.Kernel.TableEntries)
+	room := ""
 	if st.Kernel.TableMax > 0 {
-		kernel += " of " + m.units.count(st.Kernel.TableMax)
+		room = "of " + m.units.count(st.Kernel.TableMax) + " that it may hold"
 	}
 	wait := fmt.Sprintf("%s wait to be sent", m.units.count(st.Session.Waiting))
 	unacked := fmt.Sprintf("%s unacknowledged", m.units.count(st.Session.Unacknowledged))
-	return []string{
+	return slices.Concat(
 		m.row("Internal cache", m.figure(m.units.count(st.Internal.Active), "flows", wait+", "+unacked)),
 		m.row("External cache", m.figure(m.units.count(st.External.Active), "flows", "of the peer")),
-		m.row("Kernel's table", m.figure(m.units.count(st.Kernel.TableEntries), "flows", strings.TrimPrefix(kernel, m.units.count(st.Kernel.TableEntries)+" "))),
-	}
+		m.row("Kernel's table", m.figure(m.units.count(st.Kernel.TableEntries), "flows", room)),
+	)
 }
 
 // figure sets a number in the column where all numbers of the view stand.
@@ -126,23 +127,29 @@ func (m model) figure(number, unit, text string) string {
 	return m.look.pad(number, 11, true) + " " + unit + "  " + m.look.in(faint, text)
 }
 
+// A graph is as high as these at least: a router at rest does not look busy.
+const (
+	quietEvents = 10
+	quietBytes  = 1000
+)
+
 func (m model) rateLines() []string {
 	r := &m.state.rates
 	room := min(max(m.width-nameWidth-3-14-14, 0), graphLength)
-	line := func(name string, s series, write func(float64) string) string {
-		text := m.look.pad(write(s.last()), 11, true) + "   " + m.look.in(accent, m.look.graph(s, room))
+	line := func(name string, s series, quiet float64, write func(float64) string) []string {
+		text := m.look.pad(write(s.last()), 11, true) + "   " + m.look.in(accent, m.look.graph(s, room, quiet))
 		if most := s.most(room); most > 0 && room > 8 {
 			text += " " + m.look.in(faint, "max "+write(most))
 		}
 		return m.row(name, text)
 	}
-	return []string{
-		line("Kernel events", r.events, m.units.perSecond),
-		line("Messages sent", r.sent, m.units.perSecond),
-		line("received", r.received, m.units.perSecond),
-		line("Data sent", r.bytesSent, m.units.bandwidth),
-		line("received", r.bytesReceived, m.units.bandwidth),
-	}
+	return slices.Concat(
+		line("Kernel events", r.events, quietEvents, m.units.perSecond),
+		line("Messages out", r.sent, quietEvents, m.units.perSecond),
+		line("Messages in", r.received, quietEvents, m.units.perSecond),
+		line("Data out", r.bytesSent, quietBytes, m.units.bandwidth),
+		line("Data in", r.bytesReceived, quietBytes, m.units.bandwidth),
+	)
 }
 
 // lossLines name what was lost since the daemon began, by kind, and nothing else.

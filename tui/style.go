@@ -53,7 +53,7 @@ type sign uint8
 
 // Signs.
 const (
-	signCursor sign = iota
+	signCursor sign = iota + 1
 	signUp
 	signDown
 	signArrow

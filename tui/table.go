@@ -48,12 +48,13 @@ type table struct {
 	order      order
 	group      string // "" or one of control.GroupKeys
 
-	list  list
-	first int // place of rows[0] in the list
-	rows  []row
-	ended bool   // the list ends with rows
-	marks []mark // of a list in the order of storage, ascending
-	wide  int    // of the widest address so far, so that columns do not jump
+	list   list
+	first  int // place of rows[0] in the list
+	rows   []row
+	ended  bool            // the list ends with rows
+	marks  []mark          // of a list in the order of storage, ascending
+	wide   int             // of the widest address so far, so that columns do not jump
+	filled map[string]bool // optional columns that a row has had something in
 
 	kept   bool // rows stay where they are
 	groups control.Groups
@@ -109,19 +110,24 @@ func (m model) tableBeat() (model, tea.Cmd) {
 	return m, tea.Batch(cmds...)
 }
 
-// again asks a changed question: what was read for the old one is dropped when the answer comes.
+// again asks a changed question about the same table. The old rows stay until the answer comes, from the top.
 func (m model) again() (model, tea.Cmd) {
 	t := &m.table
 	t.pace.drop()
 	t.counter.drop()
-	t.marks, t.ended, t.matches, t.err, t.kept, t.wide = nil, false, 0, nil, false, 0
-	t.first, t.rows, t.read, t.counts, t.groups = 0, nil, time.Time{}, nil, control.Groups{}
-	t.list = list{}
+	t.marks, t.ended, t.matches, t.err, t.kept = nil, false, 0, nil, false
+	t.first, t.list = 0, list{}
 	if m.view != viewTable {
+		t.rows, t.read = nil, time.Time{}
 		return m, nil
 	}
 	page, count := m.askTable(), m.askMatches()
 	return m.sized(), tea.Batch(page, count)
+}
+
+// other forgets what was read of the table before.
+func (t *table) other() {
+	t.rows, t.read, t.counts, t.groups, t.wide, t.filled = nil, time.Time{}, nil, control.Groups{}, 0, nil
 }
 
 // askTable asks for what the view shows.
@@ -233,9 +239,7 @@ func (m model) takePage(a answer[page]) (model, tea.Cmd) {
 	if a.value.next > 0 {
 		t.marked(mark{t.first + len(t.rows), a.value.next})
 	}
-	for i := range t.rows {
-		t.wide = max(t.wide, endpointWidth(&t.rows[i].flow))
-	}
+	m.fill()
 	if selected && (t.list.cursor > 0 || t.list.top > 0) {
 		t.follow(was)
 	}

@@ -16,6 +16,7 @@ func (m model) tableStep(n int) (model, tea.Cmd) {
 func (m model) showSource(n int) (model, tea.Cmd) {
 	t := &m.table
 	t.source = n
+	t.other()
 	if t.from().differences {
 		t.group = ""
 	}
@@ -87,6 +88,7 @@ func (m model) readAgain() (model, tea.Cmd) {
 func (m model) lessFiltered() (model, tea.Cmd) {
 	if m.table.group != "" {
 		m.table.group = ""
+		m.table.other()
 		return m.again()
 	}
 	return m.filtered("")

@@ -7,13 +7,19 @@ import (
 	"ctsync/daemon/control"
 )
 
-// tableHead is how many lines stand above the rows of the table view: the tables, what is shown of one, the columns.
-const tableHead = 3
+// tableHead is how many lines stand above the rows of the table view: the tables, what is shown of one, of differences
+// what was compared, the columns.
+func (t *table) head() int {
+	if t.from().differences {
+		return 4
+	}
+	return 3
+}
 
 // tableHeight is how many rows fit.
 func (m model) tableHeight() int {
 	g := m.tableGrid()
-	return max((m.bodyHeight()-tableHead)/g.height(), 1)
+	return max((m.bodyHeight()-m.table.head())/g.height(), 1)
 }
 
 // tableGrid fits the columns of what is shown.
@@ -33,8 +39,12 @@ func (m model) tableGrid() grid {
 
 func (m model) tableBody() []string {
 	g := m.tableGrid()
-	lines := []string{m.sourceLine(), m.tableLine(), g.head(m.look)}
 	t := &m.table
+	lines := []string{m.sourceLine(), m.tableLine()}
+	if t.from().differences {
+		lines = append(lines, m.differenceFoot())
+	}
+	lines = append(lines, g.head(m.look))
 	switch {
 	case t.err != nil:
 		return append(lines, m.problem(t.err)...)
@@ -109,16 +119,13 @@ func (m model) tableLine() string {
 		parts = append(parts, m.look.in(accent, "filter ")+t.filterText)
 	}
 	if t.order.by != "" && t.group == "" && !t.from().differences {
-		parts = append(parts, "by "+t.order.by+" "+m.look.arrow(t.order.desc))
+		parts = append(parts, "by "+t.order.by+" "+m.look.arrow(t.order.by, t.order.desc))
 	}
 	if t.kept {
 		parts = append(parts, m.look.in(warn, "order kept"))
 	}
-	if !t.from().live && !t.read.IsZero() {
+	if !t.from().live && t.counts == nil && !t.read.IsZero() {
 		parts = append(parts, fmt.Sprintf("read %s ago, r reads again", span(m.now.Sub(t.read))))
-	}
-	if t.counts != nil {
-		parts = append(parts, m.look.in(faint, m.differenceFoot()))
 	}
 	if t.pace.busy && m.now.Sub(t.pace.began) >= 2*beat {
 		parts = append(parts, m.look.in(faint, "reading for "+span(m.now.Sub(t.pace.began))))

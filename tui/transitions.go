@@ -161,7 +161,7 @@ func (m model) commitLines(c *control.CommitResult) []string {
 	if c.Failed > 0 {
 		lines = append(lines, m.rows("Failed", "! "+u.count(c.Failed)+": "+m.named(c.Errors), bad)...)
 	} else {
-		lines = append(lines, m.row("Failed", m.look.in(good, "none")))
+		lines = append(lines, m.row("Failed", m.look.in(good, "none"))...)
 	}
 	if len(c.Degraded) > 0 {
 		lines = append(lines, m.rows("Restored without", "! "+m.named(c.Degraded), warn)...)

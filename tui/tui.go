@@ -39,6 +39,9 @@ func Run(ctx context.Context, client *control.Client, opt Options) error {
 	m := New(client, opt).(model)
 	m.look = lookOf(opt, os.Getenv)
 	m.out = out
+	if host, err := os.Hostname(); err == nil {
+		m.host = printable(host)
+	}
 	_, err := tea.NewProgram(m, tea.WithContext(ctx), tea.WithAltScreen(), tea.WithMouseCellMotion(), tea.WithOutput(out)).Run()
 	if errors.Is(err, tea.ErrProgramKilled) && ctx.Err() != nil {
 		return nil // told to end

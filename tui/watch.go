@@ -53,6 +53,12 @@ type moment struct {
 	state string
 }
 
+// Words for what was seen without an event.
+const (
+	momentFound = "found"
+	momentGone  = "gone"
+)
+
 // openFlow watches the selected flow and shows it.
 func (m model) openFlow() (model, tea.Cmd) {
 	r, ok := m.table.chosen()
@@ -186,20 +192,20 @@ func (m model) takeSighting(a answer[sighting]) model {
 // changed adds a moment when a table has the flow in another state than the last moment says. One that was asked for
 // before that is older than it.
 func (w *watch) changed(t control.Table, asked time.Time, r *row) {
-	was := moment{what: "not there"}
+	was := moment{what: momentGone}
 	for i := len(w.history) - 1; i >= 0; i-- {
 		if w.history[i].table == t {
 			was = w.history[i]
 			break
 		}
 	}
-	gone := was.what == "not there" || was.what == control.EventDestroy.String()
+	gone := was.what == momentGone || was.what == control.EventDestroy.String()
 	switch {
 	case was.at.After(asked):
 	case r == nil && !gone:
-		w.add(moment{at: asked, table: t, what: "not there"})
+		w.add(moment{at: asked, table: t, what: momentGone})
 	case r != nil && (gone || was.state != stateWord(&r.flow)):
-		w.add(moment{at: asked, table: t, what: "there", state: stateWord(&r.flow)})
+		w.add(moment{at: asked, table: t, what: momentFound, state: stateWord(&r.flow)})
 	}
 }
 

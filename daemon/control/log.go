@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// LogLine is one line of the daemon's log. Text is what slog's text handler makes of message and attributes: one line of
-// printable characters.
+// LogLine is one line of the daemon's log. Text is the message and its attributes (key=value), one line
+// of printable characters.
 type LogLine struct {
 	ID    uint64    `json:"id"` // ascending by 1
 	Time  time.Time `json:"time"`
