@@ -18,7 +18,7 @@ const endpoint4 = len("255.255.255.255:65535")
 func (t *table) flowColumns() []column {
 	wide := max(t.wide, endpoint4)
 	all := []column{
-		{name: "PROTO", sort: "protocol", least: 5, most: 7, line: 0},
+		{name: "PROTO", sort: "protocol", least: 5, most: 6, line: 0},
 		{name: "SOURCE", sort: "source", least: endpoint4, most: wide, fit: fitEndpoint, line: 1},
 		{name: "DESTINATION", sort: "destination", least: endpoint4, most: wide, fit: fitEndpoint, line: 2, lead: signArrow},
 		{name: "STATE", sort: "state", least: 6, most: 11, rank: 1, line: 0, fit: fitState},
@@ -38,7 +38,11 @@ func (t *table) flowColumns() []column {
 		for i := range columns {
 			columns[i].sort = ""
 		}
-		return append(columns, column{name: "DIFFERENCE", least: 16, most: 60, rank: 2, line: 0})
+		columns[4].rank = 3 // the state
+		if t.filled["DIFFERENCE"] {
+			columns = append(columns, column{name: "DIFFERENCE", least: 12, most: 60, rank: 1, line: 0})
+		}
+		return columns
 	}
 	columns := all[:0:0]
 	for _, c := range all {
@@ -51,7 +55,7 @@ func (t *table) flowColumns() []column {
 
 // optional are the columns that stand only where a row has something in them: the kernel counts and notes times when it
 // is told to, a cache knows no counters, and marks, zones and helpers are not everybody's.
-var optional = map[string]bool{"AGE": true, "IDLE": true, "BYTES": true, "PACKETS": true, "MARK": true, "ZONE": true, "HELPER": true, "ID": true}
+var optional = map[string]bool{"AGE": true, "IDLE": true, "BYTES": true, "PACKETS": true, "MARK": true, "ZONE": true, "HELPER": true, "ID": true, "DIFFERENCE": true}
 
 // fill notes which columns the rows need. A column that was needed once stays: others would jump.
 func (m *model) fill() {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -138,7 +139,7 @@ func (m model) expectBody() []string {
 	}
 	g := m.expectGrid()
 	lines := []string{fmt.Sprintf(" %s internal, %s external%s", m.units.count(uint64(inside)), m.units.count(uint64(outside)),
-		m.look.in(faint, "  of "+fmt.Sprint(m.state.status.ExpectationSync)))}
+		m.look.in(faint, "  helpers: "+strings.Join(m.state.status.ExpectationSync, " ")))}
 	if len(v.rows) == 0 {
 		return append(lines, "", "  no helper expects a connection at the moment")
 	}

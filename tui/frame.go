@@ -61,7 +61,7 @@ func (m model) body() []string {
 	case viewLog:
 		return m.logBody()
 	}
-	return m.overview()
+	return scrolledTo(m.overview(), m.overviewTop, m.bodyHeight())
 }
 
 // away stands where nothing is known yet.

@@ -43,25 +43,29 @@ type grid struct {
 // fitGrid chooses columns and widths. The first two columns of the terminal mark the selected row.
 func fitGrid(columns []column, width int) grid {
 	g := grid{columns: columns, widths: make([]int, len(columns)), width: width}
+	// What may be left out does not take the room that the others need to be whole; the others rather get narrower.
 	for i, c := range columns {
-		g.widths[i] = c.least
+		g.widths[i] = c.whole()
+	}
+	for g.used() > width && g.drop(cardRank) {
+	}
+	for i, c := range columns {
+		g.widths[i] = min(g.widths[i], c.least)
 	}
 	for g.used() > width {
-		widest := -1
-		for i, c := range columns {
-			if g.widths[i] > 0 && c.rank > 0 && (widest < 0 || c.rank > columns[widest].rank) {
-				widest = i
-			}
-		}
-		if widest < 0 {
+		if !g.drop(1) {
 			g.card = true
 			return g
 		}
-		g.widths[widest] = 0
 	}
-	// What is left goes to the columns that could use it, a column at a time to each in turn, so that two addresses are
-	// shortened alike.
-	for free, grew := width-g.used(), true; free > 0 && grew; {
+	// What is left makes columns whole first; the rest goes to the addresses in turn, so that two are shortened alike.
+	free := width - g.used()
+	for i, c := range columns {
+		if more := min(c.whole()-g.widths[i], free); g.widths[i] > 0 && more > 0 {
+			g.widths[i], free = g.widths[i]+more, free-more
+		}
+	}
+	for grew := true; free > 0 && grew; {
 		grew = false
 		for i, c := range columns {
 			if g.widths[i] > 0 && g.widths[i] < c.most && free > 0 {
@@ -72,6 +76,28 @@ func fitGrid(columns []column, width int) grid {
 		}
 	}
 	return g
+}
+
+// whole is the width with which a column is content: the width that it needs, unless that is an address's.
+func (c *column) whole() int {
+	if c.most-c.least > 6 {
+		return c.least
+	}
+	return c.most
+}
+
+// drop leaves out the shown column of the greatest rank, if that is at least rank.
+func (g *grid) drop(rank int) bool {
+	at := -1
+	for i, c := range g.columns {
+		if g.widths[i] > 0 && c.rank >= rank && (at < 0 || c.rank > g.columns[at].rank) {
+			at = i
+		}
+	}
+	if at >= 0 {
+		g.widths[at] = 0
+	}
+	return at >= 0
 }
 
 // used is the width of the marker and the columns with a blank between them.

@@ -29,7 +29,6 @@ func inTable(m *model) bool   { return m.view == viewTable }
 func inList(m *model) bool    { return m.view == viewTable && m.table.group == "" }
 func inGroups(m *model) bool  { return m.view == viewTable && m.table.group != "" }
 func inFlow(m *model) bool    { return m.view == viewFlow }
-func inLists(m *model) bool   { return m.view != viewOverview }
 func onFlow(m *model) bool    { return inList(m) || inFlow(m) && m.watch.on }
 func everywhere(*model) bool  { return true }
 func mayWrite(m *model) bool  { return m.opt.Write }
@@ -69,12 +68,12 @@ func listKeys() []binding {
 	}
 	const end = 1 << 30
 	return []binding{
-		{[]string{"j", "down"}, "j ↓", "down", "", inLists, to(1)},
-		{[]string{"k", "up"}, "k ↑", "up", "", inLists, to(-1)},
-		{[]string{"pgdown", " ", "ctrl+d"}, "Space PgDn", "a page down", "", inLists, func(m model) (model, tea.Cmd) { return m.move(m.pageSize()) }},
-		{[]string{"pgup", "ctrl+u"}, "PgUp", "a page up", "", inLists, func(m model) (model, tea.Cmd) { return m.move(-m.pageSize()) }},
-		{[]string{"g", "home"}, "g", "to the beginning", "", inLists, to(-end)},
-		{[]string{"G", "end"}, "G", "to the end", "", inLists, to(end)},
+		{[]string{"j", "down"}, "j ↓", "down", "", everywhere, to(1)},
+		{[]string{"k", "up"}, "k ↑", "up", "", everywhere, to(-1)},
+		{[]string{"pgdown", " ", "ctrl+d"}, "Space PgDn", "a page down", "", everywhere, func(m model) (model, tea.Cmd) { return m.move(m.pageSize()) }},
+		{[]string{"pgup", "ctrl+u"}, "PgUp", "a page up", "", everywhere, func(m model) (model, tea.Cmd) { return m.move(-m.pageSize()) }},
+		{[]string{"g", "home"}, "g", "to the beginning", "", everywhere, to(-end)},
+		{[]string{"G", "end"}, "G", "to the end", "", everywhere, to(end)},
 	}
 }
 
@@ -170,6 +169,8 @@ func (m model) move(n int) (model, tea.Cmd) {
 		m.transitions.list = m.transitions.list.move(n, m.transitionHeight())
 	case viewFlow:
 		m.watch.top = scroll(m.watch.top, n, len(m.flowLines()), m.bodyHeight())
+	case viewOverview:
+		m.overviewTop = scroll(m.overviewTop, n, len(m.overview()), m.bodyHeight())
 	case viewLinks:
 		m.linksTop = scroll(m.linksTop, n, len(m.linksBody()), m.bodyHeight())
 	case viewLog:

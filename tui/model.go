@@ -49,6 +49,7 @@ type model struct {
 	table       table
 	watch       watch
 	expect      expectView
+	overviewTop int
 	linksTop    int
 	transitions transitionView
 	log         logView

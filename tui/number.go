@@ -99,11 +99,8 @@ func span(d time.Duration) string {
 
 // took writes how long work took, in three digits or so.
 func took(d time.Duration) string {
-	switch {
-	case d < time.Millisecond:
-		return d.Round(time.Microsecond).String()
-	case d < time.Second:
-		return d.Round(100 * time.Microsecond).String()
+	if d < time.Second {
+		return strconv.FormatFloat(float64(d.Microseconds())/1000, 'g', 3, 64) + "ms"
 	}
 	return d.Round(10 * time.Millisecond).String()
 }

@@ -14,8 +14,16 @@ import (
 const inStepMeans = "nothing unacknowledged, no unrepaired loss, last bulk complete, peer heard within its alive interval"
 
 // overview answers in this order: are the two in step, who are we, what is replicated, what goes on, what was lost, what
-// happened last.
+// happened last. The blank lines between these give way where room is short.
 func (m model) overview() []string {
+	lines := m.overviewLines()
+	if len(lines) > m.bodyHeight() {
+		lines = slices.DeleteFunc(lines, func(l string) bool { return l == "" })
+	}
+	return lines
+}
+
+func (m model) overviewLines() []string {
 	s := &m.state.status
 	lines := m.stepLines()
 	lines = slices.Concat(lines, m.row("Role", m.roleText()), m.row("Peer", m.peerText()))
@@ -84,7 +92,7 @@ func (m model) peerText() string {
 	if s.PeerHeard.IsZero() {
 		return text + m.look.in(bad, " ! not heard yet")
 	}
-	return text + ", heard " + ago(m.now.Sub(s.PeerHeard))
+	return text + ", heard " + ago(m.state.at.Sub(s.PeerHeard))
 }
 
 // ago says how long ago something was that happens all the time.
@@ -156,18 +164,18 @@ func (m model) rateLines() []string {
 func (m model) lossLines() []string {
 	st := &m.state.statistics
 	var parts []string
-	say := func(n uint64, what string) {
+	say := func(n uint64, what, note string) {
 		if n > 0 {
-			parts = append(parts, m.units.count(n)+" "+what)
+			parts = append(parts, what+" "+m.units.count(n)+note)
 		}
 	}
-	say(st.Kernel.Overruns, "event overruns (repaired by comparison)")
-	say(st.Tracking.Lost, "messages missed (asked for again)")
-	say(st.Tracking.PayloadsLost, "payloads given up")
-	say(st.Tracking.Malformed.Total(), "malformed messages")
-	say(st.Tracking.Invalid, "impossible flows")
-	say(st.Internal.Full+st.External.Full, "flows refused: cache full")
-	say(st.Commit.Failed, "flows not committed")
+	say(st.Kernel.Overruns, "event overruns", " (repaired by comparison)")
+	say(st.Tracking.Lost, "messages missed", " (asked for again)")
+	say(st.Tracking.PayloadsLost, "payloads given up", "")
+	say(st.Tracking.Malformed.Total(), "malformed", "")
+	say(st.Tracking.Invalid, "impossible flows", "")
+	say(st.Internal.Full+st.External.Full, "flows refused, cache full", "")
+	say(st.Commit.Failed, "flows not committed", "")
 	dropped := map[string]uint64{}
 	for i := range st.Links {
 		for what, n := range st.Links[i].Dropped {
@@ -175,15 +183,15 @@ func (m model) lossLines() []string {
 		}
 	}
 	for _, k := range keys(dropped) {
-		say(dropped[k], "datagrams dropped: "+k)
+		say(dropped[k], "datagrams dropped, "+k, "")
 	}
 	for _, k := range keys(st.Unsupported) {
-		say(st.Unsupported[k], "not handled: "+k)
+		say(st.Unsupported[k], "not handled, "+k, "")
 	}
 	if len(parts) == 0 {
 		return m.rows("Losses", "none since the daemon began", good)
 	}
-	return m.rows("Losses", "! "+strings.Join(parts, ", "), warn)
+	return m.rows("Losses", "! "+strings.Join(parts, "; "), warn)
 }
 
 func keys(m map[string]uint64) []string {
@@ -209,7 +217,7 @@ func (m model) transitionLine(t *control.Transition) string {
 	if c == nil {
 		return text
 	}
-	text += fmt.Sprintf(": %s flows committed in %s", m.units.count(c.Created+c.Updated+c.Replaced), took(time.Duration(c.Duration)))
+	text += fmt.Sprintf(": %s committed in %s", m.units.count(c.Created+c.Updated+c.Replaced), took(time.Duration(c.Duration)))
 	if c.Failed > 0 {
 		text += fmt.Sprintf(", %s failed", m.units.count(c.Failed))
 	}

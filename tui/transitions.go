@@ -164,7 +164,7 @@ func (m model) commitLines(c *control.CommitResult) []string {
 		lines = append(lines, m.row("Failed", m.look.in(good, "none"))...)
 	}
 	if len(c.Degraded) > 0 {
-		lines = append(lines, m.rows("Restored without", "! "+m.named(c.Degraded), warn)...)
+		lines = append(lines, m.rows("Without", "! "+m.named(c.Degraded), warn)...)
 	}
 	if x := c.Expect; x != nil {
 		lines = append(lines, m.rows("Expectations", fmt.Sprintf("%s of %s committed, %s expired, %s failed",

@@ -218,7 +218,7 @@ func (w *watch) add(h moment) {
 // role notes that the router became something else.
 func (w watch) role(at time.Time, r control.Role) watch {
 	if w.on {
-		w.add(moment{at: at, what: "this router is " + string(r)})
+		w.add(moment{at: at, what: "is " + string(r)})
 	}
 	return w
 }
