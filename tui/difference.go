@@ -128,7 +128,7 @@ func (m model) differenceSummary() string {
 	if t.from().table == control.TableExternal {
 		prefix = "a commit would: "
 	}
-	return prefix + strings.Join(parts, ", ")
+	return prefix + strings.Join(parts, "; ")
 }
 
 // differenceFoot says what was compared.

@@ -133,7 +133,8 @@ func scenes() map[string]model {
 			{difference: true, what: control.Differs, flow: b, kernel: &a, attributes: []string{"mark", "tcp-state", "labels"}},
 		}
 		m.table.counts = &control.DifferenceCounts{Compared: 1003, Filtered: 2, Found: map[string]uint64{control.KernelOnly: 1, control.Differs: 1}}
-		m.table.ended = true
+		m.table.ended, m.table.wide, m.table.filled = true, 0, nil
+		m.fill()
 		*m = m.sized()
 	})
 	with("confirm", viewOverview, func(m *model) {

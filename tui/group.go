@@ -37,9 +37,6 @@ func (m model) takeGroups(a answer[control.Groups]) (model, tea.Cmd) {
 // groupBy counts by another key.
 func (m model) groupBy(step int) (model, tea.Cmd) {
 	t := &m.table
-	if t.from().differences {
-		return m.complain("differences are not grouped"), nil
-	}
 	i := slices.Index(groupKeys, t.group)
 	t.group = groupKeys[(i+step+len(groupKeys))%len(groupKeys)]
 	t.other()

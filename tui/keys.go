@@ -34,6 +34,7 @@ func everywhere(*model) bool  { return true }
 func mayWrite(m *model) bool  { return m.opt.Write }
 func onceRead(m *model) bool  { return inTable(m) && !m.table.from().live }
 func filtering(m *model) bool { return inTable(m) && (m.table.filter != nil || m.table.group != "") }
+func groupable(m *model) bool { return inTable(m) && !m.table.from().differences }
 func sortable(m *model) bool  { return inList(m) && !m.table.from().differences }
 
 func tableKeys() []binding {
@@ -46,8 +47,8 @@ func tableKeys() []binding {
 		{[]string{"T", "left"}, "T ←", "previous table", "", inTable, func(m model) (model, tea.Cmd) { return m.tableStep(-1) }},
 		{[]string{"s"}, "s", "sort by the next column", "sort", sortable, model.sortNext},
 		{[]string{"S"}, "S", "reverse the order", "", sortable, model.sortTurn},
-		{[]string{"b"}, "b", "group: the top talkers", "group", inTable, func(m model) (model, tea.Cmd) { return m.groupBy(1) }},
-		{[]string{"B"}, "B", "grouping before this one", "", inTable, func(m model) (model, tea.Cmd) { return m.groupBy(-1) }},
+		{[]string{"b"}, "b", "group: the top talkers", "group", groupable, func(m model) (model, tea.Cmd) { return m.groupBy(1) }},
+		{[]string{"B"}, "B", "grouping before this one", "", groupable, func(m model) (model, tea.Cmd) { return m.groupBy(-1) }},
 		{[]string{"r"}, "r", "read the table again", "read again", onceRead, model.readAgain},
 		{[]string{"o"}, "o", "keep the order of rows", "", sortable, model.keepOrder},
 		{[]string{"w"}, "w", "write rows: JSON or CSV", "", inTable, model.startSave},

@@ -147,10 +147,22 @@ func (d *fakeDaemon) listen(t testing.TB, socket string) string {
 
 func (d *fakeDaemon) backend() control.Backend {
 	return control.Backend{
-		Status:      func(context.Context) (control.Status, error) { d.mu.Lock(); defer d.mu.Unlock(); return d.state.status, nil },
-		Statistics:  func(context.Context) (control.Statistics, error) { d.mu.Lock(); defer d.mu.Unlock(); return d.state.statistics, nil },
-		Transitions: func(context.Context) ([]control.Transition, error) { return []control.Transition{sampleTransition()}, nil },
-		Notify:      func(context.Context, control.Notification) (control.Transition, error) { return control.Transition{}, nil },
+		Status: func(context.Context) (control.Status, error) {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			return d.state.status, nil
+		},
+		Statistics: func(context.Context) (control.Statistics, error) {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			return d.state.statistics, nil
+		},
+		Transitions: func(context.Context) ([]control.Transition, error) {
+			return []control.Transition{sampleTransition()}, nil
+		},
+		Notify: func(context.Context, control.Notification) (control.Transition, error) {
+			return control.Transition{}, nil
+		},
 		Action: func(_ context.Context, a control.Action, progress func(int, int)) (control.Result, error) {
 			d.mu.Lock()
 			defer d.mu.Unlock()
@@ -234,7 +246,9 @@ func (d *fakeDaemon) group(_ context.Context, q control.FlowQuery) (control.Grou
 	for key, n := range counts {
 		g.Groups = append(g.Groups, control.Group{Key: key, Count: control.Count{Flows: n}})
 	}
-	slices.SortFunc(g.Groups, func(a, b control.Group) int { return cmp.Or(cmp.Compare(b.Flows, a.Flows), strings.Compare(a.Key, b.Key)) })
+	slices.SortFunc(g.Groups, func(a, b control.Group) int {
+		return cmp.Or(cmp.Compare(b.Flows, a.Flows), strings.Compare(a.Key, b.Key))
+	})
 	return g, nil
 }
 

@@ -60,7 +60,11 @@ func (m model) takeLog(a answer[control.LogPage]) model {
 
 // scrolled moves up or down; n is positive for down.
 func (v logView) scrolled(n, lines, height int) logView {
-	v.up = max(min(v.up-n, lines-height), 0)
+	most := 0
+	if lines > height {
+		most = lines - height + 1 // one line says how many are below
+	}
+	v.up = max(min(v.up-n, most), 0)
 	return v
 }
 

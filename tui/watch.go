@@ -182,8 +182,12 @@ func (m model) takeSighting(a answer[sighting]) model {
 	if w.err = a.err; a.err != nil {
 		return m
 	}
+	moments := len(w.history)
 	for i, t := range lookedAt {
 		w.changed(t, a.asked, a.value.seen[i])
+	}
+	if len(w.history) > moments {
+		w.kernel = time.Time{} // what moves in the caches may have moved in the kernel
 	}
 	w.seen, w.read = a.value.seen, a.at
 	return m
