@@ -27,7 +27,7 @@ func TestFollowThroughFailover(t *testing.T) {
 		d.state.status.Role = control.RoleMaster
 		d.flows = map[control.Table][]flow.Flow{control.TableInternal: {f}, control.TableKernel: {f}}
 	})
-	r.shows("following internal ESTABLISHED")
+	r.shows("following kernel ESTABLISHED")
 	closing := f
 	closing.TCPState = 5
 	other := sampleFlow(6)
