@@ -185,7 +185,11 @@ var orders = map[string]cache.Order{
 // order is known.
 func (d *Daemon) sortedFlows(ctx context.Context, q control.FlowQuery, fn emitFunc) error {
 	kernel := q.Table == control.TableKernel
-	page := cache.NewPager(orders[q.Sort], q.Desc, q.Skip, q.Limit, kernel)
+	desc := q.Desc
+	if q.Sort == "age" || q.Sort == "idle" { // the order of the times is the other way round
+		desc = !desc
+	}
+	page := cache.NewPager(orders[q.Sort], desc, q.Skip, q.Limit, kernel)
 	if err := d.wanted(ctx, q, func(e *cache.Entry, _ int64) error { page.Add(e); return nil }); err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -26,6 +27,8 @@ func looped(t testing.TB, held func(time.Duration)) *Daemon {
 	stop, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
+		runtime.LockOSThread() // for threadTime
+		defer runtime.UnlockOSThread()
 		for {
 			select {
 			case f := <-c.in.calls:
@@ -468,5 +471,24 @@ func BenchmarkTap(b *testing.B) {
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*3*ctnetlink.BlockSize), "ns/event")
 		})
+	}
+}
+
+// Ages and idle times sort as the numbers do that are shown.
+func TestAgesSortAsShown(t *testing.T) {
+	d := looped(t, nil)
+	for i := range 5 {
+		f := someFlow(i)
+		if err := d.core.external.New(&f, int64(i)*int64(time.Second)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, sort := range []string{"age", "idle"} {
+		list, _ := listing(t, d, control.FlowQuery{Table: control.TableExternal, Sort: sort, Limit: 1})
+		oldest, _ := listing(t, d, control.FlowQuery{Table: control.TableExternal, Sort: sort, Limit: 1, Desc: true})
+		youngest, first := someFlow(4), someFlow(0)
+		if list[0].Orig != youngest.Orig || oldest[0].Orig != first.Orig {
+			t.Errorf("%s: %v first, %v last", sort, list[0].Orig, oldest[0].Orig)
+		}
 	}
 }
