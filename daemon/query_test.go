@@ -492,3 +492,12 @@ func TestAgesSortAsShown(t *testing.T) {
 		}
 	}
 }
+
+// A name that the peer sent does not steer the terminal.
+func TestGroupNamesArePlain(t *testing.T) {
+	g := newCounting(groupings["helper"], 10)
+	g.add(&flow.Flow{Helper: [16]byte{0x1b, '[', '2', 'J', 0xff, 0, 'x'}})
+	if a := g.answer(control.FlowQuery{Group: "helper"}); a.Groups[0].Key != "?[2J?" {
+		t.Errorf("%q", a.Groups[0].Key)
+	}
+}
