@@ -80,7 +80,7 @@ func TestWriteFrame(t *testing.T) {
 	var b bytes.Buffer
 	frame := []byte("first line\nsecond\nthird\nfourth\n")
 	for _, first := range []bool{true, false} {
-		if err := writeFrame(&b, frame, 4, 6, first, at(0)); err != nil {
+		if err := writeFrame(&b, "time\n", frame, 4, 6, first); err != nil {
 			t.Fatal(err)
 		}
 	}
