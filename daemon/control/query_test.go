@@ -226,19 +226,17 @@ func TestEventsArriveAtOnce(t *testing.T) {
 }
 
 func TestEventText(t *testing.T) {
-	old := time.Local
-	time.Local = time.UTC
-	t.Cleanup(func() { time.Local = old })
 	b := fake()
+	at := time.Date(2026, 11, 23, 1, 2, 3, 4e6, time.UTC)
+	when := at.Local().Format("2006-01-02 15:04:05") + ".004"
 	b.Events = func(_ context.Context, _ FlowQuery, fn func(*EventBatch) error) error {
-		at := time.Date(2026, 11, 23, 1, 2, 3, 4e6, time.UTC)
 		return fn(&EventBatch{Events: []Event{{At: at, Kind: EventUpdate, Flow: *sampleFlow(0)}, {At: at, Kind: EventDestroy, Peer: true, Flow: *sampleFlow(0)}}, Lost: 3, Overruns: 1})
 	}
 	r, err := start(t, b).EventText(context.Background(), FlowQuery{}, FormatText)
 	const line = "tcp      6 300 ESTABLISHED src=10.35.100.87 dst=172.31.20.12 sport=56282 dport=22 src=172.31.20.12 dst=10.35.100.87 sport=22 dport=56282 [ASSURED]\n"
 	got := readAll(t, r, err)
 	for _, want := range []string{
-		"2026-11-23 01:02:03.004 internal update  " + line, "2026-11-23 01:02:03.004 external destroy " + line,
+		when + " internal update  " + line, when + " external destroy " + line,
 		" lost: the kernel dropped events before they were read\n", " lost: 3 events that were not read in time\n",
 	} {
 		if !strings.Contains(got, want) {
