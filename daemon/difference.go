@@ -98,7 +98,7 @@ func newComparison(d *Daemon, q control.FlowQuery, fn func(*control.Difference, 
 
 // internal compares the internal cache with the kernel: first the kernel's flows, then those that only the cache has.
 func (x *comparison) internal(ctx context.Context) error {
-	_, err := x.dump.Dump(x.q.Family, func(f *flow.Flow) error {
+	interrupted, err := x.dump.Dump(x.q.Family, func(f *flow.Flow) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -115,6 +115,9 @@ func (x *comparison) internal(ctx context.Context) error {
 	})
 	if err != nil {
 		return fmt.Errorf("dump conntrack table: %w", err)
+	}
+	if interrupted {
+		return errResized
 	}
 	if err := x.compareDumped(ctx); err != nil {
 		return err
@@ -244,6 +247,11 @@ func (x *comparison) look(ctx context.Context, list []suspect) error {
 
 // judge decides about one suspect. One whose kernel entry changed since the last look must wait for another.
 func (x *comparison) judge(c *core, s *suspect, found *flow.Flow, errno unix.Errno) (v verdict) {
+	if errno != 0 && errno != unix.ENOENT { // no answer
+		s.checked = false
+		x.again = append(x.again, *s)
+		return v
+	}
 	there := errno == 0 && found.Orig == s.flow.Orig // else as the reply of another
 	var ref cache.Ref
 	if there {
@@ -258,7 +266,7 @@ func (x *comparison) judge(c *core, s *suspect, found *flow.Flow, errno unix.Err
 	if there {
 		s.flow = *found
 	}
-	if s.kernel, s.checked = there, errno == 0 || errno == unix.ENOENT; !steady || !s.checked {
+	if s.kernel, s.checked = there, true; !steady {
 		x.again = append(x.again, *s)
 		return verdict{}
 	}

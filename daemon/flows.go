@@ -129,7 +129,7 @@ func (d *Daemon) kernelEntries(ctx context.Context, q control.FlowQuery, fn entr
 	defer k.Close()
 	now := time.Now().UnixNano()
 	var e cache.Entry
-	_, err = k.Dump(q.Family, func(f *flow.Flow) error {
+	interrupted, err := k.Dump(q.Family, func(f *flow.Flow) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -145,8 +145,14 @@ func (d *Daemon) kernelEntries(ctx context.Context, q control.FlowQuery, fn entr
 		e.Created = int64(f.Start)
 		return fn(&e, 0)
 	})
+	if err == nil && interrupted {
+		err = errResized
+	}
 	return err
 }
+
+// errResized ends a reading of the kernel's table that may have missed flows.
+var errResized = &control.Error{Code: control.CodeBusy, Message: "the kernel's table changed its size while it was read, so flows may be missing", Hint: "try again"}
 
 // cacheEntries copies a cache out of the loop slice by slice, from q.From on.
 func (d *Daemon) cacheEntries(ctx context.Context, q control.FlowQuery, fn func(entries []cache.Entry, now int64) error) error {
@@ -185,7 +191,11 @@ var orders = map[string]cache.Order{
 // order is known.
 func (d *Daemon) sortedFlows(ctx context.Context, q control.FlowQuery, fn emitFunc) error {
 	kernel := q.Table == control.TableKernel
-	page := cache.NewPager(orders[q.Sort], q.Desc, q.Skip, q.Limit, kernel)
+	desc := q.Desc
+	if q.Sort == "age" || q.Sort == "idle" { // the order of the times is the other way round
+		desc = !desc
+	}
+	page := cache.NewPager(orders[q.Sort], desc, q.Skip, q.Limit, kernel)
 	if err := d.wanted(ctx, q, func(e *cache.Entry, _ int64) error { page.Add(e); return nil }); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 
 	"ctsync/daemon/cache"
 	"ctsync/daemon/control"
@@ -101,7 +102,12 @@ func helperText(k *groupKey) string {
 	if k.name[0] == 0 {
 		return "none"
 	}
-	return flow.CString(k.name[:])
+	return strings.Map(func(c rune) rune { // it comes from the peer
+		if c <= ' ' || c > '~' {
+			return '?'
+		}
+		return c
+	}, flow.CString(k.name[:]))
 }
 
 // protocolName is the name of a protocol, or its number.

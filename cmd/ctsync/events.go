@@ -15,9 +15,11 @@ func (a *app) events() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "events [internal|external]", Short: "Show what happens to this router's flows, and what the peer tells of its own, live",
 		Long: `Events shows the beginning, change and end of flows as they happen: of this router (internal), as its kernel tells,
-and of the peer (external), as its messages tell. What a commit puts into the kernel raises no event.
+and of the peer (external), as its messages tell. What a commit puts into the kernel raises no event, nor does what a
+flush, a comparison or a sweep changes in a cache.
 
-Events that are not read in time are lost: how many is said where they are missing. The daemon never waits.`,
+Events that are not read in time are lost: how many is said where they are missing. The daemon never waits; a reader who
+takes nothing for a minute is disconnected.`,
 		Args: words(control.CacheInternal, control.CacheExternal), ValidArgs: []string{control.CacheInternal, control.CacheExternal},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			expr, err := parseFilter(filter)

@@ -22,7 +22,8 @@ const (
 )
 
 // repeat shows something once, or again and again with --watch until it is interrupted. A terminal is redrawn, and no more
-// is asked for than it shows; elsewhere a line with the time stands in front of each and an empty line behind it.
+// is asked for than it shows; elsewhere a line with the time stands in front of each, unless that is JSON, and an empty line
+// behind it.
 func (a *app) repeat(ctx context.Context, o *listOptions, q *control.FlowQuery, show func(context.Context) error) error {
 	if o.watch == 0 {
 		return show(ctx)
@@ -43,7 +44,11 @@ func (a *app) repeat(ctx context.Context, o *listOptions, q *control.FlowQuery, 
 			}
 			return err
 		}
-		if err := writeFrame(out, frame.Bytes(), rows, columns, first, time.Now()); err != nil {
+		head := time.Now().Local().Format(timeLayout) + "\n"
+		if a.json {
+			head = ""
+		}
+		if err := writeFrame(out, head, frame.Bytes(), rows, columns, first); err != nil {
 			return fmt.Errorf("write output: %w", err)
 		}
 		select {
@@ -54,10 +59,10 @@ func (a *app) repeat(ctx context.Context, o *listOptions, q *control.FlowQuery, 
 	}
 }
 
-// writeFrame writes one picture; rows is 0 where there is no terminal.
-func writeFrame(w io.Writer, frame []byte, rows, columns int, first bool, now time.Time) error {
+// writeFrame writes one picture; rows is 0 where there is no terminal, and only there head stands in front.
+func writeFrame(w io.Writer, head string, frame []byte, rows, columns int, first bool) error {
 	if rows == 0 {
-		_, err := fmt.Fprintf(w, "%s\n%s\n", now.Local().Format(timeLayout), frame)
+		_, err := fmt.Fprintf(w, "%s%s\n", head, frame)
 		return err
 	}
 	var b bytes.Buffer

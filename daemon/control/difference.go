@@ -80,6 +80,9 @@ func (o *stream) addCounts(c DifferenceCounts) error {
 		return o.addJSON(DifferenceJSON{Counts: &c})
 	}
 	o.buf = fmt.Appendf(o.buf, "%d differences", c.Total())
+	if c.Total() == 1 {
+		o.buf = o.buf[:len(o.buf)-1]
+	}
 	separator := ": "
 	for _, what := range differenceOrder {
 		if n := c.Found[what]; n > 0 {

@@ -47,8 +47,8 @@ var Orders = []string{
 	"source", "destination", "protocol", "state", "age", "idle", "timeout", "mark", "zone", "sport", "dport", "id", "packets", "bytes",
 }
 
-// MaxSorted is the greatest limit of a sorted list and of groups, and maxDepth the greatest skip of a sorted list: the
-// daemon keeps so many entries in memory, and of the kernel's table whole flows.
+// MaxSorted is the greatest limit of a sorted list and of groups, and maxDepth the greatest skip of a sorted list of a
+// cache: the daemon keeps so many references in memory, and of the kernel's table up to 2*MaxSorted whole flows.
 const (
 	MaxSorted = 10000
 	maxSkip   = 4 << 20
@@ -195,8 +195,8 @@ func (q *FlowQuery) parseOrder(v url.Values) (err error) {
 		return &Error{Code: CodeBadRequest, Message: "the caches keep no packets and bytes", Hint: "read the kernel's table"}
 	case q.Limit == 0 || q.Limit > MaxSorted:
 		return badQuery("limit", v, fmt.Sprintf("1 to %d for a sorted list", MaxSorted))
-	case q.Skip > maxDepth:
-		return badQuery("skip", v, fmt.Sprintf("at most %d for a sorted list", maxDepth))
+	case q.Skip > maxDepth, q.Table == TableKernel && q.Skip > MaxSorted:
+		return badQuery("skip", v, fmt.Sprintf("at most %d for a sorted list, %d of the kernel's table", maxDepth, MaxSorted))
 	}
 	return nil
 }

@@ -71,7 +71,7 @@ var keys = []Key{
 	{Name: "timeout", Kind: "time", Example: "timeout<60s", Doc: "time until the entry ends if nothing comes", kind: kindTime, most: 1<<32 - 1, test: testTimeout},
 	{Name: "age", Kind: "time", Example: "age>30s", Doc: "since the flow was first seen (kernel: nf_conntrack_timestamp)", kind: kindTime, most: 1<<40 - 1, need: NeedAge,
 		test: func(t *term, _ *Flow, a Ages) bool { return a.Age >= 0 && t.holds(uint64(a.Age/time.Second)) }},
-	{Name: "idle", Kind: "time", Example: "idle>1m", Doc: "since something was last heard of the flow; not known of the kernel's table", kind: kindTime, most: 1<<40 - 1, need: NeedIdle,
+	{Name: "idle", Kind: "time", Example: "idle>1m", Doc: "since something was last heard of it; not of the kernel's table", kind: kindTime, most: 1<<40 - 1, need: NeedIdle,
 		test: func(t *term, _ *Flow, a Ages) bool { return a.Idle >= 0 && t.holds(uint64(a.Idle/time.Second)) }},
 	{Name: "bytes", Kind: "size", Example: "bytes>1M", Doc: "both directions; only of the kernel's table (nf_conntrack_acct)", kind: kindSize, most: 1<<63 - 1, need: NeedCounters,
 		test: func(t *term, f *Flow, _ Ages) bool { return f.Has.Is(HasCounters) && t.holds(f.Bytes[0]+f.Bytes[1]) }},
