@@ -124,7 +124,7 @@ func (g *grid) head(l look) string {
 	if g.card {
 		for _, c := range g.columns {
 			if c.sort != "" && c.sort == g.sorted {
-				return l.in(faint, "by ") + l.in(accent, c.name+l.arrow(c.sort, g.desc))
+				return l.in(faint, "by ") + l.in(accent, c.name+l.arrow(g.desc))
 			}
 		}
 		return ""
@@ -137,16 +137,16 @@ func (g *grid) head(l look) string {
 		}
 		name, in := c.name, faint
 		if c.sort != "" && c.sort == g.sorted {
-			name, in = c.name[:min(len(c.name), g.widths[i]-1)]+l.arrow(c.sort, g.desc), accent
+			name, in = c.name[:min(len(c.name), g.widths[i]-1)]+l.arrow(g.desc), accent
 		}
 		b.WriteString(" " + l.in(in, l.pad(name, g.widths[i], c.right)))
 	}
 	return b.String()
 }
 
-// arrow points up where the smallest value stands first. The daemon sorts age and idle by the time when they began.
-func (l look) arrow(by string, desc bool) string {
-	if desc != (by == "age" || by == "idle") {
+// arrow points up where the smallest value stands first.
+func (l look) arrow(desc bool) string {
+	if desc {
 		return l.sign(signDown)
 	}
 	return l.sign(signUp)

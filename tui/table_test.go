@@ -335,3 +335,20 @@ func TestRefusalByTheKernelsTable(t *testing.T) {
 	r.press("enter")
 	r.shows("the kernel's table does not tell how long a flow is idle")
 }
+
+// TestKeysDoNotWaitForTheDaemon lets the daemon not answer at all: every key is answered from what is here.
+func TestKeysDoNotWaitForTheDaemon(t *testing.T) {
+	d := newFakeDaemon()
+	r := inTableOf(t, d)
+	d.mu.Lock() // every answer waits from here on
+	defer d.mu.Unlock()
+	last := r.screen()
+	for _, k := range []string{"j", "G", "g", "pgdown", "k", "s", "b", "B", "t", "5", "1", "?", "esc", "2", "/", "5", "enter"} {
+		r.press(k)
+		if got := r.screen(); got == last {
+			t.Errorf("%s changes nothing:\n%s", k, got)
+		} else {
+			last = got
+		}
+	}
+}

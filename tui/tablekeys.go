@@ -44,7 +44,7 @@ func (m model) sortNext() (model, tea.Cmd) {
 }
 
 // largestFirst are the orders of which one wants to see the end.
-var largestFirst = map[string]bool{"bytes": true, "packets": true, "age": false, "mark": true, "zone": true}
+var largestFirst = map[string]bool{"bytes": true, "packets": true, "age": true, "idle": true, "mark": true, "zone": true}
 
 func (m model) sortTurn() (model, tea.Cmd) {
 	o := m.table.order

@@ -119,7 +119,7 @@ func (m model) tableLine() string {
 		parts = append(parts, m.look.in(accent, "filter ")+t.filterText)
 	}
 	if t.order.by != "" && t.group == "" && !t.from().differences {
-		parts = append(parts, "by "+t.order.by+" "+m.look.arrow(t.order.by, t.order.desc))
+		parts = append(parts, "by "+t.order.by+" "+m.look.arrow(t.order.desc))
 	}
 	if t.kept {
 		parts = append(parts, m.look.in(warn, "order kept"))
