@@ -11,6 +11,7 @@ wanted=(
     nft:nftables
     conntrack:conntrack
     tcpdump:tcpdump
+    tmux:tmux
     ip:iproute2
     sysctl:procps
     ping:iputils-ping
