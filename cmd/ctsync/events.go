@@ -41,10 +41,11 @@ func (a *app) showDiff() *cobra.Command {
 	filter, limit := "", 0
 	cmd := &cobra.Command{
 		Use: "diff internal|external", Short: "Show in which flows a cache and the kernel's table differ",
-		Long: `Diff internal shows the flows that this router would lose or have wrong after a failover: kernel-only flows are not
-replicated, cache-only ones have ended, and differing ones say in what (kernel / cache). Diff external shows what a
-commit would do to the kernel's table now: create, update or replace flows, or not restore them because they are expired
-or lost on the way. Nothing is changed. A flow that changes at the moment is looked at again before it is shown.`,
+		Long: `Diff internal shows the flows that would be lost or wrong after a failover because the internal cache does not have them
+as the kernel does: kernel-only flows are not replicated, cache-only ones have ended, and differing ones say in what
+(kernel / cache). Whether the peer has the cache, "ctsync show status" says. Diff external shows what a commit would do to
+the kernel's table now: create, update or replace flows, or not restore them because they are expired or lost on the way.
+Nothing is changed. A flow that changes at the moment is looked at again before it is shown.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return usageError{fmt.Errorf("want: show diff internal|external")}
