@@ -98,8 +98,24 @@ func generalKeys() []binding {
 	return list
 }
 
-// key does what a key is bound to.
+// key does what a key is bound to. Keys that arrive together, from a slow line or a fast finger, come as one message.
 func (m model) key(k tea.KeyMsg) (tea.Model, tea.Cmd) {
+	if k.Type == tea.KeyRunes && len(k.Runes) > 1 && !k.Paste {
+		var next tea.Model = m
+		cmds := make([]tea.Cmd, len(k.Runes))
+		for i, r := range k.Runes {
+			one := tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune{r}, Alt: k.Alt}
+			if r == ' ' {
+				one.Type = tea.KeySpace
+			}
+			next, cmds[i] = next.(model).oneKey(one)
+		}
+		return next, tea.Batch(cmds...)
+	}
+	return m.oneKey(k)
+}
+
+func (m model) oneKey(k tea.KeyMsg) (tea.Model, tea.Cmd) {
 	name := k.String()
 	switch {
 	case name == "ctrl+c":

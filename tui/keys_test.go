@@ -119,6 +119,18 @@ func TestPausedAsksNothing(t *testing.T) {
 	}
 }
 
+// Keys that arrive together are all pressed, in a line as elsewhere.
+func TestKeysThatArriveTogether(t *testing.T) {
+	next, _ := sample().key(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("2jjjk")})
+	if m := next.(model); m.view != viewTable || m.table.list.cursor != 2 {
+		t.Errorf("view %v, row %d", m.view, m.table.list.cursor)
+	}
+	next, _ = sample().key(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("2/a b")})
+	if m := next.(model); m.line.text != "a b" {
+		t.Errorf("line %q", m.line.text)
+	}
+}
+
 func TestPasteIsText(t *testing.T) {
 	m := sample()
 	paste := tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("q"), Paste: true}
