@@ -128,7 +128,7 @@ func TestMonitorInATerminal(t *testing.T) {
 	b.stop(syscall.SIGTERM)
 	w.shows("! no answer, data is")
 	b.start(options{})
-	w.shows("1 of 50 flows")
+	w.shows("MASTER  ! not in step", " of 50 flows", "▸ tcp")
 	w.press("q")
 	nstest.Eventually(t, 10*time.Second, func() bool {
 		return exec.CommandContext(context.Background(), "tmux", "-S", w.socket, "has-session").Run() != nil

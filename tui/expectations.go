@@ -99,10 +99,10 @@ func (m model) takeExpectations(a answer[[]expectRow]) model {
 func (m model) expectGrid() grid {
 	return fitGrid([]column{
 		{name: "CACHE", least: 8, most: 8, rank: 2, line: 0},
-		{name: "HELPER", least: 6, most: 8, rank: 1, line: 0},
-		{name: "EXPECTED", least: 36, most: 60, line: 1, fit: fitEndpoint},
-		{name: "OF FLOW", least: 0, most: 60, rank: 4, line: 2, fit: fitEndpoint},
-		{name: "TIMEOUT", least: 7, most: 7, right: true, rank: 3, line: 0},
+		{name: "HELPER", least: 6, most: 6, rank: 1, line: 0},
+		{name: "EXPECTED", least: 32, most: 100, line: 1, fit: fitEndpoint},
+		{name: "OF FLOW", least: 28, most: 100, rank: 3, line: 2, fit: fitEndpoint},
+		{name: "TIMEOUT", least: 7, most: 7, right: true, rank: 2, line: 0},
 	}, m.width)
 }
 

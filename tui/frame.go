@@ -177,7 +177,7 @@ func (m model) foot() []string {
 	if m.line.kind != lineNone {
 		return m.lineFoot()
 	}
-	if m.action.asked != "" || m.action.running {
+	if m.action.running {
 		return []string{m.actionFoot()}
 	}
 	if m.note.text != "" && m.now.Before(m.note.until) {

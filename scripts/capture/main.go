@@ -132,7 +132,7 @@ var shots = []struct {
 }
 
 func photograph(ctx context.Context, l *lab.Lab, r *lab.Router, dir string) error {
-	term, err := newTerminal(l, 80, 24, r.Daemon.Attach()[1])
+	term, err := newTerminal(l, r.Name, 80, 24, r.Daemon.Attach()[1])
 	if err != nil {
 		return err
 	}

@@ -13,10 +13,11 @@ import (
 // terminal is a tmux server of our own with one window.
 type terminal struct{ socket string }
 
-func newTerminal(l *lab.Lab, columns, lines int, program string) (*terminal, error) {
+// newTerminal starts a program in a terminal, on a machine that has a name of its own.
+func newTerminal(l *lab.Lab, host string, columns, lines int, program string) (*terminal, error) {
 	t := &terminal{socket: l.Path("tmux.sock")}
 	_, err := t.tmux("-f", "/dev/null", "new-session", "-d", "-x", strconv.Itoa(columns), "-y", strconv.Itoa(lines),
-		"env", "LC_ALL=C.UTF-8", "NO_COLOR=", "sh", "-c", "exec "+program)
+		"env", "LC_ALL=C.UTF-8", "NO_COLOR=", "unshare", "--uts", "sh", "-c", "hostname "+host+" && exec "+program)
 	return t, err
 }
 
