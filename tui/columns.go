@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"ctsync/daemon/flow"
 )
@@ -178,7 +179,7 @@ func protoName(p flow.Proto) string {
 // printable keeps what a name from elsewhere may do to a terminal out of it.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
+		if !unicode.IsPrint(r) {
 			return '?'
 		}
 		return r

@@ -206,7 +206,7 @@ func TestExpectations(t *testing.T) {
 	r := start(t, d.serve(t), Options{})
 	r.press("4")
 	r.shows("1 internal, 1 external")
-	r.shows("ftp      tcp 10.0.1.2:* → 10.0.2.2:50185")
+	r.shows("ftp    tcp 10.0.1.2:* → 10.0.2.2:50185")
 	r.press("j")
 	if r.m.expect.list.cursor != 1 {
 		t.Error("j does not go down")

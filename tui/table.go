@@ -52,6 +52,7 @@ type table struct {
 	first  int // place of rows[0] in the list
 	rows   []row
 	ended  bool            // the list ends with rows
+	beyond int             // rows behind the end of list, to which the daemon does not skip
 	marks  []mark          // of a list in the order of storage, ascending
 	wide   int             // of the widest address so far, so that columns do not jump
 	filled map[string]bool // optional columns that a row has had something in
@@ -80,11 +81,13 @@ type mark struct {
 }
 
 const (
-	windowRows = 120     // least size of a window
-	keptRows   = 1000    // what is looked through for rows that stay where they are
-	groupRows  = 500     // groups asked for
-	differRows = 2000    // differences asked for; all are counted
-	maxMarks   = 1 << 15 // some 2 million flows
+	windowRows  = 120     // least size of a window
+	keptRows    = 1000    // what is looked through for rows that stay where they are
+	groupRows   = 500     // groups asked for
+	differRows  = 2000    // differences asked for; all are counted
+	sortedReach = 100_000 // how far the daemon skips in a list: see control.FlowQuery
+	storedReach = 4 << 20
+	maxMarks    = 1 << 15 // some 2 million flows
 )
 
 func (t *table) from() source { return sources[t.source] }
@@ -297,10 +300,20 @@ func (m model) sized() model {
 	default:
 		t.list.total = max(end, int(m.tableSize()))
 	}
+	t.beyond = max(t.list.total-t.reach(), 0)
+	t.list.total -= t.beyond
 	if !t.read.IsZero() {
 		t.list = t.list.settled(m.tableHeight())
 	}
 	return m
+}
+
+// reach is how far into a list the daemon skips.
+func (t *table) reach() int {
+	if t.order.by != "" {
+		return sortedReach
+	}
+	return storedReach
 }
 
 // tableSize is how many flows the table has.

@@ -352,3 +352,21 @@ func TestKeysDoNotWaitForTheDaemon(t *testing.T) {
 		}
 	}
 }
+
+// TestEndOfASortedList goes only as far as the daemon skips, and says that there is more.
+func TestEndOfASortedList(t *testing.T) {
+	d := newFakeDaemon()
+	d.state.statistics.Internal.Active = 1_000_000 // more than the fake has: only what is asked for matters
+	r := inTableOf(t, d)
+	r.until("the size is known", func(m *model) bool { return m.state.known() })
+	r.m.table.order = order{by: "source"}
+	r.m.table.ended = false
+	r.m = r.m.sized()
+	r.m.table.list = r.m.table.list.move(1<<30, r.m.tableHeight())
+	if q := r.m.table.request(r.m.tableHeight()).query; q.Skip >= 100_000 || q.Limit > control.MaxSorted {
+		t.Errorf("asks for %d rows from %d", q.Limit, q.Skip)
+	}
+	if want := "100k of 100k, the first of 1.00M flows"; !strings.Contains(r.screen(), want) {
+		t.Errorf("the screen lacks %q:\n%s", want, r.screen())
+	}
+}

@@ -113,7 +113,11 @@ func (m model) tableLine() string {
 	case t.counts != nil:
 		parts = append(parts, m.differenceSummary())
 	default:
-		parts = append(parts, t.list.position(m.units)+m.ofAll())
+		position := t.list.position(m.units)
+		if t.beyond > 0 {
+			position += ", the first of " + m.units.count(uint64(t.list.total+t.beyond))
+		}
+		parts = append(parts, position+m.ofAll())
 	}
 	if t.filter != nil {
 		parts = append(parts, m.look.in(accent, "filter ")+t.filterText)

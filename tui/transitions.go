@@ -174,7 +174,7 @@ func (m model) commitLines(c *control.CommitResult) []string {
 		}
 	}
 	for _, n := range c.Named {
-		lines = append(lines, m.rows("", n, faint)...)
+		lines = append(lines, m.rows("", printable(n), faint)...)
 	}
 	return lines
 }
