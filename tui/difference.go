@@ -107,28 +107,35 @@ func differencePaint(what string) paint {
 	return plain
 }
 
-// summary says in one line what a comparison came to.
+// differenceSummary says in one line what a comparison came to.
 func (m model) differenceSummary() string {
 	t := &m.table
 	c := t.counts
 	if c.Total() == 0 {
 		same := "the kernel and the internal cache have the same flows"
-		if t.from().table == control.TableExternal {
+		switch {
+		case t.from().table == control.TableExternal:
 			same = "a commit would change nothing"
+		case m.width < 60:
+			same = "kernel and cache are alike"
 		}
 		return m.look.in(good, same)
-	}
-	var parts []string
-	for _, w := range differenceWords {
-		if n := c.Found[w.what]; n > 0 {
-			parts = append(parts, m.look.in(w.in, m.units.count(n)+" "+w.words))
-		}
 	}
 	prefix := ""
 	if t.from().table == control.TableExternal {
 		prefix = "a commit would: "
 	}
-	return prefix + strings.Join(parts, "; ")
+	var long, brief []string
+	for _, w := range differenceWords {
+		if n := c.Found[w.what]; n > 0 {
+			long = append(long, m.look.in(w.in, m.units.count(n)+" "+w.words))
+			brief = append(brief, m.look.in(w.in, m.units.count(n)+" "+w.what))
+		}
+	}
+	if text := prefix + strings.Join(long, "; "); width(text) < m.width {
+		return text
+	}
+	return strings.Join(brief, "; ")
 }
 
 // differenceFoot says what was compared.

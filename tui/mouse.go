@@ -69,7 +69,7 @@ func (m model) wheel(n int) (model, tea.Cmd) {
 func (m model) clickTable(x, line int) (model, tea.Cmd) {
 	g := m.tableGrid()
 	switch {
-	case line == 0:
+	case line == 0 && m.width >= sourceWidth():
 		at := 1
 		for i, s := range sources {
 			if w := len(s.name) + 2; x >= at && x < at+w {

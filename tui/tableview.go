@@ -87,8 +87,11 @@ func (m model) tableRow(g *grid, place int) []string {
 	return g.row(m.look, m.flowCells(r, g.columns), mark, chosen)
 }
 
-// sourceLine names the tables, the one that is shown in brackets.
+// sourceLine names the tables, the one that is shown in brackets; where there is no room, only that one.
 func (m model) sourceLine() string {
+	if m.width < sourceWidth() {
+		return " " + m.look.in(tab, "["+m.table.from().name+"]") + m.look.in(faint, fmt.Sprintf(" %d of %d", m.table.source+1, len(sources)))
+	}
 	var b strings.Builder
 	b.WriteString(" ")
 	for i, s := range sources {
@@ -100,6 +103,15 @@ func (m model) sourceLine() string {
 		b.WriteString(" ")
 	}
 	return b.String()
+}
+
+// sourceWidth is the width of the names of all tables.
+func sourceWidth() int {
+	n := 1
+	for _, s := range sources {
+		n += len(s.name) + 3
+	}
+	return n
 }
 
 // tableLine says what of the table is shown: where we are, the order, the filter, the age of what is not live.
