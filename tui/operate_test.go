@@ -126,6 +126,9 @@ func TestCopyWritesOneSequence(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer pipe.Close()
+	if err := needTerminal(w); err == nil || !strings.Contains(err.Error(), "needs a terminal") {
+		t.Errorf("a pipe is taken for a terminal: %v", err)
+	}
 	r := inTableOf(t, newFakeDaemon())
 	r.m.out = &terminal{File: w}
 	r.press("c")
@@ -256,6 +259,10 @@ func TestPace(t *testing.T) {
 	}
 	if !p.ready(noon.Add(3 * time.Second)) {
 		t.Error("never asked again")
+	}
+	p = pacer{serial: 4, busy: true}
+	if take(&p, answer[int]{serial: 4, asked: noon, at: noon.Add(stateTimeout), err: os.ErrDeadlineExceeded}, beat); !p.ready(noon.Add(stateTimeout + beat)) {
+		t.Error("a daemon that did not answer is left alone for long")
 	}
 	cancelled := false
 	p = pacer{serial: 4, busy: true, cancel: func() { cancelled = true }}

@@ -69,7 +69,9 @@ func take[T any](p *pacer, a answer[T], every time.Duration) bool {
 		return false
 	}
 	p.busy = false
-	p.due = a.asked.Add(max(every, (share+1)*a.at.Sub(a.asked)))
+	if p.due = a.at.Add(every); a.err == nil { // how long a failure took says nothing about the daemon's work
+		p.due = a.asked.Add(max(every, (share+1)*a.at.Sub(a.asked)))
+	}
 	return true
 }
 

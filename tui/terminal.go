@@ -2,10 +2,12 @@ package tui
 
 import (
 	"encoding/base64"
+	"fmt"
 	"os"
 	"sync"
 
 	tea "github.com/charmbracelet/bubbletea"
+	"golang.org/x/sys/unix"
 
 	"ctsync/daemon/flow"
 )
@@ -14,6 +16,14 @@ import (
 type terminal struct {
 	*os.File
 	mu sync.Mutex
+}
+
+// needTerminal refuses a file that is no terminal.
+func needTerminal(f *os.File) error {
+	if _, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err != nil {
+		return fmt.Errorf("the monitor needs a terminal, and %s is none: ctsync show prints the same as text", f.Name())
+	}
+	return nil
 }
 
 // Write implements io.Writer.

@@ -33,8 +33,13 @@ type Options struct {
 	NoColor bool
 }
 
-// Run shows the monitor until the user quits or ctx ends.
+// Run shows the monitor until the user quits or ctx ends. Standard input and output must be a terminal.
 func Run(ctx context.Context, client *control.Client, opt Options) error {
+	for _, f := range []*os.File{os.Stdin, os.Stdout} {
+		if err := needTerminal(f); err != nil {
+			return err
+		}
+	}
 	out := &terminal{File: os.Stdout}
 	m := New(client, opt).(model)
 	m.look = lookOf(opt, os.Getenv)
