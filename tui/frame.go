@@ -224,7 +224,7 @@ func (m model) rows(name, text string, in paint) []string {
 	return lines
 }
 
-// transitionPaint is that of an outcome.
+// outcomePaint is the paint of what came of a transition.
 func outcomePaint(t *control.Transition) paint {
 	switch {
 	case strings.HasPrefix(t.Outcome, control.OutcomeFailed):
