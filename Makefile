@@ -63,6 +63,11 @@ bench: deps build ## burst, commit and memory, ctsyncd beside Debian's conntrack
 	$(GO) build -o bin/bench ./scripts/bench
 	bin/bench run $(if $(ROUNDS),-rounds $(ROUNDS))
 
+.PHONY: capture
+capture: deps build ## the README's pictures of `ctsync tui`, from the real program in a lab
+	$(GO) build -o bin/capture ./scripts/capture
+	bin/capture
+
 # The shipped files say /usr; elsewhere they are told where they are.
 RELOCATE = sed -e 's,/usr/\(sbin\|bin\|libexec/ctsync\)/ctsync,$(PREFIX)/\1/ctsync,g'
 

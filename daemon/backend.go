@@ -24,6 +24,10 @@ func (d *Daemon) backend() control.Backend {
 
 		Expectations: d.expectations,
 		Metrics:      d.metricsPage(),
+		Groups:       d.groups,
+		Differences:  d.differences,
+		Events:       d.watchEvents,
+		Log:          d.recent.page,
 	}
 }
 

@@ -23,6 +23,7 @@ type core struct {
 	eventsAt int64               // when to look for events; never = when the poller reports one
 	block    ctnetlink.Block     // reused by readEvents
 	readAt   int64               // when block was read; 0 = not known
+	drains   uint64              // times that no more events waited
 
 	log *slog.Logger
 	now func() int64  // nanoseconds since the daemon started, monotonic
@@ -60,6 +61,8 @@ type core struct {
 
 	lacksSaid [numLacks]uint64 // counts.lacks as last logged
 	lacksAt   int64            // when; 0 = never
+	watchers  []*watcher
+	tapped    []control.Event // gathered for them
 
 	// Requests to the worker goroutines that the loop itself makes; each is a one-slot signal.
 	wantReconcile chan struct{}
@@ -112,6 +115,9 @@ func (c *core) applyEvents(b *ctnetlink.Block) {
 			c.filteredEvent(b.Kind[i], f)
 			continue
 		}
+		if len(c.watchers) > 0 {
+			c.tap(control.EventKind(b.Kind[i]), f, false) // the first three kinds are the same
+		}
 		var err error
 		switch b.Kind[i] {
 		case ctnetlink.EventNew:
@@ -128,6 +134,9 @@ func (c *core) applyEvents(b *ctnetlink.Block) {
 			c.refused("internal", &c.sync.internalFull, err)
 		}
 	}
+	if len(c.watchers) > 0 {
+		c.publish(false)
+	}
 	if len(c.expect.orphans) > 0 {
 		c.adoptOrphans(now)
 	}
@@ -139,6 +148,9 @@ func (c *core) overrun() {
 	c.counts.overruns++
 	c.sync.suspect = true
 	c.log.Warn("kernel dropped conntrack events, comparing with its table", "overruns", c.counts.overruns)
+	if len(c.watchers) > 0 {
+		c.publish(true)
+	}
 	signal(c.wantReconcile)
 }
 

@@ -28,6 +28,7 @@ import (
 // Options are what a Config does not say.
 type Options struct {
 	Logger  *slog.Logger
+	Recent  *Recent // handler of Logger, or nil: then what the daemon itself logs is kept
 	Version string
 
 	// Restart ends this life of the daemon and begins another in the same process, or says why not. It returns before
@@ -39,6 +40,7 @@ type Options struct {
 type Daemon struct {
 	cfg     *config.Config // as at the start; what changes live is in the fields below and in core.cfg, which is in force
 	log     *slog.Logger
+	recent  *Recent
 	version string
 	started time.Time
 
@@ -74,8 +76,12 @@ type Daemon struct {
 // New opens what may be refused (the control socket, the kernel's conntrack sockets) and builds the daemon. Nothing
 // runs yet.
 func New(cfg *config.Config, opt Options) (*Daemon, error) {
+	if opt.Recent == nil {
+		opt.Recent = NewRecent(opt.Logger.Handler())
+		opt.Logger = slog.New(opt.Recent)
+	}
 	d := &Daemon{
-		cfg: cfg, log: opt.Logger, version: opt.Version, restart: opt.Restart, started: time.Now(),
+		cfg: cfg, log: opt.Logger, recent: opt.Recent, version: opt.Version, restart: opt.Restart, started: time.Now(),
 		ready: make(chan struct{}), reconciled: make(chan struct{}), wantLinks: make(chan struct{}, 1),
 	}
 	var err error
@@ -109,7 +115,15 @@ func New(cfg *config.Config, opt Options) (*Daemon, error) {
 		socket.Close()
 		return nil, err
 	}
-	d.core = &core{
+	d.core = d.newCore()
+	d.applyLive(cfg)
+	return d, nil
+}
+
+// newCore returns a loop that does not run yet.
+func (d *Daemon) newCore() *core {
+	cfg := d.cfg
+	c := &core{
 		in: d.in, events: d.listener, log: d.log, cfg: cfg, filter: d.filter.inForce,
 		now: func() int64 { return int64(time.Since(d.started)) },
 		// Not the clock, as conntrackd takes it: a life that begins where the last one left off is hard to tell from it.
@@ -122,14 +136,13 @@ func New(cfg *config.Config, opt Options) (*Daemon, error) {
 		wantInject:    make(chan struct{}, 1),
 	}
 	limit := cacheLimit(cfg)
-	d.core.choice = newChoice(d.core.now(), rand.Uint32)
-	d.core.internal, d.core.external = cache.NewInternal(limit), cache.NewExternal(limit)
-	d.core.expect = newExpectations(expectLimit(), d.core.queued)
-	d.core.followInjection()
+	c.choice = newChoice(c.now(), rand.Uint32)
+	c.internal, c.external = cache.NewInternal(limit), cache.NewExternal(limit)
+	c.expect = newExpectations(expectLimit(), c.queued)
+	c.followInjection()
 	state, _ := d.roles.current()
-	d.core.role = state.Role()
-	d.applyLive(cfg)
-	return d, nil
+	c.role = state.Role()
+	return c
 }
 
 // cacheLimit returns how many flows a cache may hold: as configured, or twice what the kernel may hold.

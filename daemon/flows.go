@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"ctsync/daemon/cache"
@@ -23,21 +24,23 @@ var errEnough = errors.New("enough")
 type emitFunc func(f *flow.Flow, m control.Meta) error
 
 // flows streams a table to the control server. A slow reader holds up nobody: slices are copied out of the loop first,
-// and the kernel's table is read through a socket of its own.
+// and everything else, filtering and sorting too, is done outside; the kernel's table is read through a socket of its own.
 func (d *Daemon) flows(ctx context.Context, q control.FlowQuery, fn func(f *flow.Flow, m control.Meta) error) error {
 	if q.Table == control.TableExternal {
 		if err := d.hasExternalCache(ctx); err != nil {
 			return err
 		}
 	}
+	if err := kernelTells(&q); err != nil {
+		return err
+	}
 	var err error
 	switch {
-	case q.Table == control.TableKernel:
-		err = d.kernelFlows(ctx, q.Family, cut(q, fn))
 	case q.Sort != "":
 		err = d.sortedFlows(ctx, q, fn)
 	default:
-		err = d.cachedFlows(ctx, q.Table, cut(q, fn))
+		fn = cut(q, fn)
+		err = d.wanted(ctx, q, func(e *cache.Entry, now int64) error { return fn(&e.Flow, meta(e, now)) })
 	}
 	if errors.Is(err, errEnough) {
 		return nil
@@ -45,14 +48,40 @@ func (d *Daemon) flows(ctx context.Context, q control.FlowQuery, fn func(f *flow
 	return err
 }
 
-// cut passes on the flows of q's family after the first q.Skip, at most q.Limit of them.
+// kernelTells refuses a query of the kernel's table about what the kernel does not note at present.
+func kernelTells(q *control.FlowQuery) error {
+	if q.Table != control.TableKernel {
+		return nil
+	}
+	var need flow.Need
+	if q.Filter != nil {
+		need = q.Filter.Needs()
+	}
+	switch q.Sort {
+	case "packets", "bytes":
+		need |= flow.NeedCounters
+	case "age":
+		need |= flow.NeedAge
+	}
+	for _, s := range []struct {
+		need         flow.Need
+		sysctl, what string
+	}{{flow.NeedCounters, "nf_conntrack_acct", "count packets and bytes"}, {flow.NeedAge, "nf_conntrack_timestamp", "note when a flow began"}} {
+		if need&s.need != 0 && sysctl(s.sysctl) == 0 {
+			return &control.Error{
+				Code: control.CodeRefused, Message: "the kernel does not " + s.what,
+				Hint: "set net.netfilter." + s.sysctl + " to 1: it holds for flows that begin afterwards",
+			}
+		}
+	}
+	return nil
+}
+
+// cut passes on the flows after the first q.Skip, at most q.Limit of them.
 func cut(q control.FlowQuery, fn emitFunc) emitFunc {
 	skip, left := q.Skip, q.Limit
 	return func(f *flow.Flow, m control.Meta) error {
-		switch {
-		case q.Family != 0 && f.Orig.Family != q.Family:
-			return nil
-		case skip > 0:
+		if skip > 0 {
 			skip--
 			return nil
 		}
@@ -66,29 +95,79 @@ func cut(q control.FlowQuery, fn emitFunc) emitFunc {
 	}
 }
 
-func (d *Daemon) kernelFlows(ctx context.Context, family flow.Family, fn emitFunc) error {
+// entryFunc receives one entry of a table. Its times are those of now; one of the kernel has none.
+type entryFunc func(e *cache.Entry, now int64) error
+
+// wanted calls fn for the entries of a table that q.Family and q.Filter let pass, in the order of storage.
+func (d *Daemon) wanted(ctx context.Context, q control.FlowQuery, fn entryFunc) error {
+	if q.Table == control.TableKernel {
+		return d.kernelEntries(ctx, q, fn)
+	}
+	return d.cacheEntries(ctx, q, func(entries []cache.Entry, now int64) error {
+		for i := range entries {
+			if e := &entries[i]; passes(&q, &e.Flow, agesOf(e, now)) {
+				if err := fn(e, now); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+func passes(q *control.FlowQuery, f *flow.Flow, a flow.Ages) bool {
+	return (q.Family == 0 || f.Orig.Family == q.Family) && (q.Filter == nil || q.Filter.Match(f, a))
+}
+
+// agesOf returns the times of a cache's entry.
+func agesOf(e *cache.Entry, now int64) flow.Ages {
+	return flow.Ages{Age: max(time.Duration(now-e.Created), 0), Idle: max(time.Duration(now-e.Updated), 0)}
+}
+
+// kernelEntries reads the kernel's table. The refs count the records. When the kernel notes when flows began, that is the
+// time of creation, and now the wall clock.
+func (d *Daemon) kernelEntries(ctx context.Context, q control.FlowQuery, fn entryFunc) error {
 	k, err := ctnetlink.Dial()
 	if err != nil {
 		return fmt.Errorf("dial ctnetlink: %w", err)
 	}
 	defer k.Close()
-	_, err = k.Dump(family, func(f *flow.Flow) error {
+	now := time.Now().UnixNano()
+	var e cache.Entry
+	interrupted, err := k.Dump(q.Family, func(f *flow.Flow) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		return fn(f, control.Meta{})
+		a := flow.Ages{Age: flow.Unknown, Idle: flow.Unknown}
+		if f.Has.Is(flow.HasTimestamp) {
+			a.Age = max(time.Duration(now-int64(f.Start)), 0)
+		}
+		if !passes(&q, f, a) {
+			return nil
+		}
+		e.Flow = *f
+		e.Ref++
+		e.Created = int64(f.Start)
+		return fn(&e, 0)
 	})
+	if err == nil && interrupted {
+		err = errResized
+	}
 	return err
 }
 
-func (d *Daemon) cachedFlows(ctx context.Context, t control.Table, fn emitFunc) error {
+// errResized ends a reading of the kernel's table that may have missed flows.
+var errResized = &control.Error{Code: control.CodeBusy, Message: "the kernel's table changed its size while it was read, so flows may be missing", Hint: "try again"}
+
+// cacheEntries copies a cache out of the loop slice by slice, from q.From on.
+func (d *Daemon) cacheEntries(ctx context.Context, q control.FlowQuery, fn func(entries []cache.Entry, now int64) error) error {
 	entries := make([]cache.Entry, 0, flowSlice)
 	var now int64
-	for from, more := cache.Ref(0), true; more; {
+	for from, more := cache.Ref(q.From), true; more; {
 		entries = entries[:0]
 		if err := d.do(ctx, func(c *core) {
 			scan := c.internal.Scan
-			if t == control.TableExternal {
+			if q.Table == control.TableExternal {
 				scan = c.external.Scan
 			}
 			from = scan(from, flowSlice, func(e *cache.Entry) bool {
@@ -99,7 +178,7 @@ func (d *Daemon) cachedFlows(ctx context.Context, t control.Table, fn emitFunc) 
 		}); err != nil {
 			return err
 		}
-		if err := emit(entries, now, fn); err != nil {
+		if err := fn(entries, now); err != nil {
 			return err
 		}
 	}
@@ -110,44 +189,66 @@ func (d *Daemon) cachedFlows(ctx context.Context, t control.Table, fn emitFunc) 
 var orders = map[string]cache.Order{
 	"source": cache.BySource, "destination": cache.ByDestination, "protocol": cache.ByProtocol, "state": cache.ByState,
 	"age": cache.ByCreated, "idle": cache.ByUpdated, "timeout": cache.ByTimeout, "mark": cache.ByMark, "zone": cache.ByZone,
+	"sport": cache.BySourcePort, "dport": cache.ByDestinationPort, "id": cache.ByID, "packets": cache.ByPackets, "bytes": cache.ByBytes,
 }
 
+// sortedFlows emits a page of a table. What the pager keeps of a cache are references: the entries are read when their
+// order is known.
 func (d *Daemon) sortedFlows(ctx context.Context, q control.FlowQuery, fn emitFunc) error {
-	page := cache.NewPager(orders[q.Sort], q.Desc, q.Skip, q.Limit, func(e *cache.Entry) bool {
-		return q.Family == 0 || e.Flow.Orig.Family == q.Family
-	})
-	var entries []cache.Entry
-	var now int64
-	for more := true; more; {
-		if err := d.do(ctx, func(c *core) {
-			advance, read := c.internal.Advance, c.internal.Entries
-			if q.Table == control.TableExternal {
-				advance, read = c.external.Advance, c.external.Entries
-			}
-			if more = advance(page, sliceSize); !more {
-				entries, now = read(page), c.now()
-			}
-		}); err != nil {
-			return err
-		}
+	kernel := q.Table == control.TableKernel
+	desc := q.Desc
+	if q.Sort == "age" || q.Sort == "idle" { // the order of the times is the other way round
+		desc = !desc
 	}
-	return emit(entries, now, fn)
-}
-
-// emit turns the cache's clock into wall-clock time, which is what readers know.
-func emit(entries []cache.Entry, now int64, fn emitFunc) error {
-	wall := time.Now()
-	for i := range entries {
-		e := &entries[i]
-		m := control.Meta{
-			Created: wall.Add(time.Duration(e.Created - now)),
-			Updated: wall.Add(time.Duration(e.Updated - now)),
-		}
-		if err := fn(&e.Flow, m); err != nil {
+	page := cache.NewPager(orders[q.Sort], desc, q.Skip, q.Limit, kernel)
+	if err := d.wanted(ctx, q, func(e *cache.Entry, _ int64) error { page.Add(e); return nil }); err != nil {
+		return err
+	}
+	if kernel {
+		return page.Entries(func(e *cache.Entry) error { return fn(&e.Flow, control.Meta{}) })
+	}
+	entries := make([]cache.Entry, 0, flowSlice)
+	for refs := range slices.Chunk(page.Refs(), flowSlice) {
+		entries = entries[:0]
+		var now int64
+		if err := d.do(ctx, func(c *core) { entries, now = c.loadAll(q.Table, refs, entries), c.now() }); err != nil {
 			return err
+		}
+		for i := range entries {
+			// What changed meanwhile, or took the place of what ended, may not be wanted any more.
+			if e := &entries[i]; passes(&q, &e.Flow, agesOf(e, now)) {
+				if err := fn(&e.Flow, meta(e, now)); err != nil {
+					return err
+				}
+			}
 		}
 	}
 	return nil
+}
+
+// loadAll appends the entries of refs that are still there.
+func (c *core) loadAll(t control.Table, refs []cache.Ref, entries []cache.Entry) []cache.Entry {
+	load := c.internal.Load
+	if t == control.TableExternal {
+		load = c.external.Load
+	}
+	for _, r := range refs {
+		if load(r, &c.scratch) {
+			entries = append(entries, c.scratch)
+		}
+	}
+	return entries
+}
+
+// meta turns the cache's clock into wall-clock time, which is what readers know.
+func meta(e *cache.Entry, now int64) control.Meta {
+	if now == 0 { // of the kernel
+		return control.Meta{}
+	}
+	wall := time.Now()
+	return control.Meta{
+		Created: wall.Add(time.Duration(e.Created - now)), Updated: wall.Add(time.Duration(e.Updated - now)), Place: uint32(e.Ref),
+	}
 }
 
 // expectations streams a cache of expectations to the control server. They are few: all are copied at once.

@@ -123,6 +123,7 @@ func (c *core) readEvents() error {
 
 // gather lets events come together for a while, or has the poller report the next one.
 func (c *core) gather() error {
+	c.drains++
 	if d := c.events.Gather(); d > 0 {
 		c.eventsAt = c.now() + int64(d)
 		return nil

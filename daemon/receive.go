@@ -76,6 +76,9 @@ func (c *core) receive(ch *channel, b *transport.Batch) {
 		return
 	}
 	b.Each(func(src netip.AddrPort, d []byte) { c.datagram(ch, src, d) })
+	if len(c.watchers) > 0 {
+		c.publish(false)
+	}
 }
 
 func (c *core) datagram(ch *channel, src netip.AddrPort, d []byte) {
@@ -140,6 +143,9 @@ func (c *core) forgetPeer() {
 // peerFlow applies one message of the peer to the external cache, from which it goes into the kernel with
 // disable-external-cache.
 func (c *core) peerFlow(t wire.Type, f *flow.Flow) {
+	if len(c.watchers) > 0 {
+		c.tapPeer(t, f)
+	}
 	now := c.now()
 	var err error
 	switch t {

@@ -12,6 +12,7 @@ wanted=(
     nft:nftables
     conntrack:conntrack
     tcpdump:tcpdump
+    tmux:tmux
     ip:iproute2
     sysctl:procps
     ping:iputils-ping

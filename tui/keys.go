@@ -6,46 +6,132 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 )
 
-// binding is one key, what it does, and where. The help line is made of these.
+// binding is a key as data: what it does, where it works, and what help and the bottom line say of it.
 type binding struct {
-	keys []string
+	keys []string // as Bubble Tea spells them
+	name string   // as people do
 	help string
-	in   func(model) bool // nil: everywhere
+	hint string // in the bottom line, "" = not there
+	in   func(*model) bool
 	do   func(model) (model, tea.Cmd)
 }
 
-func inTable(m model) bool { return m.view == viewTable }
-
 var bindings []binding
 
-func init() { // not a literal: the functions refer to the list
-	bindings = []binding{
-		{[]string{"tab", "right"}, "next view", nil, func(m model) (model, tea.Cmd) { return m.show((m.view + 1) % views) }},
-		{[]string{"shift+tab", "left"}, "", nil, func(m model) (model, tea.Cmd) { return m.show((m.view + views - 1) % views) }},
-		{[]string{"1"}, "", nil, func(m model) (model, tea.Cmd) { return m.show(viewOverview) }},
-		{[]string{"2"}, "", nil, func(m model) (model, tea.Cmd) { return m.show(viewTable) }},
-		{[]string{"3"}, "", nil, func(m model) (model, tea.Cmd) { return m.show(viewTransitions) }},
-		{[]string{"t"}, "kernel/internal/external", inTable, func(m model) (model, tea.Cmd) {
-			m.table = (m.table + 1) % len(tables)
-			return m.move(-m.skip)
-		}},
-		{[]string{"j", "down"}, "down", inTable, func(m model) (model, tea.Cmd) { return m.move(1) }},
-		{[]string{"k", "up"}, "up", inTable, func(m model) (model, tea.Cmd) { return m.move(-1) }},
-		{[]string{"pgdown", " "}, "page", inTable, func(m model) (model, tea.Cmd) { return m.move(m.tableHeight()) }},
-		{[]string{"pgup"}, "", inTable, func(m model) (model, tea.Cmd) { return m.move(-m.tableHeight()) }},
-		{[]string{"g", "home"}, "top", inTable, func(m model) (model, tea.Cmd) { return m.move(-m.skip) }},
-		{[]string{"p"}, "pause", nil, func(m model) (model, tea.Cmd) {
-			m.paused = !m.paused
-			return m, nil
-		}},
-		{[]string{"q", "esc", "ctrl+c"}, "quit", nil, func(m model) (model, tea.Cmd) { return m, tea.Quit }},
+func init() { // not a literal: help refers to the list
+	bindings = append(bindings, tableKeys()...)
+	bindings = append(bindings, flowKeys()...)
+	bindings = append(bindings, listKeys()...)
+	bindings = append(bindings, generalKeys()...)
+}
+
+func inTable(m *model) bool   { return m.view == viewTable }
+func inList(m *model) bool    { return m.view == viewTable && m.table.group == "" }
+func inGroups(m *model) bool  { return m.view == viewTable && m.table.group != "" }
+func inFlow(m *model) bool    { return m.view == viewFlow }
+func onFlow(m *model) bool    { return inList(m) || inFlow(m) && m.watch.on }
+func everywhere(*model) bool  { return true }
+func mayWrite(m *model) bool  { return m.opt.Write }
+func onceRead(m *model) bool  { return inTable(m) && !m.table.from().live }
+func filtering(m *model) bool { return inTable(m) && (m.table.filter != nil || m.table.group != "") }
+func groupable(m *model) bool { return inTable(m) && !m.table.from().differences }
+func sortable(m *model) bool  { return inList(m) && !m.table.from().differences }
+
+func tableKeys() []binding {
+	return []binding{
+		{[]string{"enter"}, "Enter", "open the selected flow", "open", inList, model.openFlow},
+		{[]string{"enter"}, "Enter", "list its flows", "list", inGroups, model.openGroup},
+		{[]string{"/"}, "/", "filter as you type", "filter", inTable, model.startFilter},
+		{[]string{"esc"}, "Esc", "clear grouping or filter", "", filtering, model.lessFiltered},
+		{[]string{"t", "right"}, "t →", "next table", "table", inTable, func(m model) (model, tea.Cmd) { return m.tableStep(1) }},
+		{[]string{"T", "left"}, "T ←", "previous table", "", inTable, func(m model) (model, tea.Cmd) { return m.tableStep(-1) }},
+		{[]string{"s"}, "s", "sort by the next column", "sort", sortable, model.sortNext},
+		{[]string{"S"}, "S", "reverse the order", "", sortable, model.sortTurn},
+		{[]string{"b"}, "b", "group: the top talkers", "group", groupable, func(m model) (model, tea.Cmd) { return m.groupBy(1) }},
+		{[]string{"B"}, "B", "grouping before this one", "", groupable, func(m model) (model, tea.Cmd) { return m.groupBy(-1) }},
+		{[]string{"r"}, "r", "read the table again", "read again", onceRead, model.readAgain},
+		{[]string{"o"}, "o", "keep the order of rows", "", sortable, model.keepOrder},
+		{[]string{"w"}, "w", "write rows: JSON or CSV", "", inTable, model.startSave},
 	}
 }
 
-func (m model) key(k string) (tea.Model, tea.Cmd) {
-	for _, b := range bindings {
-		for _, name := range b.keys {
-			if name == k && (b.in == nil || b.in(m)) {
+func flowKeys() []binding {
+	return []binding{
+		{[]string{"f"}, "f", "follow through a failover", "follow", onFlow, model.followFlow},
+		{[]string{"c"}, "c", "copy it to the clipboard", "", onFlow, model.copyFlow},
+		{[]string{"esc"}, "Esc", "back to the table", "back", inFlow, func(m model) (model, tea.Cmd) { return m.show(viewTable) }},
+	}
+}
+
+func listKeys() []binding {
+	to := func(n int) func(model) (model, tea.Cmd) {
+		return func(m model) (model, tea.Cmd) { return m.move(n) }
+	}
+	const end = 1 << 30
+	return []binding{
+		{[]string{"j", "down"}, "j ↓", "down", "", everywhere, to(1)},
+		{[]string{"k", "up"}, "k ↑", "up", "", everywhere, to(-1)},
+		{[]string{"pgdown", " ", "ctrl+d"}, "Space PgDn", "a page down", "", everywhere, func(m model) (model, tea.Cmd) { return m.move(m.pageSize()) }},
+		{[]string{"pgup", "ctrl+u"}, "PgUp", "a page up", "", everywhere, func(m model) (model, tea.Cmd) { return m.move(-m.pageSize()) }},
+		{[]string{"g", "home"}, "g", "to the beginning", "", everywhere, to(-end)},
+		{[]string{"G", "end"}, "G", "to the end", "", everywhere, to(end)},
+	}
+}
+
+func generalKeys() []binding {
+	list := []binding{
+		{[]string{"tab"}, "1-7 Tab", "views", "views", everywhere, func(m model) (model, tea.Cmd) { return m.show((m.view + 1) % views) }},
+		{[]string{"shift+tab"}, "", "", "", everywhere, func(m model) (model, tea.Cmd) { return m.show((m.view + views - 1) % views) }},
+		{[]string{"p"}, "p", "pause: nothing moves", "pause", everywhere, func(m model) (model, tea.Cmd) { m.paused = !m.paused; return m, nil }},
+		{[]string{"n"}, "n", "port names or numbers", "", everywhere, model.toggleNames},
+		{[]string{"u"}, "u", "bytes, bits, exact", "", everywhere, func(m model) (model, tea.Cmd) {
+			m.units = (m.units + 1) % unitKinds
+			return m.say("amounts are " + m.units.String()), nil
+		}},
+		{[]string{":"}, ":", "commit, flush, resync, …", "command", mayWrite, model.startCommand},
+		{[]string{"?", "f1"}, "?", "help", "help", everywhere, func(m model) (model, tea.Cmd) { m.help, m.helpTop = true, 0; return m, nil }},
+		{[]string{"q", "ctrl+c"}, "q", "quit", "quit", everywhere, func(m model) (model, tea.Cmd) { return m, tea.Sequence(m.close(), tea.Quit) }},
+	}
+	for v := range views {
+		list = append(list, binding{keys: []string{string(rune('1' + v))}, in: everywhere, do: func(m model) (model, tea.Cmd) { return m.show(v) }})
+	}
+	return list
+}
+
+// key does what a key is bound to. Keys that arrive together, from a slow line or a fast finger, come as one message.
+func (m model) key(k tea.KeyMsg) (tea.Model, tea.Cmd) {
+	if k.Type == tea.KeyRunes && len(k.Runes) > 1 && !k.Paste {
+		var next tea.Model = m
+		cmds := make([]tea.Cmd, len(k.Runes))
+		for i, r := range k.Runes {
+			one := tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune{r}, Alt: k.Alt}
+			if r == ' ' {
+				one.Type = tea.KeySpace
+			}
+			next, cmds[i] = next.(model).oneKey(one)
+		}
+		return next, tea.Batch(cmds...)
+	}
+	return m.oneKey(k)
+}
+
+func (m model) oneKey(k tea.KeyMsg) (tea.Model, tea.Cmd) {
+	name := k.String()
+	switch {
+	case name == "ctrl+c":
+		return m, tea.Sequence(m.close(), tea.Quit)
+	case m.line.kind != lineNone:
+		return m.lineKey(k)
+	case m.help && m.helpKey(name):
+		return m.helpMoved(name), nil
+	}
+	if k.Paste {
+		return m, nil // a paste is text, not commands
+	}
+	for i := range bindings {
+		b := &bindings[i]
+		for _, n := range b.keys {
+			if n == name && b.in(&m) {
 				return b.do(m)
 			}
 		}
@@ -53,31 +139,75 @@ func (m model) key(k string) (tea.Model, tea.Cmd) {
 	return m, nil
 }
 
-func (m model) show(v view) (model, tea.Cmd) {
-	m.view = v
-	return m.askRows()
-}
-
-// move scrolls by n rows; past the end the daemon has no rows, so the last page stays.
-func (m model) move(n int) (model, tea.Cmd) {
-	if n > 0 && len(m.rows) < m.tableHeight() {
-		return m, nil
-	}
-	m.skip = max(m.skip+n, 0)
-	return m.askRows()
-}
-
-// help is the line of keys that work here.
-func (m model) help() string {
+// hints is the bottom line: the keys that matter here, as many as fit, help and the end always.
+func (m model) hints() string {
 	var parts []string
+	hint := func(name, what string) {
+		parts = append(parts, m.look.in(accent, name)+m.look.in(faint, " "+what))
+	}
+	if m.help {
+		hint("j k Space", "scroll")
+		hint("Esc", "close help")
+		return " " + strings.Join(parts, "  ")
+	}
 	for _, b := range bindings {
-		if b.help != "" && (b.in == nil || b.in(m)) {
-			name := b.keys[0]
-			if name == "pgdown" {
-				name = "space"
-			}
-			parts = append(parts, name+" "+b.help)
+		if b.hint != "" && b.in(&m) {
+			name, _, _ := strings.Cut(b.name, " ")
+			hint(name, b.hint)
 		}
 	}
-	return strings.Join(parts, " · ")
+	for len(parts) > 2 && width(strings.Join(parts, "  "))+1 > m.width {
+		parts = append(parts[:len(parts)-3], parts[len(parts)-2:]...)
+	}
+	return " " + strings.Join(parts, "  ")
 }
+
+// keyName spells a key for terminals without arrows.
+func keyName(l look, name string) string {
+	if !l.ascii {
+		return name
+	}
+	return strings.TrimSpace(strings.NewReplacer("↓", "", "↑", "", "→", "", "←", "", "…", "...").Replace(name))
+}
+
+// move goes through what the view lists.
+func (m model) move(n int) (model, tea.Cmd) {
+	switch m.view {
+	case viewTable:
+		m.table.list = m.table.list.move(n, m.tableHeight())
+		if t := &m.table; t.kept {
+			t.list.cursor = max(t.list.cursor, t.first)
+			t.list = t.list.settled(m.tableHeight())
+		}
+		return m.refill()
+	case viewExpect:
+		m.expect.list = m.expect.list.move(n, m.expectHeight())
+	case viewTransitions:
+		m.transitions.list = m.transitions.list.move(n, m.transitionHeight())
+	case viewFlow:
+		m.watch.top = scroll(m.watch.top, n, len(m.flowLines()), m.bodyHeight())
+	case viewOverview:
+		m.overviewTop = scroll(m.overviewTop, n, len(m.overview()), m.bodyHeight())
+	case viewLinks:
+		m.linksTop = scroll(m.linksTop, n, len(m.linksBody()), m.bodyHeight())
+	case viewLog:
+		m.log = m.log.scrolled(n, len(m.logLines()), m.bodyHeight())
+	}
+	return m, nil
+}
+
+// pageSize is how far a page goes.
+func (m model) pageSize() int {
+	switch m.view {
+	case viewTable:
+		return m.tableHeight()
+	case viewExpect:
+		return m.expectHeight()
+	case viewTransitions:
+		return m.transitionHeight()
+	}
+	return m.bodyHeight()
+}
+
+// scroll moves the first visible one of lines.
+func scroll(top, n, lines, height int) int { return max(min(top+n, lines-height), 0) }

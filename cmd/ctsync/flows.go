@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -21,29 +22,47 @@ const (
 )
 
 func (a *app) showTable() *cobra.Command {
-	return &cobra.Command{
+	o := &listOptions{}
+	cmd := &cobra.Command{
 		Use: "table [ipv4|ipv6]", Short: "Show the kernel's conntrack table", Args: words("ipv4", "ipv6"),
 		ValidArgs: []string{"ipv4", "ipv6"},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			switch {
-			case a.json && len(args) == 0:
-				_, err := a.list(cmd.Context(), control.FlowQuery{Table: control.TableKernel}, control.FormatNDJSON, heading{})
-				return err
-			case len(args) == 0:
-				return a.tables(cmd.Context(), flow.IPv4, flow.IPv6)
-			}
-			f, err := flow.ParseFamily(args[0])
+			q, err := o.query(control.TableKernel)
 			if err != nil {
-				return usageError{err}
+				return err
 			}
-			return a.tables(cmd.Context(), f)
+			if len(args) == 1 {
+				if q.Family, err = flow.ParseFamily(args[0]); err != nil {
+					return usageError{err}
+				}
+			}
+			return a.repeat(cmd.Context(), o, &q, func(ctx context.Context) error { return a.table(ctx, q, o) })
 		},
 	}
+	o.flags(cmd)
+	return cmd
+}
+
+// table prints the kernel's table once.
+func (a *app) table(ctx context.Context, q control.FlowQuery, o *listOptions) error {
+	switch {
+	case q.Group != "":
+		return a.groups(ctx, q)
+	case a.json:
+		_, err := a.list(ctx, q, control.FormatNDJSON, heading{})
+		return err
+	case o.wide:
+		_, err := a.list(ctx, q, control.FormatConntrack, heading{})
+		return err
+	case q.Family != 0:
+		return a.tables(ctx, q, q.Family)
+	}
+	return a.tables(ctx, q, flow.IPv4, flow.IPv6)
 }
 
 // tables prints VyOS's table of each family below one legend. A second family without flows is left out.
-func (a *app) tables(ctx context.Context, families ...flow.Family) error {
-	var total int64
+func (a *app) tables(ctx context.Context, q control.FlowQuery, families ...flow.Family) error {
+	var total listed
 	for i, f := range families {
 		h := heading{text: flow.VyOSHeaderIPv4 + "\n", always: i == 0}
 		if f == flow.IPv6 {
@@ -51,16 +70,22 @@ func (a *app) tables(ctx context.Context, families ...flow.Family) error {
 		}
 		if h.always {
 			h.text = flow.VyOSLegend + "\n\n" + h.text
-		} else if total > 0 {
+		} else if total.bytes > 0 {
 			h.text = "\n" + h.text
 		}
-		n, err := a.list(ctx, control.FlowQuery{Table: control.TableKernel, Family: f}, control.FormatVyOS, h)
+		q.Family = f
+		n, err := a.list(ctx, q, control.FormatVyOS, h)
 		if err != nil {
 			return err
 		}
-		total += n
+		total.bytes += n.bytes
+		if q.Limit > 0 && q.Sort == "" { // of both tables together; sorted ones are two lists
+			if q.Limit -= n.lines; q.Limit <= 0 {
+				return nil
+			}
+		}
 	}
-	if total == 0 && !a.json {
+	if total.bytes == 0 && q.Filter == nil {
 		fmt.Fprint(a.stderr, tableEmpty)
 	}
 	return nil
@@ -68,27 +93,46 @@ func (a *app) tables(ctx context.Context, families ...flow.Family) error {
 
 func (a *app) showCache() *cobra.Command {
 	xml := false
+	o := &listOptions{}
 	cmd := &cobra.Command{
 		Use: "cache internal|external [main|expect]", Short: "Show the entries of a cache (conntrackd -i, -e)", Args: cacheArgs,
 		ValidArgs: []string{"internal", "external"},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			q := control.FlowQuery{Table: control.Table(args[0])}
-			format, h := control.FormatConntrackd, heading{text: cacheHeading, always: true}
+			q, err := o.query(control.Table(args[0]))
+			if err != nil {
+				return err
+			}
 			if len(args) == 2 {
 				q.Entries = args[1]
 			}
-			if q.Entries == control.EntriesExpect {
-				h.text = expectHeading
+			if xml && o.wide {
+				return usageError{fmt.Errorf("--xml and --wide are two layouts: leave one out")}
 			}
-			if xml {
-				format, h = control.FormatXML, heading{}
-			}
-			_, err := a.list(cmd.Context(), q, format, h)
-			return err
+			return a.repeat(cmd.Context(), o, &q, func(ctx context.Context) error { return a.cache(ctx, q, o, xml) })
 		},
 	}
 	cmd.Flags().BoolVar(&xml, "xml", false, "one XML element per line (conntrackd -x)")
+	o.flags(cmd)
 	return cmd
+}
+
+// cache prints the entries of a cache once.
+func (a *app) cache(ctx context.Context, q control.FlowQuery, o *listOptions, xml bool) error {
+	if q.Group != "" {
+		return a.groups(ctx, q)
+	}
+	format, h := control.FormatConntrackd, heading{text: cacheHeading, always: true}
+	if q.Entries == control.EntriesExpect {
+		h.text = expectHeading
+	}
+	switch {
+	case xml:
+		format, h = control.FormatXML, heading{}
+	case o.wide:
+		format = control.FormatConntrack
+	}
+	_, err := a.list(ctx, q, format, h)
+	return err
 }
 
 // cacheArgs checks the words after "show cache".
@@ -108,9 +152,14 @@ type heading struct {
 	always bool
 }
 
-// list prints a list of flows below a heading and returns the length of the list in bytes. With --json it prints an
-// object per line and no heading.
-func (a *app) list(ctx context.Context, q control.FlowQuery, format control.Format, h heading) (n int64, err error) {
+// listed is how long a list was, without its heading.
+type listed struct {
+	bytes int64
+	lines int
+}
+
+// list prints a list of flows below a heading. With --json it prints an object per line and no heading.
+func (a *app) list(ctx context.Context, q control.FlowQuery, format control.Format, h heading) (n listed, err error) {
 	if a.json {
 		format, h = control.FormatNDJSON, heading{}
 	}
@@ -126,16 +175,21 @@ func (a *app) list(ctx context.Context, q control.FlowQuery, format control.Form
 				return fmt.Errorf("write output: %w", err)
 			}
 		}
-		n, err = spool(w, r)
+		n.bytes, err = spool(w, r)
+		n.lines = w.lines
 		return err
 	})
+	if err == nil && q.Sort != "" && n.lines == control.MaxSorted {
+		fmt.Fprintf(a.stderr, "ctsync: a sorted list ends after %d flows: narrow it by --filter\n", control.MaxSorted)
+	}
 	return n, err
 }
 
-// headed writes a heading before the first write.
+// headed writes a heading before the first write, and counts lines.
 type headed struct {
-	w    io.Writer
-	head string
+	w     io.Writer
+	head  string
+	lines int // behind the heading
 }
 
 func (h *headed) Write(b []byte) (int, error) {
@@ -145,5 +199,6 @@ func (h *headed) Write(b []byte) (int, error) {
 		}
 		h.head = ""
 	}
+	h.lines += bytes.Count(b, []byte("\n"))
 	return h.w.Write(b)
 }

@@ -62,7 +62,7 @@ Exit status: 0 done, 1 refused or failed, 2 usage, 3 daemon not reachable.`,
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetVersionTemplate("ctsync {{.Version}}\n")
 	group(root)
-	root.AddCommand(a.show(), a.notify(), a.reset(), a.restart(), a.monitor())
+	root.AddCommand(a.show(), a.events(), a.notify(), a.reset(), a.restart(), a.monitor(), filterHelp())
 	root.AddCommand(a.operations()...)
 	return root
 }

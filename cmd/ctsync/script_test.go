@@ -90,6 +90,14 @@ func fakeDaemon(kind string) control.Backend {
 			}
 			return fn(&pageExpectation, control.Meta{Created: time.Now().Add(-2500 * time.Millisecond)})
 		},
+		Groups: func(_ context.Context, q control.FlowQuery) (control.Groups, error) { return pageGroups(q), refuse() },
+		Differences: func(_ context.Context, q control.FlowQuery, fn func(*control.Difference, control.Meta) error) (control.DifferenceCounts, error) {
+			counts := control.DifferenceCounts{Compared: 3, Found: map[string]uint64{control.KernelOnly: 1}}
+			return counts, errors.Join(refuse(), fn(&control.Difference{What: control.KernelOnly, Kernel: pageFlow(0, control.TableKernel)}, control.Meta{}))
+		},
+		Events: func(_ context.Context, q control.FlowQuery, fn func(*control.EventBatch) error) error {
+			return errors.Join(fn(&control.EventBatch{}), fn(&control.EventBatch{Events: []control.Event{{At: at(0), Flow: *pageFlow(1, q.Table), Peer: q.Table == control.TableExternal}}, Lost: 4}))
+		},
 		Flows: func(_ context.Context, q control.FlowQuery, fn func(*flow.Flow, control.Meta) error) error {
 			if err := refuse(); err != nil || kind == "empty" || q.Family == flow.IPv6 {
 				return err
@@ -98,8 +106,18 @@ func fakeDaemon(kind string) control.Backend {
 			if kind == "breaking" {
 				n = 2000
 			}
+			shown := 0
 			for i := range n {
-				if err := fn(pageFlow(i, q.Table), control.Meta{Created: time.Now().Add(-3500 * time.Millisecond)}); err != nil {
+				f := pageFlow(i, q.Table)
+				if q.Filter != nil && !q.Filter.Match(f, flow.Ages{}) || q.Limit > 0 && shown == q.Limit {
+					continue
+				}
+				shown++
+				var m control.Meta
+				if q.Table != control.TableKernel {
+					m.Created, m.Updated = time.Now().Add(-3500*time.Millisecond), time.Now().Add(-1500*time.Millisecond)
+				}
+				if err := fn(f, m); err != nil {
 					return err
 				}
 			}
@@ -109,6 +127,18 @@ func fakeDaemon(kind string) control.Backend {
 			return nil
 		},
 	}
+}
+
+// pageGroups are the flows of the page by port, of the kernel with what they carried.
+func pageGroups(q control.FlowQuery) control.Groups {
+	g := control.Groups{By: q.Group, Count: control.Count{Flows: 15}, Groups: []control.Group{{Key: "tcp/22", Count: control.Count{Flows: 10}}, {Key: "icmp", Count: control.Count{Flows: 2}}}}
+	if q.Table == control.TableKernel {
+		g.Packets, g.Bytes, g.Groups[0].Packets, g.Groups[0].Bytes = 1000, 123456789, 999, 123456700
+	}
+	if q.Limit > 0 {
+		g.OtherCount, g.Other, g.Unnamed = 2, control.Count{Flows: 2}, control.Count{Flows: 1}
+	}
+	return g
 }
 
 // pageFlow returns a flow of the reference page: an established TCP, a UDP or an ICMP one.

@@ -37,6 +37,12 @@ func (p *process) act(verb string) (status int, answer string) {
 func TestRestartUnprivileged(t *testing.T) {
 	p := startProcess(t, syncNamespace(t), onSync0, "WATCHDOG_USEC=500000")
 	p.hears("READY=1")
+	open := func() int {
+		files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.cmd.Process.Pid))
+		must(t, err)
+		return len(files)
+	}
+	before := open()
 	for range 3 { // what a life leaves behind would add up
 		if status, answer := p.act("restart"); status != http.StatusOK || !strings.Contains(answer, "restarting") {
 			t.Fatalf("restart: %d, %s", status, answer)
@@ -49,10 +55,8 @@ func TestRestartUnprivileged(t *testing.T) {
 	if status := p.proc("status"); !strings.Contains(status, "CapEff:\t0000000000001000") || !strings.Contains(status, "Uid:\t65534") {
 		t.Errorf("the next life does not run as the first did:\n%s", status)
 	}
-	open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.cmd.Process.Pid))
-	must(t, err)
-	if len(open) > 20 {
-		t.Errorf("%d files are open after three restarts", len(open))
+	if after := open(); after > before+2 { // a request may be under way
+		t.Errorf("%d files are open after three restarts, %d were", after, before)
 	}
 
 	// A program that is not there, or does not start, refuses the restart.

@@ -40,8 +40,9 @@ func serve(opt options, out *output) error {
 	defer stop()
 	ctx, end := context.WithCancel(ctx)
 	defer end()
+	recent := daemon.NewRecent(out.logger(opt.debug).Handler())
 	s := &service{
-		path: opt.config, program: opt.program, end: end, out: out, log: out.logger(opt.debug),
+		path: opt.config, program: opt.program, end: end, out: out, log: slog.New(recent),
 		state: status("running"), asked: make(chan os.Signal, 1),
 	}
 	signal.Notify(s.asked, unix.SIGHUP)
@@ -52,7 +53,7 @@ func serve(opt options, out *output) error {
 		return err
 	}
 	out.noSyslog.Store(s.inUse.DisableSyslog)
-	s.daemon, err = daemon.New(s.inUse, daemon.Options{Logger: s.log, Version: buildVersion(), Restart: s.restart})
+	s.daemon, err = daemon.New(s.inUse, daemon.Options{Logger: s.log, Recent: recent, Version: buildVersion(), Restart: s.restart})
 	if err != nil {
 		return err
 	}

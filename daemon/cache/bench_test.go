@@ -228,10 +228,7 @@ func BenchmarkPage(b *testing.B) {
 			b.ReportAllocs()
 			defer cpu(b)()
 			for range b.N {
-				p := NewPager(BySource, true, skip, 50, nil)
-				for c.Advance(p, 1000) {
-				}
-				if got := c.Entries(p); len(got) != 50 {
+				if got := page(&c.store, BySource, true, skip, 50, 1000, false, nil); len(got) != 50 {
 					b.Fatal(len(got))
 				}
 			}

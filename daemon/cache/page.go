@@ -22,12 +22,18 @@ const (
 	ByTimeout                  // time of expiry, soonest first; without a timeout last
 	ByMark
 	ByZone // zone of the original direction
+	BySourcePort
+	ByDestinationPort
+	ByID
+	ByPackets // both directions; no cache keeps counters, for entries from elsewhere
+	ByBytes
 )
 
 // rank is the place of an entry in an order: words that compare in turn, then the position.
 type rank struct {
 	a, b, c uint64
 	ref     Ref
+	slot    uint32 // of Pager.entries
 }
 
 func (x *rank) less(y *rank) bool {
@@ -68,6 +74,16 @@ func rankOf(o Order, e *Entry) rank {
 		k.a = uint64(f.Mark)
 	case ByZone:
 		k.a = uint64(t.Zone)
+	case BySourcePort:
+		k.a = uint64(t.SrcPort)
+	case ByDestinationPort:
+		k.a = uint64(t.DstPort)
+	case ByID:
+		k.a = uint64(f.ID)
+	case ByPackets:
+		k.a = f.Packets[0] + f.Packets[1]
+	case ByBytes:
+		k.a = f.Bytes[0] + f.Bytes[1]
 	}
 	return k
 }
@@ -81,48 +97,70 @@ func endpoint(fam flow.Family, addr *flow.Addr, port uint16) (a, b, c uint64) {
 	return uint64(fam)<<56 | hi>>8, hi<<56 | lo>>8, lo&0xff<<16 | uint64(port)
 }
 
-// Pager is an ordered read in progress. It holds 32 bytes for each of the first skip+limit entries, never a copy of the
-// table.
+// Pager puts entries that are shown to it one by one into an order and keeps a page of it: a copy of each of the first
+// skip+limit entries, or 32 bytes. It belongs to no cache: who reads one in slices need not hold it up while sorting.
 type Pager struct {
-	order Order
-	desc  bool
-	skip  int
-	keep  int
-	match func(*Entry) bool
-	heap  []rank // the best so far, the worst of them first
-	from  Ref
-	done  bool
+	order   Order
+	desc    bool
+	skip    int
+	keep    int
+	heap    []rank // the best so far, the worst of them first
+	whole   bool
+	entries []Entry // of the heap, by slot
 }
 
-// NewPager prepares to read the entries skip to skip+limit-1 of those that match (nil: all), in the order o, or its
-// reverse with desc.
-func NewPager(o Order, desc bool, skip, limit int, match func(*Entry) bool) *Pager {
-	p := &Pager{order: o, desc: desc, skip: max(skip, 0), match: match}
+// NewPager prepares to keep the entries skip to skip+limit-1 in the order o, or its reverse with desc: whole, or only
+// their refs.
+func NewPager(o Order, desc bool, skip, limit int, whole bool) *Pager {
+	p := &Pager{order: o, desc: desc, skip: max(skip, 0), whole: whole}
 	if limit > 0 {
 		p.keep = p.skip + limit
 	}
 	return p
 }
 
-// Advance looks at max more entries and reports whether there are others to look at. The cache may change between two
-// calls.
-func (s *store) Advance(p *Pager, max int) (more bool) {
-	if p.done || p.keep <= 0 {
-		return false
-	}
-	p.from = s.Scan(p.from, max, func(e *Entry) bool {
-		if p.match == nil || p.match(e) {
-			p.add(rankOf(p.order, e))
+// Add shows an entry to the pager, which copies what it keeps. Entries that are equal in the order stand by their refs.
+func (p *Pager) Add(e *Entry) {
+	k := rankOf(p.order, e)
+	switch {
+	case len(p.heap) < p.keep:
+		k.slot = uint32(len(p.heap))
+		p.heap = append(p.heap, k)
+		p.up(len(p.heap) - 1)
+		if p.whole {
+			p.entries = append(p.entries, *e)
 		}
-		return true
-	})
-	p.done = p.from == 0
-	return !p.done
+	case p.keep > 0 && p.before(&k, &p.heap[0]):
+		k.slot = p.heap[0].slot
+		p.heap[0] = k
+		p.down()
+		if p.whole {
+			p.entries[k.slot] = *e
+		}
+	}
 }
 
-// Entries returns what p found and ends it. Entries that ended since p passed them are left out.
-func (s *store) Entries(p *Pager) []Entry {
-	p.done = true
+// Refs returns the refs of the page in its order, and ends the pager.
+func (p *Pager) Refs() []Ref {
+	refs := make([]Ref, 0, max(len(p.heap)-p.skip, 0))
+	for _, k := range p.sorted() {
+		refs = append(refs, k.ref)
+	}
+	return refs
+}
+
+// Entries calls fn for each entry of a whole page in its order until fn returns an error, and ends the pager.
+func (p *Pager) Entries(fn func(*Entry) error) error {
+	for _, k := range p.sorted() {
+		if err := fn(&p.entries[k.slot]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sorted returns the page in its order.
+func (p *Pager) sorted() []rank {
 	slices.SortFunc(p.heap, func(x, y rank) int {
 		switch {
 		case p.before(&x, &y):
@@ -132,17 +170,7 @@ func (s *store) Entries(p *Pager) []Entry {
 		}
 		return 0
 	})
-	if p.skip >= len(p.heap) {
-		return nil
-	}
-	out := make([]Entry, 0, len(p.heap)-p.skip)
-	for _, k := range p.heap[p.skip:] {
-		var e Entry
-		if s.Load(k.ref, &e) {
-			out = append(out, e)
-		}
-	}
-	return out
+	return p.heap[min(p.skip, len(p.heap)):]
 }
 
 func (p *Pager) before(x, y *rank) bool {
@@ -150,17 +178,6 @@ func (p *Pager) before(x, y *rank) bool {
 		return y.less(x)
 	}
 	return x.less(y)
-}
-
-// add keeps k if it is among the best.
-func (p *Pager) add(k rank) {
-	if len(p.heap) < p.keep {
-		p.heap = append(p.heap, k)
-		p.up(len(p.heap) - 1)
-	} else if p.before(&k, &p.heap[0]) {
-		p.heap[0] = k
-		p.down()
-	}
 }
 
 func (p *Pager) up(i int) {

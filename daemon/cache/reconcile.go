@@ -106,19 +106,74 @@ func zeroAbsent(merged, dumped *flow.Flow) {
 	}
 }
 
-// differs reports whether b differs from a in something that the peer needs. The timeout, the ID and the TCP flags
-// change without mattering to it, and use and counters are not cached.
+// differs reports whether b differs from a in something that the peer needs, or carries something else.
 func differs(a, b *flow.Flow) bool {
 	const silent = flow.HasTimeout | flow.HasID | flow.HasTCPFlags
-	return (a.Has^b.Has)&kept&^silent != 0 ||
-		(a.Status^b.Status)&^volatileStatus != 0 ||
-		a.Mark != b.Mark ||
-		a.Reply != b.Reply ||
-		a.TCPState != b.TCPState || a.TCPWScale != b.TCPWScale ||
-		a.SCTPState != b.SCTPState || a.SCTPVTag != b.SCTPVTag ||
-		a.DCCPState != b.DCCPState || a.DCCPRole != b.DCCPRole ||
-		a.Labels != b.Labels || a.Helper != b.Helper || a.Master != b.Master ||
-		a.SeqAdj != b.SeqAdj || a.Synproxy != b.Synproxy
+	return (a.Has^b.Has)&kept&^silent != 0 || Differences(a, b) != 0
+}
+
+// Differences returns the attributes in which the values of a and b differ, of those that the peer needs. The timeout, the
+// ID and the TCP flags change without mattering to it, and use and counters are not cached. What one of the two does not
+// carry counts as zero.
+func Differences(a, b *flow.Flow) (d flow.Attr) {
+	if a.Reply != b.Reply {
+		d |= flow.HasReply
+	}
+	if (a.Status^b.Status)&^volatileStatus != 0 {
+		d |= flow.HasStatus
+	}
+	if a.Mark != b.Mark {
+		d |= flow.HasMark
+	}
+	if a.TCPState != b.TCPState {
+		d |= flow.HasTCPState
+	}
+	if a.TCPWScale != b.TCPWScale {
+		d |= flow.HasTCPWScale
+	}
+	if a.SCTPState != b.SCTPState || a.SCTPVTag != b.SCTPVTag {
+		d |= flow.HasSCTP
+	}
+	if a.DCCPState != b.DCCPState {
+		d |= flow.HasDCCP
+	}
+	return d | extensions(a, b)
+}
+
+// extensions is the part of Differences that few flows have.
+func extensions(a, b *flow.Flow) (d flow.Attr) {
+	if a.Labels != b.Labels {
+		d |= flow.HasLabels
+	}
+	if a.Helper != b.Helper {
+		d |= flow.HasHelper
+	}
+	if a.Master != b.Master {
+		d |= flow.HasMaster
+	}
+	if a.SeqAdj != b.SeqAdj {
+		d |= flow.HasSeqAdj
+	}
+	if a.Synproxy != b.Synproxy {
+		d |= flow.HasSynproxy
+	}
+	return d
+}
+
+// Compare looks for the kernel's record f in the cache and returns in what it differs from the entry there, HasID
+// included for another incarnation; ref is 0 when readers see no such entry. Nothing changes.
+func (n *Internal) Compare(f *flow.Flow) (ref Ref, differences flow.Attr) {
+	r, _ := n.find(&f.Orig)
+	if r == 0 || !n.sees(r) {
+		return 0, 0
+	}
+	n.get(r, &n.old)
+	n.compose(f, false)
+	differences = Differences(&n.old, &n.fresh)
+	if otherID(n.body(r), f) {
+		differences |= flow.HasID
+	}
+	return r, differences
 }
 
 // Stale fills out with entries that neither the dump nor a NEW event confirmed, or about which they disagree, from the

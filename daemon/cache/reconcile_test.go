@@ -215,3 +215,48 @@ func TestStaleIsSliced(t *testing.T) {
 		}
 	}
 }
+
+// TestCompare finds what TestReconcileTellsWhatMatters does, and changes nothing.
+func TestCompare(t *testing.T) {
+	base := uniform(tuple(1), kept, 1)
+	for _, tc := range []struct {
+		name   string
+		change func(f *flow.Flow)
+		want   flow.Attr
+	}{
+		{"nothing", func(*flow.Flow) {}, 0},
+		{"what does not matter", func(f *flow.Flow) { f.Timeout, f.TCPFlags, f.Use = 77, [2]uint8{1, 2}, 3; f.Status |= flow.StatusDying }, 0},
+		{"absent attributes", func(f *flow.Flow) { f.Has &^= flow.HasHelper | flow.HasID; f.Helper = [16]byte{}; f.ID = 0 }, 0},
+		{"status, state and mark", func(f *flow.Flow) { f.Status |= flow.StatusAssured; f.TCPState = 4; f.Mark = 2 }, flow.HasStatus | flow.HasTCPState | flow.HasMark},
+		{"absent mark and labels are zero", func(f *flow.Flow) {
+			f.Has &^= flow.HasMark | flow.HasLabels
+			f.Mark, f.Labels = 0, [16]byte{}
+		}, flow.HasMark | flow.HasLabels},
+		{"everything", func(f *flow.Flow) {
+			f.Reply.DstPort, f.TCPWScale[0], f.SCTPState, f.DCCPState, f.Helper[0], f.Master.DstPort, f.SeqAdj[0].OffsetAfter, f.Synproxy.ISN, f.ID = 3, 7, 7, 7, 'x', 1, 9, 9, 3
+		}, flow.HasReply | flow.HasTCPWScale | flow.HasSCTP | flow.HasDCCP | flow.HasHelper | flow.HasMaster | flow.HasSeqAdj | flow.HasSynproxy | flow.HasID},
+	} {
+		n := NewInternal(0)
+		must(t, n.New(&base, 10*second))
+		before := n.Stats()
+		f := base
+		tc.change(&f)
+		ref, got := n.Compare(&f)
+		if ref == 0 || got != tc.want {
+			t.Errorf("%s: %v, want %v", tc.name, got, tc.want)
+		}
+		var e Entry
+		if n.Load(ref, &e); e.Flow != base || n.Stats() != before {
+			t.Errorf("%s: the cache changed", tc.name)
+		}
+	}
+	n := NewInternal(0)
+	if ref, d := n.Compare(&base); ref != 0 || d != 0 {
+		t.Errorf("not cached: %d, %v", ref, d)
+	}
+	must(t, n.New(&base, 0))
+	n.Flush()
+	if ref, _ := n.Compare(&base); ref != 0 {
+		t.Error("a flushed entry was found")
+	}
+}

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"ctsync/daemon/flow"
 )
 
 // DefaultKeepalived is where keepalived looks for its configuration file.
@@ -113,16 +115,8 @@ func (k *Keepalived) missing(name string) string {
 		shown = append(shown, fmt.Sprintf("%d more", len(all)-shownGroups))
 	}
 	text += ": it has " + strings.Join(shown, ", ")
-	if near := nearestGroup(name, all); near != "" {
+	if near := flow.Nearest(name, all); near != "" {
 		text += "; did you mean " + quote(near) + "?"
 	}
 	return text
-}
-
-// nearestGroup returns the group that differs from name by case or by a slip of the fingers, or "".
-func nearestGroup(name string, groups []string) string {
-	if i := slices.IndexFunc(groups, func(g string) bool { return strings.EqualFold(g, name) }); i >= 0 {
-		return groups[i]
-	}
-	return nearest(name, groups)
 }

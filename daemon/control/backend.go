@@ -33,6 +33,21 @@ type Backend struct {
 	// Expectations is Flows for a query with EntriesExpect.
 	Expectations func(ctx context.Context, q FlowQuery, fn func(e *flow.Expectation, m Meta) error) error
 
+	// Groups counts the flows that q asks for by q.Group.
+	Groups func(ctx context.Context, q FlowQuery) (Groups, error)
+
+	// Differences is Flows for the differences between q.Table, a cache, and the kernel's table; see Difference. After
+	// q.Limit of them it goes on counting.
+	Differences func(ctx context.Context, q FlowQuery, fn func(d *Difference, m Meta) error) (DifferenceCounts, error)
+
+	// Events calls fn with what happens to the flows that q asks for, of both caches when q.Table is "", until ctx ends or
+	// fn returns an error, which Events returns. While fn blocks, events are kept up to a bound and then lost, and counted.
+	// The batch is valid during the call only; the first one, which says that Events has begun, is empty.
+	Events func(ctx context.Context, q FlowQuery, fn func(b *EventBatch) error) error
+
+	// Log returns the lines of the log that are kept, after the one with the given ID.
+	Log func(after uint64) LogPage
+
 	// Metrics answers GET /metrics, in Prometheus' format. Without it there is no such path.
 	Metrics http.Handler
 }
@@ -41,4 +56,5 @@ type Backend struct {
 type Meta struct {
 	Created time.Time // first seen
 	Updated time.Time // last seen to change
+	Place   uint32    // in the order of storage: ascending in a list that is not sorted, never 0
 }

@@ -35,6 +35,13 @@ func fake() Backend {
 			}
 			return nil
 		},
+		Log: func(after uint64) LogPage {
+			p := LogPage{Last: 2}
+			for id := after + 1; id <= p.Last; id++ {
+				p.Lines = append(p.Lines, LogLine{ID: id, Time: time.Date(2026, 11, 23, 1, 2, 3, 0, time.UTC), Level: "INFO", Text: "ready flows=3"})
+			}
+			return p
+		},
 		Expectations: func(_ context.Context, q FlowQuery, fn func(*flow.Expectation, Meta) error) error {
 			return fn(&sampleExpectation, Meta{Created: time.Now().Add(-2500 * time.Millisecond)})
 		},

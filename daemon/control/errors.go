@@ -41,6 +41,7 @@ type Error struct {
 	Message string `json:"error"`
 	Code    Code   `json:"code"`
 	Hint    string `json:"hint,omitempty"`
+	Column  int    `json:"column,omitempty"` // of the filter, from 1, where the message is about it
 }
 
 // Error returns message and hint on one line.

@@ -6,14 +6,55 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strconv"
 )
 
 // FlowText asks for a list as text. The caller reads it to the end and closes it; reading ends with the daemon's
 // *Error when the list is not complete, and with an error that wraps ErrUnreachable when the connection broke.
 func (c *Client) FlowText(ctx context.Context, q FlowQuery, format Format) (io.ReadCloser, error) {
+	return c.text(ctx, "/v1/flows", q, format)
+}
+
+// DifferenceText is FlowText for the differences between q.Table, a cache, and the kernel's table.
+func (c *Client) DifferenceText(ctx context.Context, q FlowQuery, format Format) (io.ReadCloser, error) {
+	return c.text(ctx, "/v1/differences", q, format)
+}
+
+// EventText is FlowText for what happens from now on to the flows that q asks for: it ends with ctx.
+func (c *Client) EventText(ctx context.Context, q FlowQuery, format Format) (io.ReadCloser, error) {
+	return c.text(ctx, "/v1/events", q, format)
+}
+
+// Groups counts the flows that q asks for by q.Group.
+func (c *Client) Groups(ctx context.Context, q FlowQuery) (v Groups, err error) {
+	return v, c.call(ctx, http.MethodGet, "/v1/flows?"+q.values().Encode(), nil, &v)
+}
+
+// Page is a part of a list.
+type Page struct {
+	Entries []Entry
+	Next    uint32 // the From of the query for the next page; 0 when there is none, or for a list without From
+}
+
+// Page reads the list that q asks for; set q.Limit.
+func (c *Client) Page(ctx context.Context, q FlowQuery) (p Page, err error) {
+	r, err := c.text(ctx, "/v1/flows", q, FormatNDJSON)
+	if err != nil {
+		return p, err
+	}
+	defer r.Close()
+	err = each(r, func(e Entry) error { p.Entries = append(p.Entries, e); return nil })
+	if s := r.resp.Trailer.Get(nextTrailer); s != "" && err == nil {
+		n, perr := strconv.ParseUint(s, 10, 32)
+		p.Next, err = uint32(n), perr
+	}
+	return p, err
+}
+
+func (c *Client) text(ctx context.Context, path string, q FlowQuery, format Format) (*flowText, error) {
 	v := q.values()
 	v.Set("format", string(format))
-	resp, err := c.send(ctx, http.MethodGet, "/v1/flows?"+v.Encode(), nil)
+	resp, err := c.send(ctx, http.MethodGet, path+"?"+v.Encode(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -27,8 +68,13 @@ func (c *Client) Flows(ctx context.Context, q FlowQuery, fn func(Entry) error) e
 		return err
 	}
 	defer r.Close()
+	return each(r, fn)
+}
+
+// each calls fn for each JSON value of r.
+func each[T any](r io.Reader, fn func(T) error) error {
 	for d := json.NewDecoder(r); ; {
-		var e Entry
+		var e T
 		if err := d.Decode(&e); errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {

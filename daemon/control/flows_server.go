@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"time"
 
 	"ctsync/daemon/flow"
@@ -18,52 +19,112 @@ const (
 	streamBuffer = 64 << 10
 	// errorTrailer is where an error goes that ends a list of which a part was already sent.
 	errorTrailer = "Ctsync-Error"
+	// nextTrailer is where a list that stopped at its limit goes on: the from of the next query.
+	nextTrailer = "Ctsync-Next"
 )
 
 // errGone ends a list whose reader went away.
 var errGone = errors.New("reader is gone")
 
-// flows streams a list. The text is made here, not in the client, so that 100 000 lines are one copy through it.
+// flows streams a list, or counts it by groups. The text is made here, not in the client, so that 100 000 lines are one
+// copy through it.
 func (s *Server) flows(w http.ResponseWriter, r *http.Request) {
 	q, err := parseFlowQuery(r.URL.Query())
-	if err != nil {
-		s.refuse(w, asError(err))
+	if err == nil && q.Group != "" {
+		s.groups(w, r, q)
 		return
 	}
-	format, err := parseFormat(r.URL.Query())
-	if err == nil && format == FormatVyOS && q.Entries == EntriesExpect {
+	var format Format
+	if err == nil {
+		format, err = parseFormat(r.URL.Query(), flowFormats)
+	}
+	if err == nil && (format == FormatVyOS || format == FormatConntrack) && q.Entries == EntriesExpect {
 		err = badQuery("format", r.URL.Query(), "conntrackd, xml or ndjson for expectations")
 	}
+	s.stream(w, q, format, err, func(out *stream) error {
+		if q.Entries == EntriesExpect {
+			return s.backend.Expectations(r.Context(), q, out.addExpectation)
+		}
+		return s.backend.Flows(r.Context(), q, out.add)
+	})
+}
+
+// groups answers with one JSON value.
+func (s *Server) groups(w http.ResponseWriter, r *http.Request, q FlowQuery) {
+	if !s.enter(w) {
+		return
+	}
+	defer s.leave()
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // as in stream
+	g, err := s.backend.Groups(r.Context(), q)
 	if err != nil {
 		s.refuse(w, asError(err))
 		return
 	}
-	if !s.takeStream(w) {
-		return
-	}
-	defer func() { <-s.streams }()
-	out := &stream{
-		w: w, rc: http.NewResponseController(w), timeout: s.streamTimeout,
-		format: format, external: q.Table == TableExternal, now: time.Now(),
-	}
-	// The deadline for reading the request would also end the watch for a reader who goes away, as if he had gone.
-	_ = out.rc.SetReadDeadline(time.Time{})
-	if q.Entries == EntriesExpect {
-		out.finish(s.backend.Expectations(r.Context(), q, out.addExpectation))
-		return
-	}
-	out.finish(s.backend.Flows(r.Context(), q, out.add))
+	reply(w, http.StatusOK, g)
 }
 
-// takeStream takes one of the places of lists being read, or refuses the request. The caller gives it back.
-func (s *Server) takeStream(w http.ResponseWriter) bool {
+// differences streams the differences between a cache and the kernel's table, and their counts as the last line.
+func (s *Server) differences(w http.ResponseWriter, r *http.Request) {
+	v := r.URL.Query()
+	q, err := parseDifferenceQuery(v)
+	var format Format
+	if err == nil {
+		format, err = parseFormat(v, lineFormats)
+	}
+	s.stream(w, q, format, err, func(out *stream) error {
+		counts, err := s.backend.Differences(r.Context(), q, out.addDifference)
+		if err == nil {
+			err = out.addCounts(counts)
+		}
+		return err
+	})
+}
+
+// events streams what happens until the client goes away.
+func (s *Server) events(w http.ResponseWriter, r *http.Request) {
+	v := r.URL.Query()
+	q, err := parseEventQuery(v)
+	var format Format
+	if err == nil {
+		format, err = parseFormat(v, lineFormats)
+	}
+	s.stream(w, q, format, err, func(out *stream) error { return s.backend.Events(r.Context(), q, out.addEvents) })
+}
+
+// enter takes one of the places for readers, or refuses.
+func (s *Server) enter(w http.ResponseWriter) bool {
 	select {
 	case s.streams <- struct{}{}:
 		return true
 	default:
+		s.refuse(w, &Error{Code: CodeBusy, Message: fmt.Sprintf("%d lists are being read already", maxStreams), Hint: "try again"})
+		return false
 	}
-	s.refuse(w, &Error{Code: CodeBusy, Message: fmt.Sprintf("%d lists are being read already", maxStreams), Hint: "try again"})
-	return false
+}
+
+func (s *Server) leave() { <-s.streams }
+
+// stream answers a query with what write adds to the stream, unless err says that it makes no sense.
+func (s *Server) stream(w http.ResponseWriter, q FlowQuery, format Format, err error, write func(*stream) error) {
+	if err != nil {
+		s.refuse(w, asError(err))
+		return
+	}
+	if !s.enter(w) {
+		return
+	}
+	defer s.leave()
+	out := &stream{
+		w: w, rc: http.NewResponseController(w), timeout: s.streamTimeout,
+		format: format, external: q.Table == TableExternal, now: time.Now(), limit: q.Limit,
+	}
+	if q.Sort != "" {
+		out.limit = 0
+	}
+	// The deadline for reading the request would also end the watch for a reader who goes away, as if he had gone.
+	_ = out.rc.SetReadDeadline(time.Time{})
+	out.finish(write(out))
 }
 
 // stream writes flows to one client, in pieces of streamBuffer.
@@ -75,12 +136,18 @@ type stream struct {
 	format   Format
 	external bool // the list is of the external cache
 	now      time.Time
+	limit    int // of a list that can be continued, 0 = none
+
+	place uint32 // of the last flow that was added
+	count int
 
 	buf   []byte
 	begun bool
 }
 
 func (o *stream) add(f *flow.Flow, m Meta) (err error) {
+	o.place = m.Place
+	o.count++
 	o.buf, err = appendFlow(o.buf, o, f, m)
 	return o.added(err)
 }
@@ -109,7 +176,7 @@ func (o *stream) begin() {
 	if o.format == FormatNDJSON {
 		h.Set("Content-Type", "application/x-ndjson")
 	}
-	h.Set("Trailer", errorTrailer)
+	h.Set("Trailer", errorTrailer+", "+nextTrailer)
 	o.w.WriteHeader(http.StatusOK)
 }
 
@@ -133,7 +200,13 @@ func (o *stream) finish(err error) {
 		refuse(o.w, asError(err))
 		return
 	}
-	if o.flush() != nil || err == nil {
+	if o.flush() != nil {
+		return
+	}
+	if err == nil {
+		if o.place > 0 && o.count == o.limit {
+			o.w.Header().Set(nextTrailer, strconv.FormatUint(uint64(o.place)+1, 10))
+		}
 		return
 	}
 	if b, jerr := json.Marshal(asError(err)); jerr == nil {

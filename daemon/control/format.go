@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"slices"
 	"time"
 
 	"ctsync/daemon/flow"
@@ -17,17 +18,29 @@ const (
 	FormatVyOS       Format = "vyos"       // the rows of VyOS's show conntrack table
 	FormatConntrackd Format = "conntrackd" // conntrackd -i and -e
 	FormatXML        Format = "xml"        // conntrackd -i -x and -e -x
+	FormatConntrack  Format = "conntrack"  // conntrack -L: both tuples, counters where the kernel has them
 	FormatNDJSON     Format = "ndjson"
+	FormatText       Format = "text" // of differences and events: a line for people
 )
 
-func parseFormat(v url.Values) (Format, error) {
-	switch f := Format(v.Get("format")); f {
-	case "":
-		return FormatNDJSON, nil
-	case FormatVyOS, FormatConntrackd, FormatXML, FormatNDJSON:
+// flowFormats and lineFormats are the formats of a list of flows, and of differences and events. The last one is the
+// default.
+var (
+	flowFormats = []Format{FormatVyOS, FormatConntrackd, FormatXML, FormatConntrack, FormatNDJSON}
+	lineFormats = []Format{FormatText, FormatNDJSON}
+
+	resendFormats = []Format{FormatConntrackd, FormatNDJSON}
+)
+
+func parseFormat(v url.Values, formats []Format) (Format, error) {
+	f := Format(v.Get("format"))
+	if f == "" {
+		return formats[len(formats)-1], nil
+	}
+	if slices.Contains(formats, f) {
 		return f, nil
 	}
-	return "", badQuery("format", v, "vyos, conntrackd, xml or ndjson")
+	return "", badQuery("format", v, fmt.Sprint(formats))
 }
 
 // appendFlow appends one line.
@@ -39,6 +52,11 @@ func appendFlow(b []byte, o *stream, f *flow.Flow, m Meta) ([]byte, error) {
 		b = flow.AppendConntrackd(b, f, flow.Line{External: o.external, Active: o.now.Sub(m.Created)})
 	case FormatXML:
 		b = flow.AppendXML(b, f, o.external)
+	case FormatConntrack:
+		b = flow.AppendConntrack(b, f)
+		if !m.Created.IsZero() {
+			b = flow.AppendAges(b, flow.Ages{Age: o.now.Sub(m.Created), Idle: o.now.Sub(m.Updated)})
+		}
 	case FormatNDJSON:
 		j, err := json.Marshal(Entry{JSON: f.JSON(), Created: m.Created.Round(time.Millisecond), Updated: m.Updated.Round(time.Millisecond)})
 		if err != nil {

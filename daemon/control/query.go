@@ -1,9 +1,12 @@
 package control
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 
 	"ctsync/daemon/flow"
 )
@@ -24,26 +27,32 @@ const (
 	EntriesExpect = "expect" // expectations
 )
 
-// FlowQuery selects flows or expectations. In the URL its fields are table, entries, family (ipv4, ipv6), sort, desc (true), skip and
-// limit.
+// FlowQuery selects flows or expectations. In the URL its fields are table, entries, family (ipv4, ipv6), filter, sort,
+// desc (true), skip, limit, from and group.
 type FlowQuery struct {
 	Table   Table
-	Entries string      // "" or EntriesMain; EntriesExpect for expectations (caches only, not sorted)
+	Entries string      // "" or EntriesMain; EntriesExpect for expectations (caches only, neither sorted nor filtered)
 	Family  flow.Family // 0 = both
-	Sort    string      // "" = order of storage; or a name of Orders (caches only)
+	Filter  *flow.Expr  // nil = all
+	Sort    string      // "" = order of storage; or a name of Orders, or of GroupOrders with Group
 	Desc    bool
 	Skip    int
-	Limit   int // 0 = all
+	Limit   int    // 0 = all
+	From    uint32 // of a list of a cache in the order of storage: where the page before it ended (Page.Next)
+	Group   string // "" or a name of GroupKeys: see Groups
 }
 
-// Orders are the values of FlowQuery.Sort.
-var Orders = []string{"source", "destination", "protocol", "state", "age", "idle", "timeout", "mark", "zone"}
+// Orders are the values of FlowQuery.Sort for a list. The kernel's table has no idle, a cache neither packets nor bytes.
+var Orders = []string{
+	"source", "destination", "protocol", "state", "age", "idle", "timeout", "mark", "zone", "sport", "dport", "id", "packets", "bytes",
+}
 
-// Ordered reads keep skip+limit entries in memory, therefore both are bounded.
+// MaxSorted is the greatest limit of a sorted list and of groups, and maxDepth the greatest skip of a sorted list of a
+// cache: the daemon keeps so many references in memory, and of the kernel's table up to 2*MaxSorted whole flows.
 const (
-	maxSkip  = 4 << 20
-	maxLimit = 10000  // of an ordered read
-	maxDepth = 100000 // skip of an ordered read: the daemon sorts so many in one go
+	MaxSorted = 10000
+	maxSkip   = 4 << 20
+	maxDepth  = 100000
 )
 
 // values encodes q for a URL.
@@ -58,6 +67,9 @@ func (q FlowQuery) values() url.Values {
 	case flow.IPv6:
 		v.Set("family", "ipv6")
 	}
+	if q.Filter != nil {
+		v.Set("filter", q.Filter.String())
+	}
 	if q.Sort != "" {
 		v.Set("sort", q.Sort)
 	}
@@ -69,6 +81,12 @@ func (q FlowQuery) values() url.Values {
 	}
 	if q.Limit > 0 {
 		v.Set("limit", strconv.Itoa(q.Limit))
+	}
+	if q.From > 0 {
+		v.Set("from", strconv.FormatUint(uint64(q.From), 10))
+	}
+	if q.Group != "" {
+		v.Set("group", q.Group)
 	}
 	return v
 }
@@ -90,14 +108,11 @@ func parseFlowQuery(v url.Values) (q FlowQuery, err error) {
 	default:
 		return q, badQuery("entries", v, "main or expect")
 	}
-	switch v.Get("family") {
-	case "":
-	case "ipv4":
-		q.Family = flow.IPv4
-	case "ipv6":
-		q.Family = flow.IPv6
-	default:
-		return q, badQuery("family", v, "ipv4 or ipv6")
+	if err = q.parseScope(v); err != nil {
+		return q, err
+	}
+	if err = q.answerable(); err != nil {
+		return q, err
 	}
 	if q.Skip, err = number(v, "skip", maxSkip); err != nil {
 		return q, err
@@ -105,7 +120,54 @@ func parseFlowQuery(v url.Values) (q FlowQuery, err error) {
 	if q.Limit, err = number(v, "limit", 1<<31-1); err != nil {
 		return q, err
 	}
+	from, err := number(v, "from", 1<<31-1)
+	if err != nil {
+		return q, err
+	}
+	if q.From = uint32(from); q.From > 0 && (q.Table == TableKernel || q.Entries == EntriesExpect || q.Skip > 0 || v.Get("sort") != "") {
+		return q, &Error{Code: CodeBadRequest, Message: "from continues a list of the flows of a cache in the order of storage", Hint: "leave it, or sort and skip, out"}
+	}
 	return q, q.parseOrder(v)
+}
+
+// parseScope reads which flows of a table are wanted.
+func (q *FlowQuery) parseScope(v url.Values) (err error) {
+	switch v.Get("family") {
+	case "":
+	case "ipv4":
+		q.Family = flow.IPv4
+	case "ipv6":
+		q.Family = flow.IPv6
+	default:
+		return badQuery("family", v, "ipv4 or ipv6")
+	}
+	text := v.Get("filter")
+	if text == "" {
+		return nil
+	}
+	if q.Entries == EntriesExpect {
+		return &Error{Code: CodeBadRequest, Message: "expectations are not filtered", Hint: "leave the filter out"}
+	}
+	q.Filter, err = flow.ParseExpr(text)
+	if x := (*flow.ExprError)(nil); errors.As(err, &x) {
+		return &Error{Code: CodeBadRequest, Message: fmt.Sprintf("filter column %d: %s", x.Column, x.Message), Hint: x.Hint, Column: x.Column}
+	}
+	return err
+}
+
+// answerable refuses a filter that looks at what the table does not have: it would match nothing and look like an answer.
+func (q *FlowQuery) answerable() error {
+	if q.Filter == nil {
+		return nil
+	}
+	need := q.Filter.Needs()
+	switch {
+	case q.Table == TableKernel && need&flow.NeedIdle != 0:
+		return &Error{Code: CodeBadRequest, Message: "the kernel's table does not tell how long a flow is idle", Hint: "filter by timeout, or read a cache"}
+	case (q.Table == TableInternal || q.Table == TableExternal) && need&flow.NeedCounters != 0:
+		return &Error{Code: CodeBadRequest, Message: "the caches keep no packets and bytes", Hint: "read the kernel's table"}
+	}
+	return nil
 }
 
 func (q *FlowQuery) parseOrder(v url.Values) (err error) {
@@ -114,25 +176,58 @@ func (q *FlowQuery) parseOrder(v url.Values) (err error) {
 			return badQuery("desc", v, "true or false")
 		}
 	}
-	q.Sort = v.Get("sort")
+	q.Sort, q.Group = v.Get("sort"), v.Get("group")
+	if q.Group != "" {
+		return q.checkGroup(v)
+	}
 	if q.Sort == "" {
 		return nil
 	}
-	if q.Table == TableKernel || q.Entries == EntriesExpect {
-		return &Error{Code: CodeBadRequest, Message: "the kernel's table and expectations cannot be sorted", Hint: "read the flows of a cache"}
+	counted := q.Sort == "packets" || q.Sort == "bytes"
+	switch {
+	case q.Entries == EntriesExpect:
+		return &Error{Code: CodeBadRequest, Message: "expectations cannot be sorted", Hint: "leave sort out"}
+	case !slices.Contains(Orders, q.Sort):
+		return badQuery("sort", v, "one of "+strings.Join(Orders, ", "))
+	case q.Table == TableKernel && q.Sort == "idle":
+		return &Error{Code: CodeBadRequest, Message: "the kernel's table does not tell how long a flow is idle", Hint: "sort by timeout, or read a cache"}
+	case q.Table != TableKernel && counted:
+		return &Error{Code: CodeBadRequest, Message: "the caches keep no packets and bytes", Hint: "read the kernel's table"}
+	case q.Limit == 0 || q.Limit > MaxSorted:
+		return badQuery("limit", v, fmt.Sprintf("1 to %d for a sorted list", MaxSorted))
+	case q.Skip > maxDepth, q.Table == TableKernel && q.Skip > MaxSorted:
+		return badQuery("skip", v, fmt.Sprintf("at most %d for a sorted list, %d of the kernel's table", maxDepth, MaxSorted))
 	}
-	if q.Limit == 0 || q.Limit > maxLimit {
-		return badQuery("limit", v, fmt.Sprintf("1 to %d for a sorted list", maxLimit))
+	return nil
+}
+
+// parseDifferenceQuery reads a query of /v1/differences: table (internal, external), family, filter, limit.
+func parseDifferenceQuery(v url.Values) (q FlowQuery, err error) {
+	q.Table = Table(v.Get("table"))
+	if q.Table != TableInternal && q.Table != TableExternal {
+		return q, badQuery("table", v, "internal or external")
 	}
-	if q.Skip > maxDepth {
-		return badQuery("skip", v, fmt.Sprintf("at most %d for a sorted list", maxDepth))
+	if err = q.parseScope(v); err != nil {
+		return q, err
 	}
-	for _, o := range Orders {
-		if q.Sort == o {
-			return nil
-		}
+	if err = q.answerable(); err != nil {
+		return q, err
 	}
-	return badQuery("sort", v, fmt.Sprint(Orders))
+	q.Limit, err = number(v, "limit", 1<<31-1)
+	return q, err
+}
+
+// parseEventQuery reads a query of /v1/events: table (internal, external, none for both), family, filter. Other than its
+// cache, the kernel's events tell the counters of a flow that ends.
+func parseEventQuery(v url.Values) (q FlowQuery, err error) {
+	q.Table = Table(v.Get("table"))
+	if q.Table != "" && q.Table != TableInternal && q.Table != TableExternal {
+		return q, badQuery("table", v, "internal, external or nothing")
+	}
+	if err = q.parseScope(v); err == nil && q.Table == TableExternal {
+		err = q.answerable()
+	}
+	return q, err
 }
 
 func number(v url.Values, key string, most int) (int, error) {

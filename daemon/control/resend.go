@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"time"
 )
 
 // Resend is a message that was sent to the peer and that the peer has not acknowledged yet.
@@ -24,29 +23,18 @@ const (
 
 // resend streams the messages in flight. Formats are conntrackd (its -s rsqueue) and ndjson.
 func (s *Server) resend(w http.ResponseWriter, r *http.Request) {
-	format, err := parseFormat(r.URL.Query())
-	if err == nil && format != FormatConntrackd && format != FormatNDJSON {
-		err = badQuery("format", r.URL.Query(), "conntrackd or ndjson")
-	}
-	if err != nil {
-		s.refuse(w, asError(err))
-		return
-	}
-	if !s.takeStream(w) {
-		return
-	}
-	defer func() { <-s.streams }()
-	out := &stream{w: w, rc: http.NewResponseController(w), timeout: s.streamTimeout, format: format}
-	_ = out.rc.SetReadDeadline(time.Time{}) // see flows
-	list, err := s.backend.Resend(r.Context())
-	if err == nil && format == FormatConntrackd {
-		out.buf = fmt.Appendf(out.buf, "resent queue (len=%d)\n", len(list))
-	}
-	for i := 0; i < len(list) && err == nil; i++ {
-		out.buf, err = appendResend(out.buf, format, list[i])
-		err = out.added(err)
-	}
-	out.finish(err)
+	format, err := parseFormat(r.URL.Query(), resendFormats)
+	s.stream(w, FlowQuery{}, format, err, func(out *stream) error {
+		list, err := s.backend.Resend(r.Context())
+		if err == nil && format == FormatConntrackd {
+			out.buf = fmt.Appendf(out.buf, "resent queue (len=%d)\n", len(list))
+		}
+		for i := 0; i < len(list) && err == nil; i++ {
+			out.buf, err = appendResend(out.buf, format, list[i])
+			err = out.added(err)
+		}
+		return err
+	})
 }
 
 // appendResend appends one line.

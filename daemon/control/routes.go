@@ -25,6 +25,9 @@ func (s *Server) routes() map[string]route {
 		"/v1/resend":      {method: http.MethodGet, handle: s.resend, params: []string{"format"}},
 		"/v1/transitions": {method: http.MethodGet, handle: answer(s.backend.Transitions)},
 		"/v1/flows":       {method: http.MethodGet, handle: s.flows, params: flowParams},
+		"/v1/differences": {method: http.MethodGet, handle: s.differences, params: differenceParams},
+		"/v1/events":      {method: http.MethodGet, handle: s.events, params: eventParams},
+		"/v1/log":         {method: http.MethodGet, handle: s.logLines, params: []string{"after"}},
 		"/v1/notify":      {method: http.MethodPost, handle: s.notify, acts: true},
 		"/v1/actions":     {method: http.MethodPost, handle: s.action, acts: true},
 	}
@@ -34,8 +37,12 @@ func (s *Server) routes() map[string]route {
 	return table
 }
 
-// flowParams are the parameters of a FlowQuery and its format.
-var flowParams = []string{"table", "entries", "family", "sort", "desc", "skip", "limit", "format"}
+// Parameters of the queries of flows, see parseFlowQuery, parseDifferenceQuery and parseEventQuery, and their format.
+var (
+	flowParams       = []string{"table", "entries", "family", "filter", "group", "sort", "desc", "skip", "limit", "from", "format"}
+	differenceParams = []string{"table", "family", "filter", "limit", "format"}
+	eventParams      = []string{"table", "family", "filter", "format"}
+)
 
 // handler finds the route of a request and refuses what does not fit it before anything is asked of the backend. A
 // http.ServeMux would redirect paths that it takes for untidy, and answer in words of its own.

@@ -176,7 +176,7 @@ func TestRefusals(t *testing.T) {
 		{"GET", "/v1/flows", "", 400, "kernel, internal or external"},
 		{"GET", "/v1/flows?table=kernel&family=ipx", "", 400, "ipv4 or ipv6"},
 		{"GET", "/v1/flows?table=kernel&format=yaml", "", 400, "format"},
-		{"GET", "/v1/flows?table=kernel&sort=age&limit=5", "", 400, "cannot be sorted"},
+		{"GET", "/v1/flows?table=kernel&sort=idle&limit=5", "", 400, "how long a flow is idle"},
 		{"GET", "/v1/flows?table=internal&sort=age", "", 400, "1 to 10000"},
 		{"GET", "/v1/flows?table=internal&sort=age&limit=10001", "", 400, "1 to 10000"},
 		{"GET", "/v1/flows?table=internal&sort=beauty&limit=5", "", 400, "sort"},

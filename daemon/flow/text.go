@@ -46,6 +46,63 @@ func AppendConntrackd(b []byte, f *Flow, line Line) []byte {
 	return appendAge(b, line)
 }
 
+// AppendConntrack appends f as `conntrack -L` prints it, without a newline: both tuples, with counters where f has them,
+// and everything else that f carries and that conntrack shows without being asked to.
+func AppendConntrack(b []byte, f *Flow) []byte {
+	b = appendPadded(b, f.Orig.Proto.String(), 8)
+	b = appendNumber(b, " ", uint64(f.Orig.Proto))
+	b = append(b, ' ')
+	if f.Has.Is(HasTimeout) {
+		b = append(strconv.AppendUint(b, uint64(f.Timeout), 10), ' ')
+	}
+	if name := f.StateName(); name != "" {
+		b = append(append(b, name...), ' ')
+	}
+	zone, whole := f.Zone()
+	b = appendCounters(appendTuple(b, &f.Orig), f, Original)
+	if !whole && f.Orig.Zone != 0 {
+		b = appendNumber(b, " zone-orig=", uint64(f.Orig.Zone))
+	}
+	if unreplied(f) {
+		b = append(b, " [UNREPLIED]"...)
+	}
+	if f.Has.Is(HasReply) {
+		b = appendCounters(appendTuple(append(b, ' '), &f.Reply), f, Reply)
+		if !whole && f.Reply.Zone != 0 {
+			b = appendNumber(b, " zone-reply=", uint64(f.Reply.Zone))
+		}
+	}
+	b = append(b, flagText(f)...)
+	if f.Has.Is(HasMark) {
+		b = appendNumber(b, " mark=", uint64(f.Mark))
+	}
+	if whole && zone != 0 {
+		b = appendNumber(b, " zone=", uint64(zone))
+	}
+	if f.Has.Is(HasHelper) {
+		b = appendName(append(b, " helper="...), f.Helper[:])
+	}
+	if f.Has.Is(HasUse) {
+		b = appendNumber(b, " use=", uint64(f.Use))
+	}
+	return b
+}
+
+func appendCounters(b []byte, f *Flow, dir Direction) []byte {
+	if !f.Has.Is(HasCounters) {
+		return b
+	}
+	b = appendNumber(b, " packets=", f.Packets[dir])
+	return appendNumber(b, " bytes=", f.Bytes[dir])
+}
+
+// AppendAges appends what a cache knows of an entry's times, in whole seconds.
+func AppendAges(b []byte, a Ages) []byte {
+	b = appendNumber(b, " [active since ", uint64(max(a.Age, 0)/time.Second))
+	b = appendNumber(b, "s, idle ", uint64(max(a.Idle, 0)/time.Second))
+	return append(b, "s]"...)
+}
+
 // appendProtocol writes name and number of the protocol, and the state with a space behind each.
 func appendProtocol(b []byte, f *Flow) []byte {
 	b = appendPadded(b, f.Orig.Proto.String(), 8)

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"ctsync/daemon/control"
+)
+
+func (a *app) events() *cobra.Command {
+	filter := ""
+	cmd := &cobra.Command{
+		Use: "events [internal|external]", Short: "Show what happens to this router's flows, and what the peer tells of its own, live",
+		Long: `Events shows the beginning, change and end of flows as they happen: of this router (internal), as its kernel tells,
+and of the peer (external), as its messages tell. What a commit puts into the kernel raises no event, nor does what a
+flush, a comparison or a sweep changes in a cache.
+
+Events that are not read in time are lost: how many is said where they are missing. The daemon never waits; a reader who
+takes nothing for a minute is disconnected.`,
+		Args: words(control.CacheInternal, control.CacheExternal), ValidArgs: []string{control.CacheInternal, control.CacheExternal},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			expr, err := parseFilter(filter)
+			if err != nil {
+				return err
+			}
+			q := control.FlowQuery{Filter: expr}
+			if len(args) == 1 {
+				q.Table = control.Table(args[0])
+			}
+			return a.copyText(cmd.Context(), (*control.Client).EventText, q)
+		},
+	}
+	filterFlag(cmd, &filter)
+	return cmd
+}
+
+func (a *app) showDiff() *cobra.Command {
+	filter, limit := "", 0
+	cmd := &cobra.Command{
+		Use: "diff internal|external", Short: "Show in which flows a cache and the kernel's table differ",
+		Long: `Diff internal shows the flows that would be lost or wrong after a failover because the internal cache does not have them
+as the kernel does: kernel-only flows are not replicated, cache-only ones have ended, and differing ones say in what
+(kernel / cache). Whether the peer has the cache, "ctsync show status" says. Diff external shows what a commit would do to
+the kernel's table now: create, update or replace flows, or not restore them because they are expired or lost on the way.
+Nothing is changed. A flow that changes at the moment is looked at again before it is shown.`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usageError{fmt.Errorf("want: show diff internal|external")}
+			}
+			return words(control.CacheInternal, control.CacheExternal)(cmd, args)
+		},
+		ValidArgs: []string{control.CacheInternal, control.CacheExternal},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			expr, err := parseFilter(filter)
+			if err != nil {
+				return err
+			}
+			if limit < 0 {
+				return usageError{fmt.Errorf("--limit %d: want a number of rows", limit)}
+			}
+			q := control.FlowQuery{Table: control.Table(args[0]), Filter: expr, Limit: limit}
+			return a.copyText(cmd.Context(), (*control.Client).DifferenceText, q)
+		},
+	}
+	filterFlag(cmd, &filter)
+	cmd.Flags().IntVar(&limit, "limit", 0, "show at most so many; all are counted")
+	return cmd
+}
+
+// copyText prints what the daemon writes, line by line as it comes, until it ends or the user has seen enough.
+func (a *app) copyText(ctx context.Context, ask func(*control.Client, context.Context, control.FlowQuery, control.Format) (io.ReadCloser, error), q control.FlowQuery) error {
+	format := control.FormatText
+	if a.json {
+		format = control.FormatNDJSON
+	}
+	return a.ask(ctx, func(ctx context.Context, c *control.Client) error {
+		r, err := ask(c, ctx, q, format)
+		if err == nil {
+			defer r.Close()
+			_, err = io.Copy(a.stdout, r)
+		}
+		if ctx.Err() != nil { // interrupted by the user
+			return nil
+		}
+		return err
+	})
+}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestFilterHelp(t *testing.T) {
+	golden(t, "help-filter", appendFilterHelp(nil))
+	for line := range strings.Lines(string(appendFilterHelp(nil))) {
+		if len(line) > 121 {
+			t.Errorf("%d characters: %s", len(line), line)
+		}
+	}
+}
+
+func TestCompleteFilter(t *testing.T) {
+	for typed, want := range map[string][]string{
+		"":                       nil, // all keys
+		"tcp dpo":                {"tcp dport:\toriginal destination port"},
+		"(!fam":                  {"(!family:\tlayer-3 protocol"},
+		"nat:":                   {"nat:yes", "nat:no", "nat:snat", "nat:dnat"},
+		"x or state:last_ack,es": {"x or state:last_ack,established"},
+		"dport:4":                {},
+	} {
+		got := completeFilter(typed)
+		if typed == "" {
+			if len(got) < 20 {
+				t.Errorf("no keys: %q", got)
+			}
+			continue
+		}
+		if len(got)+len(want) > 0 && !slices.Equal(got, want) {
+			t.Errorf("%q: %q, want %q", typed, got, want)
+		}
+	}
+}
+
+// framesWriter ends the watching after some frames.
+type framesWriter struct {
+	bytes.Buffer
+	left   int
+	cancel func()
+}
+
+func (w *framesWriter) Write(b []byte) (int, error) {
+	if w.left--; w.left == 0 {
+		w.cancel()
+	}
+	return w.Buffer.Write(b)
+}
+
+// Where there is no terminal, each picture has its time above it and an empty line below.
+func TestWatch(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	out := &framesWriter{left: 3, cancel: cancel}
+	var errs bytes.Buffer
+	args := []string{"--socket", serveFake(t, fakeDaemon("plain")), "show", "cache", "external", "--filter", "udp", "--watch=1ms"}
+	if code := run(ctx, args, time.Now(), out, &errs); code != exitDone || errs.Len() > 0 {
+		t.Fatalf("exit status %d: %s", code, errs.String())
+	}
+	frames := strings.Split(strings.TrimSuffix(out.String(), "\n\n"), "\n\n2")
+	if len(frames) != 3 || !strings.Contains(frames[2], "Main Table Entries:\n\nudp      17 ") {
+		t.Errorf("%q", frames)
+	}
+	errs.Reset()
+	args[1] = t.TempDir() + "/away"
+	if code := run(context.Background(), args, time.Now(), out, &errs); code != exitUnreachable {
+		t.Errorf("without a daemon: exit status %d: %s", code, errs.String())
+	}
+}
+
+// On a terminal a picture is redrawn in place and cut to its size.
+func TestWriteFrame(t *testing.T) {
+	var b bytes.Buffer
+	frame := []byte("first line\nsecond\nthird\nfourth\n")
+	for _, first := range []bool{true, false} {
+		if err := writeFrame(&b, "time\n", frame, 4, 6, first); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const lines = "first \x1b[K\r\nsecond\x1b[K\r\nthird\x1b[K\r\n\x1b[J"
+	if want := "\x1b[H\x1b[H\x1b[2J" + lines + "\x1b[H" + lines; b.String() != want {
+		t.Errorf("%q, want %q", b.String(), want)
+	}
+	if rows, columns := terminalSize(&b); rows != 0 || columns != 0 {
+		t.Errorf("a buffer is a terminal of %d×%d", columns, rows)
+	}
+}

@@ -1,0 +1,313 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ctsync/daemon/cache"
+	"ctsync/daemon/control"
+	"ctsync/daemon/ctnetlink"
+	"ctsync/daemon/flow"
+)
+
+// A comparison tells, without changing anything, in which flows a cache and the kernel differ. Both change meanwhile, so
+// what looks different is looked at again until nothing moves: only what stayed different while the kernel's entry did
+// not change is a difference.
+
+const (
+	compareSlice  = 500                    // flows per look: one request to the kernel, about a millisecond of the loop
+	comparePool   = 16384                  // flows that look different and wait for the next look
+	compareRounds = 4                      // looks at one of them
+	comparePause  = 250 * time.Millisecond // before each: events take less to arrive here
+)
+
+// comparison is one in progress.
+type comparison struct {
+	d      *Daemon
+	q      control.FlowQuery
+	fn     func(*control.Difference, control.Meta) error
+	left   int // differences that may still be shown, negative: all
+	counts control.DifferenceCounts
+
+	dump, k kernel // k looks up while dump is being read
+	filter  flow.Filter
+	seen    []uint64 // refs of the internal cache that the dump has, as a bit set
+	slice   []flow.Flow
+	suspect []suspect
+	again   []suspect
+
+	keys, found []flow.Flow
+	errs        []unix.Errno
+	verdicts    []verdict
+}
+
+// suspect is a flow that looked different.
+type suspect struct {
+	flow    flow.Flow // the kernel's, or the cache's if the kernel has none
+	kernel  bool      // the kernel has it
+	checked bool      // the kernel has been asked, so that nothing changed if it says the same again
+	ref     cache.Ref // of the external cache
+}
+
+// verdict is what became of a suspect.
+type verdict struct {
+	what       string // "" = no difference, or not yet
+	attributes flow.Attr
+	entry      cache.Entry // Ref 0 = none
+	now        int64
+}
+
+// differences compares a cache with the kernel's table.
+func (d *Daemon) differences(ctx context.Context, q control.FlowQuery, fn func(*control.Difference, control.Meta) error) (control.DifferenceCounts, error) {
+	dump, err := ctnetlink.Dial()
+	if err != nil {
+		return control.DifferenceCounts{}, fmt.Errorf("dial ctnetlink: %w", err)
+	}
+	defer dump.Close()
+	k, err := ctnetlink.Dial()
+	if err != nil {
+		return control.DifferenceCounts{}, fmt.Errorf("dial ctnetlink: %w", err)
+	}
+	defer k.Close()
+	x := newComparison(d, q, fn, dump, k)
+	if err := d.do(ctx, func(c *core) { x.filter = c.filter }); err != nil {
+		return x.counts, err
+	}
+	if q.Table == control.TableExternal {
+		err = x.external(ctx)
+	} else {
+		err = x.internal(ctx)
+	}
+	return x.counts, err
+}
+
+func newComparison(d *Daemon, q control.FlowQuery, fn func(*control.Difference, control.Meta) error, dump, k kernel) *comparison {
+	x := &comparison{
+		d: d, q: q, fn: fn, left: q.Limit, counts: control.DifferenceCounts{Found: map[string]uint64{}}, dump: dump, k: k,
+		slice: make([]flow.Flow, 0, compareSlice), keys: make([]flow.Flow, compareSlice), found: make([]flow.Flow, compareSlice),
+		errs: make([]unix.Errno, compareSlice), verdicts: make([]verdict, compareSlice),
+	}
+	if q.Limit == 0 {
+		x.left = -1
+	}
+	return x
+}
+
+// internal compares the internal cache with the kernel: first the kernel's flows, then those that only the cache has.
+func (x *comparison) internal(ctx context.Context) error {
+	interrupted, err := x.dump.Dump(x.q.Family, func(f *flow.Flow) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		x.counts.Compared++
+		if !x.filter.Pass(&f.Orig) {
+			x.counts.Filtered++
+			return nil
+		}
+		x.slice = append(x.slice, *f)
+		if len(x.slice) == cap(x.slice) {
+			return x.compareDumped(ctx)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("dump conntrack table: %w", err)
+	}
+	if interrupted {
+		return errResized
+	}
+	if err := x.compareDumped(ctx); err != nil {
+		return err
+	}
+	q := control.FlowQuery{Table: control.TableInternal}
+	if err := x.d.cacheEntries(ctx, q, func(entries []cache.Entry, _ int64) error {
+		for i := range entries {
+			e := &entries[i]
+			if x.q.Family != 0 && e.Flow.Orig.Family != x.q.Family || x.has(e.Ref) || !x.filter.Pass(&e.Flow.Orig) {
+				continue
+			}
+			x.counts.Compared++
+			x.suspect = append(x.suspect, suspect{flow: e.Flow})
+		}
+		return x.settleFull(ctx)
+	}); err != nil {
+		return err
+	}
+	return x.settle(ctx)
+}
+
+// compareDumped looks for a slice of the dump in the cache.
+func (x *comparison) compareDumped(ctx context.Context) error {
+	if err := x.d.do(ctx, func(c *core) {
+		for i := range x.slice {
+			ref, attributes := c.internal.Compare(&x.slice[i])
+			if ref != 0 {
+				x.note(ref)
+			}
+			if ref == 0 || attributes != 0 {
+				x.suspect = append(x.suspect, suspect{flow: x.slice[i], kernel: true, checked: true})
+			}
+		}
+	}); err != nil {
+		return err
+	}
+	x.slice = x.slice[:0]
+	return x.settleFull(ctx)
+}
+
+// note enters a ref in seen.
+func (x *comparison) note(r cache.Ref) {
+	if need := int(r>>6) + 1; need > len(x.seen) {
+		x.seen = append(x.seen, make([]uint64, need+need/4-len(x.seen))...)
+	}
+	x.seen[r>>6] |= 1 << (r & 63)
+}
+
+func (x *comparison) has(r cache.Ref) bool {
+	return int(r>>6) < len(x.seen) && x.seen[r>>6]>>(r&63)&1 != 0
+}
+
+// settleFull settles when there are many suspects.
+func (x *comparison) settleFull(ctx context.Context) error {
+	if len(x.suspect) < comparePool {
+		return nil
+	}
+	return x.settle(ctx)
+}
+
+// settle looks at the suspects again until each of them is a difference or none.
+func (x *comparison) settle(ctx context.Context) error {
+	for range compareRounds {
+		if len(x.suspect) == 0 {
+			return nil
+		}
+		if err := x.pause(ctx); err != nil {
+			return err
+		}
+		x.again = x.again[:0]
+		for from := 0; from < len(x.suspect); from += compareSlice {
+			if err := x.look(ctx, x.suspect[from:min(from+compareSlice, len(x.suspect))]); err != nil {
+				return err
+			}
+		}
+		x.suspect, x.again = x.again, x.suspect
+	}
+	x.counts.Unsettled += uint64(len(x.suspect))
+	x.suspect = x.suspect[:0]
+	return nil
+}
+
+// pause waits until the events of what has happened so far are in the cache: some time, and until none waited any more.
+func (x *comparison) pause(ctx context.Context) error {
+	var drains uint64
+	if err := x.d.do(ctx, func(c *core) { drains = c.drains }); err != nil {
+		return err
+	}
+	for range 20 {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(comparePause):
+		}
+		drained := false
+		if err := x.d.do(ctx, func(c *core) { drained = c.events == nil || c.drains != drains || c.eventsAt == never }); err != nil || drained {
+			return err
+		}
+	}
+	return &control.Error{Code: control.CodeBusy, Message: "events come faster than they are handled, so the internal cache is behind the kernel", Hint: "try again later"}
+}
+
+// look asks the kernel and the cache about a slice of suspects once more.
+func (x *comparison) look(ctx context.Context, list []suspect) error {
+	n := len(list)
+	for i := range list {
+		x.keys[i] = list[i].flow
+	}
+	if err := x.k.GetBatch(x.keys[:n], x.found[:n], x.errs[:n]); err != nil {
+		return fmt.Errorf("look up conntrack entries: %w", err)
+	}
+	if err := x.d.do(ctx, func(c *core) {
+		for i := range list {
+			x.verdicts[i] = x.judge(c, &list[i], &x.found[i], x.errs[i])
+		}
+	}); err != nil {
+		return err
+	}
+	for i := range list {
+		if v := &x.verdicts[i]; v.what != "" {
+			var kernel *flow.Flow
+			if list[i].kernel {
+				kernel = &list[i].flow
+			}
+			if err := x.report(v, kernel); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// judge decides about one suspect. One whose kernel entry changed since the last look must wait for another.
+func (x *comparison) judge(c *core, s *suspect, found *flow.Flow, errno unix.Errno) (v verdict) {
+	if errno != 0 && errno != unix.ENOENT { // no answer
+		s.checked = false
+		x.again = append(x.again, *s)
+		return v
+	}
+	there := errno == 0 && found.Orig == s.flow.Orig // else as the reply of another
+	var ref cache.Ref
+	if there {
+		ref, v.attributes = c.internal.Compare(found)
+	} else {
+		ref, _ = c.internal.Lookup(&s.flow.Orig)
+	}
+	if there && ref != 0 && v.attributes == 0 || !there && ref == 0 {
+		return verdict{}
+	}
+	steady := s.checked && there == s.kernel && (!there || found.ID == s.flow.ID && cache.Differences(found, &s.flow) == 0)
+	if there {
+		s.flow = *found
+	}
+	if s.kernel, s.checked = there, true; !steady {
+		x.again = append(x.again, *s)
+		return verdict{}
+	}
+	if ref != 0 {
+		c.internal.Load(ref, &v.entry)
+	}
+	v.now = c.now()
+	switch {
+	case !there:
+		v.what = control.CacheOnly
+	case ref == 0:
+		v.what, v.attributes = control.KernelOnly, 0
+	default:
+		v.what = control.Differs
+	}
+	return v
+}
+
+// report counts a difference and shows it, if it is one that is asked for.
+func (x *comparison) report(v *verdict, kernel *flow.Flow) error {
+	diff := control.Difference{What: v.what, Attributes: v.attributes, Kernel: kernel}
+	unknown := flow.Ages{Age: flow.Unknown, Idle: flow.Unknown}
+	wanted := kernel != nil && passes(&x.q, kernel, unknown)
+	var m control.Meta
+	if v.entry.Ref != 0 {
+		diff.Cache = &v.entry.Flow
+		m = meta(&v.entry, v.now)
+		wanted = wanted || passes(&x.q, diff.Cache, agesOf(&v.entry, v.now))
+	}
+	if !wanted {
+		return nil
+	}
+	x.counts.Found[v.what]++
+	if x.left == 0 {
+		return nil
+	}
+	x.left--
+	return x.fn(&diff, m)
+}

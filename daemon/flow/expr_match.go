@@ -1,0 +1,129 @@
+package flow
+
+import (
+	"encoding/binary"
+	"slices"
+	"strings"
+	"time"
+)
+
+// What those keys match that have rules of their own.
+
+// stateValues are the states of all protocols, and stateIndex is where in it those of TCP, SCTP and DCCP stand.
+var stateValues, stateIndex = func() (values []string, index [3][]uint8) {
+	for i, p := range statefulProtos {
+		for _, name := range statesOf(p) {
+			name = strings.ToLower(name)
+			at := slices.Index(values, name)
+			if at < 0 {
+				at = len(values)
+				values = append(values, name)
+			}
+			index[i] = append(index[i], uint8(at))
+		}
+	}
+	return values, index
+}()
+
+var statefulProtos = [...]Proto{TCP, SCTP, DCCP}
+
+func testState(t *term, f *Flow, _ Ages) bool {
+	s, ok := f.State()
+	if !ok {
+		return false
+	}
+	index := stateIndex[0]
+	switch f.Orig.Proto {
+	case SCTP:
+		index = stateIndex[1]
+	case DCCP:
+		index = stateIndex[2]
+	}
+	return int(s) < len(index) && t.has(index[s])
+}
+
+// statusValues are the names of the bits, and one for the lack of a bit.
+var statusValues = func() (list []string) {
+	for _, name := range statusNames {
+		list = append(list, strings.ToLower(name))
+	}
+	return append(list, "unreplied")
+}()
+
+func testStatus(t *term, f *Flow, _ Ages) bool {
+	return f.Status&uint32(t.bits[0]&(1<<len(statusNames)-1)) != 0 || t.has(uint8(len(statusNames))) && unreplied(f)
+}
+
+func unreplied(f *Flow) bool { return f.Has.Is(HasStatus) && f.Status&StatusSeenReply == 0 }
+
+// translated reports which ends of f are translated: by its tuples or, where there is no reply tuple, by its status.
+func translated(f *Flow) (source, destination bool) {
+	if f.Has.Is(HasReply) {
+		return f.SNAT(), f.DNAT()
+	}
+	return f.Status&StatusSrcNAT != 0, f.Status&StatusDstNAT != 0
+}
+
+func testNAT(t *term, f *Flow, _ Ages) bool {
+	source, destination := translated(f)
+	nat := source || destination
+	return nat && t.has(0) || !nat && t.has(1) || source && t.has(2) || destination && t.has(3)
+}
+
+func testHelper(t *term, f *Flow, _ Ages) bool {
+	helped := f.Has.Is(HasHelper) && f.Helper[0] != 0
+	for _, name := range t.names {
+		switch {
+		case name == "any" && helped, name == "none" && !helped, helped && foldsTo(&f.Helper, name):
+			return true
+		}
+	}
+	return false
+}
+
+// foldsTo reports whether the NUL-terminated name is lower, in any case.
+func foldsTo(name *[16]byte, lower string) bool {
+	return len(lower) < len(name) && name[len(lower)] == 0 && beginsWith(name[:], lower)
+}
+
+// beginsWith reports whether b begins with lower, in any case.
+func beginsWith(b []byte, lower string) bool {
+	if len(b) < len(lower) {
+		return false
+	}
+	for i := range len(lower) {
+		if lowerCase(b[i]) != lower[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func lowerCase(c byte) byte {
+	if c >= 'A' && c <= 'Z' {
+		c += 'a' - 'A'
+	}
+	return c
+}
+
+func testMark(t *term, f *Flow, _ Ages) bool {
+	for _, m := range t.masked {
+		if f.Mark&m.mask == m.value {
+			return true
+		}
+	}
+	return t.holds(uint64(f.Mark))
+}
+
+func testLabel(t *term, f *Flow, _ Ages) bool {
+	return binary.LittleEndian.Uint64(f.Labels[:8])&t.bits[0] != 0 || binary.LittleEndian.Uint64(f.Labels[8:])&t.bits[1] != 0
+}
+
+// testTimeout looks at what is left, if the table tells when it was that much.
+func testTimeout(t *term, f *Flow, a Ages) bool {
+	left := uint64(f.Timeout)
+	if a.Idle > 0 {
+		left -= min(left, uint64(a.Idle/time.Second))
+	}
+	return f.Has.Is(HasTimeout) && t.holds(left)
+}

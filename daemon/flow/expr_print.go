@@ -1,0 +1,127 @@
+package flow
+
+import (
+	"net/netip"
+	"strings"
+)
+
+// String returns the expression as ParseExpr reads it back, in one form for all ways to write it: "and" left out, "!" for
+// not, lists in ascending order. It is "" for an expression that matches every flow.
+func (e *Expr) String() string {
+	var b strings.Builder
+	e.root.print(&b)
+	return b.String()
+}
+
+func (n *node) print(b *strings.Builder) {
+	separator := " "
+	switch n.kind {
+	case nodeTerm:
+		n.term.print(b)
+		return
+	case nodeNot:
+		b.WriteByte('!')
+		n.kids[0].printInside(b)
+		return
+	case nodeOr:
+		separator = " or "
+	}
+	for i := range n.kids {
+		if i > 0 {
+			b.WriteString(separator)
+		}
+		if n.kind == nodeAnd {
+			n.kids[i].printInside(b)
+		} else {
+			n.kids[i].print(b)
+		}
+	}
+}
+
+// printInside prints a part that "and" or "!" must not tear apart.
+func (n *node) printInside(b *strings.Builder) {
+	if n.kind == nodeTerm || n.kind == nodeNot {
+		n.print(b)
+		return
+	}
+	b.WriteByte('(')
+	n.print(b)
+	b.WriteByte(')')
+}
+
+func (t *term) print(b *strings.Builder) {
+	if t.key == nil {
+		b.WriteString(quote(t.text, false))
+		return
+	}
+	b.WriteString(t.key.Name)
+	switch t.rel {
+	case relIs:
+		b.WriteByte(':')
+	default:
+		b.WriteString(t.rel.String())
+	}
+	if t.rel != relIs && t.rel != relNot {
+		b.WriteString(t.key.kind.print(t.bound))
+		return
+	}
+	b.WriteString(strings.Join(t.values(), ","))
+}
+
+// values returns the values as they are printed.
+func (t *term) values() []string {
+	var list []string
+	for _, n := range t.numbers {
+		list = append(list, printRange(t.key.kind, n.first, n.last))
+	}
+	for _, m := range t.masked {
+		list = append(list, kindMark.print(uint64(m.value))+"/"+kindMark.print(uint64(m.mask)))
+	}
+	for _, s := range t.four {
+		list = append(list, s.text(IPv4))
+	}
+	for _, s := range t.six {
+		list = append(list, s.text(IPv6))
+	}
+	for _, name := range t.names {
+		list = append(list, quote(name, true))
+	}
+	for i := 0; i < 256; i++ {
+		switch {
+		case !t.has(uint8(i)):
+		case t.key.kind == kindProto:
+			list = append(list, protoText(Proto(i)))
+		case t.key.kind == kindName:
+			list = append(list, t.key.Values[i])
+		default: // labels
+			first := i
+			for i < 255 && t.has(uint8(i+1)) {
+				i++
+			}
+			list = append(list, printRange(kindLabel, uint64(first), uint64(i)))
+		}
+	}
+	return list
+}
+
+func printRange(k valueKind, first, last uint64) string {
+	if first == last {
+		return k.print(first)
+	}
+	return k.print(first) + "-" + k.print(last)
+}
+
+// text returns a span as an address, a network or a range.
+func (s span) text(family Family) string {
+	first, last := addrOf(s.first), addrOf(s.last)
+	from, to := first.IP(family), last.IP(family)
+	if from == to {
+		return from.String()
+	}
+	for bits := range from.BitLen() {
+		if p := netip.PrefixFrom(from, bits); p.Masked() == p && spanOf(p) == s {
+			return p.String()
+		}
+	}
+	return from.String() + "-" + to.String()
+}

@@ -1,0 +1,224 @@
+package flow
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// relation is an operator between key and value.
+type relation uint8
+
+const (
+	relNone relation = iota
+	relIs
+	relNot
+	relBelow
+	relAtMost
+	relAbove
+	relAtLeast
+)
+
+// String returns the operator; ":" and "=" are the same.
+func (r relation) String() string {
+	return [...]string{"", "=", "!=", "<", "<=", ">", ">="}[r]
+}
+
+// term is a key with its values, or a text when key is nil. The values of a kind are in one of the sets, ordered and
+// without overlap, so that equal terms are equal structs.
+type term struct {
+	key *Key
+	rel relation
+
+	numbers   []numbers // what matches; of a comparison what it comes to
+	bound     uint64    // what a comparison was made with
+	masked    []masked  // marks
+	four, six []span    // addresses
+	bits      [4]uint64 // protocols, labels, or indices in Key.Values
+	names     []string  // helpers, lower case
+
+	text string // lower case
+	find text   // what text comes to
+}
+
+// numbers is a run of numbers, both ends included.
+type numbers struct{ first, last uint64 }
+
+// masked is a mark of which only the bits of mask count.
+type masked struct{ value, mask uint32 }
+
+func (t *term) match(f *Flow, a Ages) bool {
+	if t.key == nil {
+		return t.find.match(f)
+	}
+	return t.key.test(t, f, a) != (t.rel == relNot)
+}
+
+// holds reports whether v is one of the numbers.
+func (t *term) holds(v uint64) bool {
+	for i := range t.numbers {
+		if n := &t.numbers[i]; v >= n.first && v <= n.last {
+			return true
+		}
+	}
+	return false
+}
+
+// has reports whether bit i is set.
+func (t *term) has(i uint8) bool { return t.bits[i>>6]>>(i&63)&1 != 0 }
+
+func (t *term) set(i uint8) { t.bits[i>>6] |= 1 << (i & 63) }
+
+// covers reports whether the address a of a family is one of the addresses.
+func (t *term) covers(a *Addr, family Family) bool {
+	switch family {
+	case IPv4:
+		return inside(t.four, a)
+	case IPv6:
+		return inside(t.six, a)
+	}
+	return false // the reply of a flow that has none
+}
+
+// add reads one more value. The error says what was expected.
+func (t *term) add(word string) error {
+	switch k := t.key; k.kind {
+	case kindAddress:
+		return t.addAddress(word)
+	case kindProto:
+		p, err := ParseProto(word)
+		if err != nil {
+			return k.hint(word, protoNames())
+		}
+		t.set(uint8(p))
+	case kindName:
+		i := slices.Index(k.Values, valueName(word))
+		if i < 0 {
+			return k.hint(valueName(word), k.Values)
+		}
+		t.set(uint8(i))
+	case kindHelper:
+		if len(word) > len(Flow{}.Helper)-1 {
+			return k.hint(word, nil)
+		}
+		t.names = append(t.names, strings.ToLower(word))
+	case kindMark:
+		if value, mask, ok := strings.Cut(word, "/"); ok && (t.rel == relIs || t.rel == relNot) {
+			v, err := strconv.ParseUint(value, 0, 32)
+			m, merr := strconv.ParseUint(mask, 0, 32)
+			if cmp.Or(err, merr) != nil {
+				return k.hint(word, nil)
+			}
+			t.masked = append(t.masked, masked{uint32(v & m), uint32(m)})
+			return nil
+		}
+		return t.addNumbers(word)
+	default:
+		return t.addNumbers(word)
+	}
+	return nil
+}
+
+// valueName makes one of the two ways to write a name of several words.
+func valueName(word string) string { return strings.ReplaceAll(strings.ToLower(word), "-", "_") }
+
+func (t *term) addNumbers(word string) error {
+	k := t.key
+	first, last, isRange := strings.Cut(word, "-")
+	if !isRange {
+		last = first
+	}
+	a, ok := k.kind.parse(first)
+	b, also := k.kind.parse(last)
+	if !ok || !also || a > b || b > k.most || isRange && t.rel != relIs && t.rel != relNot {
+		return k.hint(word, nil)
+	}
+	t.bound = a
+	switch t.rel {
+	case relBelow:
+		if a == 0 {
+			return nil // nothing is
+		}
+		a, b = 0, a-1
+	case relAtMost:
+		a = 0
+	case relAbove:
+		a, b = a+1, ^uint64(0)
+	case relAtLeast:
+		b = ^uint64(0)
+	default:
+		t.bound = 0
+	}
+	t.numbers = append(t.numbers, numbers{a, b})
+	return nil
+}
+
+func (t *term) addAddress(word string) error {
+	s, family, ok := parseSpan(word)
+	switch {
+	case !ok:
+		return t.key.hint(word, nil)
+	case family == IPv4:
+		t.four = append(t.four, s)
+	default:
+		t.six = append(t.six, s)
+	}
+	return nil
+}
+
+// parseSpan reads an address, a network, or a range of addresses.
+func parseSpan(word string) (s span, family Family, ok bool) {
+	family = IPv4
+	if p, err := netip.ParsePrefix(word); err == nil {
+		if !p.Addr().Is4() {
+			family = IPv6
+		}
+		return spanOf(p), family, true
+	}
+	first, last, isRange := strings.Cut(word, "-")
+	if !isRange {
+		last = first
+	}
+	a, err := netip.ParseAddr(first)
+	b, lerr := netip.ParseAddr(last)
+	if cmp.Or(err, lerr) != nil || a.Zone()+b.Zone() != "" || a.Is4() != b.Is4() || b.Less(a) {
+		return s, 0, false
+	}
+	if !a.Is4() {
+		family = IPv6
+	}
+	from, to := AddrFrom(a), AddrFrom(b)
+	s.first[0], s.first[1] = from.words()
+	s.last[0], s.last[1] = to.words()
+	return s, family, true
+}
+
+// finish brings the values into their one order.
+func (t *term) finish() {
+	t.four, t.six = united(t.four, 32), united(t.six, 128)
+	slices.Sort(t.names)
+	t.names = slices.Compact(t.names)
+	slices.SortFunc(t.masked, func(a, b masked) int { return cmp.Or(cmp.Compare(a.mask, b.mask), cmp.Compare(a.value, b.value)) })
+	t.masked = slices.Compact(t.masked)
+	slices.SortFunc(t.numbers, func(a, b numbers) int { return cmp.Compare(a.first, b.first) })
+	n := 0
+	for _, r := range t.numbers {
+		if n > 0 && (t.numbers[n-1].last == ^uint64(0) || r.first <= t.numbers[n-1].last+1) {
+			t.numbers[n-1].last = max(t.numbers[n-1].last, r.last)
+			continue
+		}
+		t.numbers[n] = r
+		n++
+	}
+	t.numbers = t.numbers[:n]
+	if t.key.kind == kindLabel {
+		for _, r := range t.numbers {
+			for b := r.first; b <= r.last; b++ {
+				t.set(uint8(b))
+			}
+		}
+		t.numbers = nil
+	}
+}

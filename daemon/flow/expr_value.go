@@ -1,0 +1,128 @@
+package flow
+
+import (
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// valueKind is how the values of a key are written.
+type valueKind uint8
+
+const (
+	kindAddress valueKind = iota
+	kindProto
+	kindName
+	kindHelper
+	kindLabel  // decimal
+	kindNumber // decimal or 0x hexadecimal
+	kindMark   // as kindNumber; printed in hexadecimal
+	kindTime   // seconds, or numbers with the units s, m, h, d, w
+	kindSize   // a number that may end in k, M, G, T (1000s) or Ki, Mi, Gi, Ti (1024s)
+)
+
+// ordered reports whether < and > make sense.
+func (k valueKind) ordered() bool { return k >= kindNumber }
+
+// unit is a word behind a number and what it stands for.
+type unit struct {
+	name string
+	of   uint64
+}
+
+// Units, the greatest first.
+var (
+	timeUnits = []unit{{"w", 7 * 86400}, {"d", 86400}, {"h", 3600}, {"m", 60}, {"s", 1}}
+	sizeUnits = []unit{{"t", 1e12}, {"g", 1e9}, {"m", 1e6}, {"k", 1e3}, {"ti", 1 << 40}, {"gi", 1 << 30}, {"mi", 1 << 20}, {"ki", 1 << 10}}
+)
+
+// parse reads a number.
+func (k valueKind) parse(word string) (uint64, bool) {
+	switch k {
+	case kindTime:
+		return parseTime(strings.ToLower(word))
+	case kindSize:
+		return parseUnit(strings.ToLower(word), sizeUnits)
+	case kindLabel:
+		v, err := strconv.ParseUint(word, 10, 64)
+		return v, err == nil
+	}
+	base := 10
+	if len(word) > 2 && (word[:2] == "0x" || word[:2] == "0X") {
+		word, base = word[2:], 16
+	}
+	v, err := strconv.ParseUint(word, base, 64)
+	return v, err == nil
+}
+
+// parseUnit reads a number with a unit or without.
+func parseUnit(word string, units []unit) (uint64, bool) {
+	digits := strings.TrimLeft(word, "0123456789")
+	n, err := strconv.ParseUint(word[:len(word)-len(digits)], 10, 64)
+	if err != nil {
+		return 0, false
+	}
+	if digits == "" {
+		return n, true
+	}
+	i := slices.IndexFunc(units, func(u unit) bool { return u.name == digits })
+	if i < 0 || n > math.MaxUint64/units[i].of {
+		return 0, false
+	}
+	return n * units[i].of, true
+}
+
+// parseTime reads times such as 90, 90s and 1h30m.
+func parseTime(word string) (seconds uint64, ok bool) {
+	for word != "" {
+		end := strings.IndexAny(word, "wdhms") + 1
+		if end == 0 {
+			end = len(word)
+		}
+		n, ok := parseUnit(word[:end], timeUnits)
+		if !ok || n > math.MaxUint64-seconds {
+			return 0, false
+		}
+		seconds += n
+		word, ok = word[end:], true
+		if word == "" {
+			return seconds, ok
+		}
+	}
+	return 0, false
+}
+
+// print writes a number as parse reads it.
+func (k valueKind) print(v uint64) string {
+	switch k {
+	case kindMark:
+		return "0x" + strconv.FormatUint(v, 16)
+	case kindTime:
+		return printUnit(v, timeUnits)
+	case kindSize:
+		return strings.ToUpper(printUnit(v, sizeUnits[:4]))
+	}
+	return strconv.FormatUint(v, 10)
+}
+
+// printUnit writes v in the greatest unit of which it is a multiple.
+func printUnit(v uint64, units []unit) string {
+	for _, u := range units {
+		if v > 0 && v%u.of == 0 {
+			return strconv.FormatUint(v/u.of, 10) + u.name
+		}
+	}
+	return strconv.FormatUint(v, 10)
+}
+
+// protoNames are the names of protocols.
+func protoNames() []string {
+	var names []string
+	for p := range 256 {
+		if name := Proto(p).String(); name != unknownName {
+			names = append(names, name)
+		}
+	}
+	return names
+}

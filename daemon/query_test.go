@@ -1,0 +1,507 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ctsync/daemon/control"
+	"ctsync/daemon/ctnetlink"
+	"ctsync/daemon/flow"
+	"ctsync/daemon/wire"
+)
+
+// looped runs a core without kernel and link, and returns a daemon that asks it. held is called with the CPU time of each
+// visit to the loop.
+func looped(t testing.TB, held func(time.Duration)) *Daemon {
+	t.Helper()
+	c, _ := newTestCore()
+	c.session, c.in = nil, testInbox(t)
+	d := &Daemon{core: c, in: c.in}
+	stop, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		runtime.LockOSThread() // for threadTime
+		defer runtime.UnlockOSThread()
+		for {
+			select {
+			case f := <-c.in.calls:
+				if held == nil {
+					f(c)
+					continue
+				}
+				began := threadTime()
+				f(c)
+				held(threadTime() - began)
+			case <-stop:
+				close(c.in.done)
+				return
+			}
+		}
+	}()
+	t.Cleanup(func() { close(stop); <-ended })
+	return d
+}
+
+func threadTime() time.Duration {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ts); err != nil {
+		panic(err)
+	}
+	return time.Duration(ts.Nano())
+}
+
+// someFlow is the i-th of many different flows.
+func someFlow(i int) flow.Flow {
+	f := flow.Flow{
+		Orig: flow.Tuple{
+			Family: flow.IPv4, Proto: [...]flow.Proto{flow.TCP, flow.UDP, flow.TCP, flow.ICMP}[i%4], SrcPort: uint16(i), DstPort: [...]uint16{443, 53, 80, 8 << 8}[i%4],
+			Src: flow.Addr{10, byte(i % 7), byte(i >> 16), byte(i % 251)}, Dst: flow.Addr{192, 0, 2, byte(i % 13)},
+		},
+		Has: flow.HasReply | flow.HasStatus | flow.HasTimeout | flow.HasMark, Status: flow.StatusSeenReply, Timeout: uint32(i * 7919 % 1000), Mark: uint32(i % 5),
+	}
+	if i%11 == 0 {
+		f.Orig.Family, f.Orig.Src[10] = flow.IPv6, byte(i)
+	}
+	if f.Orig.Proto == flow.TCP {
+		f.Has, f.TCPState = f.Has|flow.HasTCPState, uint8(1+i%4)
+	}
+	if i%3 == 0 {
+		f.Has, f.Helper = f.Has|flow.HasHelper, [16]byte{'f', 't', 'p'}
+	}
+	f.Reply = f.Orig.Inverse()
+	if i%4 == 1 {
+		f.Reply.Dst[1]++
+	}
+	return f
+}
+
+func fill(t testing.TB, d *Daemon, n int) {
+	t.Helper()
+	for i := range n {
+		f := someFlow(i)
+		if err := d.core.external.New(&f, d.core.now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func expr(t testing.TB, s string) *flow.Expr {
+	t.Helper()
+	e, err := flow.ParseExpr(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func listing(t testing.TB, d *Daemon, q control.FlowQuery) (list []flow.Flow, last uint32) {
+	t.Helper()
+	if err := d.flows(context.Background(), q, func(f *flow.Flow, m control.Meta) error {
+		list, last = append(list, *f), m.Place
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return list, last
+}
+
+// Pages that continue each other are the list, whatever begins and ends meanwhile.
+func TestPagesContinueEachOther(t *testing.T) {
+	const n = 5000
+	d := looped(t, nil)
+	fill(t, d, n)
+	q := control.FlowQuery{Table: control.TableExternal, Filter: expr(t, "nat:yes"), Limit: 97}
+	seen := map[flow.Tuple]int{}
+	for more := true; more; {
+		list, last := listing(t, d, q)
+		for _, f := range list {
+			seen[f.Orig]++
+		}
+		more = len(list) == q.Limit
+		q.From = last + 1
+		if err := d.do(context.Background(), func(c *core) { // others come and go
+			f := someFlow(n + int(last))
+			_ = c.external.New(&f, c.now())
+			f = someFlow(int(last) / 4 * 4) // not translated
+			c.external.Destroy(&f.Orig, c.now())
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := 1; i < n; i += 4 {
+		f := someFlow(i)
+		if seen[f.Orig] != 1 {
+			t.Fatalf("flow %d was listed %d times", i, seen[f.Orig])
+		}
+	}
+}
+
+func TestSortedAndFiltered(t *testing.T) {
+	d := looped(t, nil)
+	fill(t, d, 5000)
+	list, _ := listing(t, d, control.FlowQuery{Table: control.TableExternal, Filter: expr(t, "proto:tcp mark:3"), Sort: "timeout", Desc: true, Skip: 3, Limit: 1100})
+	var want []uint32
+	for i := range 5000 {
+		if f := someFlow(i); f.Orig.Proto == flow.TCP && f.Mark == 3 {
+			want = append(want, f.Timeout)
+		}
+	}
+	slices.Sort(want)
+	slices.Reverse(want)
+	var got []uint32
+	for _, f := range list {
+		got = append(got, f.Timeout)
+	}
+	if want = want[3:min(1103, len(want))]; !slices.Equal(got, want) {
+		t.Errorf("%d flows, want %d, or in another order", len(got), len(want))
+	}
+	if err := d.flows(context.Background(), control.FlowQuery{Table: control.TableExternal}, func(*flow.Flow, control.Meta) error { return errStopped }); !errors.Is(err, errStopped) {
+		t.Errorf("a reader's error: %v", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	if err := d.flows(ctx, control.FlowQuery{Table: control.TableExternal}, func(*flow.Flow, control.Meta) error { cancel(); return nil }); !errors.Is(err, context.Canceled) {
+		t.Errorf("a reader who left: %v", err)
+	}
+}
+
+// Groups are what counting every flow by the text of its key comes to.
+func TestGroups(t *testing.T) {
+	const n = 20000
+	d := looped(t, nil)
+	fill(t, d, n)
+	text := map[string]func(f *flow.Flow) string{
+		"source": func(f *flow.Flow) string { return f.Orig.Source().Addr().String() },
+		"port": func(f *flow.Flow) string {
+			if f.Orig.Proto == flow.ICMP {
+				return "icmp"
+			}
+			return fmt.Sprint(f.Orig.Proto, "/", f.Orig.DstPort)
+		},
+		"source-network": func(f *flow.Flow) string {
+			if f.Orig.Family == flow.IPv4 {
+				return fmt.Sprintf("%d.%d.%d.0/24", f.Orig.Src[0], f.Orig.Src[1], f.Orig.Src[2])
+			}
+			p, _ := f.Orig.Source().Addr().Prefix(64)
+			return p.String()
+		},
+		"destination": func(f *flow.Flow) string { return f.Orig.Destination().Addr().String() },
+		"protocol":    func(f *flow.Flow) string { return f.Orig.Proto.String() },
+		"state": func(f *flow.Flow) string {
+			if s := f.StateName(); s != "" {
+				return "tcp " + s
+			}
+			return f.Orig.Proto.String()
+		},
+		"mark": func(f *flow.Flow) string { return fmt.Sprint(f.Mark) },
+		"helper": func(f *flow.Flow) string {
+			return map[bool]string{true: "ftp", false: "none"}[f.Has.Is(flow.HasHelper)]
+		},
+		"family": func(f *flow.Flow) string { return f.Orig.Family.String() },
+		"zone":   func(f *flow.Flow) string { return "0" },
+	}
+	filter := expr(t, "!dport:80")
+	for by, key := range text {
+		want := map[string]uint64{}
+		for i := range n {
+			if f := someFlow(i); filter.Match(&f, flow.Ages{}) {
+				want[key(&f)]++
+			}
+		}
+		for _, limit := range []int{0, 2} {
+			g, err := d.groups(context.Background(), control.FlowQuery{Table: control.TableExternal, Filter: filter, Group: by, Limit: limit})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var sum uint64
+			for i, x := range g.Groups {
+				if x.Flows != want[x.Key] || i > 0 && x.Flows > g.Groups[i-1].Flows {
+					t.Errorf("%s %s: %d flows, want %d, or out of order", by, x.Key, x.Flows, want[x.Key])
+				}
+				sum += x.Flows
+			}
+			if shown := len(g.Groups); uint64(shown)+g.OtherCount != uint64(len(want)) || limit > 0 && shown > limit || sum+g.Other.Flows != g.Flows || g.Unnamed.Flows != 0 {
+				t.Errorf("%s limit %d: %d and %d groups of %d, %d and %d flows of %d", by, limit, shown, g.OtherCount, len(want), sum, g.Other.Flows, g.Flows)
+			}
+		}
+	}
+	if got := len(control.GroupKeys); got != len(groupings) {
+		t.Errorf("%d group keys, %d groupings", got, len(groupings))
+	}
+}
+
+// Keys beyond the bound are counted together, and those within it exactly.
+func TestGroupsAreBounded(t *testing.T) {
+	g := newCounting(groupings["source"], 10)
+	for i := range 1000 {
+		f := flow.Flow{Orig: flow.Tuple{Family: flow.IPv4, Src: flow.Addr{10, 0, byte(i % 50)}}, Bytes: [2]uint64{1, 2}}
+		g.add(&f)
+	}
+	a := g.answer(control.FlowQuery{Group: "source", Sort: "key", Limit: 4})
+	if len(a.Groups) != 4 || a.Groups[3].Key != "10.0.3.0" || a.Groups[3].Flows != 20 || a.OtherCount != 6 || a.Other.Flows != 120 || a.Unnamed.Flows != 800 || a.Flows != 1000 || a.Bytes != 3000 {
+		t.Errorf("%+v", a)
+	}
+}
+
+// watch subscribes and returns what arrives; each batch waits until it is taken.
+func watch(t *testing.T, d *Daemon, q control.FlowQuery) (batches chan control.EventBatch, cancel func() error) {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	batches = make(chan control.EventBatch)
+	done := make(chan error, 1)
+	go func() {
+		done <- d.watchEvents(ctx, q, func(b *control.EventBatch) error {
+			select {
+			case batches <- control.EventBatch{Events: slices.Clone(b.Events), Lost: b.Lost, Overruns: b.Overruns}:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+	}()
+	if b := <-batches; len(b.Events) != 0 || b.Lost != 0 {
+		t.Fatalf("the first batch is %+v", b)
+	}
+	cancelled := false
+	cancel = func() error {
+		if cancelled {
+			return nil
+		}
+		cancelled = true
+		stop()
+		return <-done
+	}
+	t.Cleanup(func() { _ = cancel() })
+	return batches, cancel
+}
+
+// A watcher who does not read loses events, and is told how many; the loop goes on, and others lose nothing.
+func TestSlowWatcherLosesEvents(t *testing.T) {
+	d := looped(t, nil)
+	slow, _ := watch(t, d, control.FlowQuery{})
+	quick, _ := watch(t, d, control.FlowQuery{Table: control.TableInternal})
+	const blocks = 3 * watchedEvents / ctnetlink.BlockSize
+	var read uint64
+	for i := range blocks {
+		b := block(ctnetlink.EventNew, i*ctnetlink.BlockSize)
+		if err := d.do(context.Background(), func(c *core) {
+			if i == blocks-1 {
+				c.overrun()
+			}
+			c.applyEvents(b)
+		}); err != nil {
+			t.Fatal(err)
+		}
+		for got := 0; got < ctnetlink.BlockSize; {
+			batch := <-quick
+			if batch.Lost != 0 {
+				t.Fatalf("the quick one lost %d", batch.Lost)
+			}
+			got += len(batch.Events)
+			read += uint64(len(batch.Events))
+		}
+	}
+	if read != blocks*ctnetlink.BlockSize {
+		t.Errorf("the quick one has %d events", read)
+	}
+	var got, lost, overruns uint64
+	for got+lost < read {
+		b := <-slow
+		for i := range b.Events {
+			if lost > 0 {
+				t.Fatal("an event behind the loss that was not yet told")
+			}
+			if want := uint16(got); b.Events[i].Flow.Orig.SrcPort != want {
+				t.Fatalf("event of port %d, want %d", b.Events[i].Flow.Orig.SrcPort, want)
+			}
+			got++
+		}
+		lost += b.Lost
+		overruns += b.Overruns
+	}
+	if lost == 0 || got+lost != read || overruns != 1 {
+		t.Errorf("the slow one: %d events, %d lost, %d overruns", got, lost, overruns)
+	}
+}
+
+// What an event leaves out is filled in, and a filter looks at the whole flow.
+func TestEventsAreWhole(t *testing.T) {
+	d := looped(t, nil)
+	all, cancel := watch(t, d, control.FlowQuery{})
+	external, _ := watch(t, d, control.FlowQuery{Table: control.TableExternal, Filter: expr(t, "mark:7")})
+	f := someFlow(5)
+	f.Mark, f.ID, f.Has = 7, 1, f.Has|flow.HasID
+	partial := flow.Flow{Orig: f.Orig, Reply: f.Reply, Has: flow.HasReply | flow.HasStatus | flow.HasID, Status: flow.StatusAssured, ID: 1}
+	end := partial
+	end.Has, end.Bytes = end.Has|flow.HasCounters, [2]uint64{100, 1}
+	older := end
+	older.ID = 9
+	kinds := []ctnetlink.Kind{ctnetlink.EventNew, ctnetlink.EventUpdate, ctnetlink.EventDestroy, ctnetlink.EventDestroy}
+	b := &ctnetlink.Block{}
+	for i, x := range []flow.Flow{f, partial, older, end} {
+		b.Kind[i], b.Flow[i] = kinds[i], x
+	}
+	b.N = 4
+	filtered := f
+	filtered.Orig.Src = flow.Addr{127, 0, 0, 1}
+	if err := d.do(context.Background(), func(c *core) {
+		c.filter = flow.NewFilter(flow.Rules{Ignore: prefixes("127.0.0.0/8")})
+		c.applyEvents(b)
+		b.N, b.Flow[0] = 1, filtered
+		c.applyEvents(b)
+		c.peerFlow(wire.CTNew, &f)
+		c.peerFlow(wire.CTUpdate, &partial)
+		c.peerFlow(wire.CTDestroy, &flow.Flow{Orig: f.Orig})
+		c.publish(false)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for len(got) < 7 {
+		for _, e := range (<-all).Events {
+			got = append(got, fmt.Sprintf("%s %s mark %d assured %v bytes %d", e.Table(), e.Kind, e.Flow.Mark, e.Flow.Status&flow.StatusAssured != 0, e.Flow.Bytes[0]))
+			if e.At.IsZero() {
+				t.Error("an event without time")
+			}
+		}
+	}
+	want := []string{
+		"internal new mark 7 assured false bytes 0", "internal update mark 7 assured true bytes 0", "internal destroy mark 0 assured true bytes 100",
+		"internal destroy mark 7 assured true bytes 100",
+		"external new mark 7 assured false bytes 0", "external update mark 7 assured true bytes 0", "external destroy mark 7 assured true bytes 0",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	n := 0
+	for n < 3 {
+		n += len((<-external).Events)
+	}
+	if err := cancel(); !errors.Is(err, context.Canceled) {
+		t.Errorf("a watcher who left: %v", err)
+	}
+	left := 0
+	if err := d.do(context.Background(), func(c *core) { left = len(c.watchers) }); err != nil || left != 1 {
+		t.Errorf("%d watchers are left, %v", left, err)
+	}
+}
+
+func TestWatchersAreBounded(t *testing.T) {
+	d := looped(t, nil)
+	for range maxWatchers {
+		watch(t, d, control.FlowQuery{})
+	}
+	err := d.watchEvents(context.Background(), control.FlowQuery{}, func(*control.EventBatch) error { return nil })
+	if e := (*control.Error)(nil); !errors.As(err, &e) || e.Code != control.CodeBusy {
+		t.Errorf("one more than allowed: %v", err)
+	}
+}
+
+// With watchers the loop allocates nothing either.
+func TestWatchedHotPathDoesNotAllocate(t *testing.T) {
+	c, _ := newTestCore()
+	c.session = nil
+	w := newWatcher("")
+	c.watchers = []*watcher{w}
+	life := []*ctnetlink.Block{block(ctnetlink.EventNew, 1), block(ctnetlink.EventUpdate, 1), block(ctnetlink.EventDestroy, 1)}
+	spare := control.EventBatch{Events: make([]control.Event, 0, watchedEvents)}
+	once := func() {
+		for _, b := range life {
+			c.applyEvents(b)
+		}
+		spare = w.take(spare)
+	}
+	for range 100 {
+		once()
+	}
+	if n := testing.AllocsPerRun(100, once); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// BenchmarkQuery asks a cache of a million flows; loop-ns is the longest visit to the loop, as CPU time.
+func BenchmarkQuery(b *testing.B) {
+	const n = 1_000_000
+	var longest time.Duration
+	d := looped(b, func(t time.Duration) { longest = max(longest, t) })
+	fill(b, d, n)
+	filter := expr(b, "proto:tcp dport:443 !src:10.1.0.0/16")
+	for _, q := range []control.FlowQuery{
+		{Sort: "source", Limit: 50}, {Sort: "age", Desc: true, Limit: 50, Filter: filter}, {Sort: "timeout", Skip: 100_000, Limit: 50}, {Limit: 50, Filter: expr(b, "mark:4 sport:999")}, {Group: "source"}, {Group: "port", Filter: filter},
+	} {
+		q.Table = control.TableExternal
+		b.Run(fmt.Sprintf("%s%s,skip=%d,%v", q.Sort, q.Group, q.Skip, q.Filter), func(b *testing.B) {
+			longest = 0
+			for b.Loop() {
+				var err error
+				if q.Group != "" {
+					_, err = d.groups(context.Background(), q)
+				} else {
+					err = d.flows(context.Background(), q, func(*flow.Flow, control.Meta) error { return nil })
+				}
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(longest.Nanoseconds()), "loop-ns")
+		})
+	}
+}
+
+// BenchmarkTap is the loop's work per event for watchers.
+func BenchmarkTap(b *testing.B) {
+	for _, watchers := range []int{0, 1, maxWatchers} {
+		b.Run(fmt.Sprint(watchers), func(b *testing.B) {
+			c, _ := newTestCore()
+			c.session = nil
+			for range watchers {
+				c.watchers = append(c.watchers, newWatcher(""))
+			}
+			life := []*ctnetlink.Block{block(ctnetlink.EventNew, 1), block(ctnetlink.EventUpdate, 1), block(ctnetlink.EventDestroy, 1)}
+			spare := control.EventBatch{Events: make([]control.Event, 0, watchedEvents)}
+			for b.Loop() {
+				for _, blk := range life {
+					c.applyEvents(blk)
+				}
+				for _, w := range c.watchers {
+					spare = w.take(spare)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*3*ctnetlink.BlockSize), "ns/event")
+		})
+	}
+}
+
+// Ages and idle times sort as the numbers do that are shown.
+func TestAgesSortAsShown(t *testing.T) {
+	d := looped(t, nil)
+	for i := range 5 {
+		f := someFlow(i)
+		if err := d.core.external.New(&f, int64(i)*int64(time.Second)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, sort := range []string{"age", "idle"} {
+		list, _ := listing(t, d, control.FlowQuery{Table: control.TableExternal, Sort: sort, Limit: 1})
+		oldest, _ := listing(t, d, control.FlowQuery{Table: control.TableExternal, Sort: sort, Limit: 1, Desc: true})
+		youngest, first := someFlow(4), someFlow(0)
+		if list[0].Orig != youngest.Orig || oldest[0].Orig != first.Orig {
+			t.Errorf("%s: %v first, %v last", sort, list[0].Orig, oldest[0].Orig)
+		}
+	}
+}
+
+// A name that the peer sent does not steer the terminal.
+func TestGroupNamesArePlain(t *testing.T) {
+	g := newCounting(groupings["helper"], 10)
+	g.add(&flow.Flow{Helper: [16]byte{0x1b, '[', '2', 'J', 0xff, 0, 'x'}})
+	if a := g.answer(control.FlowQuery{Group: "helper"}); a.Groups[0].Key != "?[2J?" {
+		t.Errorf("%q", a.Groups[0].Key)
+	}
+}

@@ -1,0 +1,249 @@
+package tui
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"ctsync/daemon/flow"
+)
+
+// endpoint4 is the width of the longest IPv4 address with its port.
+const endpoint4 = len("255.255.255.255:65535")
+
+// flowColumns returns the columns of a table. What a table does not tell has no column there.
+func (t *table) flowColumns() []column {
+	wide := max(t.wide, endpoint4)
+	all := []column{
+		{name: "PROTO", sort: "protocol", least: 5, most: 6, line: 0},
+		{name: "SOURCE", sort: "source", least: endpoint4, most: wide, fit: fitEndpoint, line: 1},
+		{name: "DESTINATION", sort: "destination", least: endpoint4, most: wide, fit: fitEndpoint, line: 2, lead: signArrow},
+		{name: "STATE", sort: "state", least: 6, most: 11, rank: 1, line: 0, fit: fitState},
+		{name: "TIMEOUT", sort: "timeout", least: 7, most: 7, right: true, rank: 2, line: 0},
+		{name: "NAT", least: 4, most: 4, rank: 3, line: 0},
+		{name: "AGE", sort: "age", least: 7, most: 7, right: true, rank: 4},
+		{name: "IDLE", sort: "idle", least: 7, most: 7, right: true, rank: 5},
+		{name: "BYTES", sort: "bytes", least: 8, most: 10, right: true, rank: 4},
+		{name: "PACKETS", sort: "packets", least: 8, most: 10, right: true, rank: 5},
+		{name: "MARK", sort: "mark", least: 10, most: 10, right: true, rank: 7},
+		{name: "ZONE", sort: "zone", least: 5, most: 5, right: true, rank: 6},
+		{name: "HELPER", least: 6, most: 8, rank: 8},
+		{name: "ID", sort: "id", least: 10, most: 10, right: true, rank: 9},
+	}
+	if t.from().differences {
+		columns := append([]column{{name: "WHAT", least: 11, most: 11, line: 0}}, all[:4]...)
+		for i := range columns {
+			columns[i].sort = ""
+		}
+		columns[4].rank = 3 // the state
+		if t.filled["DIFFERENCE"] {
+			columns = append(columns, column{name: "DIFFERENCE", least: 12, most: 60, rank: 1, line: 0})
+		}
+		return columns
+	}
+	columns := all[:0:0]
+	for _, c := range all {
+		if !optional[c.name] || t.filled[c.name] {
+			columns = append(columns, c)
+		}
+	}
+	return columns
+}
+
+// optional are the columns that stand only where a row has something in them: the kernel counts and notes times when it
+// is told to, a cache knows no counters, and marks, zones and helpers are not everybody's.
+var optional = map[string]bool{"AGE": true, "IDLE": true, "BYTES": true, "PACKETS": true, "MARK": true, "ZONE": true, "HELPER": true, "ID": true, "DIFFERENCE": true}
+
+// fill notes which columns the rows need. A column that was needed once stays: others would jump.
+func (m *model) fill() {
+	t := &m.table
+	filled := maps.Clone(t.filled)
+	if filled == nil {
+		filled = map[string]bool{}
+	}
+	for i := range t.rows {
+		t.wide = max(t.wide, endpointWidth(&t.rows[i].flow))
+		for name := range optional {
+			if !filled[name] && m.flowCell(&t.rows[i], name).text != "" {
+				filled[name] = true
+			}
+		}
+	}
+	t.filled = filled
+}
+
+// flowCells returns the values of a row for columns.
+func (m *model) flowCells(r *row, columns []column) []cell {
+	cells := make([]cell, len(columns))
+	for i := range columns {
+		c := m.flowCell(r, columns[i].name)
+		if r.gone {
+			c.in = faint
+		}
+		cells[i] = c
+	}
+	return cells
+}
+
+func (m *model) flowCell(r *row, column string) cell {
+	f := &r.flow
+	switch column {
+	case "PROTO":
+		return cell{protoName(f.Orig.Proto), plain}
+	case "SOURCE":
+		return cell{m.source(&f.Orig), plain}
+	case "DESTINATION":
+		return cell{m.destination(&f.Orig), plain}
+	case "STATE":
+		return stateCell(f)
+	case "NAT":
+		return cell{natWords(f), plain}
+	case "WHAT":
+		return cell{r.what, differencePaint(r.what)}
+	case "DIFFERENCE":
+		return cell{m.look.attributeChange(r), plain}
+	case "HELPER":
+		return cell{helperName(f), plain}
+	}
+	return cell{m.number(r, column), plain}
+}
+
+// number is the value of a column of figures, or "" where the row has none.
+func (m *model) number(r *row, column string) string {
+	f := &r.flow
+	switch {
+	case column == "TIMEOUT" && f.Has.Is(flow.HasTimeout):
+		return span(time.Duration(f.Timeout) * time.Second)
+	case column == "AGE" && !r.created.IsZero():
+		return span(m.now.Sub(r.created))
+	case column == "AGE" && f.Has.Is(flow.HasTimestamp):
+		return span(m.now.Sub(time.Unix(0, int64(f.Start))))
+	case column == "IDLE" && !r.updated.IsZero():
+		return span(m.now.Sub(r.updated))
+	case column == "BYTES" && f.Has.Is(flow.HasCounters):
+		return m.units.size(f.Bytes[0] + f.Bytes[1])
+	case column == "PACKETS" && f.Has.Is(flow.HasCounters):
+		return m.units.count(f.Packets[0] + f.Packets[1])
+	case column == "MARK" && f.Has.Is(flow.HasMark) && f.Mark != 0:
+		return fmt.Sprintf("%#x", f.Mark)
+	case column == "ZONE" && f.Orig.Zone|f.Reply.Zone != 0:
+		return strconv.Itoa(int(f.Orig.Zone | f.Reply.Zone))
+	case column == "ID" && f.Has.Is(flow.HasID):
+		return strconv.FormatUint(uint64(f.ID), 10)
+	}
+	return ""
+}
+
+// stateCell shows the protocol's state; a flow without one, whether it was answered.
+func stateCell(f *flow.Flow) cell {
+	if name := f.StateName(); name != "" {
+		if name == "ESTABLISHED" {
+			return cell{name, good}
+		}
+		return cell{name, plain}
+	}
+	switch {
+	case f.Has.Is(flow.HasStatus) && f.Status&flow.StatusAssured != 0:
+		return cell{"assured", plain}
+	case f.Has.Is(flow.HasStatus) && f.Status&flow.StatusSeenReply == 0:
+		return cell{"unreplied", warn}
+	}
+	return cell{"", plain}
+}
+
+func natWords(f *flow.Flow) string {
+	switch s, d := f.SNAT(), f.DNAT(); {
+	case s && d:
+		return "both"
+	case s:
+		return "snat"
+	case d:
+		return "dnat"
+	}
+	return ""
+}
+
+func helperName(f *flow.Flow) string { return printable(flow.CString(f.Helper[:])) }
+
+func protoName(p flow.Proto) string {
+	if name := p.String(); name != "unknown" {
+		return name
+	}
+	return strconv.Itoa(int(p))
+}
+
+// printable keeps what a name from elsewhere may do to a terminal out of it.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
+// source writes address and port, or what the protocol has instead.
+func (m *model) source(t *flow.Tuple) string { return m.endpoint(t, t.Src.IP(t.Family), t.SrcPort) }
+
+// destination writes address and port; of ICMP the type, whose id stands with the source.
+func (m *model) destination(t *flow.Tuple) string {
+	ip := t.Dst.IP(t.Family)
+	if t.Proto.IsICMP() {
+		return fmt.Sprintf("%v type %d", ip, t.ICMPType())
+	}
+	return m.endpoint(t, ip, t.DstPort)
+}
+
+func (m *model) endpoint(t *flow.Tuple, ip netip.Addr, port uint16) string {
+	switch {
+	case t.Proto.HasPorts():
+		number := strconv.Itoa(int(port))
+		if name := m.services[service{t.Proto, port}]; m.names && name != "" {
+			number = name
+		}
+		if ip.Is6() {
+			return "[" + ip.String() + "]:" + number
+		}
+		return ip.String() + ":" + number
+	case t.Proto.IsICMP():
+		return fmt.Sprintf("%v id %d", ip, port)
+	case t.Proto == flow.GRE:
+		return fmt.Sprintf("%v key %#x", ip, port)
+	}
+	return ip.String()
+}
+
+// endpointWidth is the width of the longer of a flow's two addresses.
+func endpointWidth(f *flow.Flow) int {
+	m := model{}
+	return max(len(m.source(&f.Orig)), len(m.destination(&f.Orig)))
+}
+
+// fitState abbreviates a state as ss(8) and others do.
+func fitState(l look, text string, width int) string {
+	if s, ok := shortStates[text]; ok && len(text) > width {
+		text = s
+	}
+	return l.cut(text, width)
+}
+
+var shortStates = map[string]string{
+	"ESTABLISHED": "ESTAB", "TIME_WAIT": "T_WAIT", "CLOSE_WAIT": "C_WAIT", "FIN_WAIT": "F_WAIT", "SYN_SENT": "S_SENT",
+	"SYN_RECV": "S_RECV", "LAST_ACK": "L_ACK", "unreplied": "unrep.", "assured": "assur.",
+}
+
+// fitEndpoint shortens an address in its middle: the network in front tells whose it is, the end and the port which one.
+func fitEndpoint(l look, text string, width int) string {
+	if len(text) <= width {
+		return text
+	}
+	if width < 8 {
+		return l.cut(text, width)
+	}
+	back := max((width-1)/2, min(len(text)-strings.LastIndexByte(text, ':')+4, width-5))
+	return text[:width-1-back] + l.sign(signMore) + text[len(text)-back:]
+}

@@ -1,0 +1,275 @@
+package tui
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/charmbracelet/x/ansi"
+	"github.com/google/go-cmp/cmp"
+
+	"ctsync/daemon/control"
+	"ctsync/daemon/flow"
+)
+
+// sample is a monitor with something in every view, without a daemon.
+func sample() model {
+	m := newModel(control.New("/nonexistent"), Options{})
+	m.host, m.now = "router1", noon
+	s := sampleState()
+	m.state.snapshot, m.state.at = s, noon
+	before := s.statistics
+	before.Kernel.Events -= 123
+	for range 3 {
+		m.state.count(&before, time.Second)
+	}
+	for i := range 300 {
+		f := sampleFlow(i)
+		m.table.rows = append(m.table.rows, row{flow: f, created: noon.Add(-time.Minute), updated: noon.Add(-3 * time.Second)})
+	}
+	m.table.rows[2].flow = sampleFlow6()
+	m.table.read = noon
+	m.fill()
+	m = m.sized()
+	m.watch = sampleWatch()
+	m.transitions.all, m.transitions.read = []control.Transition{sampleTransition(), {
+		ID: 6, Type: control.TypeGroup, Group: "syncgrp", State: control.StateBackup, Sent: noon.Add(-time.Hour * 30),
+		Received: noon.Add(-time.Hour * 30), Outcome: "failed: the peer does not answer",
+	}}, noon
+	m.transitions.list.total = 2
+	m.log.read = noon
+	for i, level := range []string{"INFO", "WARN", "ERROR", "DEBUG"} {
+		m.log.lines = append(m.log.lines, control.LogLine{ID: uint64(i + 1), Time: noon, Level: level, Text: "external cache committed flows=1010 created=990 updated=5 replaced=1 expired=10"})
+	}
+	return m
+}
+
+func sampleWatch() watch {
+	f := sampleFlow(0)
+	kernel := row{flow: f}
+	kernel.flow.Has |= flow.HasCounters | flow.HasUse
+	kernel.flow.Packets, kernel.flow.Bytes, kernel.flow.Use = [2]uint64{12, 10}, [2]uint64{4000, 123456}, 1
+	return watch{
+		on: true, orig: f.Orig, since: noon.Add(-time.Minute), read: noon,
+		seen: [3]*row{&kernel, {flow: f, created: noon.Add(-time.Hour), updated: noon.Add(-time.Minute)}, nil},
+		history: []moment{
+			{at: noon.Add(-40 * time.Second), table: control.TableExternal, what: momentFound, state: "ESTABLISHED"},
+			{at: noon.Add(-20 * time.Second), what: "is master"},
+			{at: noon.Add(-19 * time.Second), table: control.TableInternal, what: "update", state: "ESTABLISHED"},
+		},
+	}
+}
+
+// sampleExpecting has expectations of either cache.
+func sampleExpecting(m model) model {
+	m.state.status.ExpectationSync = []string{"ftp"}
+	x := flow.Expectation{
+		Has:    flow.HasMaster | flow.HasMask | flow.HasHelper | flow.HasTimeout,
+		Expect: flow.Tuple{Family: flow.IPv4, Proto: flow.TCP, Src: flow.Addr{10, 0, 1, 2}, Dst: flow.Addr{10, 0, 2, 2}, DstPort: 50185},
+		Mask:   flow.Tuple{Family: flow.IPv4, Proto: flow.TCP, DstPort: 65535},
+		Master: flow.Tuple{Family: flow.IPv4, Proto: flow.TCP, Src: flow.Addr{10, 0, 1, 2}, Dst: flow.Addr{10, 0, 2, 2}, SrcPort: 42021, DstPort: 21},
+		Helper: [16]byte{'f', 't', 'p'}, Timeout: 290,
+	}
+	m.expect.rows, m.expect.read = []expectRow{{control.TableInternal, x, noon}, {control.TableExternal, x, noon}}, noon
+	m.expect.list.total = 2
+	return m
+}
+
+// scenes are monitors in every state that looks different.
+func scenes() map[string]model {
+	all := map[string]model{}
+	for v := range views {
+		m := sample()
+		m.view = v
+		all[strings.ToLower(viewNames[v])] = m
+	}
+	with := func(name string, v view, change func(*model)) {
+		m := sample()
+		m.view = v
+		change(&m)
+		all[name] = m
+	}
+	with("help", viewTable, func(m *model) { m.help = true })
+	with("help-write", viewOverview, func(m *model) { m.help, m.opt.Write = true, true })
+	with("not-in-step", viewOverview, func(m *model) {
+		m.state.status.InStep = false
+		m.state.status.Why = []string{"the peer has been silent for 9s", "12 messages are not acknowledged"}
+		m.state.status.Warnings = []string{"net.netfilter.nf_conntrack_events is 0"}
+		m.state.status.Jobs = []control.Job{{Name: "commit", Done: 12, Total: 1200}}
+	})
+	with("lost", viewOverview, func(m *model) {
+		m.state.err, m.now = errors.New("ctsyncd is not reachable at /s: nobody serves the socket"), noon.Add(75*time.Second)
+	})
+	with("expectations-on", viewExpect, func(m *model) { *m = sampleExpecting(*m) })
+	with("filter-wrong", viewTable, func(m *model) {
+		m.line = line{kind: lineFilter, input: typed("proto:tcp dpot:443")}
+		_, m.line.err = flow.ParseExpr(m.line.text)
+	})
+	with("sorted", viewTable, func(m *model) {
+		m.table.order = order{by: "source", desc: true}
+		m.table.filter, _ = flow.ParseExpr("proto:tcp")
+		m.table.filterText = "proto:tcp"
+		m.table.list.cursor = 4
+		m.table.rows[5].gone, m.table.kept = true, true
+	})
+	with("groups", viewTable, func(m *model) {
+		m.table.group = "source"
+		m.table.groups = control.Groups{By: "source", Count: control.Count{Flows: 1000}, OtherCount: 3, Other: control.Count{Flows: 9}}
+		for i := range 20 {
+			m.table.groups.Groups = append(m.table.groups.Groups, control.Group{Key: fmt.Sprintf("10.1.0.%d", i), Count: control.Count{Flows: uint64(200 / (i + 1))}})
+		}
+		*m = m.sized()
+	})
+	with("differences", viewTable, func(m *model) {
+		m.table.source = 3
+		a, b := sampleFlow(1), sampleFlow(1)
+		a.TCPState, a.Mark = 5, 7
+		m.table.rows = []row{
+			{difference: true, what: control.KernelOnly, flow: sampleFlow(0), kernel: &a},
+			{difference: true, what: control.Differs, flow: b, kernel: &a, attributes: []string{"mark", "tcp-state", "labels"}},
+		}
+		m.table.counts = &control.DifferenceCounts{Compared: 1003, Filtered: 2, Found: map[string]uint64{control.KernelOnly: 1, control.Differs: 1}}
+		m.table.ended, m.table.wide, m.table.filled = true, 0, nil
+		m.fill()
+		*m = m.sized()
+	})
+	with("confirm", viewOverview, func(m *model) {
+		m.opt.Write = true
+		m.action = action{operation: operations[0], asked: "commit"}
+		m.line = line{kind: lineConfirm, input: typed("com")}
+	})
+	with("asking", viewTable, func(m *model) { *m = newModel(m.client, Options{}); m.now = noon; m.view = viewTable })
+	with("following", viewOverview, func(m *model) { m.watch.following = true })
+	with("empty", viewTable, func(m *model) { m.table = table{source: 1, read: noon, ended: true} })
+	return all
+}
+
+// TestGolden compares every scene at 80×24 with the frame that was looked at.
+func TestGolden(t *testing.T) {
+	for name, m := range scenes() {
+		path := filepath.Join("testdata", name+".txt")
+		got := strings.Join(trimmed(ansi.Strip(m.View())), "\n") + "\n"
+		if *update {
+			if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		want, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(string(want), got); d != "" {
+			t.Errorf("%s (-want +got):\n%s", name, d)
+		}
+	}
+}
+
+func trimmed(text string) []string {
+	lines := strings.Split(text, "\n")
+	for i := range lines {
+		lines[i] = strings.TrimRight(lines[i], " ")
+	}
+	return lines
+}
+
+// TestGeometry draws every scene at many sizes: the frame is as high as the terminal and never wider, and nothing panics.
+func TestGeometry(t *testing.T) {
+	widths := []int{0, 1, 2, 3, 4, 5, 7, 10, 16, 20, 25, 30, 39, 40, 49, 50, 59, 60, 79, 80, 81, 100, 132, 250}
+	heights := []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 23, 24, 25, 50, 90}
+	for name, m := range scenes() {
+		for _, ascii := range []bool{false, true} {
+			m.look.ascii = ascii
+			for _, w := range widths {
+				for _, h := range heights {
+					m.width, m.height = w, h
+					check(t, name, m.resized())
+				}
+			}
+		}
+	}
+}
+
+func check(t *testing.T, name string, m model) {
+	t.Helper()
+	w, h := m.width, m.height
+	lines := strings.Split(m.View(), "\n")
+	if w > 0 && h > 0 && len(lines) != h {
+		t.Fatalf("%s at %dx%d has %d lines", name, w, h, len(lines))
+	}
+	for _, l := range lines {
+		if ansi.StringWidth(l) > w {
+			t.Fatalf("%s at %dx%d has a line of %d columns: %q", name, w, h, ansi.StringWidth(l), l)
+		}
+		if m.look.ascii && strings.ContainsFunc(ansi.Strip(l), func(r rune) bool { return r > '~' }) {
+			t.Fatalf("%s is not ASCII: %q", name, l)
+		}
+	}
+}
+
+// TestColoursHaveASecondCue compares frames with and without colours: the text is the same, and says it all.
+func TestColoursHaveASecondCue(t *testing.T) {
+	for name, m := range scenes() {
+		m.look.colour = true
+		with := m.View()
+		m.look.colour = false
+		without := m.View()
+		if ansi.Strip(with) != ansi.Strip(without) {
+			t.Errorf("%s: the text depends on colours", name)
+		}
+		for part := range strings.SplitSeq(without, "\x1b[") {
+			if code, _, ok := strings.Cut(part, "m"); ok && strings.ContainsAny(code, "3456789") && code != "7" && strings.HasPrefix(code, "3") {
+				t.Errorf("%s has a colour: %q", name, code)
+			}
+		}
+	}
+	m := sample()
+	for _, want := range []struct {
+		change func(*model)
+		cue    string
+	}{
+		{func(m *model) { m.state.status.InStep = false }, "! not in step"},
+		{func(m *model) { m.state.err = errors.New("gone") }, "! no answer"},
+		{func(m *model) { m.state.statistics.Links[0].State = "DOWN" }, "DOWN"},
+		{func(m *model) { m.note = note{text: "refused", bad: true, until: m.now.Add(time.Second)} }, "! refused"},
+		{func(m *model) { m.view = viewTable }, "▸ tcp"},
+		{func(m *model) { m.view = viewTable }, "[2 Table]"},
+	} {
+		m := m
+		want.change(&m)
+		if !strings.Contains(ansi.Strip(m.View()), want.cue) {
+			t.Errorf("no %q on the screen:\n%s", want.cue, ansi.Strip(m.View()))
+		}
+	}
+}
+
+// TestNarrowing drops columns by their importance, and ends with cards.
+func TestNarrowing(t *testing.T) {
+	m := sample()
+	m.view = viewTable
+	m.table.rows[2] = m.table.rows[3]
+	m.table.wide, m.table.filled = 0, nil
+	m.fill()
+	for _, r := range []struct {
+		width int
+		names string
+	}{
+		{130, "PROTO SOURCE DESTINATION STATE TIMEOUT NAT AGE IDLE ID"},
+		{100, "PROTO SOURCE DESTINATION STATE TIMEOUT NAT AGE IDLE"},
+		{80, "PROTO SOURCE DESTINATION STATE TIMEOUT NAT"},
+		{66, "PROTO SOURCE DESTINATION STATE TIMEOUT"},
+		{60, "PROTO SOURCE DESTINATION STATE"},
+		{52, "PROTO SOURCE DESTINATION"},
+		{50, ""},
+	} {
+		m.width = r.width
+		g := m.tableGrid()
+		if got := strings.Join(strings.Fields(ansi.Strip(g.head(m.look))), " "); got != r.names || g.card != (r.names == "") {
+			t.Errorf("%d columns show %q, card %v", r.width, got, g.card)
+		}
+	}
+}

@@ -1,0 +1,125 @@
+package tui
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"ctsync/daemon/control"
+)
+
+// groupKeys are what the user goes through: those of the daemon that answer "who has most connections" come first.
+var groupKeys = []string{"", "source", "destination", "port", "protocol", "state", "source-network", "zone"}
+
+func (m model) takeGroups(a answer[control.Groups]) (model, tea.Cmd) {
+	t := &m.table
+	if !take(&t.pace, a, beat) {
+		return m, nil
+	}
+	if t.err = a.err; a.err != nil {
+		return m, nil
+	}
+	was, key := t.list.cursor, ""
+	if was < len(t.groups.Groups) {
+		key = t.groups.Groups[was].Key
+	}
+	t.groups, t.read = a.value, a.at
+	if was > 0 || t.list.top > 0 {
+		if i := slices.IndexFunc(t.groups.Groups, func(g control.Group) bool { return g.Key == key }); i >= 0 {
+			t.list.cursor, t.list.top = i, max(t.list.top+i-was, 0)
+		}
+	}
+	return m.sized(), nil
+}
+
+// groupBy counts by another key.
+func (m model) groupBy(step int) (model, tea.Cmd) {
+	t := &m.table
+	i := slices.Index(groupKeys, t.group)
+	t.group = groupKeys[(i+step+len(groupKeys))%len(groupKeys)]
+	t.other()
+	return m.again()
+}
+
+// openGroup lists the flows of the selected group: it becomes a part of the filter.
+func (m model) openGroup() (model, tea.Cmd) {
+	t := &m.table
+	if t.list.cursor >= len(t.groups.Groups) {
+		return m, nil
+	}
+	term := groupTerm(t.group, t.groups.Groups[t.list.cursor].Key)
+	text := term
+	if t.filter != nil {
+		text = "(" + t.filterText + ") " + term
+	}
+	t.group = ""
+	t.other()
+	return m.filtered(text)
+}
+
+// groupTerm is the filter that lets a group pass.
+func groupTerm(by, key string) string {
+	switch by {
+	case "source", "source-network":
+		return "src:" + key
+	case "destination", "destination-network":
+		return "dst:" + key
+	case "protocol":
+		return "proto:" + key
+	case "port":
+		proto, port, has := strings.Cut(key, "/")
+		if !has {
+			return "proto:" + proto
+		}
+		return "proto:" + proto + " dport:" + port
+	case "state":
+		proto, state, has := strings.Cut(key, " ")
+		if !has {
+			return "proto:" + proto
+		}
+		return "proto:" + proto + " state:" + strings.ToLower(state)
+	}
+	return by + ":" + key
+}
+
+// groupColumns returns the columns of groups. Caches keep no counters.
+func (t *table) groupColumns() []column {
+	widest := 20
+	for i := range t.groups.Groups {
+		widest = max(widest, len(t.groups.Groups[i].Key))
+	}
+	columns := []column{
+		{name: strings.ToUpper(t.group), least: 15, most: widest, line: 0, fit: fitEndpoint},
+		{name: "FLOWS", sort: "flows", least: 9, most: 9, right: true, line: 1},
+		{name: "SHARE", least: 6, most: 6, right: true, rank: 1, line: 1},
+		{name: "", least: 10, most: 24, rank: 3, line: 2},
+	}
+	if t.groups.Bytes > 0 {
+		columns = append(columns,
+			column{name: "PACKETS", least: 9, most: 9, right: true, rank: 5, line: 1},
+			column{name: "BYTES", least: 9, most: 9, right: true, rank: 4, line: 1})
+	}
+	return columns
+}
+
+// groupCells returns the values of the i-th group. Its bar is as long as its share of the greatest group.
+func (m *model) groupCells(i, bar int) []cell {
+	all := &m.table.groups
+	g := &all.Groups[i]
+	most := max(all.Groups[0].Flows, 1)
+	percent := 100 * float64(g.Flows) / float64(max(all.Flows, 1))
+	stroke := "█"
+	if m.look.ascii {
+		stroke = "#"
+	}
+	return []cell{
+		{printable(g.Key), plain},
+		{m.units.count(g.Flows), plain},
+		{strconv.FormatFloat(percent, 'f', 1, 64) + "%", plain},
+		{strings.Repeat(stroke, int((g.Flows*uint64(max(bar, 0))+most-1)/most)), accent},
+		{m.units.count(g.Packets), plain},
+		{m.units.size(g.Bytes), plain},
+	}
+}

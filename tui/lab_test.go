@@ -1,0 +1,397 @@
+package tui
+
+import (
+	"cmp"
+	"context"
+	"flag"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+	"github.com/charmbracelet/x/ansi"
+
+	"ctsync/daemon/control"
+	"ctsync/daemon/flow"
+)
+
+var update = flag.Bool("update", false, "write the golden frames anew")
+
+func TestMain(m *testing.M) {
+	time.Local = time.UTC
+	flag.Parse()
+	os.Exit(m.Run())
+}
+
+// noon is the time of all samples.
+var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
+// fakeDaemon answers through the real control server from memory.
+type fakeDaemon struct {
+	mu        sync.Mutex
+	state     snapshot
+	flows     map[control.Table][]flow.Flow
+	differ    []control.Difference
+	asked     []control.FlowQuery // for flows
+	actions   []control.Action
+	events    chan control.Event
+	watched   int // readers of events
+	log       []control.LogLine
+	expecting []flow.Expectation
+	refuse    error // of lists
+}
+
+func newFakeDaemon() *fakeDaemon {
+	d := &fakeDaemon{state: sampleState(), flows: map[control.Table][]flow.Flow{}, events: make(chan control.Event)}
+	for i := range 1000 {
+		d.flows[control.TableInternal] = append(d.flows[control.TableInternal], sampleFlow(i))
+	}
+	return d
+}
+
+func sampleFlow(i int) flow.Flow {
+	f := flow.Flow{
+		Orig: flow.Tuple{
+			Family: flow.IPv4, Proto: flow.TCP, SrcPort: uint16(1024 + i), DstPort: []uint16{443, 22, 80}[i%3],
+			Src: flow.Addr{10, 1, byte(i % 7), byte(i)}, Dst: flow.Addr{203, 0, 113, byte(i % 5)},
+		},
+		Has:    flow.HasReply | flow.HasStatus | flow.HasTimeout | flow.HasTCPState | flow.HasID,
+		Status: flow.StatusSeenReply | flow.StatusAssured | flow.StatusConfirmed, Timeout: 431999, TCPState: flow.TCPEstablished, ID: uint32(1e9 + i),
+	}
+	f.Reply = f.Orig.Inverse()
+	if i%2 == 0 {
+		f.Reply.Dst = flow.Addr{192, 0, 2, 1}
+	}
+	return f
+}
+
+// sampleFlow6 has addresses as long as they get.
+func sampleFlow6() flow.Flow {
+	f := sampleFlow(0)
+	f.Orig.Family = flow.IPv6
+	f.Orig.Src = flow.AddrFrom(netip.MustParseAddr("2001:db8:1111:2222:3333:4444:5555:6666"))
+	f.Orig.Dst = flow.AddrFrom(netip.MustParseAddr("2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff"))
+	f.Orig.SrcPort, f.TCPState = 65535, 7
+	f.Reply = f.Orig.Inverse()
+	return f
+}
+
+func sampleState() snapshot {
+	t := sampleTransition()
+	return snapshot{
+		status: control.Status{
+			Version: "1", Mode: "ftfw", Role: control.RoleMaster, RoleSince: noon.Add(-5*time.Hour - 12*time.Minute), SyncGroup: "syncgrp",
+			Interface: "eth2", Transport: "UDP", Peer: "198.51.100.2", PeerHeard: noon.Add(-400 * time.Millisecond),
+			Established: true, InStep: true, LastTransition: &t,
+		},
+		statistics: control.Statistics{
+			Internal: control.CacheStats{Active: 1000}, External: control.CacheStats{Active: 12},
+			Links: []control.LinkStatistics{{
+				Transport: "UDP", Device: "eth2", State: "RUNNING", Role: control.LinkActive, BytesSent: 5e6, BytesReceived: 1e6,
+				PacketsSent: 4000, PacketsReceived: 900, Dropped: map[string]uint64{"wrong source": 3},
+				SendBuffer: control.Buffer{Asked: 1 << 20, Granted: 1 << 20}, ReceiveBuffer: control.Buffer{Asked: 1 << 20, Granted: 212992},
+			}},
+			Tracking: control.Tracking{Lost: 2, Malformed: control.Malformed{BadPayload: 1}},
+			Session: control.SessionStatistics{
+				State: "established", Sequence: 4711, PeerSequence: 815, Sent: map[string]uint64{"new": 1200, "ack": 30, "hello": 1},
+				Received: map[string]uint64{"new": 12, "ack": 600}, Window: 4096, Unacknowledged: 3,
+			},
+			Kernel: control.KernelStatistics{Events: 5000, TableEntries: 1003, TableMax: 262144},
+		},
+	}
+}
+
+func sampleTransition() control.Transition {
+	at := noon.Add(-5*time.Hour - 12*time.Minute)
+	return control.Transition{
+		ID: 7, Type: control.TypeGroup, Group: "syncgrp", State: control.StateMaster, Source: "notify pid=1234 uid=0",
+		Sent: at, Received: at.Add(2 * time.Millisecond), Started: at.Add(2200 * time.Microsecond), Finished: at.Add(31 * time.Millisecond),
+		Outcome: control.OutcomeDone,
+		Commit: &control.CommitResult{
+			Total: 1010, Created: 990, Updated: 5, Replaced: 1, Expired: 10, Failed: 4, Duration: control.Duration(8600 * time.Microsecond),
+			Errors: map[string]uint64{"ENOMEM": 4}, Degraded: map[string]uint64{"helper ftp": 2},
+			Named: []string{"tcp 10.0.0.1:1 > 10.0.0.2:2: ENOMEM"},
+		},
+	}
+}
+
+// serve returns a client of d.
+func (d *fakeDaemon) serve(t testing.TB) *control.Client {
+	t.Helper()
+	return control.New(d.listen(t, filepath.Join(t.TempDir(), "s")))
+}
+
+func (d *fakeDaemon) listen(t testing.TB, socket string) string {
+	t.Helper()
+	ln, err := control.Listen(socket, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := control.NewServer(d.backend(), slog.New(slog.DiscardHandler)).Serve(ctx, ln); err != nil {
+			t.Error(err)
+		}
+	}()
+	t.Cleanup(func() { cancel(); <-done })
+	return socket
+}
+
+func (d *fakeDaemon) backend() control.Backend {
+	return control.Backend{
+		Status: func(context.Context) (control.Status, error) {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			return d.state.status, nil
+		},
+		Statistics: func(context.Context) (control.Statistics, error) {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			return d.state.statistics, nil
+		},
+		Transitions: func(context.Context) ([]control.Transition, error) {
+			return []control.Transition{sampleTransition()}, nil
+		},
+		Notify: func(context.Context, control.Notification) (control.Transition, error) {
+			return control.Transition{}, nil
+		},
+		Action: func(_ context.Context, a control.Action, progress func(int, int)) (control.Result, error) {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			d.actions = append(d.actions, a)
+			progress(1, 2)
+			return control.Result{Summary: "12 flows committed"}, nil
+		},
+		Flows: d.list,
+		Expectations: func(_ context.Context, q control.FlowQuery, fn func(*flow.Expectation, control.Meta) error) error {
+			for i := range d.expecting {
+				if err := fn(&d.expecting[i], control.Meta{Created: noon}); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		Groups:      d.group,
+		Differences: d.differences,
+		Events:      d.watch,
+		Log: func(after uint64) control.LogPage {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			p := control.LogPage{Last: uint64(len(d.log))}
+			if after < p.Last {
+				p.Lines = d.log[after:]
+			}
+			return p
+		},
+	}
+}
+
+// list answers as the daemon does: sorted by source port where a sort is asked for, else in the order of storage.
+func (d *fakeDaemon) list(_ context.Context, q control.FlowQuery, fn func(*flow.Flow, control.Meta) error) error {
+	d.mu.Lock()
+	d.asked = append(d.asked, q)
+	flows, err := slices.Clone(d.flows[q.Table]), d.refuse
+	d.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	if q.Sort != "" {
+		slices.SortFunc(flows, func(a, b flow.Flow) int { return cmp.Compare(a.Orig.SrcPort, b.Orig.SrcPort) })
+		if q.Desc {
+			slices.Reverse(flows)
+		}
+	}
+	left := q.Limit
+	for i := range flows {
+		if q.Filter != nil && !q.Filter.Match(&flows[i], flow.Ages{}) || uint32(i+1) < q.From {
+			continue
+		}
+		if q.Skip > 0 {
+			q.Skip--
+			continue
+		}
+		m := control.Meta{Created: noon.Add(-time.Minute), Updated: noon.Add(-time.Second), Place: uint32(i + 1)}
+		if q.Table == control.TableKernel {
+			m = control.Meta{}
+		}
+		if err := fn(&flows[i], m); err != nil {
+			return err
+		}
+		if left--; left == 0 {
+			return nil
+		}
+	}
+	return nil
+}
+
+func (d *fakeDaemon) group(_ context.Context, q control.FlowQuery) (control.Groups, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	g := control.Groups{By: q.Group}
+	counts := map[string]uint64{}
+	for _, f := range d.flows[q.Table] {
+		if q.Filter == nil || q.Filter.Match(&f, flow.Ages{}) {
+			counts[f.Orig.Dst.IP(f.Orig.Family).String()]++
+			g.Flows++
+		}
+	}
+	for key, n := range counts {
+		g.Groups = append(g.Groups, control.Group{Key: key, Count: control.Count{Flows: n}})
+	}
+	slices.SortFunc(g.Groups, func(a, b control.Group) int {
+		return cmp.Or(cmp.Compare(b.Flows, a.Flows), strings.Compare(a.Key, b.Key))
+	})
+	return g, nil
+}
+
+func (d *fakeDaemon) differences(_ context.Context, _ control.FlowQuery, fn func(*control.Difference, control.Meta) error) (control.DifferenceCounts, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	c := control.DifferenceCounts{Compared: 1003, Filtered: 2, Found: map[string]uint64{}}
+	for i := range d.differ {
+		c.Found[d.differ[i].What]++
+		if err := fn(&d.differ[i], control.Meta{}); err != nil {
+			return c, err
+		}
+	}
+	return c, nil
+}
+
+func (d *fakeDaemon) watch(ctx context.Context, q control.FlowQuery, fn func(*control.EventBatch) error) error {
+	count := func(n int) { d.mu.Lock(); d.watched += n; d.mu.Unlock() }
+	count(1)
+	defer count(-1)
+	if err := fn(&control.EventBatch{}); err != nil {
+		return err
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case e := <-d.events:
+			if q.Filter.Match(&e.Flow, e.Ages) {
+				if err := fn(&control.EventBatch{Events: []control.Event{e}}); err != nil {
+					return err
+				}
+			}
+		}
+	}
+}
+
+// set changes what d answers.
+func (d *fakeDaemon) set(f func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f()
+}
+
+func (d *fakeDaemon) count(f func() int) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return f()
+}
+
+// run is a monitor whose messages the test takes one at a time.
+type run struct {
+	t    testing.TB
+	m    model
+	msgs chan tea.Msg
+	quit bool
+}
+
+func start(t testing.TB, c *control.Client, opt Options) *run {
+	t.Helper()
+	r := &run{t: t, m: newModel(c, opt), msgs: make(chan tea.Msg, 64)}
+	r.do(r.m.Init())
+	r.until("has asked", func(m *model) bool { return m.state.known() })
+	return r
+}
+
+// do runs a command as Bubble Tea does.
+func (r *run) do(cmd tea.Cmd) {
+	if cmd == nil {
+		return
+	}
+	go func() {
+		switch msg := cmd().(type) {
+		case nil:
+		case tea.BatchMsg:
+			for _, c := range msg {
+				r.do(c)
+			}
+		default:
+			r.msgs <- msg
+		}
+	}()
+}
+
+func (r *run) take(msg tea.Msg) {
+	if _, ok := msg.(tea.QuitMsg); ok {
+		r.quit = true
+		return
+	}
+	next, cmd := r.m.Update(msg)
+	r.m = next.(model)
+	r.do(cmd)
+}
+
+// until takes messages until cond holds.
+func (r *run) until(what string, cond func(*model) bool) {
+	r.t.Helper()
+	deadline := time.After(20 * time.Second)
+	for !cond(&r.m) {
+		select {
+		case msg := <-r.msgs:
+			r.take(msg)
+		case <-deadline:
+			r.t.Fatalf("not in time: %s\n%s", what, r.screen())
+		}
+	}
+}
+
+// shows waits until the screen holds a text.
+func (r *run) shows(text string) {
+	r.t.Helper()
+	r.until("the screen shows "+text, func(*model) bool { return strings.Contains(r.screen(), text) })
+}
+
+func (r *run) screen() string { return ansi.Strip(r.m.View()) }
+
+// press gives keys by the names that Bubble Tea gives them.
+func (r *run) press(names ...string) {
+	for _, n := range names {
+		r.take(keyNamed(n))
+	}
+}
+
+// typeIn gives a text letter by letter.
+func (r *run) typeIn(text string) {
+	for _, c := range text {
+		r.take(keyNamed(string(c)))
+	}
+}
+
+func keyNamed(name string) tea.KeyMsg {
+	for typ, n := range map[tea.KeyType]string{
+		tea.KeyEnter: "enter", tea.KeyEsc: "esc", tea.KeyTab: "tab", tea.KeyShiftTab: "shift+tab", tea.KeyUp: "up", tea.KeyDown: "down",
+		tea.KeyLeft: "left", tea.KeyRight: "right", tea.KeyHome: "home", tea.KeyEnd: "end", tea.KeyPgUp: "pgup", tea.KeyPgDown: "pgdown",
+		tea.KeyBackspace: "backspace", tea.KeyCtrlC: "ctrl+c", tea.KeyCtrlU: "ctrl+u", tea.KeyCtrlD: "ctrl+d", tea.KeyCtrlW: "ctrl+w",
+		tea.KeyCtrlK: "ctrl+k", tea.KeyDelete: "delete", tea.KeyF1: "f1",
+	} {
+		if n == name {
+			return tea.KeyMsg{Type: typ}
+		}
+	}
+	if name == " " {
+		return tea.KeyMsg{Type: tea.KeySpace, Runes: []rune{' '}}
+	}
+	return tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(name)}
+}

@@ -1,0 +1,155 @@
+package tui
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+
+	"ctsync/daemon/control"
+)
+
+// linksBody shows each link, then the protocol that runs over them.
+func (m model) linksBody() []string {
+	var lines []string
+	for i := range m.state.statistics.Links {
+		var r linkRates
+		if i < len(m.state.links) {
+			r = m.state.links[i]
+		}
+		lines = append(lines, m.linkLines(&m.state.statistics.Links[i], r)...)
+	}
+	lines = append(lines, m.protocolLines()...)
+	lines = append(lines, m.messageLines()...)
+	return append(lines, m.wrongLines()...)
+}
+
+func (m model) linkLines(n *control.LinkStatistics, r linkRates) []string {
+	l := m.look
+	u := m.units
+	in := good
+	if n.State != "RUNNING" {
+		in = bad
+	}
+	direction := func(rate, packets float64, bytes, datagrams uint64) string {
+		return l.pad(u.bandwidth(rate), 12, true) + l.pad(u.perSecond(packets), 11, true) +
+			l.in(faint, fmt.Sprintf("  %s in %s datagrams", u.size(bytes), u.count(datagrams)))
+	}
+	lines := slices.Concat(
+		[]string{" " + l.in(title, "Link "+n.Device) + "  " + n.Transport + "  " + l.in(in, n.State) + "  " + n.Role},
+		m.row("Sent", direction(r.sent, r.packetsSent, n.BytesSent, n.PacketsSent)),
+		m.row("Received", direction(r.received, r.packetsReceived, n.BytesReceived, n.PacketsReceived)),
+		m.row("Errors", m.ifAny(n.ErrorsSent, "sent")+", "+m.ifAny(n.ErrorsReceived, "received")),
+		m.row("Buffers", fmt.Sprintf("send %s, receive %s", m.buffer(n.SendBuffer), m.buffer(n.ReceiveBuffer))),
+	)
+	if len(n.Dropped) > 0 {
+		lines = append(lines, m.rows("Dropped", "! "+m.named(n.Dropped), warn)...)
+	}
+	return append(lines, "")
+}
+
+// ifAny writes a count that should be 0.
+func (m model) ifAny(n uint64, what string) string {
+	text := m.units.count(n) + " " + what
+	if n > 0 {
+		return m.look.in(warn, "! "+text)
+	}
+	return text
+}
+
+func (m model) buffer(b control.Buffer) string {
+	text := m.units.size(uint64(max(b.Granted, 0)))
+	if b.Granted < b.Asked {
+		return m.look.in(warn, "! "+text+" of "+m.units.size(uint64(b.Asked))+" asked for")
+	}
+	return text
+}
+
+func (m model) named(counts map[string]uint64) string {
+	var parts []string
+	for _, k := range keys(counts) {
+		parts = append(parts, m.units.count(counts[k])+" "+k)
+	}
+	return strings.Join(parts, ", ")
+}
+
+func (m model) protocolLines() []string {
+	s, u := &m.state.statistics.Session, m.units
+	state := m.look.in(good, s.State)
+	if !m.state.status.Established {
+		state = m.look.in(bad, "! "+s.State)
+	}
+	return slices.Concat(
+		[]string{" " + m.look.in(title, "Protocol") + "  " + m.state.status.Mode + "  " + state},
+		m.row("Sequence", fmt.Sprintf("ours %d, the peer's %d", s.Sequence, s.PeerSequence)),
+		m.row("Unacknowledged", fmt.Sprintf("%s of at most %s messages, kept to be sent again", u.count(s.Unacknowledged), u.count(s.Window))),
+		m.row("Waiting", fmt.Sprintf("%s changed flows for a place in the window", u.count(s.Waiting))),
+		m.row("Retransmitted", u.count(s.Retransmitted)+" messages"),
+		m.row("Gaps", m.ifAny(s.NacksOutstanding, "in what the peer sent, asked for and not repaired")),
+		m.row("Peer's restarts", u.count(s.PeerRestarts)),
+		m.row("Datagrams", u.count(s.Oversized)+" messages in fragments, "+m.ifAny(s.Foreign, "datagrams from a second sender")),
+		[]string{""},
+	)
+}
+
+// messageLines is a table of messages by what they are.
+func (m model) messageLines() []string {
+	s := &m.state.statistics.Session
+	names := map[string]bool{}
+	for k := range s.Sent {
+		names[k] = true
+	}
+	for k := range s.Received {
+		names[k] = true
+	}
+	kinds := make([]string, 0, len(names))
+	for k := range names {
+		kinds = append(kinds, k)
+	}
+	sort.Slice(kinds, func(i, j int) bool { // the busiest first
+		a, b := s.Sent[kinds[i]]+s.Received[kinds[i]], s.Sent[kinds[j]]+s.Received[kinds[j]]
+		return a > b || a == b && kinds[i] < kinds[j]
+	})
+	lines := []string{" " + m.look.in(title, m.look.pad("Messages", nameWidth, false)) + m.look.in(faint, fmt.Sprintf("%13s %13s", "sent", "received"))}
+	for _, k := range kinds {
+		lines = append(lines, m.row(k, fmt.Sprintf("%12s %13s", m.units.count(s.Sent[k]), m.units.count(s.Received[k])))...)
+	}
+	if len(kinds) == 0 {
+		lines = append(lines, m.look.in(faint, "   none yet"))
+	}
+	return append(lines, "")
+}
+
+// wrongLines shows what was wrong with what came, every kind, zeros too: here one looks for them.
+func (m model) wrongLines() []string {
+	t := &m.state.statistics.Tracking
+	b := &t.Malformed
+	lines := []string{" " + m.look.in(title, "Malformed and lost")}
+	for _, k := range []struct {
+		n    uint64
+		name string
+		text string
+	}{
+		{b.BadVersion, "bad version", "another protocol version"},
+		{b.BadHeader, "bad header", "unknown flags or an impossible length"},
+		{b.BadPayload, "bad payload", "attributes that cannot be read"},
+		{b.BadType, "bad type", "a kind of message that version 1 does not have"},
+		{b.Truncated, "truncated", "shorter than its header says"},
+		{b.BadSize, "bad size", "longer than its header says"},
+		{t.Lost, "lost", "messages missed by their sequence numbers"},
+		{t.PayloadsLost, "given up", "bad payloads asked for again in vain"},
+		{t.Before, "before", "messages that came again or late"},
+		{t.Refused, "refused", "treated as lost because answers piled up"},
+		{t.Stray, "stray", "acknowledgements of what was never sent"},
+		{t.Invalid, "invalid", "well-formed flows that cannot exist"},
+		{t.UnknownAttributes, "unknown", "attributes of a newer peer, skipped"},
+	} {
+		in := plain
+		number := m.units.count(k.n)
+		if k.n > 0 {
+			in, number = warn, "! "+number
+		}
+		lines = append(lines, m.row(k.name, m.look.in(in, m.look.pad(number, 12, true))+"  "+m.look.in(faint, k.text))...)
+	}
+	return lines
+}

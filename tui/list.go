@@ -1,0 +1,39 @@
+package tui
+
+// list is which rows of a list are visible and which one is selected, by their places in the whole list. Of the list
+// itself perhaps only a part is here.
+type list struct {
+	top, cursor int
+	total       int
+}
+
+// move selects the row n further on; height rows are visible.
+func (l list) move(n, height int) list {
+	l.cursor += n
+	return l.settled(height)
+}
+
+// settled keeps the selected row inside the list and the visible ones around it.
+func (l list) settled(height int) list {
+	height = max(height, 1)
+	l.cursor = max(min(l.cursor, l.total-1), 0)
+	l.top = max(min(l.top, l.cursor), l.cursor-height+1, 0)
+	l.top = max(min(l.top, l.total-height), 0)
+	return l
+}
+
+// scrolled shows other rows by n without moving the selection out of sight.
+func (l list) scrolled(n, height int) list {
+	height = max(height, 1)
+	l.top = max(min(l.top+n, l.total-height), 0)
+	l.cursor = max(min(l.cursor, l.top+height-1, l.total-1), l.top)
+	return l
+}
+
+// position says where in the list the visible rows are.
+func (l list) position(u units) string {
+	if l.total == 0 {
+		return "0"
+	}
+	return u.count(uint64(l.cursor)+1) + " of " + u.count(uint64(l.total))
+}

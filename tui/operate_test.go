@@ -1,0 +1,273 @@
+package tui
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+	"github.com/google/go-cmp/cmp"
+
+	"ctsync/daemon/control"
+	"ctsync/daemon/flow"
+)
+
+// TestOperationsAreConfirmed gives operations on the command line: nothing is done until the words are typed again.
+func TestOperationsAreConfirmed(t *testing.T) {
+	d := newFakeDaemon()
+	r := start(t, d.serve(t), Options{Write: true})
+	give := func(command, confirmation string) {
+		r.press(":")
+		r.typeIn(command)
+		r.press("enter")
+		if r.m.line.kind == lineConfirm {
+			r.typeIn(confirmation)
+			r.press("enter")
+		}
+	}
+	give("commit", "comit")
+	r.shows("! not confirmed: nothing was done")
+	give("nonsense", "")
+	r.shows(`unknown command "nonsense"`)
+	r.press("esc")
+	give("flush both", "")
+	r.shows(`unknown command "flush both"`)
+	r.press("esc")
+	r.press(":")
+	r.typeIn("purge")
+	r.press("enter")
+	r.shows("purge shortens the kernel's timers")
+	r.press("esc")
+	if n := d.count(func() int { return len(d.actions) }); n != 0 {
+		t.Fatalf("done without confirmation: %v", d.actions)
+	}
+	give("commit", "commit")
+	r.shows("commit: 12 flows committed")
+	give("reset external", "reset external")
+	r.shows("reset external: 12 flows committed")
+	want := []control.Action{{Verb: control.Commit}, {Verb: control.Reset, Cache: control.CacheExternal}}
+	if diff := cmp.Diff(want, d.actions); diff != "" {
+		t.Error(diff)
+	}
+	for i := range operations {
+		if err := operations[i].Validate(); err != nil {
+			t.Errorf("%s: %v", operations[i].words(), err)
+		}
+	}
+}
+
+func TestSave(t *testing.T) {
+	d := newFakeDaemon()
+	d.flows[control.TableInternal][1] = sampleFlow6()
+	r := inTableOf(t, d)
+	dir := t.TempDir()
+	save := func(name string) string {
+		path := filepath.Join(dir, name)
+		r.press("w", "ctrl+u")
+		r.typeIn(path)
+		r.press("enter")
+		return path
+	}
+	path := save("rows.json")
+	r.shows("18 rows written to")
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []flow.Flow
+	for dec := json.NewDecoder(strings.NewReader(string(b))); dec.More(); {
+		var e control.Entry
+		if err := dec.Decode(&e); err != nil {
+			t.Fatal(err)
+		}
+		f, err := e.JSON.Flow()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, f)
+	}
+	if diff := cmp.Diff(d.flows[control.TableInternal][:18], got); diff != "" {
+		t.Error(diff)
+	}
+	if st, err := os.Stat(path); err != nil || st.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", st.Mode(), err)
+	}
+
+	save("rows.json")
+	r.shows("file exists")
+	save("rows.txt")
+	r.shows("! the name must end in .json or .csv")
+	r.press("esc")
+
+	path = save("rows.csv")
+	r.until("the second file is there", func(*model) bool { b, err = os.ReadFile(path); return err == nil && len(b) > 0 })
+	records, err := csv.NewReader(strings.NewReader(string(b))).ReadAll()
+	if err != nil || len(records) != 19 {
+		t.Fatalf("%d records, %v", len(records), err)
+	}
+	column := func(name string) int { return slices.Index(records[0], name) }
+	if r := records[2]; r[column("source")] != "[2001:db8:1111:2222:3333:4444:5555:6666]:65535" || r[column("timeout")] != "431999" || r[column("state")] != "TIME_WAIT" {
+		t.Errorf("record %v of %v", r, records[0])
+	}
+}
+
+func TestCopyWritesOneSequence(t *testing.T) {
+	got := clipboardSequence("tcp 1")
+	if got != "\x1b]52;c;dGNwIDE=\a" {
+		t.Errorf("%q", got)
+	}
+	pipe, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pipe.Close()
+	if err := needTerminal(w); err == nil || !strings.Contains(err.Error(), "needs a terminal") {
+		t.Errorf("a pipe is taken for a terminal: %v", err)
+	}
+	r := inTableOf(t, newFakeDaemon())
+	r.m.out = &terminal{File: w}
+	r.press("c")
+	r.shows("sent to the terminal's clipboard: tcp      6 431999 ESTABLISHED src=10.1.0.0")
+	w.Close()
+	b := make([]byte, 1024)
+	n, _ := pipe.Read(b)
+	want := clipboardSequence(string(flow.AppendConntrack(nil, &r.m.table.rows[0].flow)))
+	if string(b[:n]) != want {
+		t.Errorf("written %q, want %q", b[:n], want)
+	}
+}
+
+// TestLostDaemon shows the age of the data, and the new data when a daemon is there again.
+func TestLostDaemon(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "s")
+	var r *run
+	t.Run("a life", func(t *testing.T) {
+		d := newFakeDaemon()
+		d.listen(t, socket)
+		r = start(t, control.New(socket), Options{})
+		r.t = t
+		r.press("2")
+		r.shows("of 1 000 flows")
+	}) // its end is the daemon's
+	r.t = t
+	r.shows("! no answer, data is")
+	r.shows("in step not known")
+	r.press("1")
+	r.shows("1 000 flows")
+	d := newFakeDaemon()
+	d.state.statistics.Internal.Active = 77
+	d.listen(t, socket)
+	r.until("the new daemon is shown", func(m *model) bool { return m.state.err == nil && m.state.statistics.Internal.Active == 77 })
+	r.press("2")
+	r.shows("▸ tcp")
+}
+
+func TestNoDaemon(t *testing.T) {
+	r := &run{t: t, m: newModel(control.New("/nonexistent/s"), Options{}), msgs: make(chan tea.Msg, 64)}
+	r.do(r.m.Init())
+	r.shows("ctsyncd is not reachable at /nonexistent/s")
+	r.shows("the monitor goes on asking")
+}
+
+func TestLog(t *testing.T) {
+	d := newFakeDaemon()
+	say := func(n int) {
+		d.set(func() {
+			for range n {
+				d.log = append(d.log, control.LogLine{ID: uint64(len(d.log) + 1), Time: noon, Level: "INFO", Text: "line " + itoa(len(d.log)+1)})
+			}
+		})
+	}
+	say(50)
+	r := start(t, d.serve(t), Options{})
+	r.press("7")
+	r.shows("line 50")
+	r.press("g")
+	r.shows("line 1")
+	say(3)
+	r.until("the lines are read", func(m *model) bool { return m.log.last == 53 })
+	if !strings.Contains(r.screen(), "line 1\n") && !strings.Contains(r.screen(), "line 1 ") {
+		t.Errorf("what is being read moves:\n%s", r.screen())
+	}
+	r.press("G")
+	r.shows("line 53")
+	d.set(func() { d.log = nil })
+	say(1) // another daemon
+	r.until("it is read from the beginning", func(m *model) bool { return m.log.last == 1 && len(m.log.lines) == 54 })
+}
+
+func TestExpectations(t *testing.T) {
+	d := newFakeDaemon()
+	d.state.status.ExpectationSync = []string{"ftp"}
+	m := sampleExpecting(sample())
+	d.expecting = []flow.Expectation{m.expect.rows[0].entry}
+	r := start(t, d.serve(t), Options{})
+	r.press("4")
+	r.shows("1 internal, 1 external")
+	r.shows("ftp    tcp 10.0.1.2:* → 10.0.2.2:50185")
+	r.press("j")
+	if r.m.expect.list.cursor != 1 {
+		t.Error("j does not go down")
+	}
+}
+
+func TestTransitions(t *testing.T) {
+	r := start(t, newFakeDaemon().serve(t), Options{})
+	r.press("6")
+	r.shows("996 of 1 010 flows in 8.6ms")
+	r.shows("! 4: 4 ENOMEM")
+}
+
+func TestServices(t *testing.T) {
+	names, err := readServices(strings.NewReader("# comment\nhttps 443/tcp # web\nwww\t80/tcp http\nhttp-alt 80/tcp\nodd 99999/tcp\nbad\nx 1/nothing\ndomain 53/udp\n"))
+	want := services{{flow.TCP, 443}: "https", {flow.TCP, 80}: "www", {flow.UDP, 53}: "domain"}
+	if diff := cmp.Diff(want, names, cmp.AllowUnexported(service{})); err != nil || diff != "" {
+		t.Error(err, diff)
+	}
+	m := sample().takeServices(servicesMsg{names: names})
+	m.view = viewTable
+	if !strings.Contains(m.View(), "203.0.113.0:https") {
+		t.Error("ports have no names")
+	}
+	if got := sample().takeServices(servicesMsg{err: os.ErrNotExist}); got.names || !got.note.bad {
+		t.Error("a missing file is not said")
+	}
+}
+
+func TestPace(t *testing.T) {
+	var p pacer
+	if !p.ready(noon) {
+		t.Error("not ready at first")
+	}
+	p = pacer{serial: 4, busy: true, cancel: func() {}}
+	if p.ready(noon) {
+		t.Error("ready while a question is under way")
+	}
+	if take(&p, answer[int]{serial: 3}, beat) {
+		t.Error("the answer to an older question counts")
+	}
+	if !take(&p, answer[int]{serial: 4, asked: noon, at: noon.Add(300 * time.Millisecond)}, beat) {
+		t.Error("the answer does not count")
+	}
+	if p.ready(noon.Add(2 * time.Second)) {
+		t.Error("a question that took 0.3 s is asked again after 2 s")
+	}
+	if !p.ready(noon.Add(3 * time.Second)) {
+		t.Error("never asked again")
+	}
+	p = pacer{serial: 4, busy: true}
+	if take(&p, answer[int]{serial: 4, asked: noon, at: noon.Add(stateTimeout), err: os.ErrDeadlineExceeded}, beat); !p.ready(noon.Add(stateTimeout + beat)) {
+		t.Error("a daemon that did not answer is left alone for long")
+	}
+	cancelled := false
+	p = pacer{serial: 4, busy: true, cancel: func() { cancelled = true }}
+	p.drop()
+	if !cancelled || take(&p, answer[int]{serial: 4}, beat) {
+		t.Error("a question that was given up goes on")
+	}
+}

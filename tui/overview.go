@@ -1,0 +1,225 @@
+package tui
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+	"time"
+
+	"ctsync/daemon/control"
+)
+
+// inStepMeans is what a router can know about being in step.
+const inStepMeans = "nothing unacknowledged, no unrepaired loss, last bulk complete, peer heard within its alive interval"
+
+// overview answers in this order: are the two in step, who are we, what is replicated, what goes on, what was lost, what
+// happened last. The blank lines between these give way where room is short.
+func (m model) overview() []string {
+	lines := m.overviewLines()
+	if len(lines) > m.bodyHeight() {
+		lines = slices.DeleteFunc(lines, func(l string) bool { return l == "" })
+	}
+	return lines
+}
+
+func (m model) overviewLines() []string {
+	s := &m.state.status
+	lines := m.stepLines()
+	lines = slices.Concat(lines, m.row("Role", m.roleText()), m.row("Peer", m.peerText()))
+	for i := range m.state.statistics.Links {
+		name := "Link"
+		if i > 0 {
+			name = ""
+		}
+		lines = append(lines, m.row(name, m.linkText(&m.state.statistics.Links[i]))...)
+	}
+	for _, w := range s.Warnings {
+		lines = append(lines, m.rows("Warning", "! "+w, warn)...)
+	}
+	if len(s.NeedRestart) > 0 {
+		lines = append(lines, m.rows("Warning", "! a restart is needed for "+strings.Join(s.NeedRestart, ", "), warn)...)
+	}
+	lines = append(lines, "")
+	lines = append(lines, m.cacheLines()...)
+	lines = append(lines, "")
+	lines = append(lines, m.rateLines()...)
+	lines = append(lines, "")
+	lines = append(lines, m.lossLines()...)
+	for i := range s.Jobs {
+		lines = append(lines, m.row("Running", m.jobText(&s.Jobs[i]))...)
+	}
+	if t := s.LastTransition; t != nil {
+		lines = append(lines, m.rows("Last transition", m.transitionLine(t), outcomePaint(t))...)
+	} else {
+		lines = append(lines, m.row("Last transition", m.look.in(faint, "keepalived has said nothing yet"))...)
+	}
+	return lines
+}
+
+func (m model) stepLines() []string {
+	s := &m.state.status
+	switch {
+	case m.state.err != nil:
+		return m.rows("In step", "not known: "+m.state.err.Error(), bad)
+	case s.InStep:
+		return append(m.rows("In step", "yes, as far as this router can know:", good), m.rows("", inStepMeans, faint)...)
+	}
+	lines := m.row("In step", m.look.in(bad, "! no, this router knows of:"))
+	for _, w := range s.Why {
+		lines = append(lines, m.rows("", "- "+w, bad)...)
+	}
+	return lines
+}
+
+func (m model) roleText() string {
+	s := &m.state.status
+	text := m.look.in(title, strings.ToUpper(string(s.Role)))
+	if !s.RoleSince.IsZero() {
+		text += fmt.Sprintf(" for %s, since %s", span(m.now.Sub(s.RoleSince)), s.RoleSince.Local().Format(time.DateTime))
+	} else {
+		text += m.look.in(faint, " until keepalived says what it is")
+	}
+	return text
+}
+
+func (m model) peerText() string {
+	s := &m.state.status
+	if s.Peer == "" {
+		return m.look.in(bad, "! not heard yet") + " over " + s.Transport
+	}
+	text := s.Peer + " over " + s.Transport
+	if s.PeerHeard.IsZero() {
+		return text + m.look.in(bad, " ! not heard yet")
+	}
+	return text + ", heard " + ago(m.state.at.Sub(s.PeerHeard))
+}
+
+// ago says how long ago something was that happens all the time.
+func ago(d time.Duration) string {
+	if d < 2*time.Second {
+		return "just now"
+	}
+	return span(d) + " ago"
+}
+
+func (m model) linkText(n *control.LinkStatistics) string {
+	in := good
+	if n.State != "RUNNING" {
+		in = bad
+	}
+	text := n.Device + " " + m.look.in(in, n.State) + " " + n.Role
+	if e := n.ErrorsSent + n.ErrorsReceived; e > 0 {
+		text += m.look.in(warn, fmt.Sprintf("  ! %s errors", m.units.count(e)))
+	}
+	return text
+}
+
+func (m model) cacheLines() []string {
+	st := &m.state.statistics
+	room := ""
+	if st.Kernel.TableMax > 0 {
+		room = "of " + m.units.count(st.Kernel.TableMax) + " that it may hold"
+	}
+	wait := fmt.Sprintf("%s wait to be sent", m.units.count(st.Session.Waiting))
+	unacked := fmt.Sprintf("%s unacknowledged", m.units.count(st.Session.Unacknowledged))
+	return slices.Concat(
+		m.row("Internal cache", m.figure(m.units.count(st.Internal.Active), "flows", wait+", "+unacked)),
+		m.row("External cache", m.figure(m.units.count(st.External.Active), "flows", "of the peer")),
+		m.row("Kernel's table", m.figure(m.units.count(st.Kernel.TableEntries), "flows", room)),
+	)
+}
+
+// figure sets a number in the column where all numbers of the view stand.
+func (m model) figure(number, unit, text string) string {
+	return m.look.pad(number, 11, true) + " " + unit + "  " + m.look.in(faint, text)
+}
+
+// A graph is as high as these at least: a router at rest does not look busy.
+const (
+	quietEvents = 10
+	quietBytes  = 1000
+)
+
+func (m model) rateLines() []string {
+	r := &m.state.rates
+	room := min(max(m.width-nameWidth-3-14-14, 0), graphLength)
+	line := func(name string, s series, quiet float64, write func(float64) string) []string {
+		text := m.look.pad(write(s.last()), 11, true) + "   " + m.look.in(accent, m.look.graph(s, room, quiet))
+		if most := s.most(room); most > 0 && room > 8 {
+			text += " " + m.look.in(faint, "max "+write(most))
+		}
+		return m.row(name, text)
+	}
+	return slices.Concat(
+		line("Kernel events", r.events, quietEvents, m.units.perSecond),
+		line("Messages out", r.sent, quietEvents, m.units.perSecond),
+		line("Messages in", r.received, quietEvents, m.units.perSecond),
+		line("Data out", r.bytesSent, quietBytes, m.units.bandwidth),
+		line("Data in", r.bytesReceived, quietBytes, m.units.bandwidth),
+	)
+}
+
+// lossLines name what was lost since the daemon began, by kind, and nothing else.
+func (m model) lossLines() []string {
+	st := &m.state.statistics
+	var parts []string
+	say := func(n uint64, what, note string) {
+		if n > 0 {
+			parts = append(parts, what+" "+m.units.count(n)+note)
+		}
+	}
+	say(st.Kernel.Overruns, "event overruns", " (repaired by comparison)")
+	say(st.Tracking.Lost, "messages missed", " (asked for again)")
+	say(st.Tracking.PayloadsLost, "payloads given up", "")
+	say(st.Tracking.Malformed.Total(), "malformed", "")
+	say(st.Tracking.Invalid, "impossible flows", "")
+	say(st.Internal.Full+st.External.Full, "flows refused, cache full", "")
+	say(st.Commit.Failed, "flows not committed", "")
+	dropped := map[string]uint64{}
+	for i := range st.Links {
+		for what, n := range st.Links[i].Dropped {
+			dropped[what] += n
+		}
+	}
+	for _, k := range keys(dropped) {
+		say(dropped[k], "datagrams dropped, "+k, "")
+	}
+	for _, k := range keys(st.Unsupported) {
+		say(st.Unsupported[k], "not handled, "+k, "")
+	}
+	if len(parts) == 0 {
+		return m.rows("Losses", "none since the daemon began", good)
+	}
+	return m.rows("Losses", "! "+strings.Join(parts, "; "), warn)
+}
+
+func keys(m map[string]uint64) []string {
+	list := make([]string, 0, len(m))
+	for k := range m {
+		list = append(list, k)
+	}
+	sort.Strings(list)
+	return list
+}
+
+func (m model) jobText(j *control.Job) string {
+	if j.Total == 0 {
+		return fmt.Sprintf("%s for %s", j.Name, span(m.now.Sub(j.Started)))
+	}
+	return fmt.Sprintf("%s, %s of %s", j.Name, m.units.count(j.Done), m.units.count(j.Total))
+}
+
+// transitionLine is a transition in one line.
+func (m model) transitionLine(t *control.Transition) string {
+	text := fmt.Sprintf("%s %s %s", t.Received.Local().Format(time.DateTime), t.State, t.Outcome)
+	c := t.Commit
+	if c == nil {
+		return text
+	}
+	text += fmt.Sprintf(": %s committed in %s", m.units.count(c.Created+c.Updated+c.Replaced), took(time.Duration(c.Duration)))
+	if c.Failed > 0 {
+		text += fmt.Sprintf(", %s failed", m.units.count(c.Failed))
+	}
+	return text
+}

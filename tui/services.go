@@ -1,0 +1,85 @@
+package tui
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"ctsync/daemon/flow"
+)
+
+// servicesFile is where a system keeps the names of ports: services(5).
+const servicesFile = "/etc/services"
+
+// service is a port of a protocol.
+type service struct {
+	proto flow.Proto
+	port  uint16
+}
+
+// services are the names of ports; nil = not read.
+type services map[service]string
+
+// servicesMsg is services as read.
+type servicesMsg struct {
+	names services
+	err   error
+}
+
+// toggleNames shows ports by their names or by their numbers. The names are read when they are first wanted.
+func (m model) toggleNames() (model, tea.Cmd) {
+	if m.names || m.services != nil {
+		m.names = !m.names
+		return m, nil
+	}
+	return m, func() tea.Msg {
+		f, err := os.Open(servicesFile)
+		if err != nil {
+			return servicesMsg{err: err}
+		}
+		defer f.Close()
+		names, err := readServices(f)
+		return servicesMsg{names: names, err: err}
+	}
+}
+
+func (m model) takeServices(msg servicesMsg) model {
+	switch {
+	case msg.err != nil:
+		return m.complain(fmt.Sprintf("ports stay numbers: %v", msg.err))
+	case len(msg.names) == 0:
+		return m.complain("ports stay numbers: " + servicesFile + " names none")
+	}
+	m.services, m.names = msg.names, true
+	return m
+}
+
+// readServices reads services(5): name, port/protocol, aliases, # comment. Lines that are something else are skipped.
+func readServices(r io.Reader) (services, error) {
+	names := services{}
+	for lines := bufio.NewScanner(r); ; {
+		if !lines.Scan() {
+			return names, lines.Err()
+		}
+		text, _, _ := strings.Cut(lines.Text(), "#")
+		fields := strings.Fields(text)
+		if len(fields) < 2 {
+			continue
+		}
+		number, protocol, _ := strings.Cut(fields[1], "/")
+		port, err := strconv.ParseUint(number, 10, 16)
+		proto, perr := flow.ParseProto(protocol)
+		if err != nil || perr != nil {
+			continue
+		}
+		k := service{proto, uint16(port)}
+		if _, known := names[k]; !known {
+			names[k] = printable(fields[0])
+		}
+	}
+}

@@ -1,0 +1,99 @@
+package tui
+
+import (
+	"context"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"ctsync/daemon/control"
+)
+
+// snapshot is what the daemon says of itself at one moment.
+type snapshot struct {
+	status     control.Status
+	statistics control.Statistics
+}
+
+func takeSnapshot(ctx context.Context, c *control.Client) (s snapshot, err error) {
+	if s.status, err = c.Status(ctx); err == nil {
+		s.statistics, err = c.Statistics(ctx)
+	}
+	return s, err
+}
+
+// state is the last snapshot, how old it is, and the recent past of the rates.
+type state struct {
+	pace pacer
+	snapshot
+	at    time.Time // when the daemon last answered; zero = never
+	err   error     // of the last question
+	rates rates
+	links []linkRates // as snapshot.statistics.Links
+}
+
+// rates are changes per second.
+type rates struct {
+	events, sent, received, bytesSent, bytesReceived series
+}
+
+// linkRates are bytes and datagrams per second of one link.
+type linkRates struct{ sent, received, packetsSent, packetsReceived float64 }
+
+// known reports whether the daemon has answered at all.
+func (s *state) known() bool { return !s.at.IsZero() }
+
+// takeState stores an answer; a missing one leaves the old data, whose age is then shown.
+func (m model) takeState(a answer[snapshot]) (model, tea.Cmd) {
+	if !take(&m.state.pace, a, stateEvery) {
+		return m, nil
+	}
+	s := &m.state
+	if s.err = a.err; a.err != nil {
+		return m, nil
+	}
+	before, between := s.statistics, a.at.Sub(s.at)
+	role, known := s.status.Role, s.known()
+	s.snapshot, s.at = a.value, a.at
+	if known {
+		s.count(&before, between)
+	}
+	if known && role != s.status.Role {
+		m.watch = m.watch.role(a.at, s.status.Role)
+	}
+	return m.sized(), nil
+}
+
+// count appends the growth of counters since before. A daemon that began anew has smaller ones: that is no rate.
+func (s *state) count(before *control.Statistics, between time.Duration) {
+	rate := func(now, then uint64) float64 {
+		if now < then || between <= 0 {
+			return 0
+		}
+		return float64(now-then) / between.Seconds()
+	}
+	now := &s.statistics
+	s.links = make([]linkRates, len(now.Links))
+	var bytesSent, bytesReceived float64
+	for i := range now.Links {
+		if i >= len(before.Links) {
+			break
+		}
+		n, b, r := &now.Links[i], &before.Links[i], &s.links[i]
+		r.sent, r.received = rate(n.BytesSent, b.BytesSent), rate(n.BytesReceived, b.BytesReceived)
+		r.packetsSent, r.packetsReceived = rate(n.PacketsSent, b.PacketsSent), rate(n.PacketsReceived, b.PacketsReceived)
+		bytesSent, bytesReceived = bytesSent+r.sent, bytesReceived+r.received
+	}
+	r := &s.rates
+	r.events = r.events.add(rate(now.Kernel.Events, before.Kernel.Events))
+	r.sent = r.sent.add(rate(sum(now.Session.Sent), sum(before.Session.Sent)))
+	r.received = r.received.add(rate(sum(now.Session.Received), sum(before.Session.Received)))
+	r.bytesSent, r.bytesReceived = r.bytesSent.add(bytesSent), r.bytesReceived.add(bytesReceived)
+}
+
+func sum(m map[string]uint64) (n uint64) {
+	for _, v := range m {
+		n += v
+	}
+	return n
+}

@@ -1,0 +1,106 @@
+package tui
+
+import (
+	"strings"
+
+	"github.com/charmbracelet/x/ansi"
+)
+
+// paint is what a piece of text is, not how it looks: a look decides that.
+type paint uint8
+
+// Paints. Each has a second cue beside its colour, in words or in a sign, so that nothing is lost without colours.
+const (
+	plain    paint = iota
+	title          // of a section
+	faint          // labels and what is of less interest
+	good           // said in words
+	warn           // said in words or marked by "!"
+	bad            // said in words or marked by "!"
+	accent         // what the eye looks for first: a key, a sorted column
+	selected       // marked by a sign in front
+	tab            // the view that is shown, marked by brackets
+	paints
+)
+
+// attributes are the SGR parameters of a paint without and with colours. The colours are the first eight, which every
+// terminal has and every user has chosen to be readable.
+var attributes = [paints][2]string{
+	plain: {"", ""}, title: {"1", "1"}, faint: {"2", "2"}, good: {"", "32"}, warn: {"1", "33"}, bad: {"1", "1;31"},
+	accent: {"1", "36"}, selected: {"7", "7"}, tab: {"7", "7"},
+}
+
+// look is how this terminal shows things.
+type look struct {
+	colour bool // else bold, faint and reverse only
+	ascii  bool // the terminal has no other characters
+}
+
+// in paints text. Text that was painted before is not to be painted again.
+func (l look) in(p paint, text string) string {
+	a := attributes[p][0]
+	if l.colour {
+		a = attributes[p][1]
+	}
+	if a == "" || text == "" {
+		return text
+	}
+	return "\x1b[" + a + "m" + text + "\x1b[0m"
+}
+
+// sign is a character with a substitute for terminals that have ASCII only.
+type sign uint8
+
+// Signs.
+const (
+	signCursor sign = iota + 1
+	signUp
+	signDown
+	signArrow
+	signDot
+	signMore // something is cut off
+	signGone
+	signWait // not read yet
+	signBar  // of a graph, the lowest of eight
+)
+
+var signs = map[sign][2]string{
+	signCursor: {"▸", ">"}, signUp: {"▲", "^"}, signDown: {"▼", "v"}, signArrow: {"→", ">"}, signDot: {"·", "-"},
+	signMore: {"…", "~"}, signGone: {"†", "x"}, signWait: {"·", "."},
+}
+
+// sign returns a character that this terminal has.
+func (l look) sign(s sign) string {
+	if l.ascii {
+		return signs[s][1]
+	}
+	return signs[s][0]
+}
+
+// cut shortens text to width columns and marks the loss. Text may be painted.
+func (l look) cut(text string, width int) string {
+	if width <= 0 {
+		return ""
+	}
+	return ansi.Truncate(text, width, l.sign(signMore))
+}
+
+// pad fills text with blanks up to width columns, on the left when right is set, or cuts it.
+func (l look) pad(text string, width int, right bool) string {
+	n := ansi.StringWidth(text)
+	switch {
+	case n > width:
+		return l.cut(text, width)
+	case right:
+		return strings.Repeat(" ", width-n) + text
+	}
+	return text + strings.Repeat(" ", width-n)
+}
+
+// wrap breaks text into lines of at most width columns, between words where it can.
+func wrap(text string, width int) []string {
+	return strings.Split(ansi.Wrap(text, max(width, 1), ""), "\n")
+}
+
+// width is the number of columns that text takes, painted or not.
+func width(text string) int { return ansi.StringWidth(text) }

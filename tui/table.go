@@ -1,0 +1,372 @@
+package tui
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"ctsync/daemon/control"
+	"ctsync/daemon/flow"
+)
+
+// source is one of the tables that the table view shows. What makes the daemon walk the kernel's table is not live: it is
+// read when the user comes to it or asks for it, because each read costs the whole of it.
+type source struct {
+	name        string
+	table       control.Table
+	differences bool
+	live        bool
+}
+
+var sources = []source{
+	{"internal", control.TableInternal, false, true},
+	{"external", control.TableExternal, false, true},
+	{"kernel", control.TableKernel, false, false},
+	{"diff internal", control.TableInternal, true, false},
+	{"diff external", control.TableExternal, true, false},
+}
+
+// row is a flow of a table, or a difference between two tables.
+type row struct {
+	flow             flow.Flow
+	created, updated time.Time // zero where the table does not tell
+	gone             bool      // not in the last answer; stays because the order is kept
+
+	difference bool
+	what       string     // of a difference
+	attributes []string   // that differ
+	kernel     *flow.Flow // what the kernel has, when flow is what the cache has
+}
+
+// table is the view of the flow tables.
+type table struct {
+	source     int
+	filter     *flow.Expr // nil = all
+	filterText string
+	order      order
+	group      string // "" or one of control.GroupKeys
+
+	list   list
+	first  int // place of rows[0] in the list
+	rows   []row
+	ended  bool            // the list ends with rows
+	beyond int             // rows behind the end of list, to which the daemon does not skip
+	marks  []mark          // of a list in the order of storage, ascending
+	wide   int             // of the widest address so far, so that columns do not jump
+	filled map[string]bool // optional columns that a row has had something in
+
+	kept   bool // rows stay where they are
+	groups control.Groups
+	counts *control.DifferenceCounts // of differences; nil = not read
+
+	pace    pacer
+	read    time.Time // when what is shown was read; zero = not yet
+	err     error
+	counter pacer
+	matches uint64 // flows that the filter lets pass; 0 = not known
+}
+
+// order is how a list is sorted.
+type order struct {
+	by   string // one of control.Orders, "" = as stored
+	desc bool
+}
+
+// mark is where the daemon goes on reading a list in the order of storage.
+type mark struct {
+	place int
+	from  uint32
+}
+
+const (
+	windowRows  = 120     // least size of a window
+	keptRows    = 1000    // what is looked through for rows that stay where they are
+	groupRows   = 500     // groups asked for
+	differRows  = 2000    // differences asked for; all are counted
+	sortedReach = 100_000 // how far the daemon skips in a list: see control.FlowQuery
+	storedReach = 4 << 20
+	maxMarks    = 1 << 15 // some 2 million flows
+)
+
+func (t *table) from() source { return sources[t.source] }
+
+// query is what the daemon is asked for, without its range.
+func (t *table) query() control.FlowQuery {
+	return control.FlowQuery{Table: t.from().table, Filter: t.filter}
+}
+
+// tableBeat refreshes what is shown. What is not live is read once.
+func (m model) tableBeat() (model, tea.Cmd) {
+	t := &m.table
+	if !t.read.IsZero() && !t.from().live {
+		return m, nil
+	}
+	var cmds []tea.Cmd
+	if t.pace.ready(m.now) {
+		cmds = append(cmds, m.askTable())
+	}
+	if t.counter.ready(m.now) {
+		cmds = append(cmds, m.askMatches())
+	}
+	return m, tea.Batch(cmds...)
+}
+
+// again asks a changed question about the same table. The old rows stay until the answer comes, from the top.
+func (m model) again() (model, tea.Cmd) {
+	t := &m.table
+	t.pace.drop()
+	t.counter.drop()
+	t.marks, t.ended, t.matches, t.err, t.kept = nil, false, 0, nil, false
+	t.first, t.list = 0, list{}
+	if m.view != viewTable {
+		t.rows, t.read = nil, time.Time{}
+		return m, nil
+	}
+	page, count := m.askTable(), m.askMatches()
+	return m.sized(), tea.Batch(page, count)
+}
+
+// other forgets what was read of the table before.
+func (t *table) other() {
+	t.rows, t.read, t.counts, t.groups, t.wide, t.filled = nil, time.Time{}, nil, control.Groups{}, 0, nil
+}
+
+// askTable asks for what the view shows.
+func (m *model) askTable() tea.Cmd {
+	t := &m.table
+	client := m.client
+	switch {
+	case t.group != "":
+		q := t.query()
+		q.Group, q.Limit = t.group, groupRows
+		return ask(&t.pace, m.now, listTimeout, func(ctx context.Context) (control.Groups, error) { return client.Groups(ctx, q) })
+	case t.from().differences:
+		q := t.query()
+		q.Limit = differRows
+		return ask(&t.pace, m.now, listTimeout, func(ctx context.Context) (differences, error) { return readDifferences(ctx, client, q) })
+	}
+	r := t.request(m.tableHeight())
+	return ask(&t.pace, m.now, listTimeout, func(ctx context.Context) (page, error) { return readPage(ctx, client, r) })
+}
+
+// request is a window of a list to be read.
+type request struct {
+	query control.FlowQuery
+	first int // place of the first row that is wanted
+	leave int // rows before it
+	size  int
+}
+
+// page is a window as read.
+type page struct {
+	request
+	rows []row
+	next uint32
+}
+
+// request returns the window around the visible rows.
+func (t *table) request(height int) request {
+	size := max(windowRows, 5*height)
+	r := request{query: t.query(), first: max(t.list.top-(size-height)/2, 0), size: size}
+	if t.kept {
+		r.first, r.size = max(t.first-(keptRows-len(t.rows))/2, 0), keptRows
+	}
+	q := &r.query
+	q.Sort, q.Desc = t.order.by, t.order.desc
+	q.Skip, q.Limit = r.first, r.size
+	if q.Sort == "" && q.Table != control.TableKernel {
+		// To skip means to walk; from a place that was reached before the daemon goes on at once.
+		if k := t.markBefore(r.first); r.first-k.place <= 4*size {
+			q.Skip, q.From = 0, k.from
+			r.leave = r.first - k.place
+			q.Limit = r.leave + size
+		}
+	}
+	return r
+}
+
+func (t *table) markBefore(place int) (k mark) {
+	for i := len(t.marks) - 1; i >= 0; i-- {
+		if t.marks[i].place <= place {
+			return t.marks[i]
+		}
+	}
+	return k
+}
+
+// marked remembers where the daemon goes on.
+func (t *table) marked(k mark) {
+	i, known := slices.BinarySearchFunc(t.marks, k.place, func(a mark, place int) int { return a.place - place })
+	switch {
+	case known:
+		t.marks = slices.Clone(t.marks)
+		t.marks[i] = k
+	case len(t.marks) < maxMarks:
+		t.marks = slices.Insert(slices.Clone(t.marks), i, k)
+	}
+}
+
+func readPage(ctx context.Context, c *control.Client, r request) (page, error) {
+	got, err := c.Page(ctx, r.query)
+	p := page{request: r, next: got.Next}
+	for i := r.leave; i < len(got.Entries); i++ {
+		e := &got.Entries[i]
+		f, ferr := e.JSON.Flow()
+		if ferr != nil {
+			return p, ferr
+		}
+		p.rows = append(p.rows, row{flow: f, created: e.Created, updated: e.Updated})
+	}
+	return p, err
+}
+
+// takePage puts a window in place of the old one.
+func (m model) takePage(a answer[page]) (model, tea.Cmd) {
+	t := &m.table
+	if !take(&t.pace, a, beat) {
+		return m, nil
+	}
+	if t.err = a.err; a.err != nil {
+		return m, nil
+	}
+	was, selected := t.chosen()
+	t.read = a.at
+	if t.kept {
+		t.rows = kept(t.rows, a.value.rows)
+		return m, nil
+	}
+	t.first, t.rows = a.value.first, a.value.rows
+	t.ended = len(t.rows) < a.value.size
+	if a.value.next > 0 {
+		t.marked(mark{t.first + len(t.rows), a.value.next})
+	}
+	m.fill()
+	if selected && (t.list.cursor > 0 || t.list.top > 0) {
+		t.follow(was)
+	}
+	return m.sized().refill()
+}
+
+// kept returns the old rows in their old places with what the daemon says of them now.
+func kept(old, now []row) []row {
+	at := make(map[flow.Tuple]int, len(now))
+	for i := range now {
+		at[now[i].flow.Orig] = i
+	}
+	rows := slices.Clone(old)
+	for i := range rows {
+		if n, ok := at[rows[i].flow.Orig]; ok {
+			rows[i] = now[n]
+		} else {
+			rows[i].gone = true
+		}
+	}
+	return rows
+}
+
+// chosen returns the selected row.
+func (t *table) chosen() (row, bool) {
+	i := t.list.cursor - t.first
+	if t.group != "" || i < 0 || i >= len(t.rows) {
+		return row{}, false
+	}
+	return t.rows[i], true
+}
+
+// follow selects a row again that has moved in the list, and moves what is visible with it.
+func (t *table) follow(r row) {
+	for i := range t.rows {
+		if t.rows[i].flow.Orig == r.flow.Orig && t.rows[i].what == r.what {
+			by := t.first + i - t.list.cursor
+			t.list.cursor, t.list.top = t.list.cursor+by, max(t.list.top+by, 0)
+			return
+		}
+	}
+}
+
+// sized makes the list as long as it is known to be.
+func (m model) sized() model {
+	t := &m.table
+	end := t.first + len(t.rows)
+	switch {
+	case t.group != "":
+		t.list.total = len(t.groups.Groups)
+	case t.from().differences || t.ended || t.kept:
+		t.list.total = end
+	case t.filter != nil:
+		t.list.total = max(end, int(t.matches))
+	default:
+		t.list.total = max(end, int(m.tableSize()))
+	}
+	t.beyond = max(t.list.total-t.reach(), 0)
+	t.list.total -= t.beyond
+	if !t.read.IsZero() {
+		t.list = t.list.settled(m.tableHeight())
+	}
+	return m
+}
+
+// reach is how far into a list the daemon skips.
+func (t *table) reach() int {
+	if t.order.by != "" {
+		return sortedReach
+	}
+	return storedReach
+}
+
+// tableSize is how many flows the table has.
+func (m model) tableSize() uint64 {
+	s := &m.state.statistics
+	switch m.table.from().table {
+	case control.TableInternal:
+		return s.Internal.Active
+	case control.TableExternal:
+		return s.External.Active
+	}
+	return s.Kernel.TableEntries
+}
+
+// refill asks for another window when the visible rows come near the end of this one.
+func (m model) refill() (model, tea.Cmd) {
+	t := &m.table
+	if m.view != viewTable || t.pace.busy || t.read.IsZero() || t.kept || t.group != "" || t.from().differences {
+		return m, nil
+	}
+	height := m.tableHeight()
+	before := t.first > 0 && t.list.top < t.first+height/2
+	after := t.first+len(t.rows) < t.list.total && t.list.top+height > t.first+len(t.rows)-height/2
+	if (before || after) && t.err == nil {
+		if r := t.request(height); r.first != t.first {
+			cmd := m.askTable()
+			return m, cmd
+		}
+	}
+	return m, nil
+}
+
+// matches is how many flows a filter lets pass.
+type matches uint64
+
+// askMatches counts the flows of a filtered list, which only a walk can.
+func (m *model) askMatches() tea.Cmd {
+	t := &m.table
+	if t.filter == nil || t.group != "" || t.from().differences || t.ended {
+		return nil
+	}
+	client, q := m.client, t.query()
+	q.Group, q.Limit = "family", 1
+	return ask(&t.counter, m.now, listTimeout, func(ctx context.Context) (matches, error) {
+		g, err := client.Groups(ctx, q)
+		return matches(g.Flows), err
+	})
+}
+
+func (m model) takeMatches(a answer[matches]) model {
+	if take(&m.table.counter, a, beat) && a.err == nil {
+		m.table.matches = uint64(a.value)
+		return m.sized()
+	}
+	return m
+}

@@ -1,0 +1,372 @@
+package tui
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"ctsync/daemon/control"
+	"ctsync/daemon/flow"
+)
+
+// inTableOf starts a monitor that shows the internal cache of d.
+func inTableOf(t testing.TB, d *fakeDaemon) *run {
+	t.Helper()
+	r := start(t, d.serve(t), Options{})
+	r.press("2")
+	r.until("the table is read", func(m *model) bool { return !m.table.read.IsZero() })
+	return r
+}
+
+func (r *run) selected() flow.Flow {
+	r.t.Helper()
+	x, ok := r.m.table.chosen()
+	if !ok {
+		r.t.Fatalf("nothing is selected\n%s", r.screen())
+	}
+	return x.flow
+}
+
+// here waits until the selected row has been read.
+func (r *run) here() {
+	r.t.Helper()
+	r.until("the selected row is read", func(m *model) bool { _, ok := m.table.chosen(); return ok && !m.table.pace.busy })
+}
+
+func TestScrolling(t *testing.T) {
+	d := newFakeDaemon()
+	r := inTableOf(t, d)
+	if got := len(r.m.table.rows); got != windowRows {
+		t.Errorf("a window has %d rows, want %d", got, windowRows)
+	}
+	r.press("j", "j", "down", "k")
+	if got := r.selected(); got.Orig != sampleFlow(2).Orig {
+		t.Errorf("j j down k selects %v", got.Orig)
+	}
+	for i := 3; i < 1000; i++ { // through all windows, without waiting: no row is skipped
+		r.press("j")
+		if i%97 == 0 {
+			r.here()
+			if got := r.selected(); got.Orig != sampleFlow(i).Orig {
+				t.Fatalf("row %d is %v", i, got.Orig)
+			}
+		}
+	}
+	r.press("j", "j")
+	r.here()
+	if got := r.selected(); got.Orig != sampleFlow(999).Orig {
+		t.Errorf("the last row is %v", got.Orig)
+	}
+	r.press("g")
+	r.here()
+	if got := r.selected(); got.Orig != sampleFlow(0).Orig {
+		t.Errorf("g selects %v", got.Orig)
+	}
+	r.press("G")
+	r.here()
+	if got := r.selected(); got.Orig != sampleFlow(999).Orig {
+		t.Errorf("G selects %v", got.Orig)
+	}
+	r.press("pgup", "pgup")
+	r.here()
+	if got, want := r.selected(), sampleFlow(999-2*r.m.tableHeight()); got.Orig != want.Orig {
+		t.Errorf("two pages up is %v, want %v", got.Orig, want.Orig)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !slices.ContainsFunc(d.asked, func(q control.FlowQuery) bool { return q.From > 0 }) {
+		t.Error("no list was continued from where it ended: to skip means to walk")
+	}
+	for _, q := range d.asked {
+		if q.Limit == 0 || q.Limit > 5*windowRows {
+			t.Errorf("asked for %d rows", q.Limit)
+		}
+	}
+}
+
+// TestSelectionFollowsItsFlow keeps a flow selected when others before it end, and when the terminal changes.
+func TestSelectionFollowsItsFlow(t *testing.T) {
+	d := newFakeDaemon()
+	r := inTableOf(t, d)
+	for range 30 {
+		r.press("j")
+	}
+	r.here()
+	line := r.m.table.list.cursor - r.m.table.list.top
+	d.set(func() {
+		d.flows[control.TableInternal] = d.flows[control.TableInternal][10:]
+		d.state.statistics.Internal.Active = 990
+	})
+	r.until("the shorter list is read", func(m *model) bool { return m.table.list.cursor == 20 })
+	if got := r.selected(); got.Orig != sampleFlow(30).Orig {
+		t.Errorf("selected is %v", got.Orig)
+	}
+	if got := r.m.table.list.cursor - r.m.table.list.top; got != line {
+		t.Errorf("it moved from line %d to %d", line, got)
+	}
+	for _, size := range [][2]int{{40, 10}, {200, 60}, {1, 1}, {80, 24}} {
+		r.take(tea.WindowSizeMsg{Width: size[0], Height: size[1]})
+		l := r.m.table.list
+		if got := r.selected(); got.Orig != sampleFlow(30).Orig || l.cursor < l.top || l.cursor >= l.top+r.m.tableHeight() {
+			t.Errorf("at %v: %v, line %d of %d", size, got.Orig, l.cursor-l.top, r.m.tableHeight())
+		}
+	}
+}
+
+func TestSorting(t *testing.T) {
+	d := newFakeDaemon()
+	slices.Reverse(d.flows[control.TableInternal])
+	r := inTableOf(t, d)
+	r.press("s") // by protocol
+	r.press("s") // by source
+	r.until("sorted", func(m *model) bool {
+		_, ok := m.table.chosen()
+		return ok && m.table.order.by == "source" && !m.table.pace.busy
+	})
+	if got := r.selected(); got.Orig != sampleFlow(0).Orig {
+		t.Errorf("the first by source is %v", got.Orig)
+	}
+	r.shows("SOURCE▲")
+	r.press("S")
+	r.shows("SOURCE▼")
+	r.until("sorted the other way", func(m *model) bool { x, ok := m.table.chosen(); return ok && x.flow.Orig == sampleFlow(999).Orig })
+	seen := map[string]bool{}
+	for range 12 {
+		r.press("s")
+		seen[r.m.table.order.by] = true
+	}
+	for _, want := range []string{"", "protocol", "source", "destination", "state", "timeout"} {
+		if !seen[want] {
+			t.Errorf("s does not come by %q: %v", want, seen)
+		}
+	}
+	if seen["idle"] || seen["age"] {
+		t.Error("s sorts by a column that is not visible at 80 columns")
+	}
+}
+
+func TestFilterNarrowsWhileTyping(t *testing.T) {
+	d := newFakeDaemon()
+	r := inTableOf(t, d)
+	r.press("/")
+	r.typeIn("dport:22")
+	r.shows("of 333 that match")
+	r.until("only what matches is listed", func(m *model) bool { return m.table.rows[0].flow.Orig.DstPort == 22 })
+	r.press("ctrl+u")
+	r.typeIn("proto:tcp dpot:44")
+	r.shows(`v unknown key "dpot": did you mean dport?`)
+	if at := strings.Index(r.screen(), "v unknown key"); at >= 0 {
+		line := r.screen()[strings.LastIndexByte(r.screen()[:at], '\n')+1 : at]
+		if len(line) != len("/proto:tcp ") {
+			t.Errorf("the error points at column %d", len(line))
+		}
+	}
+	if got := r.m.table.filterText; got != "proto:tcp dpot" { // what made sense last
+		t.Errorf("the filter in force is %q", got)
+	}
+	r.press("enter") // refused, the line stays
+	if r.m.line.kind != lineFilter {
+		t.Error("Enter takes a filter that makes no sense")
+	}
+	r.press("esc")
+	if r.m.table.filter != nil || r.m.line.kind != lineNone {
+		t.Errorf("Esc leaves %q", r.m.table.filterText)
+	}
+	r.shows("of 1 000 flows")
+	r.press("/")
+	r.typeIn("dst:203.0.113.9")
+	r.press("enter")
+	r.shows("no flow matches the filter")
+	r.press("esc")
+	r.shows("of 1 000 flows")
+}
+
+func TestFilterCompletion(t *testing.T) {
+	for _, r := range []struct{ text, want string }{
+		{"prot", "proto:"}, {"d", "d"}, {"dp", "dport:"}, {"nat:yes !hel", "nat:yes !helper:"}, {"", ""}, {"zzz", "zzz"},
+	} {
+		if got := completed(typed(r.text)).text; got != r.want {
+			t.Errorf("Tab makes %q of %q, want %q", got, r.text, r.want)
+		}
+	}
+	if got := filterAdvice(typed("dport:4")); !strings.HasPrefix(got, "dport: ") {
+		t.Errorf("advice for dport:4 is %q", got)
+	}
+}
+
+// TestGroups lists who has most, and what of.
+func TestGroups(t *testing.T) {
+	d := newFakeDaemon()
+	d.flows[control.TableInternal] = d.flows[control.TableInternal][:7]
+	r := inTableOf(t, d)
+	r.press("b", "b")
+	r.shows("7 flows of internal by destination")
+	r.shows("203.0.113.0                  2  28.6%")
+	r.press("enter")
+	r.shows("filter dst:203.0.113.0")
+	r.shows("1 of 2 that match")
+	r.press("b", "b")
+	r.shows("2 flows of internal by destination")
+	r.press("esc")
+	r.shows("1 of 2 that match")
+	r.press("esc")
+	r.shows("of 7 flows")
+}
+
+func TestGroupTerms(t *testing.T) {
+	for _, r := range []struct{ by, key string }{
+		{"source", "10.0.0.1"}, {"source", "2001:db8::1"}, {"destination", "10.0.0.1"}, {"source-network", "10.0.0.0/24"},
+		{"source-network", "2001:db8::/64"}, {"port", "tcp/443"}, {"port", "icmp"}, {"port", "99"}, {"protocol", "udp"}, {"state", "tcp ESTABLISHED"},
+		{"state", "tcp SYN_SENT2"}, {"state", "udp"}, {"zone", "7"},
+	} {
+		if _, err := flow.ParseExpr(groupTerm(r.by, r.key)); err != nil {
+			t.Errorf("%s %s: %q: %v", r.by, r.key, groupTerm(r.by, r.key), err)
+		}
+	}
+	for _, k := range groupKeys {
+		if k != "" && !slices.Contains(control.GroupKeys, k) {
+			t.Errorf("the daemon does not group by %s", k)
+		}
+	}
+}
+
+func TestColumnsCanBeSorted(t *testing.T) {
+	for i := range sources {
+		tab := table{source: i, filled: optional}
+		for _, c := range tab.flowColumns() {
+			if c.sort != "" && !slices.Contains(control.Orders, c.sort) {
+				t.Errorf("%s: the daemon does not sort by %s", sources[i].name, c.sort)
+			}
+		}
+	}
+}
+
+// TestKeptOrder keeps rows in place while their values change and others come and go.
+func TestKeptOrder(t *testing.T) {
+	d := newFakeDaemon()
+	r := inTableOf(t, d)
+	r.press("j", "o")
+	d.set(func() {
+		d.flows[control.TableInternal] = slices.Delete(d.flows[control.TableInternal], 1, 2)
+		d.flows[control.TableInternal][0].TCPState = 7
+	})
+	r.until("the end of a flow is seen", func(m *model) bool { return m.table.rows[1].gone })
+	if r.m.table.rows[0].flow.TCPState != 7 {
+		t.Error("values do not change any more")
+	}
+	if got := r.selected(); got.Orig != sampleFlow(1).Orig {
+		t.Errorf("row 1 became %v", got.Orig)
+	}
+	r.shows("order kept")
+	r.press("k")
+	r.shows("† tcp    10.1.1.1:1025")
+	r.press("o")
+	r.until("rows move again", func(m *model) bool { return len(m.table.rows) > 1 && m.table.rows[1].flow.Orig == sampleFlow(2).Orig })
+}
+
+func TestDifferences(t *testing.T) {
+	d := newFakeDaemon()
+	a, b := sampleFlow(1), sampleFlow(1)
+	a.Mark, a.Has = 7, a.Has|flow.HasMark
+	d.differ = []control.Difference{
+		{What: control.KernelOnly, Kernel: &a},
+		{What: control.Differs, Attributes: flow.HasMark, Kernel: &a, Cache: &b},
+	}
+	r := inTableOf(t, d)
+	r.press("T", "T")
+	r.shows("1 only in the kernel: not replicated, lost if this router fails; 1 differ")
+	r.shows("1 003 flows compared")
+	r.shows("mark 7→0")
+	if r.m.table.list.total != 2 {
+		t.Errorf("%d rows", r.m.table.list.total)
+	}
+	d.set(func() { d.differ = nil })
+	r.press("r")
+	r.shows("the kernel and the internal cache have the same flows")
+	r.press("t")
+	r.shows("a commit would change nothing")
+}
+
+// TestWhatIsNotLiveIsReadOnce spares the kernel's table.
+func TestWhatIsNotLiveIsReadOnce(t *testing.T) {
+	d := newFakeDaemon()
+	d.flows[control.TableKernel] = d.flows[control.TableInternal][:5]
+	r := inTableOf(t, d)
+	r.press("t", "t")
+	r.shows("of 5 flows")
+	asked := func() int {
+		return d.count(func() (n int) {
+			for _, q := range d.asked {
+				if q.Table == control.TableKernel {
+					n++
+				}
+			}
+			return n
+		})
+	}
+	r.shows("read 2s ago")
+	if n := asked(); n != 1 {
+		t.Errorf("the kernel's table was read %d times", n)
+	}
+	r.press("r")
+	r.until("it is read again", func(*model) bool { return asked() == 2 })
+}
+
+// TestRefusalIsShown says what the daemon says, and goes on when it can.
+func TestRefusalIsShown(t *testing.T) {
+	d := newFakeDaemon()
+	r := inTableOf(t, d)
+	d.set(func() {
+		d.refuse = &control.Error{Code: control.CodeBusy, Message: "16 lists are being read already", Hint: "try again"}
+	})
+	r.shows("16 lists are being read already: try again")
+	d.set(func() { d.refuse = nil })
+	r.shows(fmt.Sprintf("▸ tcp    %s", "10.1.0.0:1024"))
+}
+
+func TestRefusalByTheKernelsTable(t *testing.T) {
+	d := newFakeDaemon()
+	r := inTableOf(t, d)
+	r.press("t", "t", "/")
+	r.typeIn("idle>1m")
+	r.press("enter")
+	r.shows("the kernel's table does not tell how long a flow is idle")
+}
+
+// TestKeysDoNotWaitForTheDaemon lets the daemon not answer at all: every key is answered from what is here.
+func TestKeysDoNotWaitForTheDaemon(t *testing.T) {
+	d := newFakeDaemon()
+	r := inTableOf(t, d)
+	d.mu.Lock() // every answer waits from here on
+	defer d.mu.Unlock()
+	last := r.screen()
+	for _, k := range []string{"j", "G", "g", "pgdown", "k", "s", "b", "B", "t", "5", "1", "?", "esc", "2", "/", "5", "enter"} {
+		r.press(k)
+		if got := r.screen(); got == last {
+			t.Errorf("%s changes nothing:\n%s", k, got)
+		} else {
+			last = got
+		}
+	}
+}
+
+// TestEndOfASortedList goes only as far as the daemon skips, and says that there is more.
+func TestEndOfASortedList(t *testing.T) {
+	d := newFakeDaemon()
+	d.state.statistics.Internal.Active = 1_000_000 // more than the fake has: only what is asked for matters
+	r := inTableOf(t, d)
+	r.until("the size is known", func(m *model) bool { return m.state.known() })
+	r.m.table.order = order{by: "source"}
+	r.m.table.ended = false
+	r.m = r.m.sized()
+	r.m.table.list = r.m.table.list.move(1<<30, r.m.tableHeight())
+	if q := r.m.table.request(r.m.tableHeight()).query; q.Skip >= 100_000 || q.Limit > control.MaxSorted {
+		t.Errorf("asks for %d rows from %d", q.Limit, q.Skip)
+	}
+	if want := "100k of 100k, the first of 1.00M flows"; !strings.Contains(r.screen(), want) {
+		t.Errorf("the screen lacks %q:\n%s", want, r.screen())
+	}
+}

@@ -1,0 +1,128 @@
+package tui
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"ctsync/daemon/control"
+	"ctsync/daemon/flow"
+)
+
+// TestFollowThroughFailover follows a flow of the peer that a commit makes ours: the tables are looked at, the events are
+// noted, and the change of role stands between them, whatever view is shown.
+func TestFollowThroughFailover(t *testing.T) {
+	d := newFakeDaemon()
+	f := sampleFlow(5)
+	d.flows = map[control.Table][]flow.Flow{control.TableExternal: {f}}
+	d.state.status.Role = control.RoleBackup
+	r := inTableOf(t, d)
+	r.press("t")
+	r.until("the external cache is read", func(m *model) bool { return len(m.table.rows) == 1 })
+	r.press("f", "1")
+	r.shows("following external ESTABLISHED")
+	r.until("events are watched", func(m *model) bool { return m.watch.events != nil })
+
+	d.set(func() {
+		d.state.status.Role = control.RoleMaster
+		d.flows = map[control.Table][]flow.Flow{control.TableInternal: {f}, control.TableKernel: {f}}
+	})
+	r.shows("following kernel ESTABLISHED")
+	closing := f
+	closing.TCPState = 5
+	other := sampleFlow(6)
+	d.events <- control.Event{Kind: control.EventUpdate, Flow: other, At: time.Now()}
+	d.events <- control.Event{Kind: control.EventUpdate, Flow: closing, At: time.Now()}
+	r.until("the event is noted", func(m *model) bool {
+		for _, h := range m.watch.history {
+			if h.what == "update" && h.state == "CLOSE_WAIT" {
+				return true
+			}
+		}
+		return false
+	})
+	r.shows("MASTER")
+	r.press("3")
+	r.shows("[followed]")
+	r.shows("kernel yes · internal yes · external no")
+	screen := r.screen()
+	for _, want := range []string{"external  found", "external  gone", "internal  found", "router    is master", "update     CLOSE_WAIT"} {
+		if !strings.Contains(screen, want) {
+			t.Errorf("the history lacks %q:\n%s", want, screen)
+		}
+	}
+	if strings.Count(screen, "update") != 1 {
+		t.Errorf("an event of another flow is shown:\n%s", screen)
+	}
+	r.press("f", "1") // not followed any more: leaving the view ends it
+	r.until("the daemon is left alone", func(m *model) bool { return !m.watch.on && d.count(func() int { return d.watched }) == 0 })
+}
+
+func TestOpenFlow(t *testing.T) {
+	d := newFakeDaemon()
+	r := inTableOf(t, d)
+	r.press("j", "enter")
+	r.shows("In              kernel no · internal yes · external no")
+	r.shows("Status          seen_reply assured confirmed")
+	r.shows("internal  found")
+	r.press("esc")
+	if r.m.view != viewTable || r.selected().Orig != sampleFlow(1).Orig {
+		t.Error("Esc does not go back to the row")
+	}
+	r.press("j", "3") // the flow that was open stays open
+	if r.m.watch.orig != sampleFlow(1).Orig {
+		t.Error("3 shows another flow")
+	}
+	d.set(func() { d.flows[control.TableInternal] = d.flows[control.TableInternal][2:] })
+	r.shows("internal  gone")
+}
+
+func TestTupleFilter(t *testing.T) {
+	icmp := sampleFlow(0)
+	icmp.Orig.Proto, icmp.Orig.DstPort = flow.ICMP, 8<<8
+	gre := sampleFlow6()
+	gre.Orig.Proto, gre.Orig.Zone = flow.GRE, 7
+	for _, f := range []flow.Flow{sampleFlow(0), sampleFlow6(), icmp, gre} {
+		x, err := flow.ParseExpr(tupleFilter(&f.Orig))
+		if err != nil || !x.Match(&f, flow.Ages{}) {
+			t.Errorf("%s: %v", tupleFilter(&f.Orig), err)
+		}
+	}
+}
+
+// TestOldSightings adds nothing that an event has overtaken.
+func TestOldSightings(t *testing.T) {
+	w := watch{on: true}
+	f := sampleFlow(0)
+	w.add(moment{at: noon, table: control.TableInternal, what: "destroy"})
+	w.changed(control.TableInternal, noon.Add(-time.Millisecond), &row{flow: f})
+	if len(w.history) != 1 {
+		t.Errorf("history: %+v", w.history)
+	}
+	w.changed(control.TableInternal, noon.Add(time.Millisecond), &row{flow: f})
+	if len(w.history) != 2 || w.history[1].what != momentFound {
+		t.Errorf("history: %+v", w.history)
+	}
+	for range 2 * maxHistory {
+		w.add(moment{})
+	}
+	if len(w.history) != maxHistory {
+		t.Errorf("%d moments are held", len(w.history))
+	}
+}
+
+// TestEventsOfAnotherWatch are dropped, and their stream is closed.
+func TestEventsOfAnotherWatch(t *testing.T) {
+	m := sample()
+	m.watch.serial = 3
+	closed := false
+	s := &eventStream{cancel: func() { closed = true }}
+	next, cmd := m.takeWatched(watchMsg{serial: 2, stream: s})
+	if cmd == nil {
+		t.Fatal("the stream stays open")
+	}
+	cmd()
+	if got := next.(model).watch; !closed || len(got.history) != len(m.watch.history) || got.events != nil {
+		t.Error("the event of an older watch counts")
+	}
+}
