@@ -1,9 +1,12 @@
 package tui
 
 import (
+	"io"
 	"strings"
 
+	"github.com/charmbracelet/lipgloss"
 	"github.com/charmbracelet/x/ansi"
+	"github.com/muesli/termenv"
 )
 
 // paint is what a piece of text is, not how it looks: a look decides that.
@@ -23,12 +26,30 @@ const (
 	paints
 )
 
-// attributes are the SGR parameters of a paint without and with colours. The colours are the first eight, which every
-// terminal has and every user has chosen to be readable.
-var attributes = [paints][2]string{
-	plain: {"", ""}, title: {"1", "1"}, faint: {"2", "2"}, good: {"", "32"}, warn: {"1", "33"}, bad: {"1", "1;31"},
-	accent: {"1", "36"}, selected: {"7", "7"}, tab: {"7", "7"},
+// styles are how each paint looks without and with colours. The colours are the first eight, which every terminal has and
+// every user has chosen to be readable.
+func styles() [paints][2]lipgloss.Style {
+	r := lipgloss.NewRenderer(io.Discard)
+	r.SetColorProfile(termenv.ANSI)
+	none := r.NewStyle()
+	bold, reverse := none.Bold(true), none.Reverse(true)
+	colour := func(n uint) lipgloss.Style { return none.Foreground(lipgloss.ANSIColor(n)) }
+	return [paints][2]lipgloss.Style{
+		plain: {none, none}, title: {bold, bold}, faint: {none.Faint(true), none.Faint(true)}, good: {none, colour(2)},
+		warn: {bold, colour(3)}, bad: {bold, colour(1).Bold(true)}, accent: {bold, colour(6)}, selected: {reverse, reverse}, tab: {reverse, reverse},
+	}
 }
+
+// painted is what a terminal gets before and after a text of each paint. A frame has some hundred painted texts, and
+// rendering a style anew for each takes longer than all the rest of it.
+var painted = func() (table [paints][2][2]string) {
+	for p, s := range styles() {
+		for i := range s {
+			table[p][i][0], table[p][i][1], _ = strings.Cut(s[i].Render("x"), "x")
+		}
+	}
+	return table
+}()
 
 // look is how this terminal shows things.
 type look struct {
@@ -38,14 +59,14 @@ type look struct {
 
 // in paints text. Text that was painted before is not to be painted again.
 func (l look) in(p paint, text string) string {
-	a := attributes[p][0]
+	around := painted[p][0]
 	if l.colour {
-		a = attributes[p][1]
+		around = painted[p][1]
 	}
-	if a == "" || text == "" {
-		return text
+	if text == "" {
+		return ""
 	}
-	return "\x1b[" + a + "m" + text + "\x1b[0m"
+	return around[0] + text + around[1]
 }
 
 // sign is a character with a substitute for terminals that have ASCII only.
