@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -30,7 +29,7 @@ type commitment struct {
 	beside bool // this kernel serves connections too: what it knows better than the peer stands
 	result control.CommitResult
 
-	from  []planned // where each of flows comes from
+	from  []planned // where each of flows comes from, and its way
 	flows []flow.Flow
 	errs  []unix.Errno
 
@@ -132,11 +131,7 @@ func (m *commitment) block(ctx context.Context, plan []planned) error {
 	if len(m.flows) == 0 {
 		return nil
 	}
-	errs := m.errs[:len(m.flows)]
-	if err := m.create(errs); err != nil {
-		return err
-	}
-	errs, err := m.settle(ctx, errs)
+	errs, err := m.place(ctx)
 	if err != nil {
 		return err
 	}
@@ -155,19 +150,6 @@ func (m *commitment) block(ctx context.Context, plan []planned) error {
 			}
 		}
 	})
-}
-
-// create makes the first len(errs) flows of the block.
-func (m *commitment) create(errs []unix.Errno) error {
-	if err := m.k.Create(m.flows[:len(errs)], errs); err != nil {
-		return fmt.Errorf("create conntrack entries: %w", err)
-	}
-	for _, e := range errs {
-		if e == 0 {
-			m.result.Created++
-		}
-	}
-	return nil
 }
 
 // settle deals with what the kernel refused of the block: errs says why. It returns the outcomes of the flows that are
@@ -191,7 +173,7 @@ func (m *commitment) settle(ctx context.Context, errs []unix.Errno) ([]unix.Errn
 // load fills the block from the cache. An entry that went away since the plan was made is no longer wanted.
 func (m *commitment) load(c *core, plan []planned) {
 	now := c.now()
-	var e cache.Entry
+	var e, known cache.Entry
 	for _, p := range plan {
 		if !c.external.Load(p.ref(), &e) {
 			m.result.Total--
@@ -213,7 +195,8 @@ func (m *commitment) load(c *core, plan []planned) {
 			continue
 		}
 		c.prepare(&e.Flow, e.Updated, now)
-		m.flows, m.from = append(m.flows, e.Flow), append(m.from, p)
+		way := m.way(c, &e.Flow, &known)
+		m.flows, m.from = append(m.flows, e.Flow), append(m.from, way|planned(p.ref()))
 	}
 }
 

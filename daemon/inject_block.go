@@ -22,15 +22,6 @@ type injector struct {
 	now     int64        // when the block was taken
 }
 
-// ways are what is tried first with a flow of a block; they stand in the high half of planned.
-const (
-	wayCreate planned = iota << 32 // the kernel does not have it from us
-	wayUpdate                      // it has
-	wayMeet                        // it has it from packets: what stands there is looked at before anything is changed
-)
-
-const wayMask = planned(3) << 32
-
 func newInjector(d *Daemon) *injector {
 	in := &injector{commitment: newCommitment(d, nil), ended: make([]cache.Item, 0, commitBlock)}
 	in.beside = true
@@ -149,41 +140,6 @@ func (in *injector) take(c *core, it *cache.Item) {
 		way = wayUpdate
 	}
 	in.flows, in.from = append(in.flows, *f), append(in.from, way|planned(it.Ref))
-}
-
-// place puts the flows of the block into the kernel and returns what came of each that is still in the block.
-func (in *injector) place(ctx context.Context) ([]unix.Errno, error) {
-	errs := in.errs[:len(in.flows)]
-	for i := range errs {
-		errs[i] = 0
-	}
-	in.choose(wayUpdate)
-	if err := in.updateSame(errs); err != nil {
-		return errs, err
-	}
-	for i, e := range errs {
-		switch {
-		case in.from[i]&wayMask == wayMeet, e == unix.EBUSY: // the latter has seen more here than the peer knows of
-			errs[i] = unix.EEXIST
-		case e == unix.ENOENT:
-			in.from[i] &^= wayMask
-		}
-	}
-	in.choose(wayCreate)
-	if err := in.retry(errs, &in.result.Created); err != nil {
-		return errs, err
-	}
-	return in.settle(ctx, errs)
-}
-
-// choose makes the flows of the block that go one way the subset to be worked on.
-func (in *injector) choose(way planned) {
-	in.sub, in.at = in.sub[:0], in.at[:0]
-	for i := range in.flows {
-		if in.from[i]&wayMask == way {
-			in.sub, in.at = append(in.sub, in.flows[i]), append(in.at, i)
-		}
-	}
 }
 
 // remove deletes from the kernel what the peer ended, but not an entry that somebody else made or that packets of this
