@@ -108,18 +108,7 @@ func (x *External) Follow(on bool) {
 }
 
 // nextUnseen returns the first record in use at or behind from that readers do not see, or 0.
-func (x *External) nextUnseen(from Ref) Ref {
-	if from&refIPv6 == 0 {
-		if i, ok := x.v4.records.used.next(from.number(), x.v4.shown); ok {
-			return Ref(i + 1)
-		}
-		from = refIPv6 | 1
-	}
-	if i, ok := x.v6.records.used.next(from.number(), x.v6.shown); ok {
-		return refIPv6 | Ref(i+1)
-	}
-	return 0
-}
+func (x *External) nextUnseen(from Ref) Ref { return x.usedBeside(from, x.v4.shown, x.v6.shown) }
 
 // Retry makes the entries pending again that the kernel refused, and with all every entry that it does not have from us.
 func (x *External) Retry(all bool) {

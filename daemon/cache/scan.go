@@ -18,15 +18,18 @@ func (s *store) nextShown(from Ref) Ref {
 }
 
 // unconfirmed returns the first record in use at or behind from, seen by readers or not, that is not in seen, or 0.
-func (s *store) unconfirmed(from Ref) Ref {
+func (s *store) unconfirmed(from Ref) Ref { return s.usedBeside(from, s.v4.seen, s.v6.seen) }
+
+// usedBeside returns the first record in use at or behind from that is in neither of two sets, each of its table, or 0.
+func (s *store) usedBeside(from Ref, set4, set6 bitset) Ref {
 	from = max(from, 1)
 	if from&refIPv6 == 0 {
-		if i, ok := s.v4.records.used.next(from.number(), s.v4.seen); ok {
+		if i, ok := s.v4.records.used.next(from.number(), set4); ok {
 			return Ref(i + 1)
 		}
 		from = refIPv6 | 1
 	}
-	if i, ok := s.v6.records.used.next(from.number(), s.v6.seen); ok {
+	if i, ok := s.v6.records.used.next(from.number(), set6); ok {
 		return refIPv6 | Ref(i+1)
 	}
 	return 0
