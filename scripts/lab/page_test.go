@@ -43,7 +43,7 @@ func TestPageExample(t *testing.T) {
 		"mcast-group":     `"225.0.0.50"`,
 		"purge-timeout":   "1", // the page leaves it at a minute
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	n, err := l.Network()
 	if err != nil {
@@ -158,7 +158,7 @@ func awaitCounts(t *testing.T, ctx context.Context, r *Router, internal, externa
 	show := r.Daemon.Show()[1]
 	want := map[string]int{"internal": internal, "external": external}
 	var out []byte
-	if err := Wait(ctx, 45*time.Second, fmt.Sprintf("%s has %d connections in its internal and %d in its external cache", r.Name, internal, external), func() bool {
+	if err := Wait(ctx, 90*time.Second, fmt.Sprintf("%s has %d connections in its internal and %d in its external cache", r.Name, internal, external), func() bool {
 		out, _ = exec.Command(show[0], show[1:]...).Output()
 		found := currentConnections.FindAllSubmatch(out, -1)
 		same := len(found) == len(want)
