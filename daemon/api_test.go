@@ -1,7 +1,9 @@
 package daemon_test
 
 import (
+	"bufio"
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,7 +15,10 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"ctsync/daemon/control"
+	"ctsync/daemon/flow"
 	"ctsync/daemon/nstest"
 )
 
@@ -36,6 +41,10 @@ func TestDocumentedCalls(t *testing.T) {
 	lines := regexp.MustCompile(`(?m)^    curl (.*)$`).FindAllStringSubmatch(string(doc), -1)
 	for _, m := range lines {
 		line := strings.ReplaceAll(m[1], "/run/ctsync/ctsync.sock", a.socket())
+		if strings.Contains(line, "/v1/events") {
+			a.watchesByCurl(line)
+			continue
+		}
 		out := a.ns.Run(t, "sh", "-c", "curl -sS --max-time 30 -w '\\n%{http_code}' "+line)
 		body, status, ok := cutLast(strings.TrimSpace(out))
 		if !ok || status[0] != '2' || strings.TrimSpace(body) == "" && !strings.Contains(line, "entries=expect") {
@@ -50,6 +59,39 @@ func TestDocumentedCalls(t *testing.T) {
 	}
 	if s := a.status(); s.Role != control.RoleBackup {
 		t.Errorf("role %q after the notification of the document", s.Role)
+	}
+}
+
+// watchesByCurl runs a curl line that does not end, until it has shown an event.
+func (r *router) watchesByCurl(line string) {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), 30*time.Second)
+	defer cancel()
+	cmd := r.ns.Exec(ctx, "sh", "-c", "exec curl -sS "+line)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		r.t.Fatal(err)
+	}
+	defer cmd.Wait()
+	defer cancel()
+	done := make(chan struct{})
+	defer close(done)
+	go func() { // when curl has begun nobody tells
+		for f := []flow.Flow{testFlow(500)}; ; {
+			r.kern.Create(f, make([]unix.Errno, 1))
+			r.kern.Delete(f, make([]unix.Errno, 1))
+			select {
+			case <-done:
+				return
+			case <-time.After(100 * time.Millisecond):
+			}
+		}
+	}()
+	if !bufio.NewScanner(out).Scan() {
+		r.t.Errorf("curl %s shows no event", line)
 	}
 }
 

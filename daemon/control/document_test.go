@@ -59,7 +59,7 @@ func TestDocumentHasEveryCall(t *testing.T) {
 			t.Errorf("%s %s is described and is not there", m[1], m[2])
 		}
 	}
-	for _, v := range []Verb{Commit, Flush, Resync, Bulk, Request, Purge, Reset} {
+	for _, v := range []Verb{Commit, Flush, Resync, Bulk, Request, Purge, Reset, Restart} {
 		if !strings.Contains(section(t, doc, "## POST /v1/actions"), "\n| `"+string(v)+"` |") {
 			t.Errorf("nothing about the verb %s", v)
 		}
@@ -94,7 +94,8 @@ func TestDocumentHasEveryCode(t *testing.T) {
 func TestDocumentHasEveryField(t *testing.T) {
 	doc := document(t)
 	seen := map[string]bool{}
-	for _, v := range []any{Status{}, Statistics{}, Transition{}, Entry{}, ExpectEntry{}, Notification{}, Action{}, ActionLine{}, Error{}} {
+	for _, v := range []any{Status{}, Statistics{}, Transition{}, Entry{}, ExpectEntry{}, Notification{}, Action{}, ActionLine{}, Error{},
+		Groups{}, DifferenceJSON{}, Resend{}, LogPage{}} {
 		described(t, doc, reflect.TypeOf(v), seen)
 	}
 	for _, m := range regexp.MustCompile(`(?m)^#### (\w+)$`).FindAllStringSubmatch(doc, -1) {
@@ -166,7 +167,7 @@ func typeWord(t reflect.Type) string {
 		return "true or false"
 	case reflect.Struct:
 		switch name := strings.TrimSuffix(t.Name(), "JSON"); name {
-		case "Entry":
+		case "Entry", "":
 			return "Flow"
 		case "ExpectEntry":
 			return "Expectation"
