@@ -84,6 +84,7 @@ func appendDetail(b []byte, s control.Statistics) []byte {
 		{"state", p.State}, {"sequence", p.Sequence}, {"peer sequence", p.PeerSequence}, {"retransmitted", p.Retransmitted},
 		{"unacknowledged", p.Unacknowledged}, {"window", p.Window}, {"nacks outstanding", p.NacksOutstanding},
 		{"sent in fragments", p.Oversized}, {"peer restarts", p.PeerRestarts}, {"waiting to be sent", p.Waiting}, {"from a second sender", p.Foreign},
+		{"control in flight", p.UnacknowledgedControl}, {"in flight at most", p.ResendLimit}, {"waiting at most", p.WaitingLimit},
 		{"changes of the active link", s.LinkChanges},
 	}, append(named("sent ", p.Sent), named("received ", p.Received)...)...))
 	for _, l := range s.Links {
@@ -95,13 +96,9 @@ func appendDetail(b []byte, s control.Statistics) []byte {
 		}, named("dropped: ", l.Dropped)...))
 	}
 	b = appendUnsupported(b, s.Unsupported)
-	k := s.Kernel
-	b = appendBlock(b, "kernel", []row{
-		{"table entries", k.TableEntries}, {"table limit", k.TableMax}, {"nf_conntrack_events", k.EventsSetting},
-		{"events", k.Events}, {"events filtered", k.Filtered}, {"filter in the kernel", k.FilterInKernel},
-		{"evicted by a new filter", k.Evicted}, {"events unknown", k.Unknown}, {"events malformed", k.Malformed},
-		{"overruns", k.Overruns}, {"buffer bytes", k.BufferBytes}, {"buffer limit", k.BufferLimit}, {"buffer grown", k.BufferGrown}, {"coalesce", k.Coalesce},
-		{"comparisons", k.Repairs}, {"differences repaired", k.Repaired}, {"swept", k.Swept},
+	b = appendKernel(b, &s.Kernel)
+	b = appendBlock(b, "daemon", []row{
+		{"uptime", s.Uptime}, {"unknown requests", s.Requests.Unknown}, {"requests not read", s.Requests.ReadFailed},
 	})
 	b = appendTimes(b, s.Times)
 	c := s.Commit
@@ -115,6 +112,17 @@ func appendDetail(b []byte, s control.Statistics) []byte {
 		{"commits", c.Commits}, {"created", c.Created}, {"updated", c.Updated}, {"replaced", c.Replaced},
 		{"expired", c.Expired}, {"filtered", c.Filtered}, {"failed", c.Failed},
 	}, named("failed: ", c.Errors)...))
+}
+
+func appendKernel(b []byte, k *control.KernelStatistics) []byte {
+	return appendBlock(b, "kernel", []row{
+		{"table entries", k.TableEntries}, {"table limit", k.TableMax}, {"nf_conntrack_events", k.EventsSetting},
+		{"events", k.Events}, {"events filtered", k.Filtered}, {"filter in the kernel", k.FilterInKernel},
+		{"evicted by a new filter", k.Evicted}, {"events unknown", k.Unknown}, {"events malformed", k.Malformed},
+		{"overruns", k.Overruns}, {"buffer bytes", k.BufferBytes}, {"buffer limit", k.BufferLimit}, {"buffer grown", k.BufferGrown}, {"coalesce", k.Coalesce},
+		{"comparisons", k.Repairs}, {"differences repaired", k.Repaired}, {"with unreadable records", k.DumpMalformed},
+		{"purges", k.Purges}, {"swept", k.Swept},
+	})
 }
 
 func appendMemory(b []byte, name string, c control.CacheStats) []byte {

@@ -33,6 +33,12 @@ var (
 		{`Commit\.Expect\.Named\[.*`, "never set in totals"},
 		{`Status\.PID`, "a name, not a number: it says nothing over time"},
 		{`Status\.(Internal|External)`, "the same as Active of the caches in the statistics"},
+		{`Status\.Injected`, "the same as Flows of Inject in the statistics"},
+		{`Status\.ActiveLink\.(Device|Since|Reason)`, "names and an event: link_info tells which link sends"},
+		{`Status\.ActiveLink\.Changes`, "the same as LinkChanges in the statistics"},
+		{`Status\.LastTransition\.Inject\..*`, "an event: what the kernel refuses is told by Inject in the statistics"},
+		{`Inject\.Named\[.*`, "examples: how many there are tell Errors"},
+		{`Statistics\.Uptime`, "the difference of two moments that are there"},
 		{`Status\.(Why|Warnings|NeedRestart|ExpectationSync)\[.*`, "how many there are"},
 		{`Status\.LastTransition\.(ID|Type|Group|State|Priority|Source|Boottime|Received|Started|Finished|Outcome)`, "an event: when it was said, and whether it failed"},
 		{`Status\.LastTransition\.Commit\..*`, "added to Commit in the statistics"},
@@ -51,7 +57,7 @@ func TestSurfacesAgree(t *testing.T) {
 	f.fill(reflect.ValueOf(&s.Statistics).Elem(), "Statistics")
 	s.Status.Role, s.Statistics.Links[0].Role = control.RoleMaster, control.LinkActive // words with a meaning
 
-	surface(t, "text", string(appendDetail(appendStatistics(nil, s.Statistics), s.Statistics)), leaf.text, f.leaves, notInText)
+	surface(t, "text", texts(s.Statistics), leaf.text, f.leaves, notInText)
 	surface(t, "JSON", toJSON(t, s.Statistics), leaf.json, f.leaves, nil)
 	surface(t, "JSON", toJSON(t, s.Status), leaf.json, status, nil)
 	page := gather(t, s)
@@ -62,6 +68,19 @@ func TestSurfacesAgree(t *testing.T) {
 		page = regexp.MustCompile(`\b`+regexp.QuoteMeta(l.metric())+`\b`).ReplaceAllString(page, "<"+l.path+">")
 	}
 	golden(t, "metrics", []byte(strings.ReplaceAll(page, runtime.Version(), "<Go>")))
+}
+
+// texts are the statistics of a daemon without an external cache, and of one with it: each shows what the other has not.
+func texts(s control.Statistics) string {
+	b := appendDetail(appendStatistics(nil, s), s)
+	with := s
+	with.Inject = nil
+	if s.Expect != nil {
+		expect := *s.Expect
+		expect.Inject = nil
+		with.Expect = &expect
+	}
+	return string(appendDetail(appendStatistics(b, with), with))
 }
 
 // surface looks for every leaf in a text, as it is written there.

@@ -23,6 +23,8 @@ var linkFamilies = []family{
 		}),
 	gauge("link_running", "1 while a dedicated link can carry datagrams.", linkLabels,
 		perLink(func(l *control.LinkStatistics) uint64 { return uint64(truth(l.State == "RUNNING")) })),
+	counter("link_changes_total", "Times that another dedicated link began to send.", nil,
+		one(func(s *control.Statistics) uint64 { return s.LinkChanges })),
 	counter("link_sent_bytes_total", "Bytes sent on a dedicated link.", linkLabels,
 		perLink(func(l *control.LinkStatistics) uint64 { return l.BytesSent })),
 	counter("link_received_bytes_total", "Bytes received on a dedicated link.", linkLabels,

@@ -123,7 +123,7 @@ func shown(m prometheus.Metric, desc *prometheus.Desc, err error) prometheus.Met
 }
 
 // families is everything that is shown, in groups as the snapshot has them.
-var families = concat(statusFamilies, cacheFamilies, linkFamilies, messageFamilies, sessionFamilies, kernelFamilies, commitFamilies, timeFamilies)
+var families = concat(statusFamilies, cacheFamilies, linkFamilies, messageFamilies, sessionFamilies, kernelFamilies, commitFamilies, injectFamilies, timeFamilies)
 
 func concat(groups ...[]family) (all []family) {
 	for _, g := range groups {

@@ -29,6 +29,7 @@ func sample() control.Snapshot {
 		},
 		Statistics: control.Statistics{
 			Expect:      &control.ExpectStatistics{},
+			Inject:      &control.InjectStatistics{Errors: counts, Degraded: counts},
 			Links:       []control.LinkStatistics{{Device: "eth0", Dropped: counts}, {Device: "eth1", State: "RUNNING", Dropped: counts}},
 			Unsupported: counts,
 			Session:     control.SessionStatistics{Sent: counts, Received: counts},
