@@ -59,9 +59,9 @@ demo-clean: ## remove what `make demo KEEP=1` or a killed demo left behind
 	bin/demo clean
 
 .PHONY: bench
-bench: deps build ## burst, commit and memory, ctsyncd beside Debian's conntrackd; ROUNDS=3
+bench: deps build ## ctsyncd beside Debian's conntrackd, in every respect; QUICK=1 for the most important, ROUNDS=3
 	$(GO) build -o bin/bench ./scripts/bench
-	bin/bench run $(if $(ROUNDS),-rounds $(ROUNDS))
+	bin/bench run $(if $(QUICK),-quick) $(if $(ROUNDS),-rounds $(ROUNDS)) $(if $(ONLY),-only $(ONLY))
 
 .PHONY: capture
 capture: deps build ## the README's pictures of `ctsync tui`, from the real program in a lab

@@ -2,41 +2,63 @@ package main
 
 import (
 	"net/netip"
+	"time"
 
 	"ctsync/daemon/flow"
 	"ctsync/scripts/lab"
 )
 
-// tcpEstablished is TCP_CONNTRACK_ESTABLISHED.
-const tcpEstablished = 3
+var server = flow.AddrFrom(netip.MustParseAddr(lab.ServerAddress))
 
-var (
-	server     = flow.AddrFrom(netip.MustParseAddr(lab.ServerAddress))
-	translated = flow.AddrFrom(netip.MustParseAddr(lab.WANAddress))
-)
+// portsPerAddress is how many flows share an address that they are translated to.
+const portsPerAddress = 60000
 
-// flows returns n different established TCP flows as a router's kernel holds them; each fourth is source-NATed.
-func flows(n int) []flow.Flow {
-	all := make([]flow.Flow, n)
-	for i := range all {
-		f := &all[i]
-		f.Orig = flow.Tuple{
-			Src: flow.Addr{10, 64 + byte(i>>16), byte(i >> 8), byte(i)}, Dst: server,
-			SrcPort: uint16(1024 + i%60000), DstPort: 443,
-			Family: flow.IPv4, Proto: flow.TCP,
-		}
-		f.Reply = f.Orig.Inverse()
-		f.Status = flow.StatusSeenReply | flow.StatusAssured | flow.StatusConfirmed
-		if i%4 == 0 {
-			// One port per translated flow: their replies differ in nothing else.
-			f.Reply.Dst, f.Reply.DstPort = translated, uint16(1024+i/4%60000)
-			f.Status |= flow.StatusSrcNAT | flow.StatusSrcNATDone | flow.StatusDstNATDone
-		}
-		f.Timeout = 86400
-		f.TCPState = tcpEstablished
-		f.TCPWScale = [2]uint8{7, 7}
-		f.TCPFlags = [2]uint8{flow.TCPFlagWindowScale | flow.TCPFlagSackPerm, flow.TCPFlagWindowScale | flow.TCPFlagSackPerm}
-		f.Has = flow.HasReply | flow.HasStatus | flow.HasTimeout | flow.HasTCPState | flow.HasTCPWScale | flow.HasTCPFlags
+// maker makes the i-th of many flows that differ in both tuples.
+type maker func(i int) flow.Flow
+
+// translated returns established TCP flows as the kernel of a router that translates every source holds them.
+func translated(i int) flow.Flow {
+	f := established(flow.Tuple{
+		Src: flow.Addr{10, 64 + byte(i>>16), byte(i >> 8), byte(i)}, Dst: server,
+		SrcPort: uint16(1024 + i%portsPerAddress), DstPort: 443, Family: flow.IPv4, Proto: flow.TCP,
+	})
+	pool := i / portsPerAddress
+	f.Reply.Dst, f.Reply.DstPort = flow.Addr{100, 64, byte(pool >> 8), byte(pool)}, uint16(1024+i%portsPerAddress)
+	f.Status |= flow.StatusSrcNAT | flow.StatusSrcNATDone | flow.StatusDstNATDone
+	return f
+}
+
+// plain6 returns established TCP flows over IPv6, which nobody translates.
+func plain6(i int) flow.Flow {
+	return established(flow.Tuple{
+		Src: flow.Addr{0x20, 0x01, 0x0d, 0xb8, 13: byte(i >> 16), 14: byte(i >> 8), 15: byte(i)},
+		Dst: flow.Addr{0x20, 0x01, 0x0d, 0xb8, 1, 15: 1}, SrcPort: uint16(1024 + i%portsPerAddress), DstPort: 443,
+		Family: flow.IPv6, Proto: flow.TCP,
+	})
+}
+
+// probePort is the destination port of probes, by which they are told from the other flows.
+const probePort = 9
+
+// probe returns UDP flows, which are few and looked for one by one.
+func probe(i int) flow.Flow {
+	f := flow.Flow{
+		Orig: flow.Tuple{Src: flow.Addr{10, 9, byte(i >> 8), byte(i)}, Dst: server, SrcPort: 9, DstPort: probePort,
+			Family: flow.IPv4, Proto: flow.UDP},
+		Status: flow.StatusSeenReply | flow.StatusAssured | flow.StatusConfirmed, Timeout: 3600,
+		Has: flow.HasReply | flow.HasStatus | flow.HasTimeout,
 	}
-	return all
+	f.Reply = f.Orig.Inverse()
+	return f
+}
+
+func established(orig flow.Tuple) flow.Flow {
+	const both = flow.TCPFlagWindowScale | flow.TCPFlagSackPerm
+	return flow.Flow{
+		Orig: orig, Reply: orig.Inverse(),
+		Status:  flow.StatusSeenReply | flow.StatusAssured | flow.StatusConfirmed,
+		Timeout: uint32((24 * time.Hour).Seconds()), TCPState: flow.TCPEstablished,
+		TCPWScale: [2]uint8{7, 7}, TCPFlags: [2]uint8{both, both},
+		Has: flow.HasReply | flow.HasStatus | flow.HasTimeout | flow.HasTCPState | flow.HasTCPWScale | flow.HasTCPFlags,
+	}
 }

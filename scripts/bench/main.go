@@ -1,25 +1,36 @@
 // Command bench measures ctsyncd and Debian's conntrackd side by side: the same lab, the same run, the same flows.
 //
-//	bench run [-rounds 3] [-flows 100000] [-rate 20000] [-daemons ctsync,conntrackd]   as `make bench`
-//	bench write FLOWS RATE   puts flows into the kernel of the namespace it runs in (started by run)
+//	bench run [-quick] [-rounds 3] [-only NAME,NAME] [-out FILE]   as `make bench`; -only runs some scenarios
+//	bench guard MAX BUCKETS   puts the kernel's settings back when its standard input ends (started by run)
 //
-// A round makes two routers, lets a burst of new flows happen in the kernel of the first, waits until both daemons are
-// quiet, reads their memory, and has the second commit what it received into its empty kernel table. Then a bare
-// batched ctnetlink writer puts the same flows into the empty table of a namespace in which nobody listens. Rounds
-// alternate between the daemons; a table of the medians and then everything as JSON go to standard output.
+// A scenario is one lab, two routers with the daemon on both, and what happens there; plan.go lists them. A trial is one
+// run of a scenario with one daemon. The daemons take turns within each scenario, so that what else the machine does
+// falls on both. Every figure belongs to a line of the table (lines.go), which says what is wanted of ctsyncd; a table
+// of the medians goes to standard output, every sample to a JSON file.
+//
+// What is measured, and how:
+//
+//   - CPU is the time of the daemon's process by its own clock, all threads. "System" is what the whole machine was busy
+//     (/proc/stat) while the same happened: both daemons, the kernel's softirqs and the generator, which is the same for
+//     both.
+//   - Memory is resident memory minus that of the same daemon without flows.
+//   - Bytes and packets are those that a queueing discipline of the sync link has passed on: it counts the segments of
+//     what is sent in one piece as they would be on a wire, which the counters of a veth interface do not.
+//   - A flow has arrived when the daemon of the other router counts it in its external cache.
+//   - A table is compared entry by entry: a kernel's table as this package dumps it with the external cache of the peer
+//     as its daemon lists it or, after a commit, with the other kernel's table.
 package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
-	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"ctsync/scripts/lab"
 )
@@ -37,57 +48,95 @@ func command(ctx context.Context, args []string) error {
 	switch {
 	case len(args) >= 1 && args[0] == "run":
 		return run(ctx, args[1:])
-	case len(args) == 3 && args[0] == "write":
-		n, err := strconv.Atoi(args[1])
-		if err != nil {
-			return err
-		}
-		rate, err := strconv.Atoi(args[2])
-		if err != nil {
-			return err
-		}
-		return write(n, rate)
+	case len(args) == 3 && args[0] == "guard":
+		return guard(settings{max: args[1], buckets: args[2]})
 	}
-	return errors.New("usage: bench run [-rounds N] [-flows N] [-rate N] [-daemons KIND,KIND]")
+	return errors.New("usage: bench run [-quick] [-rounds N] [-only NAME,NAME] [-out FILE]")
 }
 
-// Bench is the whole result.
-type Bench struct {
-	Flows, Rate int
-	Rounds      map[string][]Figures // by daemon
-	Median      map[string]Figures
+// options are what the command line says.
+type options struct {
+	quick  bool
+	rounds int
+	only   string
+	out    string
 }
 
 func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("bench run", flag.ExitOnError)
-	rounds := flags.Int("rounds", 3, "rounds of each daemon")
-	b := Bench{Rounds: make(map[string][]Figures), Median: make(map[string]Figures)}
-	flags.IntVar(&b.Flows, "flows", 100_000, "flows in the burst and in the commit")
-	flags.IntVar(&b.Rate, "rate", 20_000, "new flows per second in the burst")
-	daemons := flags.String("daemons", lab.Ctsync+","+lab.Conntrackd, "daemons to measure")
+	var o options
+	flags.BoolVar(&o.quick, "quick", false, "small numbers and the most important scenarios, once each")
+	flags.IntVar(&o.rounds, "rounds", 0, "trials of each scenario with each daemon (3, quick: 1)")
+	flags.StringVar(&o.only, "only", "", "scenarios to run, by name, separated by commas")
+	flags.StringVar(&o.out, "out", "bin/bench.json", "file for every sample")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	if os.Geteuid() != 0 {
 		return errors.New("network namespaces need root")
 	}
-	if b.Flows < 1 || b.Flows > 240_000 || b.Rate < 100 || *rounds < 1 {
-		return errors.New("want 1 to 240000 flows (their NAT ports must differ), at least 100 a second, and a round")
-	}
-	kinds := strings.Split(*daemons, ",")
-	for i := range *rounds {
-		for _, kind := range kinds {
-			fmt.Fprintf(os.Stderr, "round %d of %d: %s\n", i+1, *rounds, kind)
-			f, err := measure(ctx, kind, b.Flows, b.Rate)
-			if err != nil {
-				return err
-			}
-			b.Rounds[kind] = append(b.Rounds[kind], f)
+	if o.rounds < 1 {
+		o.rounds = 3
+		if o.quick {
+			o.rounds = 1
 		}
 	}
-	for _, kind := range kinds {
-		b.Median[kind] = median(b.Rounds[kind])
+	scenarios, err := chosen(o)
+	if err != nil {
+		return err
 	}
-	fmt.Print(b.table(kinds))
-	return json.NewEncoder(os.Stdout).Encode(b)
+	restore, err := raise()
+	if err != nil {
+		return err
+	}
+	rec := newRecord(o)
+	began := time.Now()
+	err = all(ctx, scenarios, o.rounds, rec)
+	rec.Took = time.Since(began).Round(time.Second).String()
+	fmt.Print(rec.table())
+	return errors.Join(err, rec.save(o.out), restore())
+}
+
+// all runs every scenario, the daemons in turn.
+func all(ctx context.Context, scenarios []scenario, rounds int, rec *record) error {
+	for _, s := range scenarios {
+		for round := range min(rounds, s.atMost()) {
+			kinds := []string{lab.Ctsync, lab.Conntrackd}
+			if round%2 == 1 {
+				kinds[0], kinds[1] = kinds[1], kinds[0]
+			}
+			for _, kind := range kinds {
+				began := time.Now()
+				if err := try(ctx, s, kind, rec); err != nil {
+					return fmt.Errorf("%s with %s: %w", s.name, kind, err)
+				}
+				fmt.Fprintf(os.Stderr, "%-12s round %d, %-10s %6.1f s\n", s.name, round+1, kind, time.Since(began).Seconds())
+			}
+		}
+	}
+	return nil
+}
+
+// chosen returns the scenarios that the options name, all of the plan if they name none.
+func chosen(o options) ([]scenario, error) {
+	plan := fullPlan
+	if o.quick {
+		plan = quickPlan
+	}
+	if o.only == "" {
+		return plan, nil
+	}
+	var some []scenario
+	for name := range strings.SplitSeq(o.only, ",") {
+		found := false
+		for _, s := range plan {
+			if s.name == name {
+				some, found = append(some, s), true
+			}
+		}
+		if !found {
+			return nil, fmt.Errorf("no scenario %q in this plan", name)
+		}
+	}
+	return some, nil
 }

@@ -2,71 +2,79 @@ package main
 
 import (
 	"fmt"
-	"reflect"
+	"math"
 	"slices"
 	"strings"
 
 	"ctsync/scripts/lab"
 )
 
-// median returns the median of every figure by itself.
-func median(rounds []Figures) Figures {
-	var m Figures
-	out := reflect.ValueOf(&m).Elem()
-	for i := range out.NumField() {
-		values := make([]float64, len(rounds))
-		for j := range rounds {
-			values[j] = reflect.ValueOf(rounds[j]).Field(i).Float()
+// table prints every line: medians with their range, the ratio of the two daemons, what is wanted and whether it was
+// reached.
+func (r *record) table() string {
+	var b strings.Builder
+	m := r.Machine
+	fmt.Fprintf(&b, "%s, %d CPUs, %s, %s, %s buckets, load %s\n%s beside %s, took %s\n\n",
+		m.Kernel, m.CPUs, m.Memory, m.Go, m.Buckets, m.Load, m.Ctsync, m.Conntrackd, r.Took)
+	const layout = "%-66s %-12s %25s %25s %6s  %-14s %s\n"
+	fmt.Fprintf(&b, layout, "median (min-max)", "unit", lab.Ctsync, lab.Conntrackd, "ratio", "wanted", "")
+	for _, l := range r.lines {
+		v := r.judge(l)
+		if v.word == "not run" {
+			continue
 		}
-		slices.Sort(values)
-		out.Field(i).SetFloat(values[len(values)/2])
+		ratio := ""
+		if !math.IsNaN(v.ratio) {
+			ratio = fmt.Sprintf("%.2f", v.ratio)
+		}
+		s := r.samples[l.id]
+		fmt.Fprintf(&b, layout, l.title, l.unit, spread(s[lab.Ctsync]), spread(s[lab.Conntrackd]), ratio, l.want, v.word)
 	}
-	return m
+	if left := r.notRun(); len(left) > 0 {
+		why := ""
+		if r.Quick {
+			why = " (QUICK leaves these out)"
+		}
+		fmt.Fprintf(&b, "\nNOT RUN%s:\n  %s\n", why, strings.Join(left, "\n  "))
+	}
+	return b.String()
 }
 
-// table prints the medians, and beside them what ctsyncd has to reach and whether it does.
-func (b *Bench) table(kinds []string) string {
-	var out strings.Builder
-	title := fmt.Sprintf("%d flows, %d/s, medians of %d", b.Flows, b.Rate, len(b.Rounds[kinds[0]]))
-	fmt.Fprintf(&out, "%-42s", title)
-	for _, kind := range kinds {
-		fmt.Fprintf(&out, "%12s", kind)
-	}
-	fmt.Fprintln(&out, "  wanted of ctsync")
-	row := func(title, format, wanted string, figure func(Figures) float64, ok func(float64) bool) {
-		fmt.Fprintf(&out, "%-42s", title)
-		for _, kind := range kinds {
-			fmt.Fprintf(&out, "%12s", fmt.Sprintf(format, figure(b.Median[kind])))
+// notRun returns a row for each group of lines without a sample: its id and what it would have measured.
+func (r *record) notRun() (rows []string) {
+	group := ""
+	for _, l := range r.lines {
+		last := l.id[len(l.group())+1:]
+		switch {
+		case len(r.samples[l.id][lab.Ctsync]) > 0:
+		case l.group() == group:
+			rows[len(rows)-1] += ", " + last
+		default:
+			group = l.group()
+			rows = append(rows, fmt.Sprintf("%-24s %s", group, last))
 		}
-		if ours, measured := b.Median[lab.Ctsync]; wanted != "" && measured {
-			word := "reached"
-			if !ok(figure(ours)) {
-				word = "MISSED"
-			}
-			wanted += ": " + word
-		}
-		fmt.Fprintf(&out, "  %s\n", wanted)
 	}
-	n := float64(b.Flows)
-	row("burst: flows in the peer's cache", "%.0f", "all", func(f Figures) float64 { return f.Arrived },
-		func(v float64) bool { return v == n })
-	row("burst: ENOBUFS", "%.0f", "0", func(f Figures) float64 { return f.Overruns }, func(v float64) bool { return v == 0 })
-	row("burst: CPU per flow, sender, µs", "%.2f", "", func(f Figures) float64 { return f.SenderCPU }, nil)
-	row("burst: CPU per flow, receiver, µs", "%.2f", "", func(f Figures) float64 { return f.ReceiverCPU }, nil)
-	row("memory per flow, internal cache, bytes", "%.0f", "< 200", func(f Figures) float64 { return f.InternalRSS },
-		func(v float64) bool { return v < 200 })
-	row("memory per flow, external cache, bytes", "%.0f", "< 200", func(f Figures) float64 { return f.ExternalRSS },
-		func(v float64) bool { return v < 200 })
-	row("commit: flows in the kernel", "%.0f", "all", func(f Figures) float64 { return f.Committed },
-		func(v float64) bool { return v == n })
-	row("commit: wall clock, s", "%.2f", "", func(f Figures) float64 { return f.CommitWall }, nil)
-	row("commit: CPU per flow, µs", "%.2f", "", func(f Figures) float64 { return f.CommitCPU }, nil)
-	row("bare ctnetlink writer beside it, µs", "%.2f", "", func(f Figures) float64 { return f.BareCPU }, nil)
-	row("commit: CPU against the bare writer", "%.2f", "<= 1.5", func(f Figures) float64 { return f.CommitToBare },
-		func(v float64) bool { return v <= 1.5 })
-	if theirs, measured := b.Median[lab.Conntrackd]; measured {
-		row("commit: CPU against conntrackd", "%.2f", "< 0.8", func(f Figures) float64 { return f.CommitCPU / theirs.CommitCPU },
-			func(v float64) bool { return v < 0.8 })
+	return rows
+}
+
+// spread formats samples as their median and, if there are several, the range.
+func spread(samples []float64) string {
+	switch len(samples) {
+	case 0:
+		return "-"
+	case 1:
+		return number(samples[0])
 	}
-	return out.String()
+	return fmt.Sprintf("%s (%s-%s)", number(median(samples)), number(slices.Min(samples)), number(slices.Max(samples)))
+}
+
+// number formats v with about three digits.
+func number(v float64) string {
+	switch {
+	case v == math.Trunc(v) || v >= 100:
+		return fmt.Sprintf("%.0f", v)
+	case v >= 10:
+		return fmt.Sprintf("%.1f", v)
+	}
+	return fmt.Sprintf("%.2f", v)
 }

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"ctsync/daemon/control"
 )
 
 // conntrackd is Debian's daemon with the configuration that VyOS writes for conntrack-sync, and the usual failover
@@ -37,8 +39,8 @@ Sync {
 	}
 }
 General {
-	HashSize 262144
-	HashLimit 524288
+	HashSize 1048576
+	HashLimit 8388608
 	LogFile @LOG@
 	Syslog off
 	Systemd off
@@ -72,16 +74,18 @@ esac
 exit 0
 `
 
-func (c *conntrackd) conf() string { return c.lab.Path(c.router.Name + "-conntrackd.conf") }
-func (c *conntrackd) log() string  { return c.lab.Path(c.router.Name + "-conntrackd.txt") }
+func (c *conntrackd) name() string   { return c.router.Name + "-conntrackd" }
+func (c *conntrackd) socket() string { return c.lab.Path(c.name() + ".sock") }
+func (c *conntrackd) conf() string   { return c.lab.Path(c.router.Name + "-conntrackd.conf") }
+func (c *conntrackd) log() string    { return c.lab.Path(c.router.Name + "-conntrackd.txt") }
 
 func (c *conntrackd) Process() *Process { return c.proc }
 
 func (c *conntrackd) Start(ctx context.Context) error {
-	name := c.router.Name + "-conntrackd"
+	name := c.name()
 	replace := strings.NewReplacer("@SELF@", c.router.SyncAddress(), "@PEER@", c.router.peer().SyncAddress(),
 		"@IFACE@", SyncInterface, "@LOG@", c.log(), "@LOCK@", c.lab.Path(name+".lock"),
-		"@SOCKET@", c.lab.Path(name+".sock"), "@CONF@", c.conf())
+		"@SOCKET@", c.socket(), "@CONF@", c.conf())
 	if _, err := c.lab.Write(name+".conf", 0o600, replace.Replace(conntrackdConf)); err != nil {
 		return err
 	}
@@ -101,8 +105,9 @@ func (c *conntrackd) Script() (string, []string) {
 
 var activeConnections = regexp.MustCompile(`current active connections:\s*(\d+)`)
 
+// Held asks over the control socket, as `conntrackd -s` does, without a new process for each question.
 func (c *conntrackd) Held() (internal, external int, err error) {
-	out, err := c.router.NS.Run("conntrackd", "-C", c.conf(), "-s")
+	out, err := c.ask(askStatistics)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -129,8 +134,27 @@ func (c *conntrackd) Overruns() (int, error) {
 	return strconv.Atoi(m[1])
 }
 
-func (c *conntrackd) Commit(context.Context) error {
-	_, err := c.router.NS.Run("conntrackd", "-C", c.conf(), "-c")
+// verbOption are conntrackd's options for the verbs of package control.
+var verbOption = map[control.Verb]string{
+	control.Commit: "-c", control.Flush: "-f", control.Resync: "-R", control.Bulk: "-B", control.Request: "-n", control.Purge: "-t",
+}
+
+func (c *conntrackd) Do(_ context.Context, a control.Action) error {
+	option, ok := verbOption[a.Verb]
+	if !ok {
+		return fmt.Errorf("conntrackd cannot %s", a.Verb)
+	}
+	argv := []string{"conntrackd", "-C", c.conf(), option}
+	if a.Cache != "" {
+		argv = append(argv, a.Cache)
+	}
+	_, err := c.router.NS.Run(argv...)
+	return err
+}
+
+func (c *conntrackd) Takeover(context.Context) error {
+	script, _ := c.Script()
+	_, err := c.router.NS.Run(script, "master")
 	return err
 }
 

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"time"
 
 	"ctsync/daemon/control"
 )
@@ -104,9 +105,47 @@ func (c *ctsync) Overruns() (int, error) {
 	return int(s.Kernel.Overruns), err
 }
 
-func (c *ctsync) Commit(ctx context.Context) error {
-	_, err := c.client.Action(ctx, control.Action{Verb: control.Commit}, nil)
+func (c *ctsync) Do(ctx context.Context, a control.Action) error {
+	_, err := c.client.Action(ctx, a, nil)
 	return err
+}
+
+// Takeover says MASTER, which is answered at once, and waits for what comes of it.
+func (c *ctsync) Takeover(ctx context.Context) error {
+	n := control.Notification{Type: control.TypeGroup, Name: SyncGroup, State: control.StateMaster, At: time.Now()}
+	said, err := c.client.Notify(ctx, n)
+	if err != nil {
+		return err
+	}
+	for {
+		all, err := c.client.Transitions(ctx)
+		if err != nil {
+			return err
+		}
+		i := slices.IndexFunc(all, func(t control.Transition) bool { return t.ID == said.ID })
+		switch {
+		case i < 0:
+			return fmt.Errorf("takeover %d is not remembered", said.ID)
+		case all[i].Outcome == control.OutcomeDone:
+			return nil
+		case all[i].Outcome != control.OutcomeRunning:
+			return fmt.Errorf("takeover: %s", all[i].Outcome)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+func (c *ctsync) External(ctx context.Context, each func(line []byte) error) error {
+	r, err := c.client.FlowText(ctx, control.FlowQuery{Table: control.TableExternal}, control.FormatConntrackd)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	return eachLine(r, each)
+}
+
+func (c *ctsync) Table() []string {
+	return []string{c.program("ctsync"), "--socket", c.socket(), "show", "table", "ipv4"}
 }
 
 func (c *ctsync) Committed() (int, string, bool) {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"ctsync/daemon/control"
 )
 
 // Kinds of Daemon that NewDaemon knows.
@@ -27,8 +29,15 @@ type Daemon interface {
 	Held() (internal, external int, err error)
 	// Overruns returns how often the kernel dropped events for want of buffer (ENOBUFS).
 	Overruns() (int, error)
-	// Commit puts the external cache into the kernel and returns when that is done.
-	Commit(ctx context.Context) error
+	// Do carries out an operation of an operator and returns when the daemon calls it done.
+	Do(ctx context.Context, a control.Action) error
+	// Takeover does what the daemon does when keepalived says MASTER, and returns when that is done.
+	Takeover(ctx context.Context) error
+	// External calls each for every flow of the external cache, with its line in conntrackd's layout, which is
+	// overwritten by the next.
+	External(ctx context.Context, each func(line []byte) error) error
+	// Table returns the command that shows the kernel's table to an operator.
+	Table() []string
 	// Committed says how many flows the last commit put into the kernel, or were there at the last takeover where none is
 	// needed, and how it went. ok is false while there was none or it is still under way.
 	Committed() (flows int, detail string, ok bool)
@@ -61,10 +70,14 @@ func (none) Process() *Process              { return nil }
 func (none) Script() (string, []string)     { return "/bin/true", nil }
 func (none) Held() (int, int, error)        { return 0, 0, nil }
 func (none) Overruns() (int, error)         { return 0, nil }
-func (none) Commit(context.Context) error   { return nil }
+func (none) Takeover(context.Context) error { return nil }
+func (none) Table() []string                { return nil }
 func (none) Committed() (int, string, bool) { return 0, "nothing to commit", true }
 func (none) Attach() []string               { return nil }
 func (none) Show() [][]string               { return nil }
+
+func (none) Do(context.Context, control.Action) error                { return nil }
+func (none) External(context.Context, func(line []byte) error) error { return nil }
 
 // ErrTimeout is returned by Wait.
 var ErrTimeout = errors.New("not in time")

@@ -1,0 +1,269 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ctsync/daemon/control"
+	"ctsync/daemon/ctnetlink"
+	"ctsync/daemon/flow"
+)
+
+// rehearsal is what happens to a table of n flows: the first router has them, the second takes over.
+type rehearsal struct {
+	*trial
+	n    int
+	make maker
+	id   string     // of its lines
+	idle [2]float64 // resident memory of a daemon without flows
+}
+
+// failover starts a daemon on a kernel with n flows, then the peer's, and commits there what that received.
+func failover(n int) func(*trial) error {
+	return func(t *trial) error {
+		r := &rehearsal{trial: t, n: n, make: translated, id: fmt.Sprintf("failover/%d", n)}
+		steps := []func() error{r.start, r.memory}
+		if n == 1_000_000 {
+			steps = append(steps, r.idleness, r.showTable, r.compare)
+		}
+		if n == 500_000 {
+			steps = append(steps, r.bulk, r.request)
+		}
+		if n <= 1_000_000 {
+			steps = append(steps, r.commit)
+		}
+		if n == 100_000 || n == 500_000 {
+			steps = append(steps, r.again)
+		}
+		if n == 500_000 {
+			steps = append(steps, r.takeover)
+		}
+		return inOrder(steps)
+	}
+}
+
+func inOrder(steps []func() error) error {
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// start fills the first kernel and starts the daemon there. Before that it reads the memory of a daemon without flows,
+// which then ends: when the second starts, it shall ask for the table.
+func (r *rehearsal) start() error {
+	if err := r.trial.start(); err != nil {
+		return err
+	}
+	for i, router := range r.pair {
+		r.idle[i] = resident(router.Daemon.Process().PID)
+		router.Daemon.Process().Stop()
+	}
+	if err := r.gen[0].do(create, r.make, 0, r.n); err != nil {
+		return err
+	}
+	active, began := r.pair[0].Daemon, time.Now()
+	if err := active.Start(r.ctx); err != nil {
+		return err
+	}
+	if got, at, err := r.arrive(0, false, r.n); err != nil || got != r.n {
+		return errors.Join(err, fmt.Errorf("start: the internal cache has %d of %d flows", got, r.n))
+	} else if err := r.settle(); err != nil {
+		return err
+	} else if r.make(0).Orig.Family == flow.IPv4 {
+		r.record(at.Sub(began).Seconds(), "%s/start/wall", r.id)
+		r.record(perFlow(cpuTime(active.Process().PID), r.n), "%s/start/cpu", r.id)
+	}
+	if err := r.pair[1].Daemon.Start(r.ctx); err != nil {
+		return err
+	}
+	return r.fill()
+}
+
+// fill waits until the second router has the whole table. conntrackd may lose some of it, and is asked again.
+func (r *rehearsal) fill() error {
+	for range 5 {
+		got, _, err := r.arrive(1, true, r.n)
+		if err != nil || got == r.n {
+			return errors.Join(err, r.settle())
+		}
+		if err := r.pair[1].Daemon.Do(r.ctx, control.Action{Verb: control.Request}); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("the second router never had all %d flows", r.n)
+}
+
+func (r *rehearsal) memory() error {
+	for i, cache := range []string{"internal", "external"} {
+		used := (resident(r.pair[i].Daemon.Process().PID) - r.idle[i]) / float64(r.n)
+		if r.make(0).Orig.Family == flow.IPv6 {
+			r.record(used, "memory6/%s", cache)
+		} else {
+			r.record(used, "memory/%d/%s", r.n, cache)
+		}
+	}
+	return nil
+}
+
+// memory6 measures memory with flows of IPv6.
+func memory6(t *trial) error {
+	r := &rehearsal{trial: t, n: 100_000, make: plain6}
+	return inOrder([]func() error{r.start, r.memory})
+}
+
+func (r *rehearsal) bulk() error {
+	return r.transfer("bulk", 0, control.Action{Verb: control.Bulk})
+}
+
+func (r *rehearsal) request() error {
+	return r.transfer("request", 1, control.Action{Verb: control.Request})
+}
+
+// transfer empties the external cache of the second router and has the daemon of one fill it again.
+func (r *rehearsal) transfer(name string, router int, a control.Action) error {
+	empty := control.Action{Verb: control.Flush, Cache: control.CacheExternal}
+	if err := r.pair[1].Daemon.Do(r.ctx, empty); err != nil {
+		return err
+	}
+	if err := r.settle(); err != nil {
+		return err
+	}
+	before, err := r.usage()
+	if err != nil {
+		return err
+	}
+	if err := r.pair[router].Daemon.Do(r.ctx, a); err != nil {
+		return err
+	}
+	_, at, err := r.arrive(1, true, r.n)
+	if err != nil {
+		return err
+	}
+	if err := r.settle(); err != nil {
+		return err
+	}
+	after, err := r.usage()
+	if err != nil {
+		return err
+	}
+	differ, err := r.replica(0, 1)
+	if err != nil {
+		return err
+	}
+	used, id := after.since(before), r.id+"/"+name
+	r.record(float64(differ), "%s/%s", id, missing)
+	r.record(at.Sub(before.at).Seconds(), "%s/wall", id)
+	r.record(perFlow(used.cpu[0]+used.cpu[1], r.n), "%s/cpu", id)
+	return r.fill()
+}
+
+// bare returns what the same flows cost a batched ctnetlink writer, in a namespace of their own in which nobody listens.
+// Making up the flows is not counted.
+func (r *rehearsal) bare() (time.Duration, error) {
+	ns, err := r.lab.Namespace("bare")
+	if err != nil {
+		return 0, err
+	}
+	g, err := newGenerator(ns)
+	if err != nil {
+		return 0, err
+	}
+	defer g.close()
+	runtime.LockOSThread() // the kernel works within the thread that asks
+	defer runtime.UnlockOSThread()
+	var cpu time.Duration
+	timed := func(c *ctnetlink.Conn, flows []flow.Flow, errs []unix.Errno) error {
+		before := clock(unix.CLOCK_THREAD_CPUTIME_ID)
+		err := c.Create(flows, errs)
+		cpu += clock(unix.CLOCK_THREAD_CPUTIME_ID) - before
+		return err
+	}
+	if err := g.do(timed, r.make, 0, r.n); err != nil {
+		return 0, err
+	}
+	return cpu, g.conn.Flush(0)
+}
+
+// commit puts the second router's external cache into its empty kernel table.
+func (r *rehearsal) commit() error {
+	bare, err := r.bare()
+	if err != nil {
+		return err
+	}
+	var w *watch
+	if r.n == 1_000_000 {
+		if w, err = r.watchCommit(); err != nil {
+			return err
+		}
+	}
+	cpu, err := r.operation("commit", func() error {
+		err := r.pair[1].Daemon.Do(r.ctx, control.Action{Verb: control.Commit})
+		if w != nil {
+			w.end()
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	r.record(perFlow(bare, r.n), "%s/commit/bare", r.id)
+	r.record(float64(cpu)/float64(bare), "%s/commit/tobare", r.id)
+	if w != nil {
+		return w.report()
+	}
+	return nil
+}
+
+// again commits what the kernel has already.
+func (r *rehearsal) again() error {
+	_, err := r.operation("again", func() error { return r.pair[1].Daemon.Do(r.ctx, control.Action{Verb: control.Commit}) })
+	return err
+}
+
+// takeover is the whole of what MASTER means, until the other router has every flow.
+func (r *rehearsal) takeover() error {
+	if err := r.gen[1].conn.Flush(0); err != nil {
+		return err
+	}
+	_, err := r.operation("takeover", func() error {
+		if err := r.pair[1].Daemon.Takeover(r.ctx); err != nil {
+			return err
+		}
+		_, _, err := r.arrive(0, true, r.n)
+		return err
+	})
+	return err
+}
+
+// operation measures what the second router's daemon does until do returns and it has come to rest, and compares the
+// kernels.
+func (r *rehearsal) operation(name string, do func() error) (time.Duration, error) {
+	if err := r.settle(); err != nil {
+		return 0, err
+	}
+	pid := r.pair[1].Daemon.Process().PID
+	before, began := cpuTime(pid), time.Now()
+	if err := do(); err != nil {
+		return 0, err
+	}
+	wall := time.Since(began)
+	if err := r.settle(); err != nil {
+		return 0, err
+	}
+	cpu := cpuTime(pid) - before
+	differ, err := r.twins()
+	if err != nil {
+		return 0, err
+	}
+	r.record(float64(differ), "%s/%s/%s", r.id, name, missing)
+	r.record(wall.Seconds(), "%s/%s/wall", r.id, name)
+	r.record(perFlow(cpu, r.n), "%s/%s/cpu", r.id, name)
+	return cpu, nil
+}

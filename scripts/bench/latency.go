@@ -1,0 +1,121 @@
+package main
+
+import (
+	"slices"
+	"time"
+)
+
+const (
+	idleProbes  = 100                   // flows that come one by one
+	idleBetween = 20 * time.Millisecond // them
+	busyRate    = 10_000
+	busyFlows   = 2 * busyRate
+	busyPoll    = 500 * time.Microsecond
+)
+
+// latency measures the time from the return of the request that made a flow until the other router's daemon first
+// answers that its external cache holds it. Asking takes some 0.1 ms, which is part of the figure.
+func latency(t *trial) error {
+	if err := t.start(); err != nil {
+		return err
+	}
+	idle, err := t.idleLatency()
+	if err != nil {
+		return err
+	}
+	t.recordLatency("idle", idle)
+	busy, err := t.busyLatency()
+	if err != nil {
+		return err
+	}
+	t.recordLatency("busy", busy)
+	return nil
+}
+
+func (t *trial) recordLatency(what string, all []time.Duration) {
+	slices.Sort(all)
+	at := func(part float64) float64 { return all[int(part*float64(len(all)-1))].Seconds() * 1e3 }
+	t.record(at(0.5), "latency/%s/p50", what)
+	t.record(at(0.99), "latency/%s/p99", what)
+}
+
+// idleLatency lets one flow come at a time.
+func (t *trial) idleLatency() ([]time.Duration, error) {
+	all := make([]time.Duration, 0, idleProbes)
+	for i := range idleProbes {
+		if err := t.sleep(idleBetween); err != nil {
+			return nil, err
+		}
+		if err := t.gen[0].do(create, translated, i, i+1); err != nil {
+			return nil, err
+		}
+		start := time.Now()
+		for {
+			got, err := t.held(1, true)
+			if err != nil {
+				return nil, err
+			}
+			if took := time.Since(start); got > i || took > stalled {
+				all = append(all, took)
+				break
+			}
+		}
+	}
+	return all, nil
+}
+
+// count is how many flows there were at a moment.
+type count struct {
+	n  int
+	at time.Time
+}
+
+// busyLatency watches the count of the external cache while flows come. The n-th to arrive is taken for the n-th made.
+func (t *trial) busyLatency() ([]time.Duration, error) {
+	first, err := t.held(1, true)
+	if err != nil {
+		return nil, err
+	}
+	var made []count
+	done := make(chan error, 1)
+	go func() {
+		done <- paced(t.ctx, busyFlows, busyRate, func(from, to int) error {
+			err := t.gen[0].do(create, translated, idleProbes+from, idleProbes+to)
+			made = append(made, count{to, time.Now()})
+			return err
+		})
+	}()
+	var arrived []count
+	for start := time.Now(); ; {
+		got, err := t.held(1, true)
+		if err != nil {
+			return nil, err
+		}
+		arrived = append(arrived, count{got - first, time.Now()})
+		if got-first == busyFlows || time.Since(start) > busyFlows/busyRate*time.Second+stalled {
+			break
+		}
+		time.Sleep(busyPoll)
+	}
+	if err := <-done; err != nil {
+		return nil, err
+	}
+	return delays(made, arrived), nil
+}
+
+// delays returns for each flow made how long it took until so many had arrived, and what there was at the end for those
+// that never did.
+func delays(made, arrived []count) []time.Duration {
+	var all []time.Duration
+	from := 0
+	for _, m := range made {
+		for n := from + 1; n <= m.n; n++ {
+			for len(arrived) > 1 && arrived[0].n < n {
+				arrived = arrived[1:]
+			}
+			all = append(all, max(arrived[0].at.Sub(m.at), 0))
+		}
+		from = m.n
+	}
+	return all
+}

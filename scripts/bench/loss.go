@@ -1,0 +1,84 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"ctsync/scripts/lab"
+)
+
+const (
+	lossyFlows = 20_000 // that come while the link loses datagrams
+	lossyRate  = 10_000 // per second
+
+	lossyPatience = 10 * time.Second // the protocol repairs what was lost last after some seconds
+)
+
+// lossy replicates flows over a link that loses some percent of the datagrams, in both directions.
+func lossy(percents ...int) func(*trial) error {
+	return func(t *trial) error {
+		t.patience = lossyPatience
+		if err := t.start(); err != nil {
+			return err
+		}
+		for i, percent := range percents {
+			if err := t.lossyRound(percent, i*lossyFlows); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+func (t *trial) lossyRound(percent, from int) error {
+	for _, r := range t.pair {
+		if err := lose(r, percent); err != nil {
+			return err
+		}
+	}
+	before, err := t.usage()
+	if err != nil {
+		return err
+	}
+	err = paced(t.ctx, lossyFlows, lossyRate, func(a, b int) error { return t.gen[0].do(create, translated, from+a, from+b) })
+	if err != nil {
+		return err
+	}
+	_, at, err := t.arrive(1, true, from+lossyFlows)
+	if err != nil {
+		return err
+	}
+	if err := t.settle(); err != nil {
+		return err
+	}
+	after, err := t.usage()
+	if err != nil {
+		return err
+	}
+	used := after.since(before)
+	differ, err := t.replica(0, 1)
+	if err != nil {
+		return err
+	}
+	t.record(float64(differ), "loss/%d/%s", percent, missing)
+	t.record(at.Sub(before.at).Seconds(), "loss/%d/wall", percent)
+	t.record((used.sent[0].Bytes+used.sent[1].Bytes)/lossyFlows, "loss/%d/bytes", percent)
+	return nil
+}
+
+// lose makes a router lose some percent of what arrives over the sync link, datagram by datagram: they must not travel
+// in one piece.
+func lose(r *lab.Router, percent int) error {
+	if err := r.NS.IP("link", "set", lab.SyncInterface, "gso_max_segs", "1"); err != nil {
+		return err
+	}
+	return r.NS.Firewall(fmt.Sprintf(`
+table inet loss {}
+delete table inet loss
+table inet loss {
+	chain input {
+		type filter hook input priority 0;
+		iifname "%s" udp dport 3780 numgen random mod 100 < %d drop
+	}
+}`, lab.SyncInterface, percent))
+}
