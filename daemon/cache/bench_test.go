@@ -198,6 +198,35 @@ func BenchmarkDestroy(b *testing.B) {
 	})
 }
 
+// BenchmarkExternal is what the messages of the peer do to a full table: a bulk update of what is there already, and an
+// end with a new flow in its place.
+func BenchmarkExternal(b *testing.B) {
+	for _, tc := range []struct {
+		name string
+		op   func(x *External, f *flow.Flow) error
+	}{
+		{"update", func(x *External, f *flow.Flow) error { return x.Update(f, 0) }},
+		{"delete and insert", func(x *External, f *flow.Flow) error {
+			x.Destroy(&f.Orig, 0)
+			return x.New(f, 0)
+		}},
+	} {
+		b.Run(tc.name, func(b *testing.B) {
+			x := fillExternal(million, flow.IPv4, 4)
+			b.ReportAllocs()
+			b.ResetTimer()
+			defer cpu(b)()
+			var f flow.Flow
+			for i := range b.N {
+				f = nth(i*7919%million, flow.IPv4, 4)
+				if err := tc.op(x, &f); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 func BenchmarkReconcile(b *testing.B) {
 	benchmarkMillion(b, func(c *Internal, f *flow.Flow, i int) {
 		if i%million == 0 {
