@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	lossyFlows = 20_000 // that come while the link loses datagrams
+	lossyFlows = 10_000 // that come while the link loses datagrams
 	lossyRate  = 10_000 // per second
 
 	lossyPatience = 10 * time.Second // the protocol repairs what was lost last after some seconds

@@ -6,8 +6,8 @@ import (
 	"ctsync/daemon/flow"
 )
 
-// steadySeconds is how long each phase of a steady replication lasts.
-const steadySeconds = 2
+// steadyFor is how many seconds each phase of a steady replication lasts.
+const steadyFor = 1.5
 
 // changes are the phases of a steady replication: what happens to the flows of the first kernel.
 var changes = []struct {
@@ -34,7 +34,7 @@ func steady(rate int) func(*trial) error {
 		if err := t.start(); err != nil {
 			return err
 		}
-		n := steadySeconds * rate
+		n := int(steadyFor * float64(rate))
 		for _, c := range changes {
 			used, err := t.replicate(n, rate, c.req, c.make)
 			if err != nil {

@@ -94,7 +94,7 @@ func (t *trial) record(value float64, id string, args ...any) {
 }
 
 const (
-	window   = 250 * time.Millisecond // in which a daemon at rest uses next to no CPU
+	window   = 150 * time.Millisecond // in which a daemon at rest uses next to no CPU
 	atRest   = window / 40
 	restless = 40 * time.Second // after this long it never comes to rest
 	stalled  = 3 * time.Second  // is how patient a trial is, unless it says otherwise
