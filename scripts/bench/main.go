@@ -97,8 +97,9 @@ func run(ctx context.Context, args []string) error {
 	return errors.Join(err, rec.save(o.out), restore())
 }
 
-// all runs every scenario, the daemons in turn.
+// all runs every scenario, the daemons in turn. A trial that fails is named at the end, the others go on.
 func all(ctx context.Context, scenarios []scenario, rounds int, rec *record) error {
+	var failed []error
 	for _, s := range scenarios {
 		for round := range min(rounds, s.atMost()) {
 			kinds := []string{lab.Ctsync, lab.Conntrackd}
@@ -107,14 +108,20 @@ func all(ctx context.Context, scenarios []scenario, rounds int, rec *record) err
 			}
 			for _, kind := range kinds {
 				began := time.Now()
-				if err := try(ctx, s, kind, rec); err != nil {
-					return fmt.Errorf("%s with %s: %w", s.name, kind, err)
+				err := try(ctx, s, kind, rec)
+				if ctx.Err() != nil {
+					return errors.Join(ctx.Err(), err)
 				}
-				fmt.Fprintf(os.Stderr, "%-12s round %d, %-10s %6.1f s\n", s.name, round+1, kind, time.Since(began).Seconds())
+				word := ""
+				if err != nil {
+					failed = append(failed, fmt.Errorf("%s with %s, round %d: %w", s.name, kind, round+1, err))
+					word = "FAILED"
+				}
+				fmt.Fprintf(os.Stderr, "%-12s round %d, %-10s %6.1f s  %s\n", s.name, round+1, kind, time.Since(began).Seconds(), word)
 			}
 		}
 	}
-	return nil
+	return errors.Join(failed...)
 }
 
 // chosen returns the scenarios that the options name, all of the plan if they name none.
