@@ -59,7 +59,7 @@ demo-clean: ## remove what `make demo KEEP=1` or a killed demo left behind
 	bin/demo clean
 
 .PHONY: bench
-bench: deps build ## ctsyncd beside Debian's conntrackd, in every respect; QUICK=1 for the most important, ROUNDS=3
+bench: deps build ## ctsyncd beside Debian's conntrackd, in every respect; QUICK=1 for the most important, ROUNDS=3, ONLY=4M,…
 	$(GO) build -o bin/bench ./scripts/bench
 	bin/bench run $(if $(QUICK),-quick) $(if $(ROUNDS),-rounds $(ROUNDS)) $(if $(ONLY),-only $(ONLY))
 

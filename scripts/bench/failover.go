@@ -7,6 +7,7 @@ import (
 
 	"ctsync/daemon/control"
 	"ctsync/daemon/flow"
+	"ctsync/scripts/lab"
 )
 
 // rehearsal is what happens to a table of n flows: the first router has them, the second takes over.
@@ -22,7 +23,7 @@ type rehearsal struct {
 func failover(n int) func(*trial) error {
 	return func(t *trial) error {
 		r := &rehearsal{trial: t, n: n, make: translated, id: fmt.Sprintf("failover/%d", n)}
-		steps := []func() error{r.start, r.memory}
+		steps := []func() error{r.start, r.standby}
 		if n == 1_000_000 {
 			steps = append(steps, r.idleness, r.showTable)
 		}
@@ -75,16 +76,24 @@ func (r *rehearsal) start() error {
 	} else if r.make(0).Orig.Family == flow.IPv4 {
 		r.record(at.Sub(began).Seconds(), "%s/start/wall", r.id)
 		r.record(perFlow(cpuTime(active.Process().PID), r.n), "%s/start/cpu", r.id)
-		bare, err := r.bareReader()
-		if err != nil {
+		if err := r.bareReader(); err != nil {
 			return err
 		}
-		r.record(perFlow(bare, r.n), "%s/start/bare", r.id)
 	}
+	r.memory(0, "internal")
+	return nil
+}
+
+// standby starts the second router's daemon, which asks for the table.
+func (r *rehearsal) standby() error {
 	if err := r.pair[1].Daemon.Start(r.ctx); err != nil {
 		return err
 	}
-	return r.fill()
+	if err := r.fill(); err != nil {
+		return err
+	}
+	r.memory(1, "external")
+	return nil
 }
 
 // fill waits until the second router has the whole table. conntrackd may lose some of it, and is asked again.
@@ -101,22 +110,19 @@ func (r *rehearsal) fill() error {
 	return fmt.Errorf("the second router never had all %d flows", r.n)
 }
 
-func (r *rehearsal) memory() error {
-	for i, cache := range []string{"internal", "external"} {
-		used := (resident(r.pair[i].Daemon.Process().PID) - r.idle[i]) / float64(r.n)
-		if r.make(0).Orig.Family == flow.IPv6 {
-			r.record(used, "memory6/%s", cache)
-		} else {
-			r.record(used, "memory/%d/%s", r.n, cache)
-		}
+func (r *rehearsal) memory(router int, cache string) {
+	used := (resident(r.pair[router].Daemon.Process().PID) - r.idle[router]) / float64(r.n)
+	if r.make(0).Orig.Family == flow.IPv6 {
+		r.record(used, "memory6/%s", cache)
+	} else {
+		r.record(used, "memory/%d/%s", r.n, cache)
 	}
-	return nil
 }
 
 // memory6 measures memory with flows of IPv6.
 func memory6(t *trial) error {
 	r := &rehearsal{trial: t, n: 100_000, make: plain6}
-	return inOrder([]func() error{r.start, r.memory})
+	return inOrder([]func() error{r.start, r.standby})
 }
 
 func (r *rehearsal) bulk() error {
@@ -170,11 +176,14 @@ func (r *rehearsal) transfer(name string, router int, a control.Action) error {
 
 // commit puts the second router's external cache into its empty kernel table.
 func (r *rehearsal) commit() error {
-	bare, err := r.bareWriter()
-	if err != nil {
-		return err
-	}
+	var bare time.Duration
 	var w *watch
+	if r.kind == lab.Ctsync { // once a round is enough
+		var err error
+		if bare, err = r.bareWriter(); err != nil {
+			return err
+		}
+	}
 	cpu, err := r.operation("commit", func() (err error) {
 		if r.n == 1_000_000 {
 			if w, err = r.watchCommit(); err != nil {
@@ -187,8 +196,10 @@ func (r *rehearsal) commit() error {
 	if err != nil {
 		return err
 	}
-	r.record(perFlow(bare, r.n), "%s/commit/bare", r.id)
-	r.record(float64(cpu)/float64(bare), "%s/commit/tobare", r.id)
+	if bare > 0 {
+		r.record(perFlow(bare, r.n), "%s/commit/bare", r.id)
+		r.record(float64(cpu)/float64(bare), "%s/commit/tobare", r.id)
+	}
 	if w != nil {
 		return w.report()
 	}

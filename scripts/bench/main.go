@@ -28,6 +28,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -101,7 +102,7 @@ func run(ctx context.Context, args []string) error {
 func all(ctx context.Context, scenarios []scenario, rounds int, rec *record) error {
 	var failed []error
 	for _, s := range scenarios {
-		for round := range min(rounds, s.atMost()) {
+		for round := range rounds {
 			kinds := []string{lab.Ctsync, lab.Conntrackd}
 			if round%2 == 1 {
 				kinds[0], kinds[1] = kinds[1], kinds[0]
@@ -124,14 +125,14 @@ func all(ctx context.Context, scenarios []scenario, rounds int, rec *record) err
 	return errors.Join(failed...)
 }
 
-// chosen returns the scenarios that the options name, all of the plan if they name none.
+// chosen returns the scenarios that the options name, if they name none all of the plan that need not be asked for.
 func chosen(o options) ([]scenario, error) {
 	plan := fullPlan
 	if o.quick {
 		plan = quickPlan
 	}
 	if o.only == "" {
-		return plan, nil
+		return slices.DeleteFunc(slices.Clone(plan), func(s scenario) bool { return s.asked }), nil
 	}
 	var some []scenario
 	for name := range strings.SplitSeq(o.only, ",") {
