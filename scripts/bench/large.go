@@ -7,7 +7,7 @@ import (
 
 // idleFor is how long idle daemons are watched. It is shorter than ctsyncd's pause between two comparisons of its cache
 // with the kernel (sweep-interval), so they are not in the figure: each costs what a start costs.
-const idleFor = 5 * time.Second
+const idleFor = 3 * time.Second
 
 // idleness watches both daemons while nothing happens, and records the busier one.
 func (r *rehearsal) idleness() error {

@@ -6,7 +6,7 @@ import (
 )
 
 const (
-	idleProbes  = 100                   // flows that come one by one
+	idleProbes  = 75                    // flows that come one by one
 	idleBetween = 20 * time.Millisecond // them
 	busyRate    = 10_000
 	busyFlows   = 2 * busyRate

@@ -7,7 +7,7 @@ import (
 )
 
 // steadyFor is how many seconds each phase of a steady replication lasts.
-const steadyFor = 1.5
+const steadyFor = 1.2
 
 // changes are the phases of a steady replication: what happens to the flows of the first kernel.
 var changes = []struct {
