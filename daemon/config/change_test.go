@@ -41,7 +41,7 @@ func TestChanges(t *testing.T) {
 		}},
 		{tables, "coalesce = '2ms'\nevent-listen-queue-size = 9\nsync-queue-size = 2\nsocket = '/s'\nsocket-group = 0\nstate-directory = '/d'\n" + tables, []config.Change{
 			{"coalesce", "5ms", "2ms", false},
-			{"event-listen-queue-size", "8", "9", false},
+			{"event-listen-queue-size", "64", "9", false},
 			{"socket", "/run/ctsync/ctsync.sock", "/s", true},
 			{"socket-group", "", "0", true},
 			{"state-directory", "/var/lib/ctsync", "/d", true},

@@ -90,7 +90,7 @@ func TestParseGood(t *testing.T) {
 		{"values that ask for what this version does", "expect-sync = []\ndisable-external-cache = false\nmode = 'ftfw'\n" + tables,
 			func(*config.Config) {}},
 		{"everything else", `
-event-listen-queue-size = 64
+event-listen-queue-size = 65
 sync-queue-size = 4
 startup-resync = false
 disable-syslog = true
@@ -107,7 +107,7 @@ expect-sync = ["ftp", "h323"]
 keepalived-config = "/usr/local/etc/keepalived/keepalived.conf"
 restore-labels = false
 ` + tables, func(c *config.Config) {
-			c.EventListenQueueSize, c.SyncQueueSize = 64<<20, 4<<20
+			c.EventListenQueueSize, c.SyncQueueSize = 65<<20, 4<<20
 			c.StartupResync, c.DisableSyslog, c.TCPWindowTracking, c.DisableExternalCache = false, true, true, true
 			c.ExpectSync = []string{"ftp", "h323"}
 			c.KeepalivedConfig, c.RestoreLabels = "/usr/local/etc/keepalived/keepalived.conf", false
