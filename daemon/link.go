@@ -132,6 +132,7 @@ func (d *Daemon) runLink(ctx context.Context, t *linkTask) {
 		if err == nil {
 			complained = ""
 			d.log.Info("sync link open", "interface", t.cfg.Interface, "datagram", l.MaxPayload())
+			d.sayRefusedBuffers(t.cfg.Interface, l.Stats())
 			err = d.serveLink(ctx, t, l)
 		}
 		if ctx.Err() != nil {
@@ -152,6 +153,14 @@ func (d *Daemon) runLink(ctx context.Context, t *linkTask) {
 		case <-t.kick:
 		case <-time.After(linkRetry):
 		}
+	}
+}
+
+// sayRefusedBuffers says how much of sync-queue-size the kernel refused: it grants all of it to CAP_NET_ADMIN alone.
+func (d *Daemon) sayRefusedBuffers(name string, st transport.Stats) {
+	if send, receive := st.SendBuffer, st.RecvBuffer; send.Granted < send.Asked || receive.Granted < receive.Asked {
+		d.log.Warn("the kernel refused a part of sync-queue-size: give ctsyncd CAP_NET_ADMIN, or raise net.core.wmem_max and rmem_max",
+			"interface", name, "asked", send.Asked, "send", send.Granted, "receive", receive.Granted)
 	}
 }
 
