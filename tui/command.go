@@ -29,6 +29,7 @@ var operations = []operation{
 	{control.Action{Verb: control.Purge}, "shortens the kernel's timers of flows that the other router serves"},
 	{control.Action{Verb: control.Reset, Cache: control.CacheInternal}, "empties the internal cache, reads it from the kernel and sends it to the peer"},
 	{control.Action{Verb: control.Reset, Cache: control.CacheExternal}, "empties the external cache and asks the peer for it"},
+	{control.Action{Verb: control.Restart}, "begins the daemon anew, by the program that is on disk, unless that refuses the configuration"},
 }
 
 func (o *operation) words() string {

@@ -104,6 +104,19 @@ func scenes() map[string]model {
 	with("lost", viewOverview, func(m *model) {
 		m.state.err, m.now = errors.New("ctsyncd is not reachable at /s: nobody serves the socket"), noon.Add(75*time.Second)
 	})
+	with("injecting", viewOverview, func(m *model) {
+		m.state.statistics.External = control.CacheStats{}
+		m.state.status.External, m.state.status.Injecting, m.state.status.Injected = 0, true, 1200
+		m.state.statistics.Inject = &control.InjectStatistics{Flows: 1200, Waiting: 17, Missing: 3, Lost: 2}
+		t := *m.state.status.LastTransition
+		t.Commit, t.Inject = nil, &control.InjectResult{Present: 1197, Failed: 3}
+		m.state.status.LastTransition = &t
+	})
+	with("two-links", viewOverview, func(m *model) {
+		m.state.statistics.Links = append(m.state.statistics.Links, control.LinkStatistics{Device: "eth3", State: "RUNNING", Role: control.LinkActive})
+		m.state.statistics.Links[0].State, m.state.statistics.Links[0].Role = "NO-CARRIER", control.LinkBackup
+		m.state.status.ActiveLink = &control.ActiveLink{Device: "eth3", Since: noon.Add(-90 * time.Second), Reason: "eth2 has no carrier", Changes: 3}
+	})
 	with("expectations-on", viewExpect, func(m *model) { *m = sampleExpecting(*m) })
 	with("filter-wrong", viewTable, func(m *model) {
 		m.line = line{kind: lineFilter, input: typed("proto:tcp dpot:443")}

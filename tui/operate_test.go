@@ -54,6 +54,11 @@ func TestOperationsAreConfirmed(t *testing.T) {
 	if diff := cmp.Diff(want, d.actions); diff != "" {
 		t.Error(diff)
 	}
+	for _, v := range []control.Verb{control.Commit, control.Flush, control.Resync, control.Bulk, control.Request, control.Purge, control.Reset, control.Restart} {
+		if !slices.ContainsFunc(operations, func(o operation) bool { return o.Verb == v }) {
+			t.Errorf("%s cannot be given", v)
+		}
+	}
 	for i := range operations {
 		if err := operations[i].Validate(); err != nil {
 			t.Errorf("%s: %v", operations[i].words(), err)

@@ -34,6 +34,9 @@ func (m model) overviewLines() []string {
 		}
 		lines = append(lines, m.row(name, m.linkText(&m.state.statistics.Links[i]))...)
 	}
+	if l := s.ActiveLink; l != nil {
+		lines = append(lines, m.rows("Active link", m.activeText(l), plain)...)
+	}
 	for _, w := range s.Warnings {
 		lines = append(lines, m.rows("Warning", "! "+w, warn)...)
 	}
@@ -115,6 +118,21 @@ func (m model) linkText(n *control.LinkStatistics) string {
 	return text
 }
 
+// activeText says which of several links sends, since when and why, and how often that changed.
+func (m model) activeText(l *control.ActiveLink) string {
+	text := l.Device
+	if !l.Since.IsZero() {
+		text += " for " + span(m.now.Sub(l.Since))
+	}
+	if l.Reason != "" {
+		text += ": " + l.Reason
+	}
+	if l.Changes == 0 {
+		return text + " since the daemon began"
+	}
+	return text + fmt.Sprintf(" (change %s)", m.units.count(l.Changes))
+}
+
 func (m model) cacheLines() []string {
 	st := &m.state.statistics
 	room := ""
@@ -125,9 +143,23 @@ func (m model) cacheLines() []string {
 	unacked := fmt.Sprintf("%s unacknowledged", m.units.count(st.Session.Unacknowledged))
 	return slices.Concat(
 		m.row("Internal cache", m.figure(m.units.count(st.Internal.Active), "flows", wait+", "+unacked)),
-		m.row("External cache", m.figure(m.units.count(st.External.Active), "flows", "of the peer")),
+		m.peerFlows(),
 		m.row("Kernel's table", m.figure(m.units.count(st.Kernel.TableEntries), "flows", room)),
 	)
+}
+
+// peerFlows is the row of the external cache, or of what goes straight into the kernel where there is none.
+func (m model) peerFlows() []string {
+	st := &m.state.statistics
+	i := st.Inject
+	if i == nil {
+		return m.row("External cache", m.figure(m.units.count(st.External.Active), "flows", "of the peer"))
+	}
+	lines := m.row("Injecting", m.figure(m.units.count(i.Flows), "flows", "of the peer into the kernel, "+m.units.count(i.Waiting)+" wait"))
+	if i.Missing > 0 {
+		lines = append(lines, m.rows("", "! "+m.units.count(i.Missing)+" are refused by the kernel and tried again", warn)...)
+	}
+	return lines
 }
 
 // figure sets a number in the column where all numbers of the view stand.
@@ -176,6 +208,10 @@ func (m model) lossLines() []string {
 	say(st.Tracking.Invalid, "impossible flows", "")
 	say(st.Internal.Full+st.External.Full, "flows refused, cache full", "")
 	say(st.Commit.Failed, "flows not committed", "")
+	if i := st.Inject; i != nil {
+		say(i.Full, "flows of the peer refused, limit reached", "")
+		say(i.Lost, "flows of the peer ended by the kernel", "")
+	}
 	dropped := map[string]uint64{}
 	for i := range st.Links {
 		for what, n := range st.Links[i].Dropped {
@@ -213,6 +249,12 @@ func (m model) jobText(j *control.Job) string {
 // transitionLine is a transition in one line.
 func (m model) transitionLine(t *control.Transition) string {
 	text := fmt.Sprintf("%s %s %s", t.Received.Local().Format(time.DateTime), t.State, t.Outcome)
+	if i := t.Inject; i != nil {
+		text += fmt.Sprintf(": %s flows of the peer in the kernel", m.units.count(i.Present))
+		if i.Failed > 0 {
+			text += fmt.Sprintf(", %s refused", m.units.count(i.Failed))
+		}
+	}
 	c := t.Commit
 	if c == nil {
 		return text
