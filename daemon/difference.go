@@ -56,6 +56,7 @@ type suspect struct {
 type verdict struct {
 	what       string // "" = no difference, or not yet
 	attributes flow.Attr
+	kernel     *flow.Flow  // the kernel's entry, nil = none
 	entry      cache.Entry // Ref 0 = none
 	now        int64
 }
@@ -229,20 +230,21 @@ func (x *comparison) look(ctx context.Context, list []suspect) error {
 	if err := x.k.GetBatch(x.keys[:n], x.found[:n], x.errs[:n]); err != nil {
 		return fmt.Errorf("look up conntrack entries: %w", err)
 	}
+	return x.decide(ctx, list, x.judge)
+}
+
+// decide asks judge about each suspect of a slice, with what the kernel said of it, and reports the differences.
+func (x *comparison) decide(ctx context.Context, list []suspect, judge func(*core, *suspect, *flow.Flow, unix.Errno) verdict) error {
 	if err := x.d.do(ctx, func(c *core) {
 		for i := range list {
-			x.verdicts[i] = x.judge(c, &list[i], &x.found[i], x.errs[i])
+			x.verdicts[i] = judge(c, &list[i], &x.found[i], x.errs[i])
 		}
 	}); err != nil {
 		return err
 	}
 	for i := range list {
 		if v := &x.verdicts[i]; v.what != "" {
-			var kernel *flow.Flow
-			if list[i].kernel {
-				kernel = &list[i].flow
-			}
-			if err := x.report(v, kernel); err != nil {
+			if err := x.report(v); err != nil {
 				return err
 			}
 		}
@@ -278,6 +280,9 @@ func (x *comparison) judge(c *core, s *suspect, found *flow.Flow, errno unix.Err
 	if ref != 0 {
 		c.internal.Load(ref, &v.entry)
 	}
+	if there {
+		v.kernel = &s.flow
+	}
 	v.now = c.now()
 	switch {
 	case !there:
@@ -291,10 +296,10 @@ func (x *comparison) judge(c *core, s *suspect, found *flow.Flow, errno unix.Err
 }
 
 // report counts a difference and shows it, if it is one that is asked for.
-func (x *comparison) report(v *verdict, kernel *flow.Flow) error {
-	diff := control.Difference{What: v.what, Attributes: v.attributes, Kernel: kernel}
+func (x *comparison) report(v *verdict) error {
+	diff := control.Difference{What: v.what, Attributes: v.attributes, Kernel: v.kernel}
 	unknown := flow.Ages{Age: flow.Unknown, Idle: flow.Unknown}
-	wanted := kernel != nil && passes(&x.q, kernel, unknown)
+	wanted := v.kernel != nil && passes(&x.q, v.kernel, unknown)
 	var m control.Meta
 	if v.entry.Ref != 0 {
 		diff.Cache = &v.entry.Flow

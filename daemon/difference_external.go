@@ -69,25 +69,7 @@ func (x *comparison) rehearseSlice(ctx context.Context, list []suspect) error {
 	for j, i := range absent {
 		x.found[i], x.errs[i] = found[j], errs[j]
 	}
-	if err := x.d.do(ctx, func(c *core) {
-		for i := range list {
-			x.verdicts[i] = x.foresee(c, &list[i], &x.found[i], x.errs[i])
-		}
-	}); err != nil {
-		return err
-	}
-	for i := range list {
-		if v := &x.verdicts[i]; v.what != "" {
-			var kernel *flow.Flow
-			if v.what == control.WouldUpdate || v.what == control.WouldReplace {
-				kernel = &x.found[i]
-			}
-			if err := x.report(v, kernel); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return x.decide(ctx, list, x.foresee)
 }
 
 // foresee decides what a commit would do with one entry, as commitment.load and commitment.conflicts do.
@@ -114,10 +96,10 @@ func (x *comparison) foresee(c *core, s *suspect, found *flow.Flow, errno unix.E
 	case errno != 0:
 		x.again = append(x.again, *s)
 	case !sameFlow(found, f):
-		v.what = control.WouldReplace
+		v.what, v.kernel = control.WouldReplace, found
 	default:
 		if v.attributes = changes(found, f, c.cfg.TCPWindowTracking); v.attributes != 0 {
-			v.what = control.WouldUpdate
+			v.what, v.kernel = control.WouldUpdate, found
 		}
 	}
 	return v

@@ -61,6 +61,12 @@ func (r *router) hearing() {
 	r.ns.Run(r.t, "nft", "delete", "table", "inet", "deaf")
 }
 
+// unworried waits until r warns of nothing.
+func (r *router) unworried(what string) {
+	r.t.Helper()
+	r.eventually(10*time.Second, what, func() bool { return len(r.status().Warnings) == 0 })
+}
+
 // linkTest is a pair whose links fail one after another, while the flows on both change.
 type linkTest struct {
 	t      *testing.T
@@ -125,13 +131,13 @@ func TestTwoLinks(t *testing.T) {
 				t.Errorf("status: %+v", s)
 			}
 			a.set("sync0", "up")
-			b.eventually(10*time.Second, "sees its link again", func() bool { return len(b.status().Warnings) == 0 })
+			b.unworried("sees its link again")
 			l.meet("sync1", "no fail-back")
 			b.set("sync1", "down")
 			l.change()
 			l.meet("sync0", "down there")
 			b.set("sync1", "up")
-			a.eventually(10*time.Second, "sees its link again", func() bool { return len(a.status().Warnings) == 0 })
+			a.unworried("sees its link again")
 
 			a.deaf(0)
 			b.deaf(0)
@@ -158,7 +164,7 @@ func (l *linkTest) remade() {
 	l.a.ns.Run(l.t, "ip", "link", "del", "sync0")
 	l.meet("sync1", "interface gone")
 	addLink(l.t, l.a, l.b)
-	l.a.eventually(10*time.Second, "opens the new interface", func() bool { return len(l.a.status().Warnings) == 0 })
+	l.a.unworried("opens the new interface")
 	after := l.a.statistics().Links
 	for i := range before {
 		if after[i].PacketsSent < before[i].PacketsSent || after[i].BytesReceived < before[i].BytesReceived {
@@ -191,12 +197,12 @@ func TestTwoLinksWithConntrackd(t *testing.T) {
 	l.change()
 	l.meet("sync1", "down at ctsyncd")
 	a.set("sync0", "up")
-	a.eventually(10*time.Second, "sees its link again", func() bool { return len(a.status().Warnings) == 0 })
+	a.unworried("sees its link again")
 	b.set("sync1", "down")
 	l.change()
 	l.meet("sync0", "down at conntrackd")
 	b.set("sync1", "up")
-	a.eventually(10*time.Second, "sees its link again", func() bool { return len(a.status().Warnings) == 0 })
+	a.unworried("sees its link again")
 	a.deaf(0)
 	b.deaf(0)
 	l.change()

@@ -108,7 +108,9 @@ func (x *External) Follow(on bool) {
 }
 
 // nextUnseen returns the first record in use at or behind from that readers do not see, or 0.
-func (x *External) nextUnseen(from Ref) Ref { return x.usedBeside(from, x.v4.shown, x.v6.shown) }
+func (x *External) nextUnseen(from Ref) Ref {
+	return first(from, x.v4.records.used, x.v4.shown, x.v6.records.used, x.v6.shown)
+}
 
 // Retry makes the entries pending again that the kernel refused, and with all every entry that it does not have from us.
 func (x *External) Retry(all bool) {
@@ -194,16 +196,7 @@ func (x *External) take(r Ref, fn func(*Item)) {
 }
 
 func (x *External) nextPending(from Ref) Ref {
-	if from&refIPv6 == 0 {
-		if i, ok := x.l4.pending.next(from.number(), nil); ok {
-			return Ref(i + 1)
-		}
-		from = refIPv6 | 1
-	}
-	if i, ok := x.l6.pending.next(from.number(), nil); ok {
-		return refIPv6 | Ref(i+1)
-	}
-	return 0
+	return first(from, x.l4.pending, nil, x.l6.pending, nil)
 }
 
 // held reports whether ref, which may be anything, is still the record of key.

@@ -2,37 +2,28 @@ package cache
 
 // Reading in the order of storage. A position is a Ref: the IPv4 records first, then the IPv6 ones; 0 is the start.
 
-// nextShown returns the first entry at or behind the position from, or 0.
-func (s *store) nextShown(from Ref) Ref {
+// first returns the first record at or behind the position from that is in a set and not in except, each of them given
+// for the IPv4 and the IPv6 records, or 0.
+func first(from Ref, set4, except4, set6, except6 bitset) Ref {
 	from = max(from, 1)
 	if from&refIPv6 == 0 {
-		if i, ok := s.v4.shown.next(from.number(), nil); ok {
+		if i, ok := set4.next(from.number(), except4); ok {
 			return Ref(i + 1)
 		}
 		from = refIPv6 | 1
 	}
-	if i, ok := s.v6.shown.next(from.number(), nil); ok {
+	if i, ok := set6.next(from.number(), except6); ok {
 		return refIPv6 | Ref(i+1)
 	}
 	return 0
 }
 
-// unconfirmed returns the first record in use at or behind from, seen by readers or not, that is not in seen, or 0.
-func (s *store) unconfirmed(from Ref) Ref { return s.usedBeside(from, s.v4.seen, s.v6.seen) }
+// nextShown returns the first entry at or behind the position from, or 0.
+func (s *store) nextShown(from Ref) Ref { return first(from, s.v4.shown, nil, s.v6.shown, nil) }
 
-// usedBeside returns the first record in use at or behind from that is in neither of two sets, each of its table, or 0.
-func (s *store) usedBeside(from Ref, set4, set6 bitset) Ref {
-	from = max(from, 1)
-	if from&refIPv6 == 0 {
-		if i, ok := s.v4.records.used.next(from.number(), set4); ok {
-			return Ref(i + 1)
-		}
-		from = refIPv6 | 1
-	}
-	if i, ok := s.v6.records.used.next(from.number(), set6); ok {
-		return refIPv6 | Ref(i+1)
-	}
-	return 0
+// unconfirmed returns the first record in use at or behind from, seen by readers or not, that is not in seen, or 0.
+func (s *store) unconfirmed(from Ref) Ref {
+	return first(from, s.v4.records.used, s.v4.seen, s.v6.records.used, s.v6.seen)
 }
 
 // Scan calls fn for at most max entries from the position from on (0 = the beginning), in the order of storage, and

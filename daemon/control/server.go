@@ -69,6 +69,19 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 
 		DisableGeneralOptionsHandler: true, // OPTIONS * is no part of this API either
 	}
+	if err := ServeUntil(ctx, srv, func() error { return srv.Serve(limit(ln, maxConnections)) }); err != nil {
+		return fmt.Errorf("serve control socket: %w", err)
+	}
+	s.mu.Lock()
+	s.stopped = true
+	s.mu.Unlock()
+	s.busy.Wait()
+	return nil
+}
+
+// ServeUntil runs serve, which is to serve srv, until ctx ends, and gives answers under way a moment then. It returns nil
+// when ctx ended it, and otherwise what serve returned.
+func ServeUntil(ctx context.Context, srv *http.Server, serve func() error) error {
 	ended := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(ended)
@@ -78,17 +91,16 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 			srv.Close()
 		}
 	})
-	err := srv.Serve(limit(ln, maxConnections))
-	if stop() { // ctx is still alive: accepting failed by itself
+	err := serve()
+	if stop() { // ctx is still alive
 		srv.Close()
-		return fmt.Errorf("serve control socket: %w", err)
+		return err
 	}
 	<-ended
-	s.mu.Lock()
-	s.stopped = true
-	s.mu.Unlock()
-	s.busy.Wait()
-	return nil
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
 }
 
 // tracked counts the requests that h is handling and refuses new ones after the end.

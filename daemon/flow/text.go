@@ -33,16 +33,7 @@ func AppendConntrackd(b []byte, f *Flow, line Line) []byte {
 			b = appendNumber(b, " zone-reply=", uint64(zone))
 		}
 	}
-	b = append(b, flagText(f)...)
-	if f.Has.Is(HasMark) {
-		b = appendNumber(b, " mark=", uint64(f.Mark))
-	}
-	if whole && zone != 0 {
-		b = appendNumber(b, " zone=", uint64(zone))
-	}
-	if f.Has.Is(HasHelper) {
-		b = appendName(append(b, " helper="...), f.Helper[:])
-	}
+	b = appendWhole(b, f)
 	return appendAge(b, line)
 }
 
@@ -58,7 +49,7 @@ func AppendConntrack(b []byte, f *Flow) []byte {
 	if name := f.StateName(); name != "" {
 		b = append(append(b, name...), ' ')
 	}
-	zone, whole := f.Zone()
+	_, whole := f.Zone()
 	b = appendCounters(appendTuple(b, &f.Orig), f, Original)
 	if !whole && f.Orig.Zone != 0 {
 		b = appendNumber(b, " zone-orig=", uint64(f.Orig.Zone))
@@ -72,18 +63,24 @@ func AppendConntrack(b []byte, f *Flow) []byte {
 			b = appendNumber(b, " zone-reply=", uint64(f.Reply.Zone))
 		}
 	}
+	b = appendWhole(b, f)
+	if f.Has.Is(HasUse) {
+		b = appendNumber(b, " use=", uint64(f.Use))
+	}
+	return b
+}
+
+// appendWhole appends what stands behind the tuples: what holds for the flow as a whole.
+func appendWhole(b []byte, f *Flow) []byte {
 	b = append(b, flagText(f)...)
 	if f.Has.Is(HasMark) {
 		b = appendNumber(b, " mark=", uint64(f.Mark))
 	}
-	if whole && zone != 0 {
+	if zone, whole := f.Zone(); whole && zone != 0 {
 		b = appendNumber(b, " zone=", uint64(zone))
 	}
 	if f.Has.Is(HasHelper) {
 		b = appendName(append(b, " helper="...), f.Helper[:])
-	}
-	if f.Has.Is(HasUse) {
-		b = appendNumber(b, " use=", uint64(f.Use))
 	}
 	return b
 }

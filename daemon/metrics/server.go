@@ -2,7 +2,6 @@ package metrics
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -11,6 +10,8 @@ import (
 
 	"github.com/prometheus/exporter-toolkit/web"
 	"golang.org/x/net/netutil"
+
+	"ctsync/daemon/control"
 )
 
 // Limits of the TCP server. Strangers can reach it, so it does nothing but show the page.
@@ -21,7 +22,6 @@ const (
 	answerTimeout  = 15 * time.Second
 	idleTimeout    = 30 * time.Second
 	maxHeader      = 16 << 10
-	shutdownTime   = 300 * time.Millisecond // for answers under way when the daemon ends
 )
 
 // Server serves /metrics, and nothing else, over TCP.
@@ -62,25 +62,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 
 		DisableGeneralOptionsHandler: true,
 	}
-	ended := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(ended)
-		grace, cancel := context.WithTimeout(context.Background(), shutdownTime)
-		defer cancel()
-		if srv.Shutdown(grace) != nil {
-			srv.Close()
-		}
-	})
-	err := s.serve(srv, netutil.LimitListener(ln, maxConnections))
-	if stop() { // ctx is still alive
-		srv.Close()
-		return err
-	}
-	<-ended
-	if errors.Is(err, http.ErrServerClosed) {
-		err = nil
-	}
-	return err
+	return control.ServeUntil(ctx, srv, func() error { return s.serve(srv, netutil.LimitListener(ln, maxConnections)) })
 }
 
 func (s *Server) serve(srv *http.Server, ln net.Listener) error {

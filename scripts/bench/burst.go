@@ -10,26 +10,7 @@ func burst(t *trial) error {
 	if err := t.start(); err != nil {
 		return err
 	}
-	before, err := t.usage()
-	if err != nil {
-		return err
-	}
-	if err := t.gen[0].do(create, translated, 0, burstFlows); err != nil {
-		return err
-	}
-	_, at, err := t.arrive(1, true, burstFlows)
-	if err != nil {
-		return err
-	}
-	if err := t.settle(); err != nil {
-		return err
-	}
-	after, err := t.usage()
-	if err != nil {
-		return err
-	}
-	used := after.since(before)
-	differ, err := t.replica(0, 1)
+	used, wall, differ, err := t.replicated(burstFlows, func() error { return t.gen[0].do(create, translated, 0, burstFlows) })
 	if err != nil {
 		return err
 	}
@@ -39,7 +20,7 @@ func burst(t *trial) error {
 	}
 	t.record(float64(differ), "burst/%s", missing)
 	t.record(float64(overruns), "burst/overruns")
-	t.record(at.Sub(before.at).Seconds(), "burst/wall")
+	t.record(wall.Seconds(), "burst/wall")
 	t.record(perFlow(used.cpu[0], burstFlows), "burst/sender")
 	t.record(perFlow(used.cpu[1], burstFlows), "burst/receiver")
 	return nil

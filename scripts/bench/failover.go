@@ -142,31 +142,13 @@ func (r *rehearsal) transfer(name string, router int, a control.Action) error {
 	if err := r.settle(); err != nil {
 		return err
 	}
-	before, err := r.usage()
+	used, wall, differ, err := r.replicated(r.n, func() error { return r.pair[router].Daemon.Do(r.ctx, a) })
 	if err != nil {
 		return err
 	}
-	if err := r.pair[router].Daemon.Do(r.ctx, a); err != nil {
-		return err
-	}
-	_, at, err := r.arrive(1, true, r.n)
-	if err != nil {
-		return err
-	}
-	if err := r.settle(); err != nil {
-		return err
-	}
-	after, err := r.usage()
-	if err != nil {
-		return err
-	}
-	differ, err := r.replica(0, 1)
-	if err != nil {
-		return err
-	}
-	used, id := after.since(before), r.id+"/"+name
+	id := r.id + "/" + name
 	r.record(float64(differ), "%s/%s", id, missing)
-	r.record(at.Sub(before.at).Seconds(), "%s/wall", id)
+	r.record(wall.Seconds(), "%s/wall", id)
 	r.record(perFlow(used.cpu[0]+used.cpu[1], r.n), "%s/cpu", id)
 	if differ == 0 {
 		return nil

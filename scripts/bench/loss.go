@@ -36,32 +36,14 @@ func (t *trial) lossyRound(percent, from int) error {
 			return err
 		}
 	}
-	before, err := t.usage()
-	if err != nil {
-		return err
-	}
-	err = paced(t.ctx, lossyFlows, lossyRate, func(a, b int) error { return t.gen[0].do(create, translated, from+a, from+b) })
-	if err != nil {
-		return err
-	}
-	_, at, err := t.arrive(1, true, from+lossyFlows)
-	if err != nil {
-		return err
-	}
-	if err := t.settle(); err != nil {
-		return err
-	}
-	after, err := t.usage()
-	if err != nil {
-		return err
-	}
-	used := after.since(before)
-	differ, err := t.replica(0, 1)
+	used, wall, differ, err := t.replicated(from+lossyFlows, func() error {
+		return paced(t.ctx, lossyFlows, lossyRate, func(a, b int) error { return t.gen[0].do(create, translated, from+a, from+b) })
+	})
 	if err != nil {
 		return err
 	}
 	t.record(float64(differ), "loss/%d/%s", percent, missing)
-	t.record(at.Sub(before.at).Seconds(), "loss/%d/wall", percent)
+	t.record(wall.Seconds(), "loss/%d/wall", percent)
 	t.record((used.sent[0].Bytes+used.sent[1].Bytes)/lossyFlows, "loss/%d/bytes", percent)
 	return nil
 }

@@ -138,5 +138,30 @@ func (u usage) since(before usage) usage {
 	return u
 }
 
+// replicated lets do change the first kernel or the caches and returns what the daemons used until the second had n flows
+// of the first and both were at rest, how long it took until the last of them was seen there, and how many differ.
+func (t *trial) replicated(n int, do func() error) (used usage, wall time.Duration, differ int, err error) {
+	before, err := t.usage()
+	if err != nil {
+		return used, 0, 0, err
+	}
+	if err := do(); err != nil {
+		return used, 0, 0, err
+	}
+	_, at, err := t.arrive(1, true, n)
+	if err != nil {
+		return used, 0, 0, err
+	}
+	if err := t.settle(); err != nil {
+		return used, 0, 0, err
+	}
+	after, err := t.usage()
+	if err != nil {
+		return used, 0, 0, err
+	}
+	differ, err = t.replica(0, 1)
+	return after.since(before), at.Sub(before.at), differ, err
+}
+
 // perFlow returns d in microseconds per flow.
 func perFlow(d time.Duration, n int) float64 { return d.Seconds() * 1e6 / float64(n) }
