@@ -29,7 +29,8 @@ type poller struct {
 	timer int         // timerfd
 	until time.Time   // what timer is set to
 
-	n       int // of ready
+	n       int           // of ready
+	failed  syscall.Errno // why fetch got no answer, 0 = it got one
 	ready   [8]unix.EpollEvent
 	collect func(fd uintptr) bool // fetch, bound once
 }
@@ -122,7 +123,7 @@ func (p *poller) wait(d time.Duration) ([]unix.EpollEvent, error) {
 	p.n = 0
 	if d <= 0 {
 		p.fetch(uintptr(p.epoll))
-		return p.ready[:p.n], nil
+		return p.reported()
 	}
 	// A timer that ends earlier than asked for only costs a look; setting one costs more.
 	now := time.Now()
@@ -134,6 +135,14 @@ func (p *poller) wait(d time.Duration) ([]unix.EpollEvent, error) {
 	}
 	if err := p.conn.Read(p.collect); err != nil {
 		return nil, fmt.Errorf("wait for events: %w", err)
+	}
+	return p.reported()
+}
+
+// reported returns what the last fetch found.
+func (p *poller) reported() ([]unix.EpollEvent, error) {
+	if p.failed != 0 {
+		return nil, fmt.Errorf("wait for events: %w", p.failed)
 	}
 	return p.ready[:p.n], nil
 }
@@ -150,8 +159,11 @@ func (p *poller) setTimer(d time.Duration) error {
 // fetch asks, without waiting, what is readable.
 func (p *poller) fetch(fd uintptr) bool {
 	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, fd, uintptr(unsafe.Pointer(&p.ready[0])), uintptr(len(p.ready)), 0, 0, 0)
-	if errno != 0 {
-		return errno != unix.EINTR // the netpoller asks again
+	if errno == unix.EINTR {
+		return false // the netpoller asks again
+	}
+	if p.failed = errno; errno != 0 {
+		return true
 	}
 	p.n = int(n)
 	return n > 0
