@@ -22,6 +22,7 @@ func TestFollowThroughFailover(t *testing.T) {
 	r.press("f", "1")
 	r.shows("following external ESTABLISHED")
 	r.until("events are watched", func(m *model) bool { return m.watch.events != nil })
+	r.until("the role before is known", func(m *model) bool { return m.state.status.Role == control.RoleBackup })
 
 	d.set(func() {
 		d.state.status.Role = control.RoleMaster
