@@ -33,7 +33,7 @@ takes nothing for a minute is disconnected.`,
 			return a.copyText(cmd.Context(), (*control.Client).EventText, q)
 		},
 	}
-	filterFlag(cmd, &filter)
+	a.filterFlag(cmd, &filter)
 	return cmd
 }
 
@@ -65,7 +65,7 @@ Nothing is changed. A flow that changes at the moment is looked at again before 
 			return a.copyText(cmd.Context(), (*control.Client).DifferenceText, q)
 		},
 	}
-	filterFlag(cmd, &filter)
+	a.filterFlag(cmd, &filter)
 	cmd.Flags().IntVar(&limit, "limit", 0, "show at most so many; all are counted")
 	return cmd
 }

@@ -39,7 +39,7 @@ func (a *app) showTable() *cobra.Command {
 			return a.repeat(cmd.Context(), o, &q, func(ctx context.Context) error { return a.table(ctx, q, o) })
 		},
 	}
-	o.flags(cmd)
+	o.flags(a, cmd)
 	return cmd
 }
 
@@ -96,7 +96,7 @@ func (a *app) showCache() *cobra.Command {
 	o := &listOptions{}
 	cmd := &cobra.Command{
 		Use: "cache internal|external [main|expect]", Short: "Show the entries of a cache (conntrackd -i, -e)", Args: cacheArgs,
-		ValidArgs: []string{"internal", "external"},
+		ValidArgsFunction: offerCache,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			q, err := o.query(control.Table(args[0]))
 			if err != nil {
@@ -112,7 +112,7 @@ func (a *app) showCache() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&xml, "xml", false, "one XML element per line (conntrackd -x)")
-	o.flags(cmd)
+	o.flags(a, cmd)
 	return cmd
 }
 
@@ -144,6 +144,17 @@ func cacheArgs(_ *cobra.Command, args []string) error {
 		return usageError{fmt.Errorf("unexpected %q: want main or expect", args[1])}
 	}
 	return nil
+}
+
+// offerCache offers the words after "show cache".
+func offerCache(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	switch len(args) {
+	case 0:
+		return []string{control.CacheInternal, control.CacheExternal}, noFiles
+	case 1:
+		return []string{control.EntriesMain, control.EntriesExpect}, noFiles
+	}
+	return nil, noFiles
 }
 
 // heading stands above a list, or is left out together with an empty one unless it is printed always.

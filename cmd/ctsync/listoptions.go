@@ -23,8 +23,8 @@ type listOptions struct {
 // watchEvery is the interval of --watch without a value.
 const watchEvery = 2 * time.Second
 
-func (o *listOptions) flags(cmd *cobra.Command) {
-	filterFlag(cmd, &o.filter)
+func (o *listOptions) flags(a *app, cmd *cobra.Command) {
+	a.filterFlag(cmd, &o.filter)
 	f := cmd.Flags()
 	f.StringVar(&o.sort, "sort", "", "sort by a column, the other way round with a dash in front: "+strings.Join(control.Orders, ", "))
 	f.StringVar(&o.group, "group-by", "", "count instead of listing, by "+strings.Join(control.GroupKeys, ", "))
@@ -32,43 +32,8 @@ func (o *listOptions) flags(cmd *cobra.Command) {
 	f.BoolVar(&o.wide, "wide", false, "both tuples, mark, zone and counters, in the layout of conntrack -L")
 	f.DurationVar(&o.watch, "watch", 0, "show it again and again, as --watch or --watch=5s")
 	f.Lookup("watch").NoOptDefVal = watchEvery.String()
-	complete(cmd, "sort", slices.Concat(control.Orders, control.GroupOrders))
-	complete(cmd, "group-by", control.GroupKeys)
-}
-
-// filterFlag adds --filter to cmd.
-func filterFlag(cmd *cobra.Command, filter *string) {
-	cmd.Flags().StringVar(filter, "filter", "", `only flows that match, such as "proto:tcp dport:443": see "ctsync help filter"`)
-	_ = cmd.RegisterFlagCompletionFunc("filter", func(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
-		return completeFilter(typed), cobra.ShellCompDirectiveNoSpace | cobra.ShellCompDirectiveNoFileComp
-	})
-}
-
-// complete offers words for a flag.
-func complete(cmd *cobra.Command, flag string, words []string) {
-	_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)) // fails only without the flag
-}
-
-// completeFilter offers keys, and values of keys that take names, for the last word of a filter.
-func completeFilter(typed string) (offers []string) {
-	at := strings.LastIndexAny(typed, " (!") + 1
-	before, word := typed[:at], typed[at:]
-	for _, k := range flow.Keys() {
-		values, named := strings.CutPrefix(word, k.Name+":")
-		if !named {
-			if strings.HasPrefix(k.Name, word) {
-				offers = append(offers, before+k.Name+":\t"+k.Doc)
-			}
-			continue
-		}
-		last := strings.LastIndexByte(values, ',') + 1
-		for _, v := range k.Values {
-			if strings.HasPrefix(v, values[last:]) {
-				offers = append(offers, before+k.Name+":"+values[:last]+v)
-			}
-		}
-	}
-	return offers
+	complete(cmd, "sort", o.offerSort)
+	complete(cmd, "group-by", cobra.FixedCompletions(control.GroupKeys, noFiles))
 }
 
 // query makes the query that the flags say.

@@ -23,7 +23,7 @@ The arguments that keepalived appends to a generic notify script are understood:
     notify_master "/usr/bin/ctsync notify master"
     notify        "/usr/bin/ctsync notify"          (keepalived appends: GROUP "syncgrp" MASTER 0)`,
 		Example: "  ctsync notify master\n  ctsync notify backup syncgrp\n  ctsync notify GROUP syncgrp MASTER 100",
-		Args:    cobra.ArbitraryArgs,
+		Args:    cobra.ArbitraryArgs, ValidArgsFunction: a.offerNotify,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			n, err := notify.Parse(args)
 			if err != nil {

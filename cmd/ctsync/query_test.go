@@ -7,6 +7,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"ctsync/daemon/control"
+	"ctsync/daemon/flow"
 )
 
 func TestFilterHelp(t *testing.T) {
@@ -19,15 +22,26 @@ func TestFilterHelp(t *testing.T) {
 }
 
 func TestCompleteFilter(t *testing.T) {
+	live := func(key string, _ *flow.Expr) []control.Group {
+		if key != "dport" {
+			t.Errorf("asked for the values of %s", key)
+		}
+		return []control.Group{
+			{Key: "tcp/443", Count: control.Count{Flows: 7}}, {Key: "udp/443", Count: control.Count{Flows: 3}}, {Key: "icmp"},
+			{Key: "udp/53", Count: control.Count{Flows: 2}}, {Key: "tcp/$(reboot)"},
+		}
+	}
 	for typed, want := range map[string][]string{
 		"":                       nil, // all keys
-		"tcp dpo":                {"tcp dport:\toriginal destination port"},
-		"(!fam":                  {"(!family:\tlayer-3 protocol"},
+		"tcp dpo":                {"tcp dport:\toriginal destination port", "tcp dport:443\t7 flows (tcp/443)", "tcp dport:53\t2 flows (udp/53)"},
+		"(!fam":                  {"(!family:\tlayer-3 protocol", "(!family:ipv4", "(!family:ipv6"},
 		"nat:":                   {"nat:yes", "nat:no", "nat:snat", "nat:dnat"},
 		"x or state:last_ack,es": {"x or state:last_ack,established"},
-		"dport:4":                {},
+		"dport:4":                {"dport:443\t7 flows (tcp/443)"},
+		"dport!=80,5":            {"dport!=80,53\t2 flows (udp/53)"},
+		"tcp sport:":             {},
 	} {
-		got := completeFilter(typed)
+		got := completeFilter(typed, live)
 		if typed == "" {
 			if len(got) < 20 {
 				t.Errorf("no keys: %q", got)

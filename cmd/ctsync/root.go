@@ -59,10 +59,14 @@ Exit status: 0 done, 1 refused or failed, 2 usage, 3 daemon not reachable.`,
 	root.PersistentFlags().StringVar(&a.socket, "socket", socket, "control socket of the daemon (also CTSYNC_SOCKET)")
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON (lists of flows: one object per line)")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.CompletionOptions.HiddenDefaultCmd = true
+	complete(root, "socket", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return nil, cobra.ShellCompDirectiveDefault // files
+	})
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.CompletionOptions.SetDefaultShellCompDirective(noFiles)
 	root.SetVersionTemplate("ctsync {{.Version}}\n")
 	group(root)
-	root.AddCommand(a.show(), a.events(), a.notify(), a.reset(), a.restart(), a.monitor(), filterHelp())
+	root.AddCommand(a.show(), a.events(), a.notify(), a.reset(), a.restart(), a.monitor(), a.completion(), a.line(), filterHelp())
 	root.AddCommand(a.operations()...)
 	return root
 }

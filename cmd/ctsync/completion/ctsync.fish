@@ -1,0 +1,11 @@
+# fish completion of ctsync. The program splits the line itself: a filter stands in quotes that are not closed yet, and
+# nothing of what is typed is evaluated here. Its first line says what stands behind an offer, the others are offers.
+function __ctsync_offers
+    set -l answer (ctsync __line fish (commandline -cp | string collect) 2>/dev/null)
+    if test "$answer[1]" = files
+        __fish_complete_path (commandline -ct)
+    else if set -q answer[2]
+        printf '%s\n' $answer[2..-1]
+    end
+end
+complete -c ctsync -f -a '(__ctsync_offers)'
