@@ -95,10 +95,15 @@ func (a *app) offers(ctx context.Context, l line) (offers []string, directive co
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}
-	offers = offers[:last]
-	if flag, _, given := strings.Cut(l.word(), "="); given && strings.HasPrefix(flag, "--") { // of --flag=value the value is offered
-		for i := range offers {
-			offers[i] = flag + "=" + offers[i]
+	flag, value := "", l.word()
+	if before, after, given := strings.Cut(value, "="); given && strings.HasPrefix(before, "--") { // the value is offered, the word wanted
+		flag, value = before+"=", after
+	}
+	all := offers[:last]
+	offers = nil
+	for _, o := range all {
+		if strings.HasPrefix(o, value) {
+			offers = append(offers, flag+o)
 		}
 	}
 	return offers, cobra.ShellCompDirective(n)
