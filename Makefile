@@ -68,6 +68,13 @@ capture: deps build ## the README's pictures of `ctsync tui`, from the real prog
 	$(GO) build -o bin/capture ./scripts/capture
 	bin/capture
 
+.PHONY: man
+man: ## docs/man from --help and scripts/ctsync.toml
+	$(GO) run ./scripts/man docs/man
+
+# Where zsh looks: Debian's own is another for packages than for what is installed by hand.
+ZSHDIR ?= $(PREFIX)/share/zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
+
 # The shipped files say /usr; elsewhere they are told where they are.
 RELOCATE = sed -e 's,/usr/\(sbin\|bin\|libexec/ctsync\)/ctsync,$(PREFIX)/\1/ctsync,g'
 
@@ -82,6 +89,13 @@ install: build ## into $(DESTDIR)$(PREFIX); a configuration in $(DESTDIR)/etc/ct
 	$(RELOCATE) scripts/systemd/ctsyncd.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/ctsyncd.service
 	install -m 0644 docs/api.md scripts/prometheus/ctsync.rules.yml scripts/prometheus/ctsync.rules.test.yml scripts/grafana/ctsync.json $(DESTDIR)$(PREFIX)/share/doc/ctsync
 	$(RELOCATE) scripts/keepalived.conf.example >$(DESTDIR)$(PREFIX)/share/doc/ctsync/keepalived.conf.example
+	install -D -m 0644 cmd/ctsync/completion/ctsync.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ctsync
+	install -D -m 0644 cmd/ctsync/completion/_ctsync $(DESTDIR)$(ZSHDIR)/_ctsync
+	install -D -m 0644 cmd/ctsync/completion/ctsync.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/ctsync.fish
+	install -d $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man8
+	for page in docs/man/*.[58]; do \
+		$(RELOCATE) $$page >$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; \
+	done
 	[ -e $(DESTDIR)/etc/ctsync/ctsync.toml ] || install -D -m 0644 scripts/ctsync.toml $(DESTDIR)/etc/ctsync/ctsync.toml
 
 .PHONY: clean

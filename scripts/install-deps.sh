@@ -19,6 +19,8 @@ wanted=(
     shellcheck:shellcheck
     curl:curl
     promtool:prometheus
+    mandoc:mandoc
+    zsh:zsh
 )
 
 PATH=$PATH:/usr/sbin:/sbin

@@ -66,7 +66,7 @@ Exit status: 0 done, 1 refused or failed, 2 usage, 3 daemon not reachable.`,
 	root.CompletionOptions.SetDefaultShellCompDirective(noFiles)
 	root.SetVersionTemplate("ctsync {{.Version}}\n")
 	group(root)
-	root.AddCommand(a.show(), a.events(), a.notify(), a.reset(), a.restart(), a.monitor(), a.completion(), a.line(), filterHelp())
+	root.AddCommand(a.show(), a.events(), a.notify(), a.reset(), a.restart(), a.monitor(), a.completion(), a.line(), a.tree(), filterHelp())
 	root.AddCommand(a.operations()...)
 	return root
 }

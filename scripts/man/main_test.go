@@ -1,0 +1,93 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"ctsync/daemon/nstest"
+)
+
+const folder = "docs/man"
+
+// TestUpToDate says when a text has changed and the pages have not, and which page nobody makes any more.
+func TestUpToDate(t *testing.T) {
+	t.Chdir("../..")
+	pages, err := generate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range pages {
+		if got, err := os.ReadFile(filepath.Join(folder, name)); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s/%s is not what its sources say: run make man (%v)", folder, name, err)
+		}
+	}
+	files, err := os.ReadDir(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) != len(pages) {
+		t.Errorf("%s has %d files, made are %d", folder, len(files), len(pages))
+	}
+}
+
+// TestEveryKey looks for each key of the example, whatever its comments look like, in the page of the configuration.
+func TestEveryKey(t *testing.T) {
+	t.Chdir("../..")
+	example, err := os.ReadFile(configExample)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := string(configPage(string(example)))
+	keys := regexp.MustCompile(`(?m)^#? ?([a-z-]+) = |^(\[.+\])$`).FindAllStringSubmatch(string(example), -1)
+	if len(keys) < 25 {
+		t.Errorf("%d keys in %s", len(keys), configExample)
+	}
+	for _, k := range keys {
+		if !strings.Contains(page, ".TP\n\\fB"+escape(k[1]+k[2])+"\\fR\n") {
+			t.Errorf("no paragraph of %s%s", k[1], k[2])
+		}
+	}
+	for _, line := range strings.Split(string(example), "\n") {
+		for _, word := range strings.Fields(line) {
+			if strings.HasPrefix(line, "# ") && !strings.HasPrefix(line, "# ---") && word != "#" && !strings.Contains(page, escape(word)) {
+				t.Errorf("%q of a comment is not in the page", word)
+			}
+		}
+	}
+}
+
+// TestRoff lets mandoc look at the pages. They have no date, so that they change only with what they say.
+func TestRoff(t *testing.T) {
+	nstest.RequireCommand(t, "mandoc", "mandoc")
+	pages, err := filepath.Glob("../../" + folder + "/*")
+	if err != nil || len(pages) == 0 {
+		t.Fatalf("no pages: %v", err)
+	}
+	for _, page := range pages {
+		out, err := exec.Command("mandoc", "-T", "lint", "-W", "warning", page).CombinedOutput()
+		lines := slices.DeleteFunc(strings.Split(strings.TrimSpace(string(out)), "\n"), func(l string) bool {
+			return l == "" || strings.Contains(l, "missing date")
+		})
+		if len(lines) > 0 || len(out) == 0 && err != nil {
+			t.Errorf("%s: %v\n%s", page, err, strings.Join(lines, "\n"))
+		}
+	}
+}
+
+// What a text has must not become a request or an escape of roff.
+func TestText(t *testing.T) {
+	p := &page{}
+	p.text("One.\n.TH of \\*x 'y' a-b\n\n  key   value\n  other  more\n               and more\n\n  $ run  \n\nlast")
+	const want = "One.\n\\&.TH of \\e*x \\(aqy\\(aq a\\-b\n" +
+		".TP\n\\fBkey\\fR\nvalue\n.TP\n\\fBother\\fR\nmore. and more\n" +
+		".PP\n.RS 4\n.nf\n$ run\n.fi\n.RE\n.PP\nlast\n"
+	if p.String() != want {
+		t.Errorf("%q, want %q", p.String(), want)
+	}
+}
