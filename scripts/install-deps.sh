@@ -20,7 +20,6 @@ wanted=(
     curl:curl
     promtool:prometheus
     mandoc:mandoc
-    zsh:zsh
 )
 
 PATH=$PATH:/usr/sbin:/sbin
