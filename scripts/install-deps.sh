@@ -20,6 +20,8 @@ wanted=(
     curl:curl
     promtool:prometheus
     mandoc:mandoc
+    zsh:zsh
+    fish:fish
 )
 
 PATH=$PATH:/usr/sbin:/sbin

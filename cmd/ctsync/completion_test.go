@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"ctsync/daemon/nstest"
 )
 
 func TestSplitLine(t *testing.T) {
@@ -75,7 +77,7 @@ func TestOffers(t *testing.T) {
 	}
 }
 
-// TestShells presses the tab key, so to say, in each shell that the machine has.
+// TestShells presses the tab key, so to say, in each shell.
 func TestShells(t *testing.T) {
 	socket := serveFake(t, fakeDaemon("plain"))
 	dir := t.TempDir()
@@ -91,15 +93,12 @@ COMP_LINE=$1 COMP_POINT=${#1}; compopt() { printf '%s\n' "$*"; }; _ctsync ctsync
 compadd() { print -l -- $offers; }; _ctsync`,
 	} {
 		t.Run(shell, func(t *testing.T) {
-			path, err := exec.LookPath(shell)
-			if err != nil {
-				t.Skipf("no %s here", shell)
-			}
+			nstest.RequireCommand(t, shell, shell)
 			args := []string{"-c", script, shell, typed}
 			if shell == "fish" {
 				args = []string{"-c", script, typed}
 			}
-			cmd := exec.Command(path, args...)
+			cmd := exec.Command(shell, args...)
 			cmd.Env = append(os.Environ(), "CTSYNC_SOCKET="+socket, "PATH="+dir+":"+os.Getenv("PATH"), "HOME="+dir)
 			out, err := cmd.Output()
 			if err != nil || !strings.Contains(string(out), "tcp dport:22") {
