@@ -26,6 +26,8 @@ var statusFamilies = []family{
 		status(func(s *control.Status) float64 { return unix(s.Time) })),
 	gauge("started_timestamp_seconds", "When ctsyncd started; every counter counts since then.", nil,
 		status(func(s *control.Status) float64 { return unix(s.Started) })),
+	gauge("ready", "1 once the kernel's table was read and everything serves.", nil,
+		status(func(s *control.Status) float64 { return truth(s.Ready) })),
 	gauge("role", "1 for the role that keepalived last gave to this router, 0 for the others; unknown until it first said something.",
 		[]string{"sync_group", "role"}, roleValues),
 	gauge("role_since_timestamp_seconds", "When keepalived gave this router its role, 0 if it never did.", nil,
