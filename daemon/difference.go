@@ -124,7 +124,7 @@ func (x *comparison) internal(ctx context.Context) error {
 		return err
 	}
 	q := control.FlowQuery{Table: control.TableInternal}
-	if err := x.d.cacheEntries(ctx, q, func(entries []cache.Entry, _ int64) error {
+	if err := copyOut(ctx, x.d, &q, wholeEntries, func(entries []cache.Entry, _ int64) error {
 		for i := range entries {
 			e := &entries[i]
 			if x.q.Family != 0 && e.Flow.Orig.Family != x.q.Family || x.has(e.Ref) || !x.filter.Pass(&e.Flow.Orig) {

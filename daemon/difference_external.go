@@ -15,7 +15,7 @@ import (
 // already, in all that a commit can change, is no difference.
 func (x *comparison) external(ctx context.Context) error {
 	q := control.FlowQuery{Table: control.TableExternal}
-	return x.d.cacheEntries(ctx, q, func(entries []cache.Entry, _ int64) error {
+	return copyOut(ctx, x.d, &q, wholeEntries, func(entries []cache.Entry, _ int64) error {
 		for i := range entries {
 			if e := &entries[i]; x.q.Family == 0 || e.Flow.Orig.Family == x.q.Family {
 				x.counts.Compared++

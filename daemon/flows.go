@@ -14,9 +14,6 @@ import (
 	"ctsync/daemon/flow"
 )
 
-// flowSlice is how many flows are copied out of a cache per visit to the loop: they are wide.
-const flowSlice = 512
-
 // errEnough ends a walk when the reader has what it asked for.
 var errEnough = errors.New("enough")
 
@@ -103,7 +100,7 @@ func (d *Daemon) wanted(ctx context.Context, q control.FlowQuery, fn entryFunc) 
 	if q.Table == control.TableKernel {
 		return d.kernelEntries(ctx, q, fn)
 	}
-	return d.cacheEntries(ctx, q, func(entries []cache.Entry, now int64) error {
+	return copyOut(ctx, d, &q, wholeEntries, func(entries []cache.Entry, now int64) error {
 		for i := range entries {
 			if e := &entries[i]; passes(&q, &e.Flow, agesOf(e, now)) {
 				if err := fn(e, now); err != nil {
@@ -159,32 +156,6 @@ func (d *Daemon) kernelEntries(ctx context.Context, q control.FlowQuery, fn entr
 // errResized ends a reading of the kernel's table that may have missed flows.
 var errResized = &control.Error{Code: control.CodeBusy, Message: "the kernel's table changed its size while it was read, so flows may be missing", Hint: "try again"}
 
-// cacheEntries copies a cache out of the loop slice by slice, from q.From on.
-func (d *Daemon) cacheEntries(ctx context.Context, q control.FlowQuery, fn func(entries []cache.Entry, now int64) error) error {
-	entries := make([]cache.Entry, 0, flowSlice)
-	var now int64
-	for from, more := cache.Ref(q.From), true; more; {
-		entries = entries[:0]
-		if err := d.do(ctx, func(c *core) {
-			scan := c.internal.Scan
-			if q.Table == control.TableExternal {
-				scan = c.external.Scan
-			}
-			from = scan(from, flowSlice, func(e *cache.Entry) bool {
-				entries = append(entries, *e)
-				return true
-			})
-			more, now = from != 0, c.now()
-		}); err != nil {
-			return err
-		}
-		if err := fn(entries, now); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // orders maps the names of control.Orders to the cache's.
 var orders = map[string]cache.Order{
 	"source": cache.BySource, "destination": cache.ByDestination, "protocol": cache.ByProtocol, "state": cache.ByState,
@@ -201,14 +172,26 @@ func (d *Daemon) sortedFlows(ctx context.Context, q control.FlowQuery, fn emitFu
 		desc = !desc
 	}
 	page := cache.NewPager(orders[q.Sort], desc, q.Skip, q.Limit, kernel)
-	if err := d.wanted(ctx, q, func(e *cache.Entry, _ int64) error { page.Add(e); return nil }); err != nil {
+	var err error
+	if wantsAll(&q) {
+		rank := briefEntries(func(r *cache.Rank, e *cache.Entry) { *r = page.Rank(e) })
+		err = copyOut(ctx, d, &q, rank, func(ranks []cache.Rank, _ int64) error {
+			for _, r := range ranks {
+				page.AddRank(r)
+			}
+			return nil
+		})
+	} else {
+		err = d.wanted(ctx, q, func(e *cache.Entry, _ int64) error { page.Add(e); return nil })
+	}
+	if err != nil {
 		return err
 	}
 	if kernel {
 		return page.Entries(func(e *cache.Entry) error { return fn(&e.Flow, control.Meta{}) })
 	}
-	entries := make([]cache.Entry, 0, flowSlice)
-	for refs := range slices.Chunk(page.Refs(), flowSlice) {
+	entries := make([]cache.Entry, 0, wholeEntries.slice)
+	for refs := range slices.Chunk(page.Refs(), wholeEntries.slice) {
 		entries = entries[:0]
 		var now int64
 		if err := d.do(ctx, func(c *core) { entries, now = c.loadAll(q.Table, refs, entries), c.now() }); err != nil {

@@ -136,19 +136,22 @@ func newCounting(by grouping, limit int) *counting {
 
 func (g *counting) add(f *flow.Flow) {
 	one := control.Count{Flows: 1, Packets: f.Packets[0] + f.Packets[1], Bytes: f.Bytes[0] + f.Bytes[1]}
-	addCount(&g.all, &one)
-	k := g.by.of(f)
+	g.addKey(g.by.of(f), &one)
+}
+
+func (g *counting) addKey(k groupKey, one *control.Count) {
+	addCount(&g.all, one)
 	i, known := g.index[k]
 	if !known {
 		if len(g.keys) == g.limit {
-			addCount(&g.unnamed, &one)
+			addCount(&g.unnamed, one)
 			return
 		}
 		i = len(g.keys)
 		g.index[k] = i
 		g.keys, g.counts = append(g.keys, k), append(g.counts, control.Count{})
 	}
-	addCount(&g.counts[i], &one)
+	addCount(&g.counts[i], one)
 }
 
 func addCount(t, c *control.Count) {
@@ -218,10 +221,18 @@ func (d *Daemon) groups(ctx context.Context, q control.FlowQuery) (control.Group
 		return control.Groups{}, err
 	}
 	g := newCounting(groupings[q.Group], maxGroups)
-	err := d.wanted(ctx, q, func(e *cache.Entry, _ int64) error {
-		g.add(&e.Flow)
-		return nil
-	})
+	var err error
+	if wantsAll(&q) {
+		key := briefEntries(func(k *groupKey, e *cache.Entry) { *k = g.by.of(&e.Flow) })
+		err = copyOut(ctx, d, &q, key, func(keys []groupKey, _ int64) error {
+			for _, k := range keys {
+				g.addKey(k, &control.Count{Flows: 1})
+			}
+			return nil
+		})
+	} else {
+		err = d.wanted(ctx, q, func(e *cache.Entry, _ int64) error { g.add(&e.Flow); return nil })
+	}
 	if err != nil {
 		return control.Groups{}, err
 	}

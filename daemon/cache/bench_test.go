@@ -240,13 +240,15 @@ func BenchmarkReconcile(b *testing.B) {
 
 func BenchmarkScan(b *testing.B) {
 	c := fillExternal(million, flow.IPv4, 4)
-	b.ReportAllocs()
-	var from Ref
-	n := 0
-	b.ResetTimer()
-	defer cpu(b)()
-	for n = 0; n < b.N; {
-		from = c.Scan(from, min(1000, b.N-n), func(*Entry) bool { n++; return true })
+	for name, scan := range map[string]func(Ref, int, func(*Entry) bool) Ref{"whole": c.Scan, "brief": c.ScanBrief} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			defer cpu(b)()
+			var from Ref
+			for n := 0; n < b.N; {
+				from = scan(from, min(1000, b.N-n), func(*Entry) bool { n++; return true })
+			}
+		})
 	}
 }
 

@@ -29,14 +29,14 @@ const (
 	ByBytes
 )
 
-// rank is the place of an entry in an order: words that compare in turn, then the position.
-type rank struct {
+// Rank is the place of an entry in an order: words that compare in turn, then the position.
+type Rank struct {
 	a, b, c uint64
 	ref     Ref
 	slot    uint32 // of Pager.entries
 }
 
-func (x *rank) less(y *rank) bool {
+func (x *Rank) less(y *Rank) bool {
 	switch {
 	case x.a != y.a:
 		return x.a < y.a
@@ -48,10 +48,10 @@ func (x *rank) less(y *rank) bool {
 	return x.ref < y.ref
 }
 
-func rankOf(o Order, e *Entry) rank {
+func rankOf(o Order, e *Entry) Rank {
 	f := &e.Flow
 	t := &f.Orig
-	k := rank{ref: e.Ref}
+	k := Rank{ref: e.Ref}
 	switch o {
 	case BySource:
 		k.a, k.b, k.c = endpoint(t.Family, &t.Src, t.SrcPort)
@@ -104,7 +104,7 @@ type Pager struct {
 	desc    bool
 	skip    int
 	keep    int
-	heap    []rank // the best so far, the worst of them first
+	heap    []Rank // the best so far, the worst of them first
 	whole   bool
 	entries []Entry // of the heap, by slot
 }
@@ -119,9 +119,16 @@ func NewPager(o Order, desc bool, skip, limit int, whole bool) *Pager {
 	return p
 }
 
+// Rank returns where an entry, which may be a brief one, stands in the pager's order, for AddRank.
+func (p *Pager) Rank(e *Entry) Rank { return rankOf(p.order, e) }
+
+// AddRank is Add for a pager that is not whole.
+func (p *Pager) AddRank(k Rank) { p.add(k, nil) }
+
 // Add shows an entry to the pager, which copies what it keeps. Entries that are equal in the order stand by their refs.
-func (p *Pager) Add(e *Entry) {
-	k := rankOf(p.order, e)
+func (p *Pager) Add(e *Entry) { p.add(rankOf(p.order, e), e) }
+
+func (p *Pager) add(k Rank, e *Entry) {
 	switch {
 	case len(p.heap) < p.keep:
 		k.slot = uint32(len(p.heap))
@@ -160,8 +167,8 @@ func (p *Pager) Entries(fn func(*Entry) error) error {
 }
 
 // sorted returns the page in its order.
-func (p *Pager) sorted() []rank {
-	slices.SortFunc(p.heap, func(x, y rank) int {
+func (p *Pager) sorted() []Rank {
+	slices.SortFunc(p.heap, func(x, y Rank) int {
 		switch {
 		case p.before(&x, &y):
 			return -1
@@ -173,7 +180,7 @@ func (p *Pager) sorted() []rank {
 	return p.heap[min(p.skip, len(p.heap)):]
 }
 
-func (p *Pager) before(x, y *rank) bool {
+func (p *Pager) before(x, y *Rank) bool {
 	if p.desc {
 		return y.less(x)
 	}

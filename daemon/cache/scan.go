@@ -32,13 +32,23 @@ func (s *store) unconfirmed(from Ref) Ref {
 // The cache may change between two calls and in fn: an entry that is there all the time is passed exactly once, others
 // at most once. The Entry is reused; fn must copy what it keeps.
 func (s *store) Scan(from Ref, max int, fn func(*Entry) bool) (next Ref) {
+	return s.scan(from, max, (*store).load, fn)
+}
+
+// ScanBrief is Scan for those who count or sort: of the flow only the original tuple, the helper and what has a field in
+// Flow of its own and is not rare are there (status without the bits that only an extra has; no reply tuple).
+func (s *store) ScanBrief(from Ref, max int, fn func(*Entry) bool) (next Ref) {
+	return s.scan(from, max, (*store).brief, fn)
+}
+
+func (s *store) scan(from Ref, max int, load func(*store, Ref, *Entry), fn func(*Entry) bool) (next Ref) {
 	var e Entry
 	for r := s.nextShown(from); r != 0; r = s.nextShown(r + 1) {
 		if max <= 0 {
 			return r
 		}
 		max--
-		s.load(r, &e)
+		load(s, r, &e)
 		if !fn(&e) {
 			return s.nextShown(r + 1)
 		}

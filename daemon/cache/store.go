@@ -277,6 +277,30 @@ func (s *store) load(r Ref, e *Entry) {
 	e.Ref, e.Created, e.Updated = r, s.nanosecond(b.created), s.nanosecond(b.updated)
 }
 
+// brief is load without what needs another place of memory in most records: see ScanBrief. What it does not set, it
+// leaves alone.
+func (s *store) brief(r Ref, e *Entry) {
+	var b *body
+	if i := r.number(); r&refIPv6 == 0 {
+		rec := s.v4.records.at(i)
+		rec.orig.unpack(&e.Flow.Orig)
+		b = &rec.body
+	} else {
+		rec := s.v6.records.at(i)
+		rec.orig.unpack(&e.Flow.Orig)
+		b = &rec.body
+	}
+	b.get(&e.Flow)
+	f := &e.Flow
+	if b.extra == 0 {
+		f.Helper, f.SCTPState, f.DCCPState = [16]byte{}, 0, 0
+	} else {
+		x := s.extras.at(b.extra - 1)
+		f.Helper, f.SCTPState, f.DCCPState = x.helper, x.sctpState, x.dccpState
+	}
+	e.Ref, e.Created, e.Updated = r, s.nanosecond(b.created), s.nanosecond(b.updated)
+}
+
 // Lookup returns the entry whose original tuple, zone included, is key.
 func (s *store) Lookup(key *flow.Tuple) (Ref, bool) {
 	r, _ := s.find(key)
