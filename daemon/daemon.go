@@ -237,10 +237,11 @@ func (d *Daemon) Reload(loaded *config.Config) []string {
 	if !cfg.DisableExternalCache {
 		d.finishInjection()
 	}
-	var switchedOff bool
+	var switchedOff, tracking bool
 	_ = d.do(context.Background(), func(c *core) { // fails only when the daemon ends
 		expected := c.cfg.ExpectSync
 		switchedOff = c.injecting() && !cfg.DisableExternalCache
+		tracking = cfg.TCPWindowTracking && !c.cfg.TCPWindowTracking
 		c.cfg = cfg
 		d.tuneEvents(cfg) // here, because while the loop runs the socket is open
 		c.followInjection()
@@ -253,6 +254,9 @@ func (d *Daemon) Reload(loaded *config.Config) []string {
 	})
 	if switchedOff {
 		d.withdraw(context.Background())
+	}
+	if tracking { // the peer has no window scales of the flows that it was told of before
+		signal(d.core.wantBulk)
 	}
 	filtered, err := d.refilter(context.Background(), func(s *filterSource) { s.cfg = cfg })
 	if err != nil && !errors.Is(err, errStopped) {

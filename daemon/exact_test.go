@@ -175,3 +175,42 @@ func TestExact(t *testing.T) {
 func isExact(f *flow.Flow) bool {
 	return isOurs(f) || f.Orig.Src == (flow.Addr{10, 2, 2, 1})
 }
+
+// TestWindowTrackingSwitchedOn: window scales that were left out when a flow was announced are told when they matter, on
+// both routers, whichever learns of it first.
+func TestWindowTrackingSwitchedOn(t *testing.T) {
+	a, b := newPair(t)
+	for _, r := range []*router{a, b} {
+		r.start(options{})
+		r.kern.Liberal = false
+	}
+	var flows []flow.Flow
+	for _, l := range attributedFlows() {
+		if l.f.Has.Is(flow.HasTCPWScale) && l.f.TCPWScale != ([2]uint8{}) {
+			flows = append(flows, l.f)
+		}
+	}
+	a.create(flows)
+	scaled := func() (n int) {
+		for _, e := range b.entries("show", "cache", "external") {
+			if e.JSON.TCPWScale != nil {
+				n++
+			}
+		}
+		return n
+	}
+	b.eventually(10*time.Second, "has the flows", func() bool { return b.statistics().External.Active == uint64(len(flows)) })
+	if n := scaled(); n != 0 || len(flows) == 0 {
+		t.Fatalf("%d of %d flows have window scales that nobody needs", n, len(flows))
+	}
+	for _, r := range []*router{b, a} {
+		r.reload("tcp-window-tracking = true", fmt.Sprintf("[interface.sync0]\nport = 3780\npeer = %q\n", r.peer))
+	}
+	b.eventually(20*time.Second, "has the window scales", func() bool { return scaled() == len(flows) })
+	b.takeover()
+	for _, f := range b.kernelFlows(isExact) {
+		if (f.TCPFlags[0]|f.TCPFlags[1])&flow.TCPFlagBeLiberal != 0 {
+			t.Errorf("%s: TCP flags %x, but its windows are known", flowText(&f), f.TCPFlags)
+		}
+	}
+}

@@ -88,7 +88,14 @@ func TestFilterPair(t *testing.T) {
 		r.start(options{extra: filterSome})
 	}
 	pass, ignored := split()
-	a.create(mixture())
+	a.kern.SetLiberal(false) // see what a purge must not do
+	all := mixture()
+	for i := range all {
+		if all[i].Orig.Proto == flow.TCP {
+			all[i].TCPWScale, all[i].Has = [2]uint8{7, 7}, all[i].Has|flow.HasTCPWScale
+		}
+	}
+	a.create(all)
 	both := func(what string) {
 		t.Helper()
 		t.Log(what)
@@ -109,7 +116,7 @@ func TestFilterPair(t *testing.T) {
 	a.create(ignored)
 	a.delete(pass[:1])
 	b.holds(control.TableExternal, pass[1:])
-	a.create(pass[:1])
+	a.create(all[:1]) // the first that passes
 	a.eventually(10*time.Second, "has the last event", func() bool { return a.statistics().Internal.Created > created })
 	both("events again")
 	s := a.statistics()
@@ -131,6 +138,9 @@ func TestFilterPair(t *testing.T) {
 	for _, f := range pass {
 		if got := left[f.Orig].Timeout; got > 10 {
 			t.Errorf("%s: timeout %d after a purge", flowText(&f), got)
+		}
+		if flags := left[f.Orig].TCPFlags; (flags[0]|flags[1])&flow.TCPFlagBeLiberal != 0 {
+			t.Errorf("%s: TCP flags %x after a purge: windows are not checked any more", flowText(&f), flags)
 		}
 	}
 	for _, f := range ignored {

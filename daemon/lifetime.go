@@ -15,18 +15,19 @@ import (
 const restoredFloor = 60
 
 // age turns the timeout that the kernel reported at updated into what remains now, so that a flow announced late does
-// not start its life again at the peer (conntrackd repeats the old value). A flow whose time is up on our clock but
-// which the kernel still has was refreshed by traffic, of which ctnetlink tells nothing: it gets the floor.
+// not start its life again at the peer (conntrackd repeats the old value). It may have been refreshed by traffic, of which
+// ctnetlink tells nothing, so what traffic refreshes keeps the floor: told with a second left, it would count as expired
+// there as soon as this router dies.
 func age(f *flow.Flow, updated, now int64) {
 	passed := (now - updated) / int64(time.Second)
 	if passed <= 0 || !f.Has.Is(flow.HasTimeout) {
 		return
 	}
-	if passed < int64(f.Timeout) {
+	if runsOut(f) && passed < int64(f.Timeout) {
 		f.Timeout -= uint32(passed)
 		return
 	}
-	f.Timeout = min(f.Timeout, restoredFloor)
+	f.Timeout = lifetimeLeft(f.Timeout, passed)
 }
 
 // expired reports whether an external entry cannot be alive any more: its time is up, and either traffic does not

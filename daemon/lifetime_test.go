@@ -73,7 +73,9 @@ func TestAge(t *testing.T) {
 		want    uint32
 	}{
 		{"fresh", 30, 0, 30},
-		{"aged", 30, 10 * second, 20},
+		{"aged", 432000, 1000 * second, 431000},
+		{"perhaps refreshed, short life", 30, 29 * second, 30},
+		{"perhaps refreshed, near its end", 120, 119 * second, 60},
 		{"refreshed without event, short life", 30, 60 * second, 30},
 		{"refreshed without event, long life", 432000, 500000 * second, 60},
 	} {
@@ -84,5 +86,9 @@ func TestAge(t *testing.T) {
 				t.Errorf("timeout = %d, want %d", f.Timeout, tt.want)
 			}
 		})
+	}
+	closing := tcp(flow.TCPTimeWait, 120)
+	if age(&closing, 0, 119*second); closing.Timeout != 1 {
+		t.Errorf("a closed connection, which nothing refreshes: %d", closing.Timeout)
 	}
 }

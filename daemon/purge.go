@@ -52,6 +52,7 @@ func (d *Daemon) purge(ctx context.Context, progress func(done, total int)) (int
 		return 0, err
 	}
 	defer d.committer.give(k)
+	k.SetLiberal(false) // the timer, and nothing else
 	report, end := d.jobs.start("purge", progress)
 	defer end()
 	var (

@@ -234,6 +234,29 @@ func TestLiberal(t *testing.T) {
 	}
 }
 
+// A flow that no window scales are known of is be-liberal even where windows are tracked.
+func TestLiberalWithoutScales(t *testing.T) {
+	c := dial(t, nstest.New(t))
+	c.SetLiberal(false)
+	known := plain(tuple(flow.TCP, "10.1.0.1:1001", "10.2.0.1:80"))
+	unknown := plain(tuple(flow.TCP, "10.1.0.1:1002", "10.2.0.1:80"))
+	unknown.Has &^= flow.HasTCPFlags | flow.HasTCPWScale
+	flows := []flow.Flow{known, unknown}
+	mustApply(t, c.Create, flows)
+	mustApply(t, c.Update, flows)
+	for i, liberal := range []bool{false, true} {
+		var got flow.Flow
+		if err := c.Get(&flows[i].Orig, flow.Original, &got); err != nil {
+			t.Fatal(err)
+		}
+		for dir, flags := range got.TCPFlags {
+			if flags&flow.TCPFlagBeLiberal != 0 != liberal {
+				t.Errorf("flow %d direction %d: flags %x, want be-liberal %v", i, dir, flags, liberal)
+			}
+		}
+	}
+}
+
 func TestDelete(t *testing.T) {
 	c := dial(t, nstest.New(t))
 	fs := []flow.Flow{

@@ -26,7 +26,7 @@ const (
 
 // AppendCreate appends the request that makes f: IPCTNL_MSG_CT_NEW with NLM_F_CREATE and NLM_F_EXCL. liberal sets
 // IP_CT_TCP_FLAG_BE_LIBERAL on both sides of a TCP flow, so that no packet of a connection whose windows are not known
-// is INVALID.
+// is INVALID. A TCP flow without window scales gets it in any case: the kernel would take every window as unscaled.
 //
 // The reply tuple that goes out is the inverse of the original one: the kernel derives the real one from CTA_NAT_SRC
 // and CTA_NAT_DST, which come from comparing f.Reply with that inverse, and sets the NAT status bits itself. A flow
@@ -37,7 +37,7 @@ func AppendCreate(b []byte, f *flow.Flow, liberal bool) []byte {
 	if f.Has.Is(flow.HasStatus) {
 		b = appendBE32(b, ctaStatus, f.Status&^statusNotCreated|flow.StatusConfirmed)
 	}
-	b = appendChangeable(b, f, liberal)
+	b = appendChangeable(b, f, liberal || !f.Has.Is(flow.HasTCPWScale))
 	if f.Has.Is(flow.HasReply) {
 		b = appendNAT(b, f)
 	}
