@@ -202,7 +202,7 @@ func expectRefusal(e *flow.Expectation, errno unix.Errno) string {
 	name := unix.ErrnoName(errno)
 	switch {
 	case errno == unix.EOPNOTSUPP && e.Has.Is(flow.HasHelper):
-		return "EOPNOTSUPP, no helper " + flow.CString(e.Helper[:]) + " on the master" // ErrnoName gives its other name
+		return "EOPNOTSUPP, no helper " + flow.HelperName(&e.Helper) + " on the master" // ErrnoName gives its other name
 	case errno == unix.ENOENT:
 		return name + ", no master"
 	}
@@ -212,7 +212,7 @@ func expectRefusal(e *flow.Expectation, errno unix.Errno) string {
 func (m *commitment) expectationLost(e *flow.Expectation, why string) {
 	r := m.result.Expect
 	r.Failed++
-	r.Errors[why]++
+	r.Errors = count(r.Errors, why, 1)
 	if len(r.Named) < namedLosses {
 		name := append([]byte("expectation "), e.Expect.Proto.String()...)
 		name = append(e.Expect.AppendSource(append(name, ' ')), " > "...)

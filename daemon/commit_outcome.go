@@ -28,7 +28,7 @@ func (m *commitment) degrade(errs []unix.Errno) error {
 		f := &m.flows[i]
 		switch {
 		case e == unix.EOPNOTSUPP && f.Has.Is(flow.HasHelper):
-			m.degraded(f, "helper "+flow.CString(f.Helper[:]))
+			m.degraded(f, "helper "+flow.HelperName(&f.Helper))
 			f.Has &^= flow.HasHelper
 		case e == unix.ENOENT && f.Has.Is(flow.HasMaster):
 			m.degraded(f, "master")
@@ -72,15 +72,12 @@ func (m *commitment) failures(errs []unix.Errno) {
 
 func (m *commitment) lost(f *flow.Flow, why string) {
 	m.result.Failed++
-	m.result.Errors[why]++
+	m.result.Errors = count(m.result.Errors, why, 1)
 	m.name(f, "not restored: "+why)
 }
 
 func (m *commitment) degraded(f *flow.Flow, without string) {
-	if m.result.Degraded == nil {
-		m.result.Degraded = map[string]uint64{}
-	}
-	m.result.Degraded[without]++
+	m.result.Degraded = count(m.result.Degraded, without, 1)
 	m.name(f, "restored without its "+without+", which this kernel does not have")
 }
 
@@ -111,16 +108,6 @@ func addResult(t, r *control.CommitResult) {
 	t.Named = append(t.Named, r.Named[:min(len(r.Named), namedLosses-len(t.Named))]...)
 	t.Expect = addExpect(t.Expect, r.Expect)
 	t.Duration += r.Duration
-}
-
-func addCounts(t, r map[string]uint64) map[string]uint64 {
-	for name, n := range r {
-		if t == nil {
-			t = map[string]uint64{}
-		}
-		t[name] += n
-	}
-	return t
 }
 
 // addCommit adds a commit to the totals.

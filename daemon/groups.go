@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
-	"strings"
 
 	"ctsync/daemon/cache"
 	"ctsync/daemon/control"
@@ -102,12 +101,7 @@ func helperText(k *groupKey) string {
 	if k.name[0] == 0 {
 		return "none"
 	}
-	return strings.Map(func(c rune) rune { // it comes from the peer
-		if c <= ' ' || c > '~' {
-			return '?'
-		}
-		return c
-	}, flow.CString(k.name[:]))
+	return flow.HelperName(&k.name)
 }
 
 // protocolName is the name of a protocol, or its number.

@@ -218,31 +218,17 @@ func (i *injection) addInjected(r *control.CommitResult) {
 	t.Updated += r.Updated
 	t.Expired += r.Expired
 	t.Filtered += r.Filtered
-	t.Errors, t.Degraded = addReasons(t.Errors, r.Errors), addReasons(t.Degraded, r.Degraded)
+	t.Errors, t.Degraded = addCounts(t.Errors, r.Errors), addCounts(t.Degraded, r.Degraded)
 	named := r.Named
 	if x := r.Expect; x != nil {
 		i.expect.Created += x.Created + x.Replaced
 		i.expect.Updated += x.Updated
 		i.expect.CreateFailed += x.Failed
-		t.Errors = addReasons(t.Errors, x.Errors)
+		t.Errors = addCounts(t.Errors, x.Errors)
 		named = append(named, x.Named...)
 	}
 	t.Named = append(t.Named, named...)
 	t.Named = t.Named[max(0, len(t.Named)-namedLosses):]
-}
-
-// maxReasons bounds the reasons that are counted apart: names of helpers are among them, which the peer chooses.
-const maxReasons = 64
-
-// addReasons is addCounts for counts that are kept for good.
-func addReasons(t, r map[string]uint64) map[string]uint64 {
-	for name, n := range r {
-		if _, known := t[name]; !known && len(t) >= maxReasons {
-			name = "for other reasons"
-		}
-		t = addCounts(t, map[string]uint64{name: n})
-	}
-	return t
 }
 
 // seconds is how long a timer of the kernel still runs that was set to life seconds at set.

@@ -213,7 +213,7 @@ func (c *core) statistics(s *control.Statistics) {
 	}
 	for what, n := range unsupported {
 		if n > 0 {
-			s.Unsupported = addCounts(s.Unsupported, map[string]uint64{what: n})
+			s.Unsupported = count(s.Unsupported, what, n)
 		}
 	}
 	s.Commit = commitTotals(&c.totals)

@@ -7,6 +7,8 @@
 // include/uapi/linux/netfilter/nf_conntrack_common.h and nfnetlink_conntrack.h.
 package flow
 
+import "strings"
+
 // Attr is a set of optional attributes.
 type Attr uint32
 
@@ -243,4 +245,15 @@ func CString(b []byte) string {
 		}
 	}
 	return string(b)
+}
+
+// HelperName returns the name of a helper as text that a terminal and a label can take: it may come from the peer, and
+// what is not printable ASCII is a question mark.
+func HelperName(name *[16]byte) string {
+	return strings.Map(func(c rune) rune {
+		if c <= ' ' || c > '~' {
+			return '?'
+		}
+		return c
+	}, CString(name[:]))
 }

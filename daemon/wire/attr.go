@@ -19,6 +19,7 @@ var (
 	ErrNoPort     = errors.New("no ports in a flow whose protocol has them")
 	ErrNoICMP     = errors.New("no type in an ICMP flow")
 	ErrFamily     = errors.New("tuples of different address families")
+	ErrState      = errors.New("state or window scale that no kernel has")
 
 	// ErrDCCP refuses a DCCP flow without state: conntrackd 1.4.7 fills its ports with whatever was in memory when the
 	// kernel has no DCCP tracker, so such a flow has a random key.

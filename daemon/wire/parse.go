@@ -224,6 +224,13 @@ func (p *flowParser) finish() error {
 	return nil
 }
 
+// What a kernel can tell. Some kernels take anything through ctnetlink, and use it as an index or shift by it: these
+// words come from a network where nobody proves who he is.
+const (
+	maxSCTPState = 9  // SCTP_CONNTRACK_HEARTBEAT_ACKED
+	maxWScale    = 14 // TCP_MAX_WSCALE, RFC 7323
+)
+
 // finishProtocol fills the layer 4 part of the key and drops the state of any other protocol.
 func (p *flowParser) finishProtocol() error {
 	f := p.f
@@ -246,6 +253,9 @@ func (p *flowParser) finishProtocol() error {
 		f.Has |= flow.HasTCPState
 	} else {
 		f.TCPState = 0
+	}
+	if f.SCTPState > maxSCTPState || max(f.TCPWScale[flow.Original], f.TCPWScale[flow.Reply]) > maxWScale {
+		return ErrState
 	}
 	if proto == flow.TCP && p.has(attrTCPWScaleOrig) && p.has(attrTCPWScaleRepl) {
 		f.Has |= flow.HasTCPWScale

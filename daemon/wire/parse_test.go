@@ -180,6 +180,8 @@ func TestParseFlowErrors(t *testing.T) {
 		{"no ports", ip4 + udp, ErrNoPort, ""},
 		{"no ICMP type", ip4 + icmp + "00050017 00000000", ErrNoICMP, ""},
 		{"DCCP without state", ip4 + "00050002 21000000" + port, ErrDCCP, ""},
+		{"SCTP state", ip4 + "00050002 84000000" + port + "00050011 0a000000", ErrState, ""},
+		{"window scale", ip4 + "00050002 06000000" + port + "00050019 0f000000", ErrState, ""},
 		{"length 0", udp4 + "00000006 00000000", ErrLength, "attribute TIMEOUT: length field is less than 4 or beyond the end of the message"},
 		{"length 3", udp4 + "00030006 00000000", ErrLength, ""},
 		{"beyond the end", udp4 + "00090006 00000000", ErrLength, ""},
