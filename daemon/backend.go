@@ -31,16 +31,17 @@ func (d *Daemon) backend() control.Backend {
 	}
 }
 
-// notify records a notification and logs those that do not count.
+// notify records a notification and logs those that do not count. The record is on disk when it returns: who sent it, or
+// parked it, says it once.
 func (d *Daemon) notify(n control.Notification) control.Transition {
 	t := d.roles.notify(n, time.Now())
+	defer d.saveHistory()
 	if t.Outcome != control.OutcomeRunning {
 		level := slog.LevelWarn
 		if n.Type == control.TypeInstance || t.Outcome == control.OutcomeRepeated {
 			level = slog.LevelInfo // keepalived may say everything for each member too, and twice
 		}
 		d.log.Log(context.Background(), level, "notification has no effect", "state", n.State, "name", n.Name, "source", n.Source, "outcome", t.Outcome)
-		d.keep(t)
 	}
 	return t
 }

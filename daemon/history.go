@@ -104,7 +104,7 @@ func (h *history) update(t control.Transition) {
 func (h *history) list() []control.Transition {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return append([]control.Transition(nil), h.file.Transitions...)
+	return append([]control.Transition{}, h.file.Transitions...)
 }
 
 // thisBoot reports whether the file was last written since this machine started.

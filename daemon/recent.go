@@ -102,7 +102,7 @@ func (h *Recent) page(after uint64) control.LogPage {
 	g := h.ring
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	p := control.LogPage{Last: g.last}
+	p := control.LogPage{Lines: []control.LogLine{}, Last: g.last}
 	first := max(after, g.last-uint64(len(g.lines)))
 	for n := first; n < g.last; n++ {
 		p.Lines = append(p.Lines, g.lines[n%recentLines])

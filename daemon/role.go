@@ -242,6 +242,10 @@ func (d *Daemon) transition(life, ctx context.Context, t control.Transition) {
 // keep updates the record of t and writes the history.
 func (d *Daemon) keep(t control.Transition) {
 	d.roles.history.update(t)
+	d.saveHistory()
+}
+
+func (d *Daemon) saveHistory() {
 	if err := d.roles.history.save(); err != nil {
 		d.log.Error("transitions are not kept over a restart", "err", err)
 	}

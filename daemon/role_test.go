@@ -2,6 +2,8 @@ package daemon
 
 import (
 	"bytes"
+	"encoding/json"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
@@ -214,5 +216,29 @@ func TestHistorySavedByMany(t *testing.T) {
 	savers.Wait()
 	if _, err := openHistory(path); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestNotificationIsKeptBeforeItsWork: a daemon that ends while a role change waits for the kernel's table carries it out
+// in its next life.
+func TestNotificationIsKeptBeforeItsWork(t *testing.T) {
+	d := &Daemon{log: slog.New(slog.DiscardHandler), roles: newTestRoles(t)}
+	d.notify(control.Notification{Type: control.TypeGroup, Name: "syncgrp", State: control.StateBackup})
+	d.notify(control.Notification{Type: control.TypeGroup, Name: "syncgrp", State: control.StateMaster})
+	h, err := openHistory(d.roles.history.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if in := newRoles("syncgrp", h).inherited; in == nil || in.State != control.StateMaster || in.Outcome == control.OutcomeDone {
+		t.Errorf("the next life has %+v to do", in)
+	}
+}
+
+// What is empty is a list all the same, for those who go through it.
+func TestEmptyListsAreLists(t *testing.T) {
+	for _, v := range []any{newTestRoles(t).history.list(), NewRecent(slog.DiscardHandler).page(0).Lines} {
+		if b, err := json.Marshal(v); err != nil || string(b) != "[]" {
+			t.Errorf("%T: %s, %v", v, b, err)
+		}
 	}
 }
