@@ -63,6 +63,9 @@ type verdict struct {
 
 // differences compares a cache with the kernel's table.
 func (d *Daemon) differences(ctx context.Context, q control.FlowQuery, fn func(*control.Difference, control.Meta) error) (control.DifferenceCounts, error) {
+	if err := d.hasTable(ctx, q.Table); err != nil {
+		return control.DifferenceCounts{}, err
+	}
 	dump, err := ctnetlink.Dial()
 	if err != nil {
 		return control.DifferenceCounts{}, fmt.Errorf("dial ctnetlink: %w", err)
@@ -148,7 +151,10 @@ func (x *comparison) compareDumped(ctx context.Context) error {
 			if ref != 0 {
 				x.note(ref)
 			}
-			if ref == 0 || attributes != 0 {
+			switch {
+			case ref == 0 && c.external.Injected(&x.slice[i].Orig): // the peer's, put here at once
+				x.counts.Filtered++
+			case ref == 0 || attributes != 0:
 				x.suspect = append(x.suspect, suspect{flow: x.slice[i], kernel: true, checked: true})
 			}
 		}
@@ -266,7 +272,7 @@ func (x *comparison) judge(c *core, s *suspect, found *flow.Flow, errno unix.Err
 	} else {
 		ref, _ = c.internal.Lookup(&s.flow.Orig)
 	}
-	if there && ref != 0 && v.attributes == 0 || !there && ref == 0 {
+	if there && ref != 0 && v.attributes == 0 || !there && ref == 0 || ref == 0 && c.external.Injected(&s.flow.Orig) {
 		return verdict{}
 	}
 	steady := s.checked && there == s.kernel && (!there || found.ID == s.flow.ID && cache.Differences(found, &s.flow) == 0)

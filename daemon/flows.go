@@ -23,10 +23,8 @@ type emitFunc func(f *flow.Flow, m control.Meta) error
 // flows streams a table to the control server. A slow reader holds up nobody: slices are copied out of the loop first,
 // and everything else, filtering and sorting too, is done outside; the kernel's table is read through a socket of its own.
 func (d *Daemon) flows(ctx context.Context, q control.FlowQuery, fn func(f *flow.Flow, m control.Meta) error) error {
-	if q.Table == control.TableExternal {
-		if err := d.hasExternalCache(ctx); err != nil {
-			return err
-		}
+	if err := d.hasTable(ctx, q.Table); err != nil {
+		return err
 	}
 	if err := kernelTells(&q); err != nil {
 		return err
@@ -236,10 +234,8 @@ func meta(e *cache.Entry, now int64) control.Meta {
 
 // expectations streams a cache of expectations to the control server. They are few: all are copied at once.
 func (d *Daemon) expectations(ctx context.Context, q control.FlowQuery, fn func(e *flow.Expectation, m control.Meta) error) error {
-	if q.Table == control.TableExternal {
-		if err := d.hasExternalCache(ctx); err != nil {
-			return err
-		}
+	if err := d.hasTable(ctx, q.Table); err != nil {
+		return err
 	}
 	var entries []cache.ExpectEntry
 	var now int64

@@ -211,6 +211,9 @@ func compareKeys(x, y *groupKey) int {
 
 // groups counts the flows that q asks for.
 func (d *Daemon) groups(ctx context.Context, q control.FlowQuery) (control.Groups, error) {
+	if err := d.hasTable(ctx, q.Table); err != nil {
+		return control.Groups{}, err
+	}
 	if err := kernelTells(&q); err != nil {
 		return control.Groups{}, err
 	}

@@ -2,7 +2,6 @@ package daemon_test
 
 import (
 	"fmt"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -118,11 +117,14 @@ func TestInjectWords(t *testing.T) {
 			t.Errorf("ctsync %s says %q, want %q", test.command, out, test.want)
 		}
 	}
-	for _, kind := range []string{"main", "expect"} {
-		out, err := b.ns.Exec(t.Context(), filepath.Join(binDir, "ctsync"), "--socket", b.socket(), "show", "cache", "external", kind).CombinedOutput()
-		if err == nil || !strings.Contains(string(out), "there is no external cache with disable-external-cache: the peer's flows are in the kernel, see ctsync show table") {
-			t.Errorf("show cache external %s: %v %s", kind, err, out)
+	for _, command := range []string{"cache external main", "cache external expect", "cache external --group-by source", "diff external"} {
+		out, code := b.tryCtsync(append([]string{"show"}, strings.Fields(command)...)...)
+		if code != 1 || !strings.Contains(out, "there is no external cache with disable-external-cache: the peer's flows are in the kernel, see ctsync show table") {
+			t.Errorf("show %s: exit status %d: %s", command, code, out)
 		}
+	}
+	if list, counts := b.differences("internal"); len(list) != 0 || counts.Filtered != n {
+		t.Errorf("%d differences, %+v: what the peer put here is none", len(list), counts)
 	}
 	if got := len(b.kernelFlows(isTestFlow)); got != n {
 		t.Errorf("%d flows are left of %d", got, n)

@@ -147,8 +147,11 @@ func (in *injector) withdraws(c *core, it *cache.Item) {
 	in.ended = append(in.ended, *it)
 }
 
-// hasExternalCache returns noExternalCache where that is the case.
-func (d *Daemon) hasExternalCache(ctx context.Context) error {
+// hasTable refuses the external cache where there is none.
+func (d *Daemon) hasTable(ctx context.Context, t control.Table) error {
+	if t != control.TableExternal {
+		return nil
+	}
 	injecting := false
 	if err := d.do(ctx, func(c *core) { injecting = c.injecting() }); err != nil {
 		return err
