@@ -10,7 +10,7 @@ import (
 	"ctsync/daemon/flow"
 )
 
-// errDumpCut is a dump that stopped without its end. The kernel may think it still runs: dial anew.
+// errDumpCut is a dump that stopped without its end.
 var errDumpCut = errors.New("dump ended without NLMSG_DONE")
 
 // Dump reads every entry of family (0 = all) and calls fn for each, with a Flow that is overwritten by the next. An
@@ -63,14 +63,11 @@ func (c *Conn) dump(b []byte, each func(msg []byte)) (interrupted bool, err erro
 		// One datagram at a time: its 32 KiB stay in the cache, and the kernel fills the next during the call.
 		n, err := c.in.receive(c.fd, 1)
 		if err != nil {
-			return interrupted, fmt.Errorf("receive netlink dump: %w", err)
-		}
-		if n == 0 {
-			return interrupted, errDumpCut
+			return interrupted, errors.Join(fmt.Errorf("receive netlink dump: %w", err), c.reopen())
 		}
 		datagram, whole := c.in.datagram(0)
-		if !whole {
-			return interrupted, errDumpCut
+		if n == 0 || !whole {
+			return interrupted, errors.Join(errDumpCut, c.reopen())
 		}
 		inter, done, err := c.dumped(datagram, each)
 		interrupted = interrupted || inter
@@ -85,8 +82,9 @@ func (c *Conn) dump(b []byte, each func(msg []byte)) (interrupted bool, err erro
 	}
 }
 
-// reopen changes the socket for a new one. A dump goes on until it is read to its end or its socket is closed: the rest
-// of a million entries takes seconds, which a daemon that is to stop does not have.
+// reopen changes the socket for a new one. A dump goes on until it is read to its end or its socket is closed, and the
+// kernel begins no other meanwhile: the rest of a million entries takes seconds, which a daemon that is to stop does not
+// have, and after an error nobody reads it.
 func (c *Conn) reopen() error {
 	fresh, err := Dial()
 	if err != nil {

@@ -37,6 +37,26 @@ func TestDump(t *testing.T) {
 	}
 }
 
+// TestDumpAfterError: a dump that failed half way does not spoil the next one on the same Conn.
+func TestDumpAfterError(t *testing.T) {
+	ns := nstest.New(t)
+	c := dial(t, ns)
+	mustApply(t, c.Create, many(5000))
+	count := func() (n int, err error) {
+		ns.Do(func() { _, err = c.Dump(0, func(*flow.Flow) error { n++; return nil }) })
+		return n, err
+	}
+	whole := c.in
+	c.in = newReceiver(1, 1024) // no datagram of a dump fits
+	if n, err := count(); !errors.Is(err, errDumpCut) {
+		t.Fatalf("%d flows, error %v", n, err)
+	}
+	c.in = whole
+	if n, err := count(); n != 5000 || err != nil {
+		t.Errorf("the next dump: %d flows, error %v", n, err)
+	}
+}
+
 // TestDumpStopped ends a dump early and uses the socket again.
 func TestDumpStopped(t *testing.T) {
 	ns := nstest.New(t)
