@@ -1,6 +1,9 @@
 package session
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 const (
 	ackQuiet = int64(50 * time.Millisecond)  // after the last message that matters
@@ -66,13 +69,17 @@ func (a *acks) hurry(now int64) {
 	}
 }
 
-// hold keeps h.seq out of acknowledgements until release. It reports false when too many are held.
-func (a *acks) hold(h held) bool {
+// hold keeps h.seq out of acknowledgements until release. When too many are held the oldest NACK gives way, whose turn is
+// next: a RESYNC that was acknowledged before its bulk would have the peer drop what it was not told of yet.
+func (a *acks) hold(h held) {
 	if len(a.held) == heldMost {
-		return false
+		oldest := slices.IndexFunc(a.held, func(h held) bool { return !h.resync })
+		if oldest < 0 {
+			return
+		}
+		a.held = slices.Delete(a.held, oldest, oldest+1)
 	}
 	a.held = append(a.held, h)
-	return true
 }
 
 // reset forgets everything.

@@ -249,3 +249,29 @@ func TestFlood(t *testing.T) {
 		s.Finish()
 	}
 }
+
+// TestResyncIsHeldAmongNacks: however many NACKs wait for what they asked for, a request for the whole table is not
+// acknowledged before its bulk.
+func TestResyncIsHeldAmongNacks(t *testing.T) {
+	asked := 0
+	s, seq := established(Config{}, Handler{Dirty: func() int { return 1000 }, ResyncRequested: func() { asked++ }})
+	for range heldMost + 5 {
+		s.Receive(second, wire.AppendControl(nil, wire.Nack, seq, 1, 1))
+		seq++
+	}
+	s.Receive(second, wire.AppendControl(nil, wire.Resync, seq, 0, 0))
+	for at := second; at < 5*second; at += second / 10 {
+		s.Tick(at)
+		s.Finish()
+	}
+	buf, _ := s.Output()
+	for len(buf) > 0 {
+		h, _, rest, bad := wire.Next(buf)
+		if buf = rest; bad == wire.OK && h.Flags&wire.Ack != 0 && !before(seq, h.From) && !before(h.To, seq) {
+			t.Errorf("%d to %d are acknowledged, the request is %d", h.From, h.To, seq)
+		}
+	}
+	if asked != 1 || len(s.acks.held) != heldMost || !s.acks.held[heldMost-1].resync {
+		t.Errorf("asked %d times, %d held", asked, len(s.acks.held))
+	}
+}
