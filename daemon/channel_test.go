@@ -167,3 +167,19 @@ func TestDatagramsFitEveryLink(t *testing.T) {
 		}
 	}
 }
+
+// TestRubbishIsNoSignOfLife: what stands for the peer in all decisions about its flows is what could be read.
+func TestRubbishIsNoSignOfLife(t *testing.T) {
+	c, clock := twoLinkCore(t)
+	heard := c.peer.heard
+	*clock += 60 * sec
+	c.datagram(c.links[0], addrA, []byte("rubbish of a known sender"))
+	st := c.session.Stats()
+	if c.peer.heard != heard || c.peerAnswers() || st.MalformedTotal() != 1 {
+		t.Errorf("heard %d later, answers %v, malformed %v", c.peer.heard-heard, c.peerAnswers(), st.Malformed)
+	}
+	c.datagram(c.links[0], addrA, wire.AppendControl(nil, wire.Alive, 101, 0, 0))
+	if c.peer.heard != *clock || !c.peerAnswers() {
+		t.Errorf("heard %d, now %d", c.peer.heard, *clock)
+	}
+}

@@ -26,6 +26,9 @@ func (m *commitment) way(c *core, f *flow.Flow, scratch *cache.Entry) planned {
 	if !known || !c.internal.Load(ref, scratch) || !sameFlow(&scratch.Flow, f) {
 		return wayCreate
 	}
+	if f.Has.Is(flow.HasMaster) && !scratch.Flow.Has.Is(flow.HasMaster) { // an update cannot make up for that
+		return wayCreate
+	}
 	m.inherit(f, &scratch.Flow)
 	return wayUpdate
 }

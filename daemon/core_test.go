@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"ctsync/daemon/cache"
 	"ctsync/daemon/config"
 	"ctsync/daemon/ctnetlink"
@@ -180,4 +182,28 @@ func BenchmarkLife(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*3*ctnetlink.BlockSize), "ns/event")
+}
+
+// TestAbsenceOfAnEarlierLife: what the kernel says of an entry that a commit made, which has no ID, does not end the flow
+// that began under its tuple meanwhile.
+func TestAbsenceOfAnEarlierLife(t *testing.T) {
+	c, _ := newTestCore()
+	f := someFlow(1)
+	f.Has &^= flow.HasID
+	if err := c.internal.Update(&f, c.now()); err != nil {
+		t.Fatal(err)
+	}
+	s := &staleReader{keys: []flow.Flow{f}, found: make([]flow.Flow, 1), errs: []unix.Errno{unix.ENOENT}}
+	anew := f
+	anew.ID, anew.Has = 77, anew.Has|flow.HasID
+	if err := c.internal.New(&anew, c.now()); err != nil {
+		t.Fatal(err)
+	}
+	if c.settleStale(s, 1); c.internal.Len() != 1 {
+		t.Error("the flow that began is ended")
+	}
+	s.keys[0] = anew
+	if c.settleStale(s, 1); c.internal.Len() != 0 {
+		t.Error("a flow that the kernel does not have stays")
+	}
 }

@@ -92,6 +92,7 @@ func (d *Daemon) filterEvents() error {
 // The core loop has the new filter first. An event that the kernel then still drops by the old one is made up for by the
 // comparison, which begins when the kernel has the new one as well; ends are never dropped.
 func (d *Daemon) refilter(ctx context.Context, change func(*filterSource)) (changed bool, err error) {
+	ctx = context.WithoutCancel(ctx) // a half of the change would be taken for the whole the next time
 	s := &d.filter
 	s.mu.Lock()
 	defer s.mu.Unlock()

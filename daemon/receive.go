@@ -86,7 +86,11 @@ func (c *core) datagram(ch *channel, src netip.AddrPort, d []byte) {
 	if !c.acceptPeer(ch, src.Addr(), d, now) {
 		return
 	}
-	if c.session.Receive(now, d) {
+	news := c.session.Receive(now, d)
+	if c.session.Heard() == now { // rubbish is no sign of life
+		c.peer.heard = now
+	}
+	if news {
 		was := c.choice.active
 		if why := c.choice.heardOn(ch.index, now); why != "" {
 			c.chose(c.links[was].name(), why)
@@ -102,7 +106,7 @@ func (c *core) acceptPeer(ch *channel, addr netip.Addr, d []byte, now int64) boo
 		}
 		ch.peer = addr
 	}
-	c.peer = peer{addr: addr, at: ch, heard: now}
+	c.peer.addr, c.peer.at = addr, ch
 	return true
 }
 

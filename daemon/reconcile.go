@@ -229,10 +229,18 @@ func (d *Daemon) stalePass(ctx context.Context, k kernel, s *staleReader) (again
 	return again, nil
 }
 
+// renewed reports whether the cache has an entry that the kernel told of, in place of one without an ID, which a commit
+// made: the kernel was asked about that one.
+func (c *core) renewed(key *flow.Tuple) bool {
+	ref, known := c.internal.Lookup(key)
+	return known && c.internal.Load(ref, &c.scratch) && c.scratch.Flow.Has.Is(flow.HasID)
+}
+
 // settleStale puts what the kernel said of n stale entries into the cache and reports whether it had any of them.
 func (c *core) settleStale(s *staleReader, n int) (had bool) {
 	for i := range n {
 		switch {
+		case !s.keys[i].Has.Is(flow.HasID) && c.renewed(&s.keys[i].Orig):
 		case s.errs[i] == unix.ENOENT, s.errs[i] == 0 && s.found[i].Orig != s.keys[i].Orig: // or only as another's reply tuple
 			c.internal.Destroy(&s.keys[i], c.now())
 			c.counts.repaired++

@@ -70,6 +70,8 @@ func (c *core) status(s *control.Status) {
 	s.ExpectationSync = c.cfg.ExpectWords()
 	if c.peer.addr.IsValid() {
 		s.Peer = c.peer.addr.String()
+	}
+	if c.peer.heard != 0 {
 		s.PeerHeard = s.Time.Add(-time.Duration(c.now() - c.peer.heard)) // by the clock as it is now
 	}
 	s.Established = c.session != nil && c.session.State().Established
@@ -86,7 +88,7 @@ func (c *core) whyNotInStep() []string {
 	}
 	now := c.now()
 	switch {
-	case !c.peer.addr.IsValid():
+	case c.peer.heard == 0:
 		say("the peer has not been heard")
 	case now-c.peer.heard >= int64(aliveInterval):
 		say("the peer has been silent for %v", time.Duration(now-c.peer.heard).Round(time.Second))

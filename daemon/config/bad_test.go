@@ -101,20 +101,20 @@ f: [interface.NAME] is missing: it names the dedicated link to the peer, such as
 
 	// Types and values.
 	{"integers", "cache-limit = 'many'\npurge-timeout = '60s'\nsync-queue-size = 1.5\nevent-listen-queue-size = true\n" + tables + "port = '3780'",
-		`f:1:15: cache-limit wants an integer from 0 to 100000000, not the string "many"
+		`f:1:15: cache-limit wants an integer from 0 to 33546240, not the string "many"
 f:2:17: purge-timeout wants an integer from 1 to 86400 seconds, not the string "60s"
 f:3:19: sync-queue-size wants an integer from 1 to 256 MB, not the number 1.5
 f:4:27: event-listen-queue-size wants an integer from 1 to 1024 MB, not true
 f:8:8: port wants an integer from 1 to 65535, not the string "3780"`},
 	{"bounds", "cache-limit = -1\npurge-timeout = 0\nsync-queue-size = 257\nevent-listen-queue-size = 0\nsocket-group = 4294967295\n" + tables + "port = 65536",
-		`f:1:15: cache-limit = -1 is out of range: 0 to 100000000
+		`f:1:15: cache-limit = -1 is out of range: 0 to 33546240
 f:2:17: purge-timeout = 0 is out of range: 1 to 86400 seconds
 f:3:19: sync-queue-size = 257 is out of range: 1 to 256 MB
 f:4:27: event-listen-queue-size = 0 is out of range: 1 to 1024 MB
 f:5:16: socket-group = 4294967295 is out of range: 0 to 4294967294
 f:9:8: port = 65536 is out of range: 1 to 65535`},
 	{"number beyond 64 bits", "cache-limit = 99999999999999999999\n" + tables,
-		`f:1:15: cache-limit = 99999999999999999999 is out of range: 0 to 100000000`},
+		`f:1:15: cache-limit = 99999999999999999999 is out of range: 0 to 33546240`},
 	{"booleans", "startup-resync = 'true'\ndisable-syslog = 1\ntcp-window-tracking = 2026-01-01\n" + tables,
 		`f:1:18: startup-resync wants true or false, not the string "true"
 f:2:18: disable-syslog wants true or false, not the integer 1

@@ -26,8 +26,9 @@ const (
 	maxSyncQueue  = 256
 )
 
-// maxCacheLimit bounds cache-limit: at some 100 bytes a flow this is 10 GB for each cache.
-const maxCacheLimit = 100_000_000
+// maxCacheLimit bounds cache-limit: so many the cache can number, half of them of each family. At some 100 bytes a flow
+// this is 3.4 GB for each cache.
+const maxCacheLimit = 33_546_240
 
 var topKeys = []key{
 	{"accept-protocol", (*parser).acceptProtocol},

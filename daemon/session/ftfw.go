@@ -145,7 +145,9 @@ func (s *FTFW) loseStale() {
 		if e.kind == gone || e.kind == resync && e.seq == s.resync.seq {
 			continue // a request for a bulk waits for its end
 		}
-		s.stats.Stale++
+		if e.kind != ack && e.kind != nack { // those count as retransmitted when they leave
+			s.stats.Stale++
+		}
 		s.lose(s.ring.take(i))
 	}
 	s.ring.trim()

@@ -24,7 +24,7 @@ type Stats struct {
 
 	Acked         uint64 // state messages that the peer acknowledged
 	Nacked        uint64 // state messages that the peer asked for again
-	Stale         uint64 // messages that the peer passed over without a word, treated as lost
+	Stale         uint64 // messages of flows and requests that the peer passed over without a word, treated as lost
 	Retransmitted uint64 // control messages sent again; what became of lost state messages is the caller's
 	Oversized     uint64 // messages longer than a datagram, sent alone to be fragmented
 	PeerRestarts  uint64 // lives of the peer that began, the first one included
@@ -112,6 +112,9 @@ func (s *FTFW) State() State {
 		ResyncPending: s.resync.phase != resyncIdle, ResyncAt: s.resync.first, BulkRunning: s.bulk.running, Held: len(s.acks.held),
 	}
 }
+
+// Heard returns when the last well-formed message came, 0 = never.
+func (s *FTFW) Heard() int64 { return s.heard }
 
 func (s *FTFW) oldestUnacked() int64 {
 	for i := range s.ring.n {
