@@ -93,7 +93,7 @@ func TestMemoryPerFlow(t *testing.T) {
 		fam    flow.Family
 		nat    int
 		budget float64
-	}{{flow.IPv4, 0, 90}, {flow.IPv4, 4, 95}, {flow.IPv4, 1, 110}, {flow.IPv6, 0, 120}, {flow.IPv6, 1, 170}}
+	}{{flow.IPv4, 0, 95}, {flow.IPv4, 4, 100}, {flow.IPv4, 1, 115}, {flow.IPv6, 0, 125}, {flow.IPv6, 1, 170}}
 	for _, tc := range tests {
 		for _, n := range []int{100_000, 170_000} {
 			for _, kind := range []string{"internal", "external"} {

@@ -9,7 +9,7 @@
 //
 // A flow is found by its original tuple, zone included. IPv4 and IPv6 flows live in tables of their own:
 //
-//	index     1024 shards of open addressing, 4-byte slots: 8 bits of the hash, 24 bits record number; load <= 3/4.
+//	index     1024 shards of open addressing, 8-byte slots: 40 bits of the hash, 24 bits record number; load <= 3/4.
 //	          A shard grows alone, so no insert waits for a rehash of the table. The hash is keyed per cache at random,
 //	          because strangers choose the tuples.
 //	records   56 bytes (IPv4) or 80 bytes (IPv6) in chunks of 4096; freed records are used again

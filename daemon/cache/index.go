@@ -14,10 +14,11 @@ const (
 	maxRecords = numberMask &^ chunkMask
 )
 
-// shard is a part of the index. An empty slot is 0, any other tag<<numberBits | number+1. Hash bits 63-54 choose the
-// shard, 39-32 are the tag, the low ones the home slot.
+// shard is a part of the index. An empty slot is 0; any other has the low 40 bits of the hash above the record's number
+// plus one. That tells the home slot, so that neither growing nor deleting reads a record: each would be a cache miss.
+// The high bits of the hash choose the shard.
 type shard struct {
-	slots []uint32
+	slots []uint64
 	n     uint32
 }
 
@@ -45,21 +46,19 @@ func (t *table[K]) find(k *K, h uint64) (uint32, bool) {
 	if s.n == 0 {
 		return 0, false
 	}
-	mask, tag := uint32(len(s.slots)-1), slotTag(h)
+	mask, tag := uint32(len(s.slots)-1), h<<numberBits
 	for at := uint32(h) & mask; ; at = (at + 1) & mask {
 		e := s.slots[at]
 		if e == 0 {
 			return 0, false
 		}
 		if e&^numberMask == tag {
-			if i := e&numberMask - 1; t.records.at(i).orig == *k {
+			if i := uint32(e&numberMask) - 1; t.records.at(i).orig == *k {
 				return i, true
 			}
 		}
 	}
 }
-
-func slotTag(h uint64) uint32 { return uint32(h>>32) << numberBits }
 
 // insert makes a record for k, which the table must not have. Its body is zero. ok is false when the record numbers are
 // used up.
@@ -69,7 +68,7 @@ func (t *table[K]) insert(k *K, h uint64) (i uint32, ok bool) {
 	}
 	s := &t.shards[h>>(64-shardBits)]
 	if int(s.n) >= len(s.slots)/4*3 {
-		t.enlarge(s)
+		s.enlarge()
 	}
 	i = t.records.alloc()
 	t.shown.grow(len(t.records.chunks))
@@ -81,23 +80,25 @@ func (t *table[K]) insert(k *K, h uint64) (i uint32, ok bool) {
 }
 
 // put writes a slot for record i at the first empty place.
-func (s *shard) put(h uint64, i uint32) {
+func (s *shard) put(h uint64, i uint32) { s.place(h<<numberBits | uint64(i+1)) }
+
+// place writes a slot at the first empty place.
+func (s *shard) place(e uint64) {
 	mask := uint32(len(s.slots) - 1)
-	at := uint32(h) & mask
+	at := uint32(e>>numberBits) & mask
 	for s.slots[at] != 0 {
 		at = (at + 1) & mask
 	}
-	s.slots[at] = slotTag(h) | (i + 1)
+	s.slots[at] = e
 }
 
-// enlarge doubles s. The tag is too short to tell the new places, so the keys are hashed again.
-func (t *table[K]) enlarge(s *shard) {
+// enlarge doubles s.
+func (s *shard) enlarge() {
 	old := s.slots
-	s.slots = make([]uint32, max(firstSlots, 2*len(old)))
+	s.slots = make([]uint64, max(firstSlots, 2*len(old)))
 	for _, e := range old {
 		if e != 0 {
-			i := e&numberMask - 1
-			s.put(t.hash(t.records.at(i).orig), i)
+			s.place(e)
 		}
 	}
 }
@@ -118,11 +119,11 @@ func (t *table[K]) unlink(h uint64, i uint32) {
 	s := &t.shards[h>>(64-shardBits)]
 	mask := uint32(len(s.slots) - 1)
 	hole := uint32(h) & mask
-	for s.slots[hole] != slotTag(h)|(i+1) {
+	for s.slots[hole] != h<<numberBits|uint64(i+1) {
 		hole = (hole + 1) & mask
 	}
 	for at := (hole + 1) & mask; s.slots[at] != 0; at = (at + 1) & mask {
-		home := uint32(t.hash(t.records.at(s.slots[at]&numberMask-1).orig)) & mask
+		home := uint32(s.slots[at]>>numberBits) & mask
 		if (at-home)&mask >= (at-hole)&mask {
 			s.slots[hole] = s.slots[at]
 			hole = at

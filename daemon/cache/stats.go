@@ -29,7 +29,7 @@ func (s *store) Stats() Stats {
 }
 
 func (t *table[K]) bytes() uint64 {
-	return uint64(unsafe.Sizeof(*t)) + 4*uint64(t.slots()) + t.records.bytes() + t.replies.bytes() + 8*uint64(cap(t.shown)+cap(t.seen))
+	return uint64(unsafe.Sizeof(*t)) + 8*uint64(t.slots()) + t.records.bytes() + t.replies.bytes() + 8*uint64(cap(t.shown)+cap(t.seen))
 }
 
 func (s *slab[T]) bytes() uint64 {
