@@ -50,6 +50,7 @@ type core struct {
 
 	outgoing cache.Outgoing // reused by transmit
 	scratch  cache.Entry    // for one look at an entry
+	at       int64          // when the datagram at hand came: the clock is asked once for all of its messages
 	popped   uint64         // records taken from the dirty list since the start
 	counts   counters
 	totals   control.CommitStatistics

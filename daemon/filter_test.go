@@ -203,8 +203,8 @@ func TestFilterDoesNotLookAtThePeer(t *testing.T) {
 	c, _ := newTestCore()
 	c.filter = flow.NewFilter(flow.Rules{Ignore: prefixes("192.0.2.0/24")})
 	ignored, passing := udpFlow("10.0.0.1:1", "192.0.2.1:1"), udpFlow("10.0.0.1:4", "10.0.0.2:4")
-	c.peerFlow(wire.CTNew, &ignored)
-	c.peerFlow(wire.CTNew, &passing)
+	c.peerFlow(wire.CTNew, &ignored, c.now())
+	c.peerFlow(wire.CTNew, &passing, c.now())
 	var plan []planned
 	c.external.Scan(0, 10, func(e *cache.Entry) bool { plan = append(plan, planned(e.Ref)); return true })
 	m := &commitment{}

@@ -45,7 +45,7 @@ func (p *injectPair) say(t wire.Type, flows ...flow.Flow) {
 		c.peer.heard = c.now()
 		for i := range flows {
 			f := flows[i]
-			c.peerFlow(t, &f)
+			c.peerFlow(t, &f, c.now())
 		}
 	}); err != nil {
 		p.t.Fatal(err)
@@ -250,11 +250,11 @@ func TestReconcileLeavesThePeers(t *testing.T) {
 	c.cfg.DisableExternalCache = true
 	c.followInjection()
 	f, mine := injectFlow(1), injectFlow(2)
-	c.peerFlow(wire.CTNew, &f)
+	c.peerFlow(wire.CTNew, &f, c.now())
 	c.external.Take(1, func(it *cache.Item) { c.external.Placed(it.Ref, &it.Flow.Orig, 100, c.now()) })
 	for _, ended := range []bool{false, true} {
 		if ended {
-			c.peerFlow(wire.CTDestroy, &f)
+			c.peerFlow(wire.CTDestroy, &f, c.now())
 		}
 		c.reconcileSlice([]flow.Flow{f, mine})
 		if c.internal.Has(&f.Orig) || !c.internal.Has(&mine.Orig) {
@@ -288,7 +288,7 @@ func TestEndedHere(t *testing.T) {
 		c.followInjection()
 		f := injectFlow(1)
 		f.Orig.Proto, f.Reply.Proto, f.TCPState, f.Has = flow.TCP, flow.TCP, test.state, f.Has|flow.HasTCPState
-		c.peerFlow(wire.CTNew, &f)
+		c.peerFlow(wire.CTNew, &f, c.now())
 		place := func() {
 			c.external.Take(1, func(it *cache.Item) { c.external.Placed(it.Ref, &it.Flow.Orig, 100, c.now()) })
 		}
@@ -367,7 +367,7 @@ func TestEventCompletesPeersFlow(t *testing.T) {
 	told := injectFlow(1)
 	told.Has |= flow.HasHelper | flow.HasLabels
 	told.Helper, told.Labels = [16]byte{'f', 't', 'p'}, [16]byte{7}
-	c.peerFlow(wire.CTNew, &told)
+	c.peerFlow(wire.CTNew, &told, c.now())
 	event := block(1, 0)
 	event.N, event.Kind[0] = 1, 1 // EventUpdate
 	event.Flow[0] = flow.Flow{Orig: told.Orig, Reply: told.Reply, Has: flow.HasReply | flow.HasTimeout | flow.HasID, Timeout: 30, ID: 5}

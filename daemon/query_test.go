@@ -355,9 +355,9 @@ func TestEventsAreWhole(t *testing.T) {
 		c.applyEvents(b)
 		b.N, b.Flow[0] = 1, filtered
 		c.applyEvents(b)
-		c.peerFlow(wire.CTNew, &f)
-		c.peerFlow(wire.CTUpdate, &partial)
-		c.peerFlow(wire.CTDestroy, &flow.Flow{Orig: f.Orig})
+		c.peerFlow(wire.CTNew, &f, c.now())
+		c.peerFlow(wire.CTUpdate, &partial, c.now())
+		c.peerFlow(wire.CTDestroy, &flow.Flow{Orig: f.Orig}, c.now())
 		c.publish(false)
 	}); err != nil {
 		t.Fatal(err)

@@ -45,7 +45,7 @@ func (c *core) newSession() {
 		MaxDatagram: c.datagramSize,
 		Seq:         c.seq(),
 	}, session.Handler{
-		Flow:            c.peerFlow,
+		Flow:            func(t wire.Type, f *flow.Flow) { c.peerFlow(t, f, c.at) },
 		Expectation:     c.peerExpectation,
 		Dirty:           c.dirty,
 		Acked:           c.acked,
@@ -83,6 +83,7 @@ func (c *core) receive(ch *channel, b *transport.Batch) {
 
 func (c *core) datagram(ch *channel, src netip.AddrPort, d []byte) {
 	now := c.now()
+	c.at = now
 	if !c.acceptPeer(ch, src.Addr(), d, now) {
 		return
 	}
@@ -144,13 +145,12 @@ func (c *core) forgetPeer() {
 	}
 }
 
-// peerFlow applies one message of the peer to the external cache, from which it goes into the kernel with
-// disable-external-cache.
-func (c *core) peerFlow(t wire.Type, f *flow.Flow) {
+// peerFlow applies one message of the peer, which came at now, to the external cache, from which it goes into the kernel
+// with disable-external-cache.
+func (c *core) peerFlow(t wire.Type, f *flow.Flow, now int64) {
 	if len(c.watchers) > 0 {
 		c.tapPeer(t, f)
 	}
-	now := c.now()
 	var err error
 	switch t {
 	case wire.CTNew:

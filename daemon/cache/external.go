@@ -58,7 +58,7 @@ func (x *External) Update(f *flow.Flow, now int64) error {
 		x.renew(r, f, now)
 		return nil
 	}
-	translated := f.Has.Is(flow.HasReply) && f.Reply != f.Orig.Inverse()
+	translated := f.Has.Is(flow.HasReply) && !f.Orig.Mirrors(&f.Reply)
 	moved := translated && x.moves(r, f)
 	x.merge(r, f, translated, now)
 	x.told(r, moved)

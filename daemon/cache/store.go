@@ -202,7 +202,7 @@ func (s *store) put(r Ref, f *flow.Flow) {
 		s.extras.free(b.extra - 1)
 		b.extra = 0
 	}
-	plain := !f.Has.Is(flow.HasReply) || f.Reply == f.Orig.Inverse()
+	plain := !f.Has.Is(flow.HasReply) || f.Orig.Mirrors(&f.Reply)
 	if r&refIPv6 == 0 {
 		put(s.v4, r.number(), &f.Reply, plain, pack4)
 	} else {
@@ -244,7 +244,7 @@ func (s *store) get(r Ref, f *flow.Flow) {
 		s.extras.at(b.extra - 1).get(f)
 	}
 	if b.reply == 0 && b.has.Is(flow.HasReply) {
-		f.Reply = f.Orig.Inverse()
+		f.Orig.Invert(&f.Reply)
 	}
 }
 

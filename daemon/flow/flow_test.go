@@ -257,3 +257,27 @@ func TestCString(t *testing.T) {
 		}
 	}
 }
+
+// TestMirrors: Mirrors is equality with Inverse, in every field.
+func TestMirrors(t *testing.T) {
+	for _, p := range []Proto{TCP, ICMP, ICMPv6, GRE, 200} {
+		orig := Tuple{Src: Addr{10, 1}, Dst: Addr{10, 2}, SrcPort: 8, DstPort: 0x0801, Family: IPv4, Proto: p, Zone: 3}
+		inverse := orig.Inverse()
+		if !orig.Mirrors(&inverse) {
+			t.Errorf("%v: %+v is not the inverse of %+v", p, inverse, orig)
+		}
+		v := reflect.ValueOf(&inverse).Elem()
+		for i := range v.NumField() {
+			changed := inverse
+			switch f := reflect.ValueOf(&changed).Elem().Field(i); f.Kind() {
+			case reflect.Array:
+				f.Index(15).SetUint(1)
+			default:
+				f.SetUint(f.Uint() + 1)
+			}
+			if orig.Mirrors(&changed) != (changed == orig.Inverse()) {
+				t.Errorf("%v: with another %s", p, v.Type().Field(i).Name)
+			}
+		}
+	}
+}

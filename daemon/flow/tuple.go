@@ -88,14 +88,31 @@ func (t *Tuple) ICMPCode() uint8 { return uint8(t.DstPort) }
 // Inverse returns the tuple of an answer to t without any translation, in the same zone. An ICMP request type becomes
 // its reply type as in nf_conntrack_proto_icmp.c and nf_conntrack_proto_icmpv6.c; a type that has no answer is kept.
 func (t *Tuple) Inverse() Tuple {
-	r := *t
-	r.Src, r.Dst = t.Dst, t.Src
-	if t.Proto.IsICMP() {
-		r.DstPort = uint16(inverseICMP(t.Proto, t.ICMPType()))<<8 | t.DstPort&0xff
-		return r
-	}
-	r.SrcPort, r.DstPort = t.DstPort, t.SrcPort
+	var r Tuple
+	t.Invert(&r)
 	return r
+}
+
+// Invert is Inverse into r, which is another Tuple: copying a struct that was written in small pieces just before makes
+// the processor wait for them.
+func (t *Tuple) Invert(r *Tuple) {
+	r.Src, r.Dst = t.Dst, t.Src
+	r.SrcPort, r.DstPort = t.inversePorts()
+	r.Family, r.Proto, r.Zone = t.Family, t.Proto, t.Zone
+}
+
+// Mirrors reports whether r is the inverse of t.
+func (t *Tuple) Mirrors(r *Tuple) bool {
+	sport, dport := t.inversePorts()
+	return r.SrcPort == sport && r.DstPort == dport && r.Family == t.Family && r.Proto == t.Proto && r.Zone == t.Zone &&
+		r.Src == t.Dst && r.Dst == t.Src
+}
+
+func (t *Tuple) inversePorts() (src, dst uint16) {
+	if t.Proto.IsICMP() {
+		return t.SrcPort, uint16(inverseICMP(t.Proto, t.ICMPType()))<<8 | t.DstPort&0xff
+	}
+	return t.DstPort, t.SrcPort
 }
 
 func inverseICMP(p Proto, typ uint8) uint8 {

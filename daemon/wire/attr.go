@@ -162,14 +162,13 @@ func setName(dst, payload []byte) bool {
 
 // setAddresses reads both addresses of a tuple; 8 bytes are IPv4 and 32 are IPv6.
 func setAddresses(t *flow.Tuple, payload []byte) {
-	t.Src, t.Dst = flow.Addr{}, flow.Addr{}
-	half := len(payload) / 2
-	copy(t.Src[:], payload[:half])
-	copy(t.Dst[:], payload[half:])
-	t.Family = flow.IPv4
-	if half == 16 {
-		t.Family = flow.IPv6
+	if len(payload) == 8 {
+		t.Family, t.Src, t.Dst = flow.IPv4, flow.Addr{}, flow.Addr{}
+		copy(t.Src[:4], payload[:4])
+		copy(t.Dst[:4], payload[4:])
+		return
 	}
+	t.Family, t.Src, t.Dst = flow.IPv6, flow.Addr(payload[:16]), flow.Addr(payload[16:])
 }
 
 func setPorts(t *flow.Tuple, payload []byte) {

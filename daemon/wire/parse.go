@@ -218,7 +218,7 @@ func (p *flowParser) finish() error {
 		return err
 	}
 	p.finishMaster()
-	f.Reply = f.Orig.Inverse()
+	f.Orig.Invert(&f.Reply)
 	f.Has |= flow.HasReply
 	p.applyNAT()
 	return nil
@@ -290,8 +290,13 @@ func (p *flowParser) finishMaster() {
 	p.f.Has |= flow.HasMaster
 }
 
+const natAttributes = 1<<attrSNATIPv4 | 1<<attrDNATIPv4 | 1<<attrSPATPort | 1<<attrDPATPort | 1<<attrSNATIPv6 | 1<<attrDNATIPv6
+
 // applyNAT changes the reply tuple as the NAT attributes of the flow's own family say.
 func (p *flowParser) applyNAT() {
+	if p.seen&natAttributes == 0 {
+		return
+	}
 	f := p.f
 	r := f.Reply
 	if f.Orig.Family == flow.IPv4 {
