@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"time"
 
 	"ctsync/daemon/cache"
 	"ctsync/daemon/control"
@@ -30,13 +31,21 @@ func wantsAll(q *control.FlowQuery) bool {
 // copied is a slice of a cache.
 type copied[T any] struct {
 	items []T
-	now   int64 // on the clock of the cache
+	now   moment
 	err   error
 }
 
+// moment is a time on the clock of the caches and on the wall clock. The kernel's entries have none: it is zero.
+type moment struct {
+	cache int64
+	wall  time.Time
+}
+
+func (c *core) moment() moment { return moment{c.now(), time.Now()} }
+
 // copyOut hands to fn what x takes of the entries of a cache, slice by slice from q.From on. While fn is busy with a slice
 // the next one is being copied: going to the loop and back costs more than the copying.
-func copyOut[T any](ctx context.Context, d *Daemon, q *control.FlowQuery, x extract[T], fn func(items []T, now int64) error) error {
+func copyOut[T any](ctx context.Context, d *Daemon, q *control.FlowQuery, x extract[T], fn func(items []T, now moment) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	ready, free := make(chan copied[T]), make(chan []T, 2)
 	for range cap(free) {
@@ -87,7 +96,7 @@ func copySlice[T any](ctx context.Context, d *Daemon, t control.Table, x extract
 			n++
 			return true
 		})
-		s.items, s.now = items[:n], c.now()
+		s.items, s.now = items[:n], c.moment()
 	})
 	if s.err != nil {
 		from = 0

@@ -58,7 +58,7 @@ type verdict struct {
 	attributes flow.Attr
 	kernel     *flow.Flow  // the kernel's entry, nil = none
 	entry      cache.Entry // Ref 0 = none
-	now        int64
+	now        moment
 }
 
 // differences compares a cache with the kernel's table.
@@ -127,7 +127,7 @@ func (x *comparison) internal(ctx context.Context) error {
 		return err
 	}
 	q := control.FlowQuery{Table: control.TableInternal}
-	if err := copyOut(ctx, x.d, &q, wholeEntries, func(entries []cache.Entry, _ int64) error {
+	if err := copyOut(ctx, x.d, &q, wholeEntries, func(entries []cache.Entry, _ moment) error {
 		for i := range entries {
 			e := &entries[i]
 			if x.q.Family != 0 && e.Flow.Orig.Family != x.q.Family || x.has(e.Ref) || !x.filter.Pass(&e.Flow.Orig) {
@@ -289,7 +289,7 @@ func (x *comparison) judge(c *core, s *suspect, found *flow.Flow, errno unix.Err
 	if there {
 		v.kernel = &s.flow
 	}
-	v.now = c.now()
+	v.now = c.moment()
 	switch {
 	case !there:
 		v.what = control.CacheOnly
@@ -310,7 +310,7 @@ func (x *comparison) report(v *verdict) error {
 	if v.entry.Ref != 0 {
 		diff.Cache = &v.entry.Flow
 		m = meta(&v.entry, v.now)
-		wanted = wanted || passes(&x.q, diff.Cache, agesOf(&v.entry, v.now))
+		wanted = wanted || passes(&x.q, diff.Cache, agesOf(&v.entry, v.now.cache))
 	}
 	if !wanted {
 		return nil

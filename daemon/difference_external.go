@@ -15,7 +15,7 @@ import (
 // already, in all that a commit can change, is no difference.
 func (x *comparison) external(ctx context.Context) error {
 	q := control.FlowQuery{Table: control.TableExternal}
-	return copyOut(ctx, x.d, &q, wholeEntries, func(entries []cache.Entry, _ int64) error {
+	return copyOut(ctx, x.d, &q, wholeEntries, func(entries []cache.Entry, _ moment) error {
 		for i := range entries {
 			if e := &entries[i]; x.q.Family == 0 || e.Flow.Orig.Family == x.q.Family {
 				x.counts.Compared++
@@ -83,13 +83,13 @@ func (x *comparison) foresee(c *core, s *suspect, found *flow.Flow, errno unix.E
 		return verdict{}
 	}
 	f := &v.entry.Flow
-	v.now = c.now()
+	v.now = c.moment()
 	switch {
 	case !c.filter.Pass(&f.Orig):
 		x.counts.Filtered++
 	case uncarried(f) != "":
 		v.what = control.WouldLose
-	case expired(f, v.entry.Updated, c.peer.heard, v.now):
+	case expired(f, v.entry.Updated, c.peer.heard, v.now.cache):
 		v.what = control.WouldExpire
 	case errno == unix.ENOENT:
 		v.what = control.WouldCreate

@@ -35,7 +35,7 @@ func (d *Daemon) flows(ctx context.Context, q control.FlowQuery, fn func(f *flow
 		err = d.sortedFlows(ctx, q, fn)
 	default:
 		fn = cut(q, fn)
-		err = d.wanted(ctx, q, func(e *cache.Entry, now int64) error { return fn(&e.Flow, meta(e, now)) })
+		err = d.wanted(ctx, q, func(e *cache.Entry, now moment) error { return fn(&e.Flow, meta(e, now)) })
 	}
 	if errors.Is(err, errEnough) {
 		return nil
@@ -91,16 +91,16 @@ func cut(q control.FlowQuery, fn emitFunc) emitFunc {
 }
 
 // entryFunc receives one entry of a table. Its times are those of now; one of the kernel has none.
-type entryFunc func(e *cache.Entry, now int64) error
+type entryFunc func(e *cache.Entry, now moment) error
 
 // wanted calls fn for the entries of a table that q.Family and q.Filter let pass, in the order of storage.
 func (d *Daemon) wanted(ctx context.Context, q control.FlowQuery, fn entryFunc) error {
 	if q.Table == control.TableKernel {
 		return d.kernelEntries(ctx, q, fn)
 	}
-	return copyOut(ctx, d, &q, wholeEntries, func(entries []cache.Entry, now int64) error {
+	return copyOut(ctx, d, &q, wholeEntries, func(entries []cache.Entry, now moment) error {
 		for i := range entries {
-			if e := &entries[i]; passes(&q, &e.Flow, agesOf(e, now)) {
+			if e := &entries[i]; passes(&q, &e.Flow, agesOf(e, now.cache)) {
 				if err := fn(e, now); err != nil {
 					return err
 				}
@@ -143,7 +143,7 @@ func (d *Daemon) kernelEntries(ctx context.Context, q control.FlowQuery, fn entr
 		e.Flow = *f
 		e.Ref++
 		e.Created = int64(f.Start)
-		return fn(&e, 0)
+		return fn(&e, moment{})
 	})
 	if err == nil && interrupted {
 		err = errResized
@@ -173,14 +173,14 @@ func (d *Daemon) sortedFlows(ctx context.Context, q control.FlowQuery, fn emitFu
 	var err error
 	if wantsAll(&q) {
 		rank := briefEntries(func(r *cache.Rank, e *cache.Entry) { *r = page.Rank(e) })
-		err = copyOut(ctx, d, &q, rank, func(ranks []cache.Rank, _ int64) error {
+		err = copyOut(ctx, d, &q, rank, func(ranks []cache.Rank, _ moment) error {
 			for _, r := range ranks {
 				page.AddRank(r)
 			}
 			return nil
 		})
 	} else {
-		err = d.wanted(ctx, q, func(e *cache.Entry, _ int64) error { page.Add(e); return nil })
+		err = d.wanted(ctx, q, func(e *cache.Entry, _ moment) error { page.Add(e); return nil })
 	}
 	if err != nil {
 		return err
@@ -191,13 +191,13 @@ func (d *Daemon) sortedFlows(ctx context.Context, q control.FlowQuery, fn emitFu
 	entries := make([]cache.Entry, 0, wholeEntries.slice)
 	for refs := range slices.Chunk(page.Refs(), wholeEntries.slice) {
 		entries = entries[:0]
-		var now int64
-		if err := d.do(ctx, func(c *core) { entries, now = c.loadAll(q.Table, refs, entries), c.now() }); err != nil {
+		var now moment
+		if err := d.do(ctx, func(c *core) { entries, now = c.loadAll(q.Table, refs, entries), c.moment() }); err != nil {
 			return err
 		}
 		for i := range entries {
 			// What changed meanwhile, or took the place of what ended, may not be wanted any more.
-			if e := &entries[i]; passes(&q, &e.Flow, agesOf(e, now)) {
+			if e := &entries[i]; passes(&q, &e.Flow, agesOf(e, now.cache)) {
 				if err := fn(&e.Flow, meta(e, now)); err != nil {
 					return err
 				}
@@ -222,13 +222,12 @@ func (c *core) loadAll(t control.Table, refs []cache.Ref, entries []cache.Entry)
 }
 
 // meta turns the cache's clock into wall-clock time, which is what readers know.
-func meta(e *cache.Entry, now int64) control.Meta {
-	if now == 0 { // of the kernel
+func meta(e *cache.Entry, now moment) control.Meta {
+	if now.wall.IsZero() { // of the kernel
 		return control.Meta{}
 	}
-	wall := time.Now()
 	return control.Meta{
-		Created: wall.Add(time.Duration(e.Created - now)), Updated: wall.Add(time.Duration(e.Updated - now)), Place: uint32(e.Ref),
+		Created: now.wall.Add(time.Duration(e.Created - now.cache)), Updated: now.wall.Add(time.Duration(e.Updated - now.cache)), Place: uint32(e.Ref),
 	}
 }
 

@@ -221,14 +221,14 @@ func (d *Daemon) groups(ctx context.Context, q control.FlowQuery) (control.Group
 	var err error
 	if wantsAll(&q) {
 		key := briefEntries(func(k *groupKey, e *cache.Entry) { *k = g.by.of(&e.Flow) })
-		err = copyOut(ctx, d, &q, key, func(keys []groupKey, _ int64) error {
+		err = copyOut(ctx, d, &q, key, func(keys []groupKey, _ moment) error {
 			for _, k := range keys {
 				g.addKey(k, &control.Count{Flows: 1})
 			}
 			return nil
 		})
 	} else {
-		err = d.wanted(ctx, q, func(e *cache.Entry, _ int64) error { g.add(&e.Flow); return nil })
+		err = d.wanted(ctx, q, func(e *cache.Entry, _ moment) error { g.add(&e.Flow); return nil })
 	}
 	if err != nil {
 		return control.Groups{}, err
