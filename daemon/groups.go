@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"net/netip"
@@ -170,10 +171,13 @@ func (g *counting) answer(q control.FlowQuery) control.Groups {
 		if c == 0 && order == "key" {
 			c = compareKeys(&g.keys[x], &g.keys[y])
 		}
-		if desc {
-			c = -c
+		switch {
+		case c == 0:
+			return compareKeys(&g.keys[x], &g.keys[y])
+		case desc:
+			return -c
 		}
-		return cmp.Or(c, compareKeys(&g.keys[x], &g.keys[y]))
+		return c
 	})
 	limit := q.Limit
 	if limit == 0 {
@@ -203,9 +207,11 @@ func compareGroups(order string, x, y *control.Count) int {
 }
 
 func compareKeys(x, y *groupKey) int {
+	if x.addr != y.addr {
+		return cmp.Or(cmp.Compare(x.family, y.family), bytes.Compare(x.addr[:], y.addr[:]))
+	}
 	return cmp.Or(
-		cmp.Compare(x.family, y.family), slices.Compare(x.addr[:], y.addr[:]), cmp.Compare(x.proto, y.proto),
-		cmp.Compare(x.number, y.number), slices.Compare(x.name[:], y.name[:]),
+		cmp.Compare(x.family, y.family), cmp.Compare(x.proto, y.proto), cmp.Compare(x.number, y.number), bytes.Compare(x.name[:], y.name[:]),
 	)
 }
 
