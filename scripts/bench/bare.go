@@ -13,31 +13,34 @@ import (
 
 // What the kernel itself asks for the same flows, in the same run: less than this nobody can need.
 
-// bareWriter returns the CPU time of a batched ctnetlink writer that makes the flows in a namespace of their own, in
-// which nobody listens. Making them up is not counted.
-func (r *rehearsal) bareWriter() (time.Duration, error) {
+// effort is what some work took.
+type effort struct{ cpu, wall time.Duration }
+
+// bareWriter returns the effort of a batched ctnetlink writer that makes the flows in a namespace of their own, in which
+// nobody listens. Making them up is not counted.
+func (r *rehearsal) bareWriter() (took effort, err error) {
 	ns, err := r.lab.Namespace("bare")
 	if err != nil {
-		return 0, err
+		return took, err
 	}
 	g, err := newGenerator(ns)
 	if err != nil {
-		return 0, err
+		return took, err
 	}
 	defer g.close()
 	runtime.LockOSThread() // the kernel works within the thread that asks
 	defer runtime.UnlockOSThread()
-	var cpu time.Duration
 	timed := func(c *ctnetlink.Conn, flows []flow.Flow, errs []unix.Errno) error {
-		before := clock(unix.CLOCK_THREAD_CPUTIME_ID)
+		before, began := clock(unix.CLOCK_THREAD_CPUTIME_ID), time.Now()
 		err := c.Create(flows, errs)
-		cpu += clock(unix.CLOCK_THREAD_CPUTIME_ID) - before
+		took.cpu += clock(unix.CLOCK_THREAD_CPUTIME_ID) - before
+		took.wall += time.Since(began)
 		return err
 	}
 	if err := g.do(timed, r.make, 0, r.n); err != nil {
-		return 0, err
+		return took, err
 	}
-	return cpu, g.conn.Flush(0)
+	return took, g.conn.Flush(0)
 }
 
 // bareReader records the CPU time of reading the first kernel's table without doing anything with it.

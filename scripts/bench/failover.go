@@ -158,7 +158,7 @@ func (r *rehearsal) transfer(name string, router int, a control.Action) error {
 
 // commit puts the second router's external cache into its empty kernel table.
 func (r *rehearsal) commit() error {
-	var bare time.Duration
+	var bare effort
 	var w *watch
 	if r.kind == lab.Ctsync { // once a round is enough
 		var err error
@@ -166,7 +166,7 @@ func (r *rehearsal) commit() error {
 			return err
 		}
 	}
-	cpu, err := r.operation("commit", func() (err error) {
+	took, err := r.operation("commit", func() (err error) {
 		if r.n == 1_000_000 {
 			if w, err = r.watchCommit(); err != nil {
 				return err
@@ -178,9 +178,10 @@ func (r *rehearsal) commit() error {
 	if err != nil {
 		return err
 	}
-	if bare > 0 {
-		r.record(perFlow(bare, r.n), "%s/commit/bare", r.id)
-		r.record(float64(cpu)/float64(bare), "%s/commit/tobare", r.id)
+	if bare.cpu > 0 {
+		r.record(perFlow(bare.cpu, r.n), "%s/commit/bare", r.id)
+		r.record(float64(took.cpu)/float64(bare.cpu), "%s/commit/cpu_to_bare", r.id)
+		r.record(float64(took.wall)/float64(bare.wall), "%s/commit/wall_to_bare", r.id)
 	}
 	if w != nil {
 		return w.report()
@@ -211,26 +212,26 @@ func (r *rehearsal) takeover() error {
 
 // operation measures what the second router's daemon does until do returns and it has come to rest, and compares the
 // kernels.
-func (r *rehearsal) operation(name string, do func() error) (time.Duration, error) {
+func (r *rehearsal) operation(name string, do func() error) (took effort, err error) {
 	if err := r.settle(); err != nil {
-		return 0, err
+		return took, err
 	}
 	pid := r.pair[1].Daemon.Process().PID
 	before, began := cpuTime(pid), time.Now()
 	if err := do(); err != nil {
-		return 0, err
+		return took, err
 	}
-	wall := time.Since(began)
+	took.wall = time.Since(began)
 	if err := r.settle(); err != nil {
-		return 0, err
+		return took, err
 	}
-	cpu := cpuTime(pid) - before
+	took.cpu = cpuTime(pid) - before
 	differ, err := r.twins()
 	if err != nil {
-		return 0, err
+		return took, err
 	}
 	r.record(float64(differ), "%s/%s/%s", r.id, name, missing)
-	r.record(wall.Seconds(), "%s/%s/wall", r.id, name)
-	r.record(perFlow(cpu, r.n), "%s/%s/cpu", r.id, name)
-	return cpu, nil
+	r.record(took.wall.Seconds(), "%s/%s/wall", r.id, name)
+	r.record(perFlow(took.cpu, r.n), "%s/%s/cpu", r.id, name)
+	return took, nil
 }

@@ -23,20 +23,20 @@ func latency(t *trial) error {
 	if err != nil {
 		return err
 	}
-	t.recordLatency("idle", idle)
-	busy, err := t.busyLatency()
+	t.recordLatency("latency/idle", idle)
+	busy, err := t.busyLatency(idleProbes)
 	if err != nil {
 		return err
 	}
-	t.recordLatency("busy", busy)
+	t.recordLatency("latency/busy", busy)
 	return nil
 }
 
-func (t *trial) recordLatency(what string, all []time.Duration) {
+func (t *trial) recordLatency(id string, all []time.Duration) {
 	slices.Sort(all)
 	at := func(part float64) float64 { return all[int(part*float64(len(all)-1))].Seconds() * 1e3 }
-	t.record(at(0.5), "latency/%s/p50", what)
-	t.record(at(0.99), "latency/%s/p99", what)
+	t.record(at(0.5), "%s/p50", id)
+	t.record(at(0.99), "%s/p99", id)
 }
 
 // idleLatency lets one flow come at a time.
@@ -70,8 +70,9 @@ type count struct {
 	at time.Time
 }
 
-// busyLatency watches the count of the external cache while flows come. The n-th to arrive is taken for the n-th made.
-func (t *trial) busyLatency() ([]time.Duration, error) {
+// busyLatency watches the count of the external cache while flows come, of which the first has the number at. The n-th to
+// arrive is taken for the n-th made.
+func (t *trial) busyLatency(at int) ([]time.Duration, error) {
 	first, err := t.held(1, true)
 	if err != nil {
 		return nil, err
@@ -80,7 +81,7 @@ func (t *trial) busyLatency() ([]time.Duration, error) {
 	done := make(chan error, 1)
 	go func() {
 		done <- paced(t.ctx, busyFlows, busyRate, func(from, to int) error {
-			err := t.gen[0].do(create, translated, idleProbes+from, idleProbes+to)
+			err := t.gen[0].do(create, translated, at+from, at+to)
 			made = append(made, count{to, time.Now()})
 			return err
 		})

@@ -82,6 +82,7 @@ func lines() []line {
 	add(want{ratio: 0.27}, "bytes", "memory6/internal", "memory per IPv6 flow, internal cache")
 	add(want{ratio: 0.27}, "bytes", "memory6/external", "memory per IPv6 flow, external cache")
 	largeLines(add)
+	monitorLines(add)
 	for _, percent := range losses {
 		lossLines(add, percent)
 	}
@@ -121,6 +122,17 @@ func latencyLines(add adder) {
 	add(want{}, "ms", "latency/busy/p50", "latency, 10000/s: p50")
 	add(want{most: 10}, "ms", "latency/busy/p99", "latency, 10000/s: p99")
 	add(want{}, "per s", "ladder/rate", "highest rate without loss")
+}
+
+func monitorLines(add adder) {
+	for _, who := range [][2]string{{"none", "alone"}, {"tui", "ctsync tui open"}} {
+		id, title := "monitor/"+who[0]+"/", "10000/s beside 1000000 flows, "+who[1]+": "
+		add(want{}, "µs", id+"sender", title+"CPU per flow, sender")
+		add(want{}, "µs", id+"receiver", title+"CPU per flow, receiver, with what asks it for the latency")
+		add(want{}, "ms", id+"p50", title+"latency p50")
+		add(want{most: 10}, "ms", id+"p99", title+"latency p99")
+	}
+	add(want{none: true}, "flows", "monitor/tui/"+missing, "10000/s beside 1000000 flows, ctsync tui open: missing or different")
 }
 
 func burstLines(add adder) {

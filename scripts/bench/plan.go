@@ -25,6 +25,7 @@ var (
 		{name: "500k", run: failover(500_000)},
 		{name: "1M", run: failover(1_000_000)},
 		{name: "ipv6", run: memory6},
+		{name: "monitor", run: monitored},
 		{name: "4M", asked: true, run: failover(4_000_000)},
 	}
 	quickPlan = []scenario{

@@ -132,13 +132,13 @@ var shots = []struct {
 }
 
 func photograph(ctx context.Context, l *lab.Lab, r *lab.Router, dir string) error {
-	term, err := newTerminal(l, r.Name, 80, 24, r.Daemon.Attach()[1])
+	term, err := l.Terminal(r.Name, 80, 24, r.Daemon.Attach()[1])
 	if err != nil {
 		return err
 	}
-	defer term.close()
+	defer term.Close()
 	for _, s := range shots {
-		if err := term.press(s.keys...); err != nil {
+		if err := term.Press(s.keys...); err != nil {
 			return err
 		}
 		select {
@@ -146,7 +146,7 @@ func photograph(ctx context.Context, l *lab.Lab, r *lab.Router, dir string) erro
 			return ctx.Err()
 		case <-time.After(s.wait):
 		}
-		text, err := term.screen()
+		text, err := term.Screen()
 		if err != nil {
 			return err
 		}
