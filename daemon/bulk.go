@@ -24,9 +24,26 @@ func (d *Daemon) runBulk(ctx context.Context) error {
 			return nil
 		case <-d.core.wantBulk:
 		}
+		d.awaitRequest(ctx)
 		if err := d.bulk(ctx, nil); err != nil && ctx.Err() == nil {
 			d.log.Error("bulk update", "err", err)
 		}
+	}
+}
+
+// requestPause is how long the bulk for a peer that begins anew waits for its request.
+const requestPause = 200 * time.Millisecond
+
+// awaitRequest lets a peer that begins anew ask for the table which it is sent in any case: one bulk is the answer to both.
+func (d *Daemon) awaitRequest(ctx context.Context) {
+	wait := false
+	if err := d.do(ctx, func(c *core) { wait = c.sync.peerIsNew && !c.sync.bulkWanted }); err != nil || !wait {
+		return
+	}
+	select {
+	case <-d.core.wantBulk:
+	case <-time.After(requestPause):
+	case <-ctx.Done():
 	}
 }
 
@@ -40,6 +57,7 @@ func (d *Daemon) bulk(ctx context.Context, progress func(done, total int)) error
 	var answer *session.FTFW // the conversation in which the peer asked for this bulk
 	if err := d.do(ctx, func(c *core) {
 		total = c.internal.Len()
+		c.sync.peerIsNew = false
 		if c.sync.bulkWanted { // a request that comes while we send is answered by another round
 			c.sync.bulkWanted, answer = false, c.session
 			answer.BulkStarted()

@@ -28,6 +28,7 @@ type peer struct {
 // syncState is what is known about being in step with the peer beyond the session's own state.
 type syncState struct {
 	bulkWanted bool // the peer asked for our table and the bulk has not begun
+	peerIsNew  bool // the peer began anew and the bulk for it has not begun
 	sweepDue   bool // a bulk has come completely, and what it left out is still to be removed
 	table      bool // a bulk has come completely since the start
 	reconciled bool // the internal cache has been compared with the kernel since the start
@@ -182,6 +183,7 @@ func (c *core) resyncRequested() {
 func (c *core) peerRestarted() {
 	c.log.Info("peer (re)started", "peer", c.peer.addr)
 	c.probe.state = probeIdle // what the former life did not acknowledge reaches this one in a bulk
+	c.sync.peerIsNew = true
 	signal(c.wantBulk)
 	c.requestResync()
 }

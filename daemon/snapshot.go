@@ -110,7 +110,7 @@ func (c *core) whyNotInStep() []string {
 	if n := c.dirty(); n > transmitSlice {
 		say("%d changed flows wait to be sent", n)
 	}
-	if c.sync.bulkWanted || c.session != nil && c.session.State().BulkRunning {
+	if c.sync.bulkWanted || c.sync.peerIsNew || c.session != nil && c.session.State().BulkRunning {
 		say("the peer waits for our table")
 	}
 	if c.sync.internalFull {
