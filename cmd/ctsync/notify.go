@@ -39,7 +39,7 @@ The arguments that keepalived appends to a generic notify script are understood:
 	}
 }
 
-// printDelivery is silent when all went as expected: keepalived logs what its scripts print.
+// printDelivery is silent when all went as expected: ctsync-notify writes what is printed to the system log.
 func (a *app) printDelivery(n control.Notification, d notify.Delivery) error {
 	if a.json {
 		return a.printJSON(struct {

@@ -28,7 +28,9 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("CTSYNC_SOCKET", filepath.Join(e.WorkDir, "ctsync.sock"))
 			e.Setenv("TZ", "UTC")
-			return nil
+			script, err := filepath.Abs("../../scripts/ctsync-notify")
+			e.Setenv("NOTIFY_SCRIPT", script)
+			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"daemon": daemonCmd},
 	})
