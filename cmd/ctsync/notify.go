@@ -50,7 +50,7 @@ func (a *app) printDelivery(n control.Notification, d notify.Delivery) error {
 	switch {
 	case d.Transition == nil:
 		fmt.Fprintf(a.stderr, "ctsync: notify %s: parked in %s until the daemon starts: %s\n", n.State, d.Parked, oneLine(d.Cause.Error()))
-	case d.Transition.Outcome != control.OutcomeRunning:
+	case d.Transition.Outcome != control.OutcomeRunning && d.Transition.Outcome != control.OutcomeDone:
 		fmt.Fprintf(a.stderr, "ctsync: notify %s: %s\n", n.State, oneLine(d.Transition.Outcome))
 	}
 	return nil
