@@ -62,6 +62,17 @@ func (a *app) table(ctx context.Context, q control.FlowQuery, o *listOptions) er
 
 // tables prints VyOS's table of each family below one legend. A second family without flows is left out.
 func (a *app) tables(ctx context.Context, q control.FlowQuery, families ...flow.Family) error {
+	list := func(f flow.Family, h heading) (listed, error) {
+		q.Family = f
+		return a.list(ctx, q, control.FormatVyOS, h)
+	}
+	if q.Sort != "" && len(families) > 1 {
+		rows, err := a.sortedRows(ctx, q)
+		if err != nil {
+			return err
+		}
+		list = func(f flow.Family, h heading) (listed, error) { return a.below(h, bytes.NewReader(rows[f])) }
+	}
 	var total listed
 	for i, f := range families {
 		h := heading{text: flow.VyOSHeaderIPv4 + "\n", always: i == 0}
@@ -73,13 +84,12 @@ func (a *app) tables(ctx context.Context, q control.FlowQuery, families ...flow.
 		} else if total.bytes > 0 {
 			h.text = "\n" + h.text
 		}
-		q.Family = f
-		n, err := a.list(ctx, q, control.FormatVyOS, h)
+		n, err := list(f, h)
 		if err != nil {
 			return err
 		}
 		total.bytes += n.bytes
-		if q.Limit > 0 && q.Sort == "" { // of both tables together; sorted ones are two lists
+		if q.Limit > 0 && q.Sort == "" { // of both tables together, as of a sorted list
 			if q.Limit -= n.lines; q.Limit <= 0 {
 				return nil
 			}
@@ -89,6 +99,33 @@ func (a *app) tables(ctx context.Context, q control.FlowQuery, families ...flow.
 		fmt.Fprint(a.stderr, tableEmpty)
 	}
 	return nil
+}
+
+// sortedRows asks for a sorted list of both families and returns the rows of each, so that the limit is of both together.
+func (a *app) sortedRows(ctx context.Context, q control.FlowQuery) (map[flow.Family][]byte, error) {
+	var all []byte
+	err := a.ask(ctx, func(ctx context.Context, c *control.Client) error {
+		r, err := c.FlowText(ctx, q, control.FormatVyOS)
+		if err != nil {
+			return err
+		}
+		defer r.Close()
+		all, err = io.ReadAll(r)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	rows := map[flow.Family][]byte{}
+	for row := range bytes.Lines(all) {
+		f := flow.IPv4
+		if fields := bytes.Fields(row); len(fields) > 1 && bytes.Count(fields[1], []byte(":")) > 1 { // more than a port's
+			f = flow.IPv6
+		}
+		rows[f] = append(rows[f], row...)
+	}
+	a.sayEnd(q, bytes.Count(all, []byte("\n")))
+	return rows, nil
 }
 
 func (a *app) showCache() *cobra.Command {
@@ -180,20 +217,33 @@ func (a *app) list(ctx context.Context, q control.FlowQuery, format control.Form
 			return err
 		}
 		defer r.Close()
-		w := &headed{w: a.stdout, head: h.text}
-		if h.always {
-			if _, err := w.Write(nil); err != nil {
-				return fmt.Errorf("write output: %w", err)
-			}
-		}
-		n.bytes, err = spool(w, r)
-		n.lines = w.lines
+		n, err = a.below(h, r)
 		return err
 	})
-	if err == nil && q.Sort != "" && n.lines == control.MaxSorted {
-		fmt.Fprintf(a.stderr, "ctsync: a sorted list ends after %d flows: narrow it by --filter\n", control.MaxSorted)
+	if err == nil {
+		a.sayEnd(q, n.lines)
 	}
 	return n, err
+}
+
+// below prints what r has below a heading.
+func (a *app) below(h heading, r io.Reader) (n listed, err error) {
+	w := &headed{w: a.stdout, head: h.text}
+	if h.always {
+		if _, err := w.Write(nil); err != nil {
+			return n, fmt.Errorf("write output: %w", err)
+		}
+	}
+	n.bytes, err = spool(w, r)
+	n.lines = w.lines
+	return n, err
+}
+
+// sayEnd says when a sorted list may have ended because the daemon sorts no longer ones.
+func (a *app) sayEnd(q control.FlowQuery, lines int) {
+	if q.Sort != "" && lines == control.MaxSorted {
+		fmt.Fprintf(a.stderr, "ctsync: a sorted list ends after %d flows: narrow it by --filter\n", control.MaxSorted)
+	}
 }
 
 // headed writes a heading before the first write, and counts lines.

@@ -106,3 +106,32 @@ func TestWriteFrame(t *testing.T) {
 		t.Errorf("a buffer is a terminal of %d×%d", columns, rows)
 	}
 }
+
+// A sorted list is of both families together, though each has a table: the limit is that of the list.
+func TestSortedTables(t *testing.T) {
+	b := fakeDaemon("plain")
+	b.Flows = func(_ context.Context, q control.FlowQuery, fn func(*flow.Flow, control.Meta) error) error {
+		left := q.Limit
+		for i := range 9 {
+			f := pageFlow(i%2, q.Table)
+			f.Timeout = uint32(90 - i)
+			if i%2 == 1 {
+				f.Orig.Family, f.Orig.Proto = flow.IPv6, flow.ICMPv6 // an address without brackets
+			}
+			if q.Family != 0 && q.Family != f.Orig.Family || left == 0 {
+				continue
+			}
+			left--
+			if err := fn(f, control.Meta{}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	var out, errs bytes.Buffer
+	args := []string{"--socket", serveFake(t, b), "show", "table", "--sort", "-timeout", "--limit", "5"}
+	if code := run(context.Background(), args, time.Now(), &out, &errs); code != exitDone || errs.Len() > 0 {
+		t.Fatalf("exit status %d: %s", code, errs.String())
+	}
+	golden(t, "table-sorted", out.Bytes())
+}
