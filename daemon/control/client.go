@@ -27,8 +27,9 @@ const maxAnswer = 8 << 20
 
 // Client asks a daemon. It is safe for concurrent use.
 type Client struct {
-	socket string
-	http   http.Client
+	socket  string
+	timeout time.Duration
+	http    http.Client
 }
 
 // New returns a client of the daemon at a socket. It does not connect yet.
@@ -37,7 +38,7 @@ func New(socket string) *Client {
 		var d net.Dialer
 		return d.DialContext(ctx, "unix", socket)
 	}
-	return &Client{socket: socket, http: http.Client{Transport: &http.Transport{
+	return &Client{socket: socket, timeout: clientTimeout, http: http.Client{Transport: &http.Transport{
 		DialContext:        dial,
 		DisableCompression: true,
 		ReadBufferSize:     streamBuffer,
@@ -102,13 +103,18 @@ func (c *Client) Action(ctx context.Context, a Action, progress func(done, total
 	return Result{}, c.unreachable(io.ErrUnexpectedEOF)
 }
 
-// call sends in and reads the answer into out.
+// call is patientCall for what is answered from memory.
 func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
 	if _, limited := ctx.Deadline(); !limited {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, clientTimeout)
+		ctx, cancel = context.WithTimeout(ctx, c.timeout)
 		defer cancel()
 	}
+	return c.patientCall(ctx, method, path, in, out)
+}
+
+// patientCall sends in and reads the answer into out. There is no time limit but ctx.
+func (c *Client) patientCall(ctx context.Context, method, path string, in, out any) error {
 	resp, err := c.send(ctx, method, path, in)
 	if err != nil {
 		return err
