@@ -30,7 +30,10 @@ takes nothing for a minute is disconnected.`,
 			if len(args) == 1 {
 				q.Table = control.Table(args[0])
 			}
-			return a.copyText(cmd.Context(), (*control.Client).EventText, q)
+			if err = a.copyText(cmd.Context(), (*control.Client).EventText, q); cmd.Context().Err() != nil {
+				return nil // the user has seen enough
+			}
+			return err
 		},
 	}
 	a.filterFlag(cmd, &filter)
@@ -70,7 +73,7 @@ Nothing is changed. A flow that changes at the moment is looked at again before 
 	return cmd
 }
 
-// copyText prints what the daemon writes, line by line as it comes, until it ends or the user has seen enough.
+// copyText prints what the daemon writes, line by line as it comes.
 func (a *app) copyText(ctx context.Context, ask func(*control.Client, context.Context, control.FlowQuery, control.Format) (io.ReadCloser, error), q control.FlowQuery) error {
 	format := control.FormatText
 	if a.json {
@@ -78,13 +81,11 @@ func (a *app) copyText(ctx context.Context, ask func(*control.Client, context.Co
 	}
 	return a.ask(ctx, func(ctx context.Context, c *control.Client) error {
 		r, err := ask(c, ctx, q, format)
-		if err == nil {
-			defer r.Close()
-			_, err = io.Copy(a.stdout, r)
+		if err != nil {
+			return err
 		}
-		if ctx.Err() != nil { // interrupted by the user
-			return nil
-		}
+		defer r.Close()
+		_, err = io.Copy(a.stdout, r)
 		return err
 	})
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -30,7 +31,8 @@ The arguments that keepalived appends to a generic notify script are understood:
 				return usageError{fmt.Errorf("notify: %w", err)}
 			}
 			n.At, n.Boottime, n.Source = a.started, control.Boottime(), notify.SourceNotify
-			d, err := notify.Deliver(cmd.Context(), a.socket, n)
+			// keepalived kills its scripts when it stops, and what it said then would be lost: SIGTERM waits for the deadline.
+			d, err := notify.Deliver(context.WithoutCancel(cmd.Context()), a.socket, n)
 			if err != nil {
 				return fmt.Errorf("notify %s: %w", n.State, err)
 			}
