@@ -50,6 +50,7 @@ func TestOffers(t *testing.T) {
 	}{
 		{"sho", []string{"space", "show"}},
 		{"show cache i", []string{"space", "internal"}},
+		{"show cache internal -o ", []string{"space", "xml", "json"}},
 		{"show cache internal ", []string{"space", "main", "expect"}},
 		{"show status ", []string{"space"}},
 		{"reset e", []string{"space", "external-cache"}},

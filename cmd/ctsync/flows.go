@@ -15,12 +15,6 @@ import (
 // tableEmpty is what VyOS's documentation notes on an empty table.
 const tableEmpty = "The table is empty. If connections are expected, conntrack is not enabled: create a NAT or a firewall rule.\n"
 
-// cacheHeading and expectHeading stand above the lines of a cache, which are conntrackd's.
-const (
-	cacheHeading  = "Main Table Entries:\n\n"
-	expectHeading = "Expect Table Entries:\n\n"
-)
-
 func (a *app) showTable() *cobra.Command {
 	o := &listOptions{}
 	cmd := &cobra.Command{
@@ -126,72 +120,6 @@ func (a *app) sortedRows(ctx context.Context, q control.FlowQuery) (map[flow.Fam
 	}
 	a.sayEnd(q, bytes.Count(all, []byte("\n")))
 	return rows, nil
-}
-
-func (a *app) showCache() *cobra.Command {
-	xml := false
-	o := &listOptions{}
-	cmd := &cobra.Command{
-		Use: "cache internal|external [main|expect]", Short: "Show the entries of a cache (conntrackd -i, -e)", Args: cacheArgs,
-		ValidArgsFunction: offerCache,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			q, err := o.query(control.Table(args[0]))
-			if err != nil {
-				return err
-			}
-			if len(args) == 2 {
-				q.Entries = args[1]
-			}
-			if xml && o.wide {
-				return usageError{fmt.Errorf("--xml and --wide are two layouts: leave one out")}
-			}
-			return a.repeat(cmd.Context(), o, &q, func(ctx context.Context) error { return a.cache(ctx, q, o, xml) })
-		},
-	}
-	cmd.Flags().BoolVar(&xml, "xml", false, "one XML element per line (conntrackd -x)")
-	o.flags(a, cmd)
-	return cmd
-}
-
-// cache prints the entries of a cache once.
-func (a *app) cache(ctx context.Context, q control.FlowQuery, o *listOptions, xml bool) error {
-	if q.Group != "" {
-		return a.groups(ctx, q)
-	}
-	format, h := control.FormatConntrackd, heading{text: cacheHeading, always: true}
-	if q.Entries == control.EntriesExpect {
-		h.text = expectHeading
-	}
-	switch {
-	case xml:
-		format, h = control.FormatXML, heading{}
-	case o.wide:
-		format = control.FormatConntrack
-	}
-	_, err := a.list(ctx, q, format, h)
-	return err
-}
-
-// cacheArgs checks the words after "show cache".
-func cacheArgs(_ *cobra.Command, args []string) error {
-	if len(args) == 0 || len(args) > 2 || args[0] != control.CacheInternal && args[0] != control.CacheExternal {
-		return usageError{fmt.Errorf("want: show cache internal|external [main|expect]")}
-	}
-	if len(args) == 2 && args[1] != control.EntriesMain && args[1] != control.EntriesExpect {
-		return usageError{fmt.Errorf("unexpected %q: want main or expect", args[1])}
-	}
-	return nil
-}
-
-// offerCache offers the words after "show cache".
-func offerCache(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	switch len(args) {
-	case 0:
-		return []string{control.CacheInternal, control.CacheExternal}, noFiles
-	case 1:
-		return []string{control.EntriesMain, control.EntriesExpect}, noFiles
-	}
-	return nil, noFiles
 }
 
 // heading stands above a list, or is left out together with an empty one unless it is printed always.
