@@ -20,8 +20,8 @@ func (a *app) showCache() *cobra.Command {
 	xml, output := false, ""
 	o := &listOptions{}
 	cmd := &cobra.Command{
-		Use: "cache internal|external [main|expect]", Short: "Show the entries of a cache (conntrackd -i, -e)", Args: cacheArgs,
-		ValidArgsFunction: offerCache,
+		Use: "cache internal|external [main|expect]", Short: "Show the entries of a cache (conntrackd -i, -e)", Args: cacheAnd(control.EntriesMain, control.EntriesExpect),
+		ValidArgsFunction: offerCacheAnd(control.EntriesMain, control.EntriesExpect),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			q, err := o.query(control.Table(args[0]))
 			if err != nil {
@@ -88,24 +88,28 @@ func (a *app) cache(ctx context.Context, q control.FlowQuery, o *listOptions, xm
 	return err
 }
 
-// cacheArgs checks the words after "show cache".
-func cacheArgs(_ *cobra.Command, args []string) error {
-	if len(args) == 0 || len(args) > 2 || args[0] != control.CacheInternal && args[0] != control.CacheExternal {
-		return usageError{fmt.Errorf("want: show cache internal|external [main|expect]")}
+// cacheAnd makes a cobra check: a cache, and perhaps one of two words behind it.
+func cacheAnd(one, other string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 || len(args) > 2 || args[0] != control.CacheInternal && args[0] != control.CacheExternal {
+			return usageError{fmt.Errorf("want: %s %s", cmd.Parent().Name(), cmd.Use)}
+		}
+		if len(args) == 2 && args[1] != one && args[1] != other {
+			return usageError{fmt.Errorf("unexpected %q: want %s or %s", args[1], one, other)}
+		}
+		return nil
 	}
-	if len(args) == 2 && args[1] != control.EntriesMain && args[1] != control.EntriesExpect {
-		return usageError{fmt.Errorf("unexpected %q: want main or expect", args[1])}
-	}
-	return nil
 }
 
-// offerCache offers the words after "show cache".
-func offerCache(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	switch len(args) {
-	case 0:
-		return []string{control.CacheInternal, control.CacheExternal}, noFiles
-	case 1:
-		return []string{control.EntriesMain, control.EntriesExpect}, noFiles
+// offerCacheAnd offers what cacheAnd lets pass.
+func offerCacheAnd(one, other string) cobra.CompletionFunc {
+	return func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		switch len(args) {
+		case 0:
+			return []string{control.CacheInternal, control.CacheExternal}, noFiles
+		case 1:
+			return []string{one, other}, noFiles
+		}
+		return nil, noFiles
 	}
-	return nil, noFiles
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -37,39 +36,6 @@ takes nothing for a minute is disconnected.`,
 		},
 	}
 	a.filterFlag(cmd, &filter)
-	return cmd
-}
-
-func (a *app) showDiff() *cobra.Command {
-	filter, limit := "", 0
-	cmd := &cobra.Command{
-		Use: "diff internal|external", Short: "Show in which flows a cache and the kernel's table differ",
-		Long: `Diff internal shows the flows that would be lost or wrong after a failover because the internal cache does not have them
-as the kernel does: kernel-only flows are not replicated, cache-only ones have ended, and differing ones say in what
-(kernel / cache). Whether the peer has the cache, "ctsync show status" says. Diff external shows what a commit would do to
-the kernel's table now: create, update or replace flows, or not restore them because they are expired or lost on the way.
-Nothing is changed. A flow that changes at the moment is looked at again before it is shown.`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return usageError{fmt.Errorf("want: show diff internal|external")}
-			}
-			return words(control.CacheInternal, control.CacheExternal)(cmd, args)
-		},
-		ValidArgs: []string{control.CacheInternal, control.CacheExternal},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			expr, err := parseFilter(filter)
-			if err != nil {
-				return err
-			}
-			if limit < 0 {
-				return usageError{fmt.Errorf("--limit %d: want a number of rows", limit)}
-			}
-			q := control.FlowQuery{Table: control.Table(args[0]), Filter: expr, Limit: limit}
-			return a.copyText(cmd.Context(), (*control.Client).DifferenceText, q)
-		},
-	}
-	a.filterFlag(cmd, &filter)
-	cmd.Flags().IntVar(&limit, "limit", 0, "show at most so many; all are counted")
 	return cmd
 }
 

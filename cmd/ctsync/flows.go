@@ -25,16 +25,26 @@ func (a *app) showTable() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if len(args) == 1 {
-				if q.Family, err = flow.ParseFamily(args[0]); err != nil {
-					return usageError{err}
-				}
+			if q.Family, err = family(args); err != nil {
+				return err
 			}
 			return a.repeat(cmd.Context(), o, &q, func(ctx context.Context) error { return a.table(ctx, q, o) })
 		},
 	}
 	o.flags(a, cmd)
 	return cmd
+}
+
+// family reads the word that may stand at the end of a command; 0 = both.
+func family(args []string) (flow.Family, error) {
+	if len(args) == 0 {
+		return 0, nil
+	}
+	f, err := flow.ParseFamily(args[0])
+	if err != nil {
+		return 0, usageError{err}
+	}
+	return f, nil
 }
 
 // table prints the kernel's table once.

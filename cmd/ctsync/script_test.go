@@ -94,6 +94,9 @@ func fakeDaemon(kind string) control.Backend {
 		},
 		Groups: func(_ context.Context, q control.FlowQuery) (control.Groups, error) { return pageGroups(q), refuse() },
 		Differences: func(_ context.Context, q control.FlowQuery, fn func(*control.Difference, control.Meta) error) (control.DifferenceCounts, error) {
+			if q.Family == flow.IPv6 {
+				return control.DifferenceCounts{Compared: 3}, refuse()
+			}
 			counts := control.DifferenceCounts{Compared: 3, Found: map[string]uint64{control.KernelOnly: 1}}
 			return counts, errors.Join(refuse(), fn(&control.Difference{What: control.KernelOnly, Kernel: pageFlow(0, control.TableKernel)}, control.Meta{}))
 		},
