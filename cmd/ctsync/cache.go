@@ -33,7 +33,7 @@ func (a *app) showCache() *cobra.Command {
 			if err := a.cacheLayout(o, &xml, output); err != nil {
 				return err
 			}
-			return a.repeat(cmd.Context(), o, &q, func(ctx context.Context) error { return a.cache(ctx, q, o, xml) })
+			return a.repeat(cmd.Context(), o.watch, func(ctx context.Context, rows int) error { return a.cache(ctx, fitting(q, rows), o, xml) })
 		},
 	}
 	cmd.Flags().BoolVarP(&xml, "xml", "x", false, "one XML element per line (conntrackd -x)")

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -9,7 +11,7 @@ import (
 )
 
 func (a *app) showDiff() *cobra.Command {
-	filter, limit := "", 0
+	filter, limit, watch := "", 0, time.Duration(0)
 	cmd := &cobra.Command{
 		Use: "diff internal|external [ipv4|ipv6]", Short: "Show in which flows a cache and the kernel's table differ",
 		Long: `Diff internal shows the flows that would be lost or wrong after a failover because the internal cache does not have them
@@ -30,10 +32,16 @@ Nothing is changed. A flow that changes at the moment is looked at again before 
 			if q.Family, err = family(args[1:]); err != nil {
 				return err
 			}
-			return a.copyText(cmd.Context(), (*control.Client).DifferenceText, q)
+			return a.repeat(cmd.Context(), watch, func(ctx context.Context, rows int) error {
+				if rows > 0 { // the last but one is for the counts, the last stays free
+					rows = max(rows-2, 1)
+				}
+				return a.copyText(ctx, (*control.Client).DifferenceText, fitting(q, rows))
+			})
 		},
 	}
 	a.filterFlag(cmd, &filter)
 	cmd.Flags().IntVar(&limit, "limit", 0, "show at most so many; all are counted")
+	watchFlag(cmd, &watch)
 	return cmd
 }

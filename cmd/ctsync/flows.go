@@ -28,7 +28,7 @@ func (a *app) showTable() *cobra.Command {
 			if q.Family, err = family(args); err != nil {
 				return err
 			}
-			return a.repeat(cmd.Context(), o, &q, func(ctx context.Context) error { return a.table(ctx, q, o) })
+			return a.repeat(cmd.Context(), o.watch, func(ctx context.Context, rows int) error { return a.table(ctx, fitting(q, rows), o) })
 		},
 	}
 	o.flags(a, cmd)

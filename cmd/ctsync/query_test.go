@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -68,23 +69,42 @@ func (w *framesWriter) Write(b []byte) (int, error) {
 	return w.Buffer.Write(b)
 }
 
-// Where there is no terminal, each picture has its time above it and an empty line below.
+// Where there is no terminal, each picture has its time above it, unless it is JSON, and an empty line below.
 func TestWatch(t *testing.T) {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	out := &framesWriter{left: 3, cancel: cancel}
-	var errs bytes.Buffer
-	args := []string{"--socket", serveFake(t, fakeDaemon("plain")), "show", "cache", "external", "--filter", "udp", "--watch=1ms"}
-	if code := run(ctx, args, time.Now(), out, &errs); code != exitDone || errs.Len() > 0 {
-		t.Fatalf("exit status %d: %s", code, errs.String())
+	socket := serveFake(t, fakeDaemon("plain"))
+	for args, want := range map[string]string{
+		"show cache external --filter udp": "Main Table Entries:\n\nudp      17 ",
+		"show table":                       "TCP state codes:",
+		"show diff internal":               "kernel-only  tcp ",
+		"show status":                      "sync-interface ",
+		"show status --json":               "{\n  \"time\":",
+		"show statistics":                  "Main Table Statistics:",
+		"show statistics link":             "multicast traffic ",
+		"show statistics link --json":      "[\n  {\n    \"transport\":",
+		"show transitions":                 "    ID  SENT",
+		"show transitions --json":          "[\n  {\n    \"id\":",
+		"show diff internal --json":        "{\"what\":\"kernel-only\"",
+	} {
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		out := &framesWriter{left: 3, cancel: cancel}
+		var errs bytes.Buffer
+		line := append([]string{"--socket", socket, "--watch=1ms"}, strings.Fields(args)...)
+		if code := run(ctx, line, time.Now(), out, &errs); code != exitDone || errs.Len() > 0 {
+			t.Fatalf("%s: exit status %d: %s", args, code, errs.String())
+		}
+		above := `\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\n`
+		if strings.Contains(args, "--json") {
+			above = ""
+		}
+		frame := regexp.MustCompile(`(^|\n\n)` + above + regexp.QuoteMeta(want))
+		if n := len(frame.FindAllString(out.String(), -1)); n != 3 || !strings.HasSuffix(out.String(), "\n\n") {
+			t.Errorf("%s: %d pictures: %q", args, n, out)
+		}
 	}
-	frames := strings.Split(strings.TrimSuffix(out.String(), "\n\n"), "\n\n2")
-	if len(frames) != 3 || !strings.Contains(frames[2], "Main Table Entries:\n\nudp      17 ") {
-		t.Errorf("%q", frames)
-	}
-	errs.Reset()
-	args[1] = t.TempDir() + "/away"
-	if code := run(context.Background(), args, time.Now(), out, &errs); code != exitUnreachable {
+	var out, errs bytes.Buffer
+	args := []string{"--socket", t.TempDir() + "/away", "show", "status", "--watch=1ms"}
+	if code := run(context.Background(), args, time.Now(), &out, &errs); code != exitUnreachable {
 		t.Errorf("without a daemon: exit status %d: %s", code, errs.String())
 	}
 }
