@@ -81,6 +81,7 @@ func TestInterrupted(t *testing.T) {
 		"commit":                              exitInterrupted,
 		"events":                              exitDone,
 		"show table --watch":                  exitDone,
+		"show log --follow":                   exitDone,
 	} {
 		t.Run(args, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
@@ -109,6 +110,7 @@ func TestInterrupted(t *testing.T) {
 			b.Events = func(ctx context.Context, _ control.FlowQuery, fn func(*control.EventBatch) error) error {
 				return errors.Join(fn(&control.EventBatch{}), interrupt(ctx))
 			}
+			b.Log = func(uint64) control.LogPage { cancel(); return control.LogPage{} }
 			b.Action = func(ctx context.Context, _ control.Action, _ func(int, int)) (control.Result, error) {
 				return control.Result{}, interrupt(ctx)
 			}

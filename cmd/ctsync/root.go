@@ -49,7 +49,7 @@ func (a *app) root() *cobra.Command {
 		Long: `ctsync shows and steers ctsyncd, which keeps the connection-tracking tables of two routers in step.
 
 Exit status: 0 done, 1 refused or failed, 2 usage, 3 daemon not reachable, 130 interrupted before it was
-complete (events and --watch end so, with 0).`,
+complete (events, --follow and --watch end so, with 0).`,
 		Version:       buildVersion(),
 		SilenceErrors: true,
 		SilenceUsage:  true,

@@ -85,6 +85,13 @@ func fakeDaemon(kind string) control.Backend {
 			}
 			return r, nil
 		},
+		Log: func(after uint64) control.LogPage {
+			p := control.LogPage{Last: 1003} // of which the first three are forgotten
+			for id := max(after, 1000) + 1; id <= p.Last; id++ {
+				p.Lines = append(p.Lines, control.LogLine{ID: id, Time: at(int(id)), Level: "INFO", Text: "ready flows=3"})
+			}
+			return p
+		},
 		// One expectation in the external cache; about the internal one this daemon speaks as while expect-sync is off.
 		Expectations: func(_ context.Context, q control.FlowQuery, fn func(*flow.Expectation, control.Meta) error) error {
 			if q.Table == control.TableInternal {

@@ -14,7 +14,7 @@ import (
 func (a *app) show() *cobra.Command {
 	cmd := &cobra.Command{Use: "show", Short: "Show tables, caches, counters and state"}
 	group(cmd)
-	cmd.AddCommand(a.showTable(), a.showCache(), a.showDiff(), a.showStatistics(), a.showStatus(), a.showTransitions())
+	cmd.AddCommand(a.showTable(), a.showCache(), a.showDiff(), a.showStatistics(), a.showStatus(), a.showTransitions(), a.showLog())
 	return cmd
 }
 
