@@ -62,7 +62,10 @@ func fakeDaemon(kind string) control.Backend {
 		Status: func(context.Context) (control.Status, error) {
 			return control.Status{Version: "0.1", PID: 1, Mode: "ftfw", Started: at(0), Role: control.RoleMaster, SyncGroup: "GEFOEKOM", Interface: "eth0.5", Transport: control.TransportMulticast}, refuse()
 		},
-		Statistics:  func(context.Context) (control.Statistics, error) { return pageNumbers(), refuse() },
+		Statistics: func(context.Context) (control.Statistics, error) { return pageNumbers(), refuse() },
+		Snapshot: func(context.Context) (control.Snapshot, error) {
+			return control.Snapshot{Statistics: pageNumbers()}, refuse()
+		},
 		Transitions: func(context.Context) ([]control.Transition, error) { return sampleTransitions(), refuse() },
 		Resend: func(context.Context) ([]control.Resend, error) {
 			return []control.Resend{{Kind: control.ResendControl, Seq: 1795381300, Flags: 8}, {Kind: control.ResendObject, Seq: 1795381301}, {Kind: control.ResendObject, Seq: 1795381304}}, refuse()

@@ -60,6 +60,11 @@ func (c *Client) Statistics(ctx context.Context) (v Statistics, err error) {
 	return v, c.call(ctx, http.MethodGet, "/v1/statistics", nil, &v)
 }
 
+// Snapshot returns status and statistics of one moment.
+func (c *Client) Snapshot(ctx context.Context) (v Snapshot, err error) {
+	return v, c.call(ctx, http.MethodGet, "/v1/snapshot", nil, &v)
+}
+
 // Transitions returns the records of the last notifications, oldest first.
 func (c *Client) Transitions(ctx context.Context) (v []Transition, err error) {
 	return v, c.call(ctx, http.MethodGet, "/v1/transitions", nil, &v)
