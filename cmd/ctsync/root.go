@@ -48,8 +48,16 @@ func (a *app) root() *cobra.Command {
 		Short: "Show and steer ctsyncd, the conntrack synchronisation daemon",
 		Long: `ctsync shows and steers ctsyncd, which keeps the connection-tracking tables of two routers in step.
 
-Exit status: 0 done, 1 refused or failed, 2 usage, 3 daemon not reachable, 130 interrupted before it was
-complete (events, --follow and --watch end so, with 0).`,
+Examples:
+
+  ctsync show status                                       whether the standby is in step, and why not
+  ctsync show diff internal                                on the master: flows lost or wrong after a failover now
+  ctsync show diff external                                on the standby: what a takeover would do now
+  ctsync show cache internal --group-by source --limit 10  who has the most connections
+  ctsync show transitions                                  what happened at the last failover
+
+Exit status: 0 done, 1 refused or failed, 2 usage, 3 daemon not reachable, 130 interrupted before it was complete
+(events, --follow and --watch end so, with 0).`,
 		Version:       buildVersion(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
