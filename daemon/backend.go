@@ -14,6 +14,7 @@ func (d *Daemon) backend() control.Backend {
 	return control.Backend{
 		Status:      d.status,
 		Statistics:  d.statistics,
+		Snapshot:    d.snapshot,
 		Transitions: func(context.Context) ([]control.Transition, error) { return d.roles.history.list(), nil },
 		Resend:      d.resend,
 		Notify: func(_ context.Context, n control.Notification) (control.Transition, error) {

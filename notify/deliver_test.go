@@ -28,14 +28,24 @@ func sample(name string, s control.State) control.Notification {
 // serve runs a control server whose Notify is given, until the test ends.
 func serve(t *testing.T, socket string, f func(context.Context, control.Notification) (control.Transition, error)) {
 	t.Helper()
+	serveOn(t, listen(t, socket), control.Backend{Notify: f})
+}
+
+func listen(t *testing.T, socket string) net.Listener {
+	t.Helper()
 	ln, err := control.Listen(socket, "")
 	if err != nil {
 		t.Fatal(err)
 	}
+	return ln
+}
+
+func serveOn(t *testing.T, ln net.Listener, b control.Backend) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {
-		done <- control.NewServer(control.Backend{Notify: f}, slog.New(slog.DiscardHandler)).Serve(ctx, ln)
+		done <- control.NewServer(b, slog.New(slog.DiscardHandler)).Serve(ctx, ln)
 	}()
 	t.Cleanup(func() {
 		cancel()

@@ -86,17 +86,30 @@ func makeRoom(f *os.File, need int) error {
 // Unpark reads and removes the parked notifications, in the order in which they were parked. A missing file holds none.
 // Lines that cannot be read are reported in err beside the good ones in ns.
 //
-// The daemon calls it when its socket already takes connections, so that no notification can fall between.
+// The daemon calls it when its socket already takes connections and before it answers any, so that no notification can
+// fall between: see handOver.
 func Unpark(path string) (ns []control.Notification, err error) {
+	err = takeParked(path, func(n control.Notification) error { ns = append(ns, n); return nil })
+	return ns, err
+}
+
+// takeParked calls take for each parked notification and then removes the file, which is locked meanwhile. When take
+// fails all stay: those that were taken already are repetitions then.
+func takeParked(path string, take func(control.Notification) error) error {
 	f, err := openLocked(path, os.O_RDWR)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read parked notifications: %w", err)
+		return fmt.Errorf("read parked notifications: %w", err)
 	}
 	defer f.Close()
 	ns, bad, err := readParked(io.LimitReader(f, 2*maxParked))
+	for _, n := range ns {
+		if err := take(n); err != nil {
+			return err
+		}
+	}
 	if err == nil && bad > 0 {
 		err = fmt.Errorf("%d lines are not readable", bad)
 	}
@@ -104,9 +117,9 @@ func Unpark(path string) (ns []control.Notification, err error) {
 		err = errors.Join(err, rerr)
 	}
 	if err != nil {
-		return ns, fmt.Errorf("read parked notifications %s: %w", path, err)
+		return fmt.Errorf("read parked notifications %s: %w", path, err)
 	}
-	return ns, nil
+	return nil
 }
 
 func readParked(r io.Reader) (ns []control.Notification, bad int, err error) {

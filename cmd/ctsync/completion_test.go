@@ -50,7 +50,11 @@ func TestOffers(t *testing.T) {
 	}{
 		{"sho", []string{"space", "show"}},
 		{"show cache i", []string{"space", "internal"}},
+		{"show cache internal -o ", []string{"space", "xml", "json"}},
 		{"show cache internal ", []string{"space", "main", "expect"}},
+		{"show diff e", []string{"space", "external"}},
+		{"show diff external ", []string{"space", "ipv4", "ipv6"}},
+		{"show diff external ipv4 ", []string{"space"}},
 		{"show status ", []string{"space"}},
 		{"reset e", []string{"space", "external-cache"}},
 		{"completion z", []string{"space", "zsh"}},

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -30,47 +29,17 @@ takes nothing for a minute is disconnected.`,
 			if len(args) == 1 {
 				q.Table = control.Table(args[0])
 			}
-			return a.copyText(cmd.Context(), (*control.Client).EventText, q)
+			if err = a.copyText(cmd.Context(), (*control.Client).EventText, q); cmd.Context().Err() != nil {
+				return nil // the user has seen enough
+			}
+			return err
 		},
 	}
 	a.filterFlag(cmd, &filter)
 	return cmd
 }
 
-func (a *app) showDiff() *cobra.Command {
-	filter, limit := "", 0
-	cmd := &cobra.Command{
-		Use: "diff internal|external", Short: "Show in which flows a cache and the kernel's table differ",
-		Long: `Diff internal shows the flows that would be lost or wrong after a failover because the internal cache does not have them
-as the kernel does: kernel-only flows are not replicated, cache-only ones have ended, and differing ones say in what
-(kernel / cache). Whether the peer has the cache, "ctsync show status" says. Diff external shows what a commit would do to
-the kernel's table now: create, update or replace flows, or not restore them because they are expired or lost on the way.
-Nothing is changed. A flow that changes at the moment is looked at again before it is shown.`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return usageError{fmt.Errorf("want: show diff internal|external")}
-			}
-			return words(control.CacheInternal, control.CacheExternal)(cmd, args)
-		},
-		ValidArgs: []string{control.CacheInternal, control.CacheExternal},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			expr, err := parseFilter(filter)
-			if err != nil {
-				return err
-			}
-			if limit < 0 {
-				return usageError{fmt.Errorf("--limit %d: want a number of rows", limit)}
-			}
-			q := control.FlowQuery{Table: control.Table(args[0]), Filter: expr, Limit: limit}
-			return a.copyText(cmd.Context(), (*control.Client).DifferenceText, q)
-		},
-	}
-	a.filterFlag(cmd, &filter)
-	cmd.Flags().IntVar(&limit, "limit", 0, "show at most so many; all are counted")
-	return cmd
-}
-
-// copyText prints what the daemon writes, line by line as it comes, until it ends or the user has seen enough.
+// copyText prints what the daemon writes, line by line as it comes.
 func (a *app) copyText(ctx context.Context, ask func(*control.Client, context.Context, control.FlowQuery, control.Format) (io.ReadCloser, error), q control.FlowQuery) error {
 	format := control.FormatText
 	if a.json {
@@ -78,13 +47,11 @@ func (a *app) copyText(ctx context.Context, ask func(*control.Client, context.Co
 	}
 	return a.ask(ctx, func(ctx context.Context, c *control.Client) error {
 		r, err := ask(c, ctx, q, format)
-		if err == nil {
-			defer r.Close()
-			_, err = io.Copy(a.stdout, r)
+		if err != nil {
+			return err
 		}
-		if ctx.Err() != nil { // interrupted by the user
-			return nil
-		}
+		defer r.Close()
+		_, err = io.Copy(a.stdout, r)
 		return err
 	})
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"path/filepath"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"ctsync/daemon/control"
+	"ctsync/daemon/flow"
 )
 
 // serveFake serves a fake daemon until the test ends and returns its socket.
@@ -63,5 +65,74 @@ func TestExitStatus(t *testing.T) {
 		if c.want != exitDone && (strings.Count(errs.String(), "\n") != 1 || out.Len() > 0) {
 			t.Errorf("%s: not one line on stderr alone: %q, %q", c.args, errs.String(), out.String())
 		}
+	}
+}
+
+// What is interrupted before it is complete ends without a word and not as if it were; what lasts until then is done.
+func TestInterrupted(t *testing.T) {
+	for args, want := range map[string]int{
+		"show status":                         exitInterrupted,
+		"show table":                          exitInterrupted,
+		"show table --sort age":               exitInterrupted,
+		"show cache internal":                 exitInterrupted,
+		"show cache external --group-by port": exitInterrupted,
+		"show diff internal":                  exitInterrupted,
+		"show diff external --json":           exitInterrupted,
+		"commit":                              exitInterrupted,
+		"events":                              exitDone,
+		"show table --watch":                  exitDone,
+		"show log --follow":                   exitDone,
+	} {
+		t.Run(args, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			interrupt := func(ctx context.Context) error { cancel(); <-ctx.Done(); return ctx.Err() }
+			b := fakeDaemon("plain")
+			b.Status = func(ctx context.Context) (control.Status, error) { return control.Status{}, interrupt(ctx) }
+			b.Groups = func(ctx context.Context, _ control.FlowQuery) (control.Groups, error) {
+				return control.Groups{}, interrupt(ctx)
+			}
+			b.Flows = func(ctx context.Context, q control.FlowQuery, fn func(*flow.Flow, control.Meta) error) error {
+				for range 1000 { // more than is gathered before it is sent
+					if err := fn(pageFlow(0, q.Table), control.Meta{}); err != nil {
+						return err
+					}
+				}
+				return interrupt(ctx)
+			}
+			b.Differences = func(ctx context.Context, _ control.FlowQuery, fn func(*control.Difference, control.Meta) error) (control.DifferenceCounts, error) {
+				for range 1000 {
+					if err := fn(&control.Difference{What: control.KernelOnly, Kernel: pageFlow(0, control.TableKernel)}, control.Meta{}); err != nil {
+						return control.DifferenceCounts{}, err
+					}
+				}
+				return control.DifferenceCounts{}, interrupt(ctx)
+			}
+			b.Events = func(ctx context.Context, _ control.FlowQuery, fn func(*control.EventBatch) error) error {
+				return errors.Join(fn(&control.EventBatch{}), interrupt(ctx))
+			}
+			b.Log = func(uint64) control.LogPage { cancel(); return control.LogPage{} }
+			b.Action = func(ctx context.Context, _ control.Action, _ func(int, int)) (control.Result, error) {
+				return control.Result{}, interrupt(ctx)
+			}
+			var out, errs bytes.Buffer
+			got := run(ctx, append([]string{"--socket", serveFake(t, b)}, strings.Fields(args)...), time.Now(), &out, &errs)
+			said := ""
+			if args == "commit" {
+				said = "ctsync: commit: interrupted here; the daemon finishes it\n"
+			}
+			if got != want || errs.String() != said {
+				t.Errorf("exit status %d, want %d: %q", got, want, errs.String())
+			}
+		})
+	}
+}
+
+// keepalived kills its scripts when it stops: what it said is delivered all the same.
+func TestInterruptedNotify(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out, errs bytes.Buffer
+	if got := run(ctx, []string{"--socket", serveFake(t, fakeDaemon("plain")), "notify", "stop"}, time.Now(), &out, &errs); got != exitDone {
+		t.Errorf("exit status %d: %s", got, errs.String())
 	}
 }

@@ -15,12 +15,6 @@ import (
 // tableEmpty is what VyOS's documentation notes on an empty table.
 const tableEmpty = "The table is empty. If connections are expected, conntrack is not enabled: create a NAT or a firewall rule.\n"
 
-// cacheHeading and expectHeading stand above the lines of a cache, which are conntrackd's.
-const (
-	cacheHeading  = "Main Table Entries:\n\n"
-	expectHeading = "Expect Table Entries:\n\n"
-)
-
 func (a *app) showTable() *cobra.Command {
 	o := &listOptions{}
 	cmd := &cobra.Command{
@@ -31,16 +25,26 @@ func (a *app) showTable() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if len(args) == 1 {
-				if q.Family, err = flow.ParseFamily(args[0]); err != nil {
-					return usageError{err}
-				}
+			if q.Family, err = family(args); err != nil {
+				return err
 			}
-			return a.repeat(cmd.Context(), o, &q, func(ctx context.Context) error { return a.table(ctx, q, o) })
+			return a.repeat(cmd.Context(), o.watch, func(ctx context.Context, rows int) error { return a.table(ctx, fitting(q, rows), o) })
 		},
 	}
 	o.flags(a, cmd)
 	return cmd
+}
+
+// family reads the word that may stand at the end of a command; 0 = both.
+func family(args []string) (flow.Family, error) {
+	if len(args) == 0 {
+		return 0, nil
+	}
+	f, err := flow.ParseFamily(args[0])
+	if err != nil {
+		return 0, usageError{err}
+	}
+	return f, nil
 }
 
 // table prints the kernel's table once.
@@ -62,6 +66,17 @@ func (a *app) table(ctx context.Context, q control.FlowQuery, o *listOptions) er
 
 // tables prints VyOS's table of each family below one legend. A second family without flows is left out.
 func (a *app) tables(ctx context.Context, q control.FlowQuery, families ...flow.Family) error {
+	list := func(f flow.Family, h heading) (listed, error) {
+		q.Family = f
+		return a.list(ctx, q, control.FormatVyOS, h)
+	}
+	if q.Sort != "" && len(families) > 1 {
+		rows, err := a.sortedRows(ctx, q)
+		if err != nil {
+			return err
+		}
+		list = func(f flow.Family, h heading) (listed, error) { return a.below(h, bytes.NewReader(rows[f])) }
+	}
 	var total listed
 	for i, f := range families {
 		h := heading{text: flow.VyOSHeaderIPv4 + "\n", always: i == 0}
@@ -73,13 +88,12 @@ func (a *app) tables(ctx context.Context, q control.FlowQuery, families ...flow.
 		} else if total.bytes > 0 {
 			h.text = "\n" + h.text
 		}
-		q.Family = f
-		n, err := a.list(ctx, q, control.FormatVyOS, h)
+		n, err := list(f, h)
 		if err != nil {
 			return err
 		}
 		total.bytes += n.bytes
-		if q.Limit > 0 && q.Sort == "" { // of both tables together; sorted ones are two lists
+		if q.Limit > 0 && q.Sort == "" { // of both tables together, as of a sorted list
 			if q.Limit -= n.lines; q.Limit <= 0 {
 				return nil
 			}
@@ -91,70 +105,31 @@ func (a *app) tables(ctx context.Context, q control.FlowQuery, families ...flow.
 	return nil
 }
 
-func (a *app) showCache() *cobra.Command {
-	xml := false
-	o := &listOptions{}
-	cmd := &cobra.Command{
-		Use: "cache internal|external [main|expect]", Short: "Show the entries of a cache (conntrackd -i, -e)", Args: cacheArgs,
-		ValidArgsFunction: offerCache,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			q, err := o.query(control.Table(args[0]))
-			if err != nil {
-				return err
-			}
-			if len(args) == 2 {
-				q.Entries = args[1]
-			}
-			if xml && o.wide {
-				return usageError{fmt.Errorf("--xml and --wide are two layouts: leave one out")}
-			}
-			return a.repeat(cmd.Context(), o, &q, func(ctx context.Context) error { return a.cache(ctx, q, o, xml) })
-		},
+// sortedRows asks for a sorted list of both families and returns the rows of each, so that the limit is of both together.
+func (a *app) sortedRows(ctx context.Context, q control.FlowQuery) (map[flow.Family][]byte, error) {
+	var all []byte
+	err := a.ask(ctx, func(ctx context.Context, c *control.Client) error {
+		r, err := c.FlowText(ctx, q, control.FormatVyOS)
+		if err != nil {
+			return err
+		}
+		defer r.Close()
+		all, err = io.ReadAll(r)
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
-	cmd.Flags().BoolVar(&xml, "xml", false, "one XML element per line (conntrackd -x)")
-	o.flags(a, cmd)
-	return cmd
-}
-
-// cache prints the entries of a cache once.
-func (a *app) cache(ctx context.Context, q control.FlowQuery, o *listOptions, xml bool) error {
-	if q.Group != "" {
-		return a.groups(ctx, q)
+	rows := map[flow.Family][]byte{}
+	for row := range bytes.Lines(all) {
+		f := flow.IPv4
+		if fields := bytes.Fields(row); len(fields) > 1 && bytes.Count(fields[1], []byte(":")) > 1 { // more than a port's
+			f = flow.IPv6
+		}
+		rows[f] = append(rows[f], row...)
 	}
-	format, h := control.FormatConntrackd, heading{text: cacheHeading, always: true}
-	if q.Entries == control.EntriesExpect {
-		h.text = expectHeading
-	}
-	switch {
-	case xml:
-		format, h = control.FormatXML, heading{}
-	case o.wide:
-		format = control.FormatConntrack
-	}
-	_, err := a.list(ctx, q, format, h)
-	return err
-}
-
-// cacheArgs checks the words after "show cache".
-func cacheArgs(_ *cobra.Command, args []string) error {
-	if len(args) == 0 || len(args) > 2 || args[0] != control.CacheInternal && args[0] != control.CacheExternal {
-		return usageError{fmt.Errorf("want: show cache internal|external [main|expect]")}
-	}
-	if len(args) == 2 && args[1] != control.EntriesMain && args[1] != control.EntriesExpect {
-		return usageError{fmt.Errorf("unexpected %q: want main or expect", args[1])}
-	}
-	return nil
-}
-
-// offerCache offers the words after "show cache".
-func offerCache(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	switch len(args) {
-	case 0:
-		return []string{control.CacheInternal, control.CacheExternal}, noFiles
-	case 1:
-		return []string{control.EntriesMain, control.EntriesExpect}, noFiles
-	}
-	return nil, noFiles
+	a.sayEnd(q, bytes.Count(all, []byte("\n")))
+	return rows, nil
 }
 
 // heading stands above a list, or is left out together with an empty one unless it is printed always.
@@ -180,20 +155,33 @@ func (a *app) list(ctx context.Context, q control.FlowQuery, format control.Form
 			return err
 		}
 		defer r.Close()
-		w := &headed{w: a.stdout, head: h.text}
-		if h.always {
-			if _, err := w.Write(nil); err != nil {
-				return fmt.Errorf("write output: %w", err)
-			}
-		}
-		n.bytes, err = spool(w, r)
-		n.lines = w.lines
+		n, err = a.below(h, r)
 		return err
 	})
-	if err == nil && q.Sort != "" && n.lines == control.MaxSorted {
-		fmt.Fprintf(a.stderr, "ctsync: a sorted list ends after %d flows: narrow it by --filter\n", control.MaxSorted)
+	if err == nil {
+		a.sayEnd(q, n.lines)
 	}
 	return n, err
+}
+
+// below prints what r has below a heading.
+func (a *app) below(h heading, r io.Reader) (n listed, err error) {
+	w := &headed{w: a.stdout, head: h.text}
+	if h.always {
+		if _, err := w.Write(nil); err != nil {
+			return n, fmt.Errorf("write output: %w", err)
+		}
+	}
+	n.bytes, err = spool(w, r)
+	n.lines = w.lines
+	return n, err
+}
+
+// sayEnd says when a sorted list may have ended because the daemon sorts no longer ones.
+func (a *app) sayEnd(q control.FlowQuery, lines int) {
+	if q.Sort != "" && lines == control.MaxSorted {
+		fmt.Fprintf(a.stderr, "ctsync: a sorted list ends after %d flows: narrow it by --filter\n", control.MaxSorted)
+	}
 }
 
 // headed writes a heading before the first write, and counts lines.

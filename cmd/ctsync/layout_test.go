@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"flag"
 	"os"
 	"path/filepath"
@@ -242,6 +243,12 @@ func TestStatusLayout(t *testing.T) {
 func TestTransitionsLayout(t *testing.T) {
 	golden(t, "transitions-none", appendTransitions(nil, nil))
 	golden(t, "transitions", appendTransitions(nil, sampleTransitions()))
+	for rows, first := range map[int]uint64{0: 98, 8: 98, 7: 99, 6: 100, 5: 101, 2: 101} { // all are 7 lines
+		want := appendTransitions(nil, sampleTransitions()[first-98:])
+		if got := appendLastTransitions(nil, sampleTransitions(), rows); !bytes.Equal(got, want) {
+			t.Errorf("in %d rows: %s", rows, got)
+		}
+	}
 
 	ts := sampleTransitions()[2:3]
 	ts[0].Commit.Expect = &control.ExpectResult{Total: 2, Created: 1, Failed: 1, Errors: map[string]uint64{"ENOENT, no master": 1}, Named: []string{"expectation tcp 10.0.0.1 > 10.0.0.2:50185: not restored: ENOENT, no master"}}

@@ -20,9 +20,6 @@ type listOptions struct {
 	watch               time.Duration // 0 = once
 }
 
-// watchEvery is the interval of --watch without a value.
-const watchEvery = 2 * time.Second
-
 func (o *listOptions) flags(a *app, cmd *cobra.Command) {
 	a.filterFlag(cmd, &o.filter)
 	f := cmd.Flags()
@@ -30,8 +27,7 @@ func (o *listOptions) flags(a *app, cmd *cobra.Command) {
 	f.StringVar(&o.group, "group-by", "", "count instead of listing, by "+strings.Join(control.GroupKeys, ", "))
 	f.IntVar(&o.limit, "limit", 0, "at most so many rows")
 	f.BoolVar(&o.wide, "wide", false, "both tuples, mark, zone and counters, in the layout of conntrack -L")
-	f.DurationVar(&o.watch, "watch", 0, "show it again and again, as --watch or --watch=5s")
-	f.Lookup("watch").NoOptDefVal = watchEvery.String()
+	watchFlag(cmd, &o.watch)
 	complete(cmd, "sort", o.offerSort)
 	complete(cmd, "group-by", cobra.FixedCompletions(control.GroupKeys, noFiles))
 }
@@ -58,8 +54,6 @@ func (o *listOptions) query(t control.Table) (q control.FlowQuery, err error) {
 	switch {
 	case o.limit < 0:
 		return q, usageError{fmt.Errorf("--limit %d: want a number of rows", o.limit)}
-	case o.watch < 0:
-		return q, usageError{fmt.Errorf("--watch %v: want a time such as 2s", o.watch)}
 	case o.group != "" && o.wide:
 		return q, usageError{fmt.Errorf("--group-by counts flows, --wide lists them: leave one out")}
 	case q.Sort != "" && o.group == "" && o.limit == 0:

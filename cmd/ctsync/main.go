@@ -1,7 +1,7 @@
 // Command ctsync shows and steers ctsyncd, and tells it what keepalived says.
 //
 // Exit status: 0 done, 1 refused or failed (one line on stderr says what and what to do), 2 usage, 3 daemon not
-// reachable.
+// reachable, 130 interrupted by SIGINT or SIGTERM before it was complete.
 package main
 
 import (

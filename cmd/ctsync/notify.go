@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -30,7 +31,8 @@ The arguments that keepalived appends to a generic notify script are understood:
 				return usageError{fmt.Errorf("notify: %w", err)}
 			}
 			n.At, n.Boottime, n.Source = a.started, control.Boottime(), notify.SourceNotify
-			d, err := notify.Deliver(cmd.Context(), a.socket, n)
+			// keepalived kills its scripts when it stops, and what it said then would be lost: SIGTERM waits for the deadline.
+			d, err := notify.Deliver(context.WithoutCancel(cmd.Context()), a.socket, n)
 			if err != nil {
 				return fmt.Errorf("notify %s: %w", n.State, err)
 			}
@@ -39,7 +41,7 @@ The arguments that keepalived appends to a generic notify script are understood:
 	}
 }
 
-// printDelivery is silent when all went as expected: keepalived logs what its scripts print.
+// printDelivery is silent when all went as expected: ctsync-notify writes what is printed to the system log.
 func (a *app) printDelivery(n control.Notification, d notify.Delivery) error {
 	if a.json {
 		return a.printJSON(struct {
@@ -50,7 +52,7 @@ func (a *app) printDelivery(n control.Notification, d notify.Delivery) error {
 	switch {
 	case d.Transition == nil:
 		fmt.Fprintf(a.stderr, "ctsync: notify %s: parked in %s until the daemon starts: %s\n", n.State, d.Parked, oneLine(d.Cause.Error()))
-	case d.Transition.Outcome != control.OutcomeRunning:
+	case d.Transition.Outcome != control.OutcomeRunning && d.Transition.Outcome != control.OutcomeDone:
 		fmt.Fprintf(a.stderr, "ctsync: notify %s: %s\n", n.State, oneLine(d.Transition.Outcome))
 	}
 	return nil

@@ -62,10 +62,11 @@ func (a *app) act(ctx context.Context, act control.Action) error {
 		p := newProgress(a.stderr, string(act.Verb))
 		res, err := c.Action(ctx, act, p.show)
 		p.clear()
-		if ctx.Err() != nil {
-			return fmt.Errorf("%s: interrupted here; the daemon finishes it", act.Verb)
-		}
-		if err != nil {
+		switch {
+		case err != nil && ctx.Err() != nil:
+			fmt.Fprintf(a.stderr, "ctsync: %s: interrupted here; the daemon finishes it\n", act.Verb)
+			return ctx.Err()
+		case err != nil:
 			return fmt.Errorf("%s: %w", act.Verb, err)
 		}
 		if a.json {

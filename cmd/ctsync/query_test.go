@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -68,23 +69,42 @@ func (w *framesWriter) Write(b []byte) (int, error) {
 	return w.Buffer.Write(b)
 }
 
-// Where there is no terminal, each picture has its time above it and an empty line below.
+// Where there is no terminal, each picture has its time above it, unless it is JSON, and an empty line below.
 func TestWatch(t *testing.T) {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	out := &framesWriter{left: 3, cancel: cancel}
-	var errs bytes.Buffer
-	args := []string{"--socket", serveFake(t, fakeDaemon("plain")), "show", "cache", "external", "--filter", "udp", "--watch=1ms"}
-	if code := run(ctx, args, time.Now(), out, &errs); code != exitDone || errs.Len() > 0 {
-		t.Fatalf("exit status %d: %s", code, errs.String())
+	socket := serveFake(t, fakeDaemon("plain"))
+	for args, want := range map[string]string{
+		"show cache external --filter udp": "Main Table Entries:\n\nudp      17 ",
+		"show table":                       "TCP state codes:",
+		"show diff internal":               "kernel-only  tcp ",
+		"show status":                      "sync-interface ",
+		"show status --json":               "{\n  \"time\":",
+		"show statistics":                  "Main Table Statistics:",
+		"show statistics link":             "multicast traffic ",
+		"show statistics link --json":      "[\n  {\n    \"transport\":",
+		"show transitions":                 "    ID  SENT",
+		"show transitions --json":          "[\n  {\n    \"id\":",
+		"show diff internal --json":        "{\"what\":\"kernel-only\"",
+	} {
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		out := &framesWriter{left: 3, cancel: cancel}
+		var errs bytes.Buffer
+		line := append([]string{"--socket", socket, "--watch=1ms"}, strings.Fields(args)...)
+		if code := run(ctx, line, time.Now(), out, &errs); code != exitDone || errs.Len() > 0 {
+			t.Fatalf("%s: exit status %d: %s", args, code, errs.String())
+		}
+		above := `\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\n`
+		if strings.Contains(args, "--json") {
+			above = ""
+		}
+		frame := regexp.MustCompile(`(^|\n\n)` + above + regexp.QuoteMeta(want))
+		if n := len(frame.FindAllString(out.String(), -1)); n != 3 || !strings.HasSuffix(out.String(), "\n\n") {
+			t.Errorf("%s: %d pictures: %q", args, n, out)
+		}
 	}
-	frames := strings.Split(strings.TrimSuffix(out.String(), "\n\n"), "\n\n2")
-	if len(frames) != 3 || !strings.Contains(frames[2], "Main Table Entries:\n\nudp      17 ") {
-		t.Errorf("%q", frames)
-	}
-	errs.Reset()
-	args[1] = t.TempDir() + "/away"
-	if code := run(context.Background(), args, time.Now(), out, &errs); code != exitUnreachable {
+	var out, errs bytes.Buffer
+	args := []string{"--socket", t.TempDir() + "/away", "show", "status", "--watch=1ms"}
+	if code := run(context.Background(), args, time.Now(), &out, &errs); code != exitUnreachable {
 		t.Errorf("without a daemon: exit status %d: %s", code, errs.String())
 	}
 }
@@ -105,4 +125,33 @@ func TestWriteFrame(t *testing.T) {
 	if rows, columns := terminalSize(&b); rows != 0 || columns != 0 {
 		t.Errorf("a buffer is a terminal of %d×%d", columns, rows)
 	}
+}
+
+// A sorted list is of both families together, though each has a table: the limit is that of the list.
+func TestSortedTables(t *testing.T) {
+	b := fakeDaemon("plain")
+	b.Flows = func(_ context.Context, q control.FlowQuery, fn func(*flow.Flow, control.Meta) error) error {
+		left := q.Limit
+		for i := range 9 {
+			f := pageFlow(i%2, q.Table)
+			f.Timeout = uint32(90 - i)
+			if i%2 == 1 {
+				f.Orig.Family, f.Orig.Proto = flow.IPv6, flow.ICMPv6 // an address without brackets
+			}
+			if q.Family != 0 && q.Family != f.Orig.Family || left == 0 {
+				continue
+			}
+			left--
+			if err := fn(f, control.Meta{}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	var out, errs bytes.Buffer
+	args := []string{"--socket", serveFake(t, b), "show", "table", "--sort", "-timeout", "--limit", "5"}
+	if code := run(context.Background(), args, time.Now(), &out, &errs); code != exitDone || errs.Len() > 0 {
+		t.Fatalf("exit status %d: %s", code, errs.String())
+	}
+	golden(t, "table-sorted", out.Bytes())
 }

@@ -41,8 +41,9 @@ A configuration that the program does not accept refuses the restart and changes
 				r, err := restartPair(ctx, c, p)
 				p.clear()
 				switch {
-				case ctx.Err() != nil:
-					return errors.New("restart: interrupted here; the daemon finishes what it began")
+				case err != nil && ctx.Err() != nil:
+					fmt.Fprintln(a.stderr, "ctsync: restart: interrupted here; the daemon finishes what it began")
+					return ctx.Err()
 				case err != nil:
 					return fmt.Errorf("restart: %w", err)
 				}

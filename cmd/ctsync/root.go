@@ -33,6 +33,7 @@ const (
 	exitFailed      = 1
 	exitUsage       = 2
 	exitUnreachable = 3
+	exitInterrupted = 130 // as a shell has it of a program that SIGINT ended
 )
 
 // usageError is a command line that makes no sense.
@@ -47,7 +48,16 @@ func (a *app) root() *cobra.Command {
 		Short: "Show and steer ctsyncd, the conntrack synchronisation daemon",
 		Long: `ctsync shows and steers ctsyncd, which keeps the connection-tracking tables of two routers in step.
 
-Exit status: 0 done, 1 refused or failed, 2 usage, 3 daemon not reachable.`,
+Examples:
+
+  ctsync show status                                       whether the standby is in step, and why not
+  ctsync show diff internal                                on the master: flows lost or wrong after a failover now
+  ctsync show diff external                                on the standby: what a takeover would do now
+  ctsync show cache internal --group-by source --limit 10  who has the most connections
+  ctsync show transitions                                  what happened at the last failover
+
+Exit status: 0 done, 1 refused or failed, 2 usage, 3 daemon not reachable, 130 interrupted before it was complete
+(events, --follow and --watch end so, with 0).`,
 		Version:       buildVersion(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -114,8 +124,11 @@ func none(cmd *cobra.Command, args []string) error {
 
 // exit prints err on one line of stderr and returns the exit status that it stands for.
 func (a *app) exit(err error) int {
-	if err == nil {
+	switch {
+	case err == nil:
 		return exitDone
+	case errors.Is(err, context.Canceled): // the user knows
+		return exitInterrupted
 	}
 	fmt.Fprintf(a.stderr, "ctsync: %s\n", oneLine(err.Error()))
 	var usage usageError

@@ -28,7 +28,9 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("CTSYNC_SOCKET", filepath.Join(e.WorkDir, "ctsync.sock"))
 			e.Setenv("TZ", "UTC")
-			return nil
+			script, err := filepath.Abs("../../scripts/ctsync-notify")
+			e.Setenv("NOTIFY_SCRIPT", script)
+			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"daemon": daemonCmd},
 	})
@@ -60,7 +62,10 @@ func fakeDaemon(kind string) control.Backend {
 		Status: func(context.Context) (control.Status, error) {
 			return control.Status{Version: "0.1", PID: 1, Mode: "ftfw", Started: at(0), Role: control.RoleMaster, SyncGroup: "GEFOEKOM", Interface: "eth0.5", Transport: control.TransportMulticast}, refuse()
 		},
-		Statistics:  func(context.Context) (control.Statistics, error) { return pageNumbers(), refuse() },
+		Statistics: func(context.Context) (control.Statistics, error) { return pageNumbers(), refuse() },
+		Snapshot: func(context.Context) (control.Snapshot, error) {
+			return control.Snapshot{Statistics: pageNumbers()}, refuse()
+		},
 		Transitions: func(context.Context) ([]control.Transition, error) { return sampleTransitions(), refuse() },
 		Resend: func(context.Context) ([]control.Resend, error) {
 			return []control.Resend{{Kind: control.ResendControl, Seq: 1795381300, Flags: 8}, {Kind: control.ResendObject, Seq: 1795381301}, {Kind: control.ResendObject, Seq: 1795381304}}, refuse()
@@ -83,6 +88,13 @@ func fakeDaemon(kind string) control.Backend {
 			}
 			return r, nil
 		},
+		Log: func(after uint64) control.LogPage {
+			p := control.LogPage{Last: 1003} // of which the first three are forgotten
+			for id := max(after, 1000) + 1; id <= p.Last; id++ {
+				p.Lines = append(p.Lines, control.LogLine{ID: id, Time: at(int(id)), Level: "INFO", Text: "ready flows=3"})
+			}
+			return p
+		},
 		// One expectation in the external cache; about the internal one this daemon speaks as while expect-sync is off.
 		Expectations: func(_ context.Context, q control.FlowQuery, fn func(*flow.Expectation, control.Meta) error) error {
 			if q.Table == control.TableInternal {
@@ -92,6 +104,9 @@ func fakeDaemon(kind string) control.Backend {
 		},
 		Groups: func(_ context.Context, q control.FlowQuery) (control.Groups, error) { return pageGroups(q), refuse() },
 		Differences: func(_ context.Context, q control.FlowQuery, fn func(*control.Difference, control.Meta) error) (control.DifferenceCounts, error) {
+			if q.Family == flow.IPv6 {
+				return control.DifferenceCounts{Compared: 3}, refuse()
+			}
 			counts := control.DifferenceCounts{Compared: 3, Found: map[string]uint64{control.KernelOnly: 1}}
 			return counts, errors.Join(refuse(), fn(&control.Difference{What: control.KernelOnly, Kernel: pageFlow(0, control.TableKernel)}, control.Meta{}))
 		},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -13,51 +14,71 @@ import (
 func (a *app) show() *cobra.Command {
 	cmd := &cobra.Command{Use: "show", Short: "Show tables, caches, counters and state"}
 	group(cmd)
-	cmd.AddCommand(a.showTable(), a.showCache(), a.showDiff(), a.showStatistics(), a.showStatus(), a.showTransitions())
+	cmd.AddCommand(a.showTable(), a.showCache(), a.showDiff(), a.showStatistics(), a.showStatus(), a.showTransitions(), a.showLog())
 	return cmd
 }
 
 func (a *app) showStatus() *cobra.Command {
-	return &cobra.Command{
+	watch := time.Duration(0)
+	cmd := &cobra.Command{
 		Use: "status", Short: "Show the sync group, the peer, and whether the pair is in step", Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return shown(a, cmd.Context(), (*control.Client).Status, appendStatus)
+			return a.repeat(cmd.Context(), watch, func(ctx context.Context, _ int) error {
+				return shown(a, ctx, (*control.Client).Status, appendStatus)
+			})
 		},
 	}
+	watchFlag(cmd, &watch)
+	return cmd
 }
 
 func (a *app) showStatistics() *cobra.Command {
-	detail := false
+	detail, watch := false, time.Duration(0)
 	cmd := &cobra.Command{
 		Use: "statistics [" + sectionWords + "]", Short: "Show the counters (conntrackd -s)", Args: sectionArgs,
 		ValidArgs: strings.Split(sectionWords, "|"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			switch {
-			case len(args) > 0 && detail:
+			if len(args) > 0 && detail {
 				return usageError{errors.New("--detail goes with \"show statistics\" alone")}
-			case len(args) > 0:
-				return a.showSection(cmd.Context(), args[0])
 			}
-			return shown(a, cmd.Context(), (*control.Client).Statistics, func(b []byte, s control.Statistics) []byte {
-				b = appendStatistics(b, s)
-				if detail {
-					b = appendDetail(b, s)
+			return a.repeat(cmd.Context(), watch, func(ctx context.Context, _ int) error {
+				if len(args) > 0 {
+					return a.showSection(ctx, args[0])
 				}
-				return b
+				return a.statistics(ctx, detail)
 			})
 		},
 	}
 	cmd.Flags().BoolVar(&detail, "detail", false, "also the counters that conntrackd does not have")
+	watchFlag(cmd, &watch)
 	return cmd
 }
 
+// statistics prints the counters once.
+func (a *app) statistics(ctx context.Context, detail bool) error {
+	return shown(a, ctx, (*control.Client).Statistics, func(b []byte, s control.Statistics) []byte {
+		b = appendStatistics(b, s)
+		if detail {
+			b = appendDetail(b, s)
+		}
+		return b
+	})
+}
+
 func (a *app) showTransitions() *cobra.Command {
-	return &cobra.Command{
+	watch := time.Duration(0)
+	cmd := &cobra.Command{
 		Use: "transitions", Short: "Show keepalived's last notifications and what came of them", Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return shown(a, cmd.Context(), (*control.Client).Transitions, appendTransitions)
+			return a.repeat(cmd.Context(), watch, func(ctx context.Context, rows int) error {
+				return shown(a, ctx, (*control.Client).Transitions, func(b []byte, ts []control.Transition) []byte {
+					return appendLastTransitions(b, ts, rows)
+				})
+			})
 		},
 	}
+	watchFlag(cmd, &watch)
+	return cmd
 }
 
 // shown asks for a value and prints it as text or JSON.

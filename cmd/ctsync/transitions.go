@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"slices"
@@ -9,6 +10,18 @@ import (
 
 	"ctsync/daemon/control"
 )
+
+// appendLastTransitions is appendTransitions without the oldest for which a terminal of so many rows has no room; 0 is any
+// number.
+func appendLastTransitions(b []byte, ts []control.Transition, rows int) []byte {
+	for {
+		text := appendTransitions(nil, ts)
+		if rows == 0 || len(ts) <= 1 || bytes.Count(text, []byte("\n")) < rows { // the last row stays free
+			return append(b, text...)
+		}
+		ts = ts[1:]
+	}
+}
 
 // appendTransitions appends one line per transition, newest last, and under a commit what became of the flows.
 func appendTransitions(b []byte, ts []control.Transition) []byte {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
 	"ctsync/daemon/control"
@@ -21,24 +22,35 @@ const (
 	clearBelow  = "\x1b[J"
 )
 
-// repeat shows something once, or again and again with --watch until it is interrupted. A terminal is redrawn, and no more
-// is asked for than it shows; elsewhere a line with the time stands in front of each, unless that is JSON, and an empty line
-// behind it.
-func (a *app) repeat(ctx context.Context, o *listOptions, q *control.FlowQuery, show func(context.Context) error) error {
-	if o.watch == 0 {
-		return show(ctx)
+// watchEvery is the interval of --watch without a value.
+const watchEvery = 2 * time.Second
+
+// watchFlag adds --watch to cmd.
+func watchFlag(cmd *cobra.Command, every *time.Duration) {
+	cmd.Flags().DurationVar(every, "watch", 0, "show it again and again, as --watch or --watch=5s")
+	cmd.Flags().Lookup("watch").NoOptDefVal = watchEvery.String()
+}
+
+// repeat shows something once, or with --watch again and again until it is interrupted. A terminal is redrawn, notes
+// included, and show is told how many rows it has, so that it asks for no more; elsewhere rows is 0, and a line with the
+// time stands in front of each, unless that is JSON, and an empty line behind it.
+func (a *app) repeat(ctx context.Context, every time.Duration, show func(ctx context.Context, rows int) error) error {
+	switch {
+	case every < 0:
+		return usageError{fmt.Errorf("--watch %v: want a time such as 2s", every)}
+	case every == 0:
+		return show(ctx, 0)
 	}
-	out := a.stdout
-	defer func() { a.stdout = out }()
-	limit := q.Limit
+	out, notes := a.stdout, a.stderr
+	defer func() { a.stdout, a.stderr = out, notes }()
 	for first := true; ; first = false {
 		rows, columns := terminalSize(out)
-		if rows > 0 && (limit == 0 || limit > rows) {
-			q.Limit = rows
-		}
 		var frame bytes.Buffer
 		a.stdout = &frame
-		if err := show(ctx); err != nil {
+		if rows > 0 {
+			a.stderr = &frame
+		}
+		if err := show(ctx, rows); err != nil {
 			if ctx.Err() != nil {
 				return nil
 			}
@@ -54,9 +66,17 @@ func (a *app) repeat(ctx context.Context, o *listOptions, q *control.FlowQuery, 
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(o.watch):
+		case <-time.After(every):
 		}
 	}
+}
+
+// fitting limits q to what rows have room for, where 0 is any number.
+func fitting(q control.FlowQuery, rows int) control.FlowQuery {
+	if rows > 0 && (q.Limit == 0 || q.Limit > rows) {
+		q.Limit = rows
+	}
+	return q
 }
 
 // writeFrame writes one picture; rows is 0 where there is no terminal, and only there head stands in front.

@@ -13,6 +13,7 @@ import (
 type Backend struct {
 	Status      func(ctx context.Context) (Status, error)
 	Statistics  func(ctx context.Context) (Statistics, error)
+	Snapshot    func(ctx context.Context) (Snapshot, error)
 	Transitions func(ctx context.Context) ([]Transition, error) // oldest first
 
 	// Resend returns the messages in flight in the order of their numbers; how many there can be is bounded.

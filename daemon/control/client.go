@@ -27,8 +27,9 @@ const maxAnswer = 8 << 20
 
 // Client asks a daemon. It is safe for concurrent use.
 type Client struct {
-	socket string
-	http   http.Client
+	socket  string
+	timeout time.Duration
+	http    http.Client
 }
 
 // New returns a client of the daemon at a socket. It does not connect yet.
@@ -37,7 +38,7 @@ func New(socket string) *Client {
 		var d net.Dialer
 		return d.DialContext(ctx, "unix", socket)
 	}
-	return &Client{socket: socket, http: http.Client{Transport: &http.Transport{
+	return &Client{socket: socket, timeout: clientTimeout, http: http.Client{Transport: &http.Transport{
 		DialContext:        dial,
 		DisableCompression: true,
 		ReadBufferSize:     streamBuffer,
@@ -57,6 +58,11 @@ func (c *Client) Status(ctx context.Context) (v Status, err error) {
 // Statistics returns the daemon's counters.
 func (c *Client) Statistics(ctx context.Context) (v Statistics, err error) {
 	return v, c.call(ctx, http.MethodGet, "/v1/statistics", nil, &v)
+}
+
+// Snapshot returns status and statistics of one moment.
+func (c *Client) Snapshot(ctx context.Context) (v Snapshot, err error) {
+	return v, c.call(ctx, http.MethodGet, "/v1/snapshot", nil, &v)
 }
 
 // Transitions returns the records of the last notifications, oldest first.
@@ -102,13 +108,18 @@ func (c *Client) Action(ctx context.Context, a Action, progress func(done, total
 	return Result{}, c.unreachable(io.ErrUnexpectedEOF)
 }
 
-// call sends in and reads the answer into out.
+// call is patientCall for what is answered from memory.
 func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
 	if _, limited := ctx.Deadline(); !limited {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, clientTimeout)
+		ctx, cancel = context.WithTimeout(ctx, c.timeout)
 		defer cancel()
 	}
+	return c.patientCall(ctx, method, path, in, out)
+}
+
+// patientCall sends in and reads the answer into out. There is no time limit but ctx.
+func (c *Client) patientCall(ctx context.Context, method, path string, in, out any) error {
 	resp, err := c.send(ctx, method, path, in)
 	if err != nil {
 		return err

@@ -14,8 +14,11 @@ import (
 // fake is a Backend with answers of a fixed shape; a test replaces what it is about.
 func fake() Backend {
 	return Backend{
-		Status:      func(context.Context) (Status, error) { return sampleStatus, nil },
-		Statistics:  func(context.Context) (Statistics, error) { return sampleStatistics, nil },
+		Status:     func(context.Context) (Status, error) { return sampleStatus, nil },
+		Statistics: func(context.Context) (Statistics, error) { return sampleStatistics, nil },
+		Snapshot: func(context.Context) (Snapshot, error) {
+			return Snapshot{Status: sampleStatus, Statistics: sampleStatistics}, nil
+		},
 		Transitions: func(context.Context) ([]Transition, error) { return []Transition{sampleTransition}, nil },
 		Resend: func(context.Context) ([]Resend, error) {
 			return []Resend{{Kind: ResendControl, Seq: 1795381300, Flags: 8}, {Kind: ResendObject, Seq: 1795381301}, {Kind: ResendObject, Seq: 1795381304}}, nil

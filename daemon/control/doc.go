@@ -8,6 +8,7 @@
 //
 //	GET  /v1/status                      Status
 //	GET  /v1/statistics                  Statistics
+//	GET  /v1/snapshot                    Snapshot: both, of one moment
 //	GET  /v1/transitions                 []Transition, oldest first
 //	GET  /v1/flows?table=&entries=&...   flows or expectations as text or NDJSON, streamed; see FlowQuery
 //	GET  /v1/resend?format=              messages in flight to the peer, as text or NDJSON of Resend

@@ -96,7 +96,7 @@ func TestDocumentHasEveryCode(t *testing.T) {
 func TestDocumentHasEveryField(t *testing.T) {
 	doc := document(t)
 	seen := map[string]bool{}
-	for _, v := range []any{Status{}, Statistics{}, Transition{}, Entry{}, ExpectEntry{}, Notification{}, Action{}, ActionLine{}, Error{},
+	for _, v := range []any{Status{}, Statistics{}, Snapshot{}, Transition{}, Entry{}, ExpectEntry{}, Notification{}, Action{}, ActionLine{}, Error{},
 		Groups{}, DifferenceJSON{}, EventJSON{}, Resend{}, LogPage{}} {
 		described(t, doc, reflect.TypeOf(v), seen)
 	}

@@ -25,9 +25,9 @@ func (c *Client) EventText(ctx context.Context, q FlowQuery, format Format) (io.
 	return c.text(ctx, "/v1/events", q, format)
 }
 
-// Groups counts the flows that q asks for by q.Group.
+// Groups counts the flows that q asks for by q.Group. Like a list it takes as long as the daemon needs for the table.
 func (c *Client) Groups(ctx context.Context, q FlowQuery) (v Groups, err error) {
-	return v, c.call(ctx, http.MethodGet, "/v1/flows?"+q.values().Encode(), nil, &v)
+	return v, c.patientCall(ctx, http.MethodGet, "/v1/flows?"+q.values().Encode(), nil, &v)
 }
 
 // Page is a part of a list.

@@ -244,3 +244,19 @@ func TestEventText(t *testing.T) {
 		}
 	}
 }
+
+// Counting takes as long as it takes, as a list does; what is answered from memory does not.
+func TestGroupsHaveNoDeadline(t *testing.T) {
+	b := fake()
+	slow := func() { time.Sleep(300 * time.Millisecond) }
+	b.Groups = func(context.Context, FlowQuery) (Groups, error) { slow(); return Groups{By: "state"}, nil }
+	b.Status = func(context.Context) (Status, error) { slow(); return Status{}, nil }
+	c := start(t, b)
+	c.timeout = 50 * time.Millisecond
+	if g, err := c.Groups(t.Context(), FlowQuery{Table: TableKernel, Group: "state"}); g.By != "state" || err != nil {
+		t.Errorf("%+v, %v", g, err)
+	}
+	if _, err := c.Status(t.Context()); !errors.Is(err, ErrUnreachable) {
+		t.Errorf("status: %v", err)
+	}
+}

@@ -22,6 +22,7 @@ func (s *Server) routes() map[string]route {
 	table := map[string]route{
 		"/v1/status":      {method: http.MethodGet, handle: answer(s.backend.Status)},
 		"/v1/statistics":  {method: http.MethodGet, handle: answer(s.backend.Statistics)},
+		"/v1/snapshot":    {method: http.MethodGet, handle: answer(s.backend.Snapshot)},
 		"/v1/resend":      {method: http.MethodGet, handle: s.resend, params: []string{"format"}},
 		"/v1/transitions": {method: http.MethodGet, handle: answer(s.backend.Transitions)},
 		"/v1/flows":       {method: http.MethodGet, handle: s.flows, params: flowParams},

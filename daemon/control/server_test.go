@@ -22,6 +22,10 @@ func TestValues(t *testing.T) {
 	if got, err := c.Statistics(ctx); err != nil || !cmp.Equal(sampleStatistics, got) {
 		t.Errorf("statistics: %v\n%s", err, cmp.Diff(sampleStatistics, got))
 	}
+	both := Snapshot{Status: sampleStatus, Statistics: sampleStatistics}
+	if got, err := c.Snapshot(ctx); err != nil || !cmp.Equal(both, got) {
+		t.Errorf("snapshot: %v\n%s", err, cmp.Diff(both, got))
+	}
 	want := []Transition{sampleTransition}
 	if got, err := c.Transitions(ctx); err != nil || !cmp.Equal(want, got) {
 		t.Errorf("transitions: %v\n%s", err, cmp.Diff(want, got))

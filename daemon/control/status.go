@@ -65,8 +65,8 @@ type ActiveLink struct {
 
 // Snapshot is all that the daemon shows of itself, taken at one moment.
 type Snapshot struct {
-	Status     Status
-	Statistics Statistics
+	Status     Status     `json:"status"`
+	Statistics Statistics `json:"statistics"`
 }
 
 // Job is a piece of long work, such as a commit, and how far it has come.
