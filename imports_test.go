@@ -26,7 +26,8 @@ var mayImport = map[string][]string{
 	"daemon/config":    {"daemon/flow"},
 	"daemon/session":   {"daemon/wire", "daemon/flow"},
 	"notify":           {"daemon/control", "daemon/flow"},
-	"tui":              {"daemon/control", "daemon/flow"},
+	"tui":              {"daemon/control", "daemon/flow", "tui/quiet"},
+	"tui/quiet":        {},
 	"daemon": {
 		"daemon/flow", "daemon/ctnetlink", "daemon/cache", "daemon/wire", "daemon/session", "daemon/transport",
 		"daemon/control", "daemon/metrics", "daemon/config", "notify",

@@ -25,6 +25,7 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"ctsync/daemon/control"
+	_ "ctsync/tui/quiet" // before Bubble Tea
 )
 
 // Options are what the user asked for.
