@@ -43,7 +43,7 @@ func (m model) expectBeat() (model, tea.Cmd) {
 		var rows []expectRow
 		for _, t := range []control.Table{control.TableInternal, control.TableExternal} {
 			read, err := readExpectations(ctx, client, t)
-			if err != nil {
+			if err != nil && !disabled(err) {
 				return nil, err
 			}
 			rows = append(rows, read...)
@@ -129,17 +129,8 @@ func (m model) expectBody() []string {
 	case v.read.IsZero():
 		return []string{"", m.waiting(v.pace)}
 	}
-	inside, outside := 0, 0
-	for i := range v.rows {
-		if v.rows[i].table == control.TableInternal {
-			inside++
-		} else {
-			outside++
-		}
-	}
 	g := m.expectGrid()
-	lines := []string{fmt.Sprintf(" %s internal, %s external%s", m.units.count(uint64(inside)), m.units.count(uint64(outside)),
-		m.look.in(faint, "  helpers: "+strings.Join(m.state.status.ExpectationSync, " ")))}
+	lines := []string{" " + m.expectCounts() + m.look.in(faint, "  helpers: "+strings.Join(m.state.status.ExpectationSync, " "))}
 	if len(v.rows) == 0 {
 		return append(lines, "", "  no helper expects a connection at the moment")
 	}
@@ -154,6 +145,19 @@ func (m model) expectBody() []string {
 		}
 	}
 	return lines
+}
+
+// expectCounts says how many expectations each cache has.
+func (m model) expectCounts() string {
+	count := map[control.Table]uint64{}
+	for i := range m.expect.rows {
+		count[m.expect.rows[i].table]++
+	}
+	text := m.units.count(count[control.TableInternal]) + " internal, "
+	if m.state.status.Injecting {
+		return text + "the peer's go into the kernel at once"
+	}
+	return text + m.units.count(count[control.TableExternal]) + " external"
 }
 
 func (m *model) expectCells(r *expectRow) []cell {

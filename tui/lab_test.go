@@ -45,6 +45,7 @@ type fakeDaemon struct {
 	log       []control.LogLine
 	expecting []flow.Expectation
 	refuse    error // of lists
+	injecting bool  // disable-external-cache is on
 }
 
 func newFakeDaemon() *fakeDaemon {
@@ -172,6 +173,9 @@ func (d *fakeDaemon) backend() control.Backend {
 		},
 		Flows: d.list,
 		Expectations: func(_ context.Context, q control.FlowQuery, fn func(*flow.Expectation, control.Meta) error) error {
+			if err := d.without(q.Table); err != nil {
+				return err
+			}
 			for i := range d.expecting {
 				if err := fn(&d.expecting[i], control.Meta{Created: noon}); err != nil {
 					return err
@@ -198,7 +202,7 @@ func (d *fakeDaemon) backend() control.Backend {
 func (d *fakeDaemon) list(_ context.Context, q control.FlowQuery, fn func(*flow.Flow, control.Meta) error) error {
 	d.mu.Lock()
 	d.asked = append(d.asked, q)
-	flows, err := slices.Clone(d.flows[q.Table]), d.refuse
+	flows, err := slices.Clone(d.flows[q.Table]), cmp.Or(d.refuse, d.withoutLocked(q.Table))
 	d.mu.Unlock()
 	if err != nil {
 		return err
@@ -228,6 +232,20 @@ func (d *fakeDaemon) list(_ context.Context, q control.FlowQuery, fn func(*flow.
 		if left--; left == 0 {
 			return nil
 		}
+	}
+	return nil
+}
+
+// without refuses the external cache as a daemon does that has none.
+func (d *fakeDaemon) without(t control.Table) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.withoutLocked(t)
+}
+
+func (d *fakeDaemon) withoutLocked(t control.Table) error {
+	if d.injecting && t == control.TableExternal {
+		return &control.Error{Code: control.CodeDisabled, Message: "there is no external cache with disable-external-cache", Hint: "see the kernel's table"}
 	}
 	return nil
 }

@@ -221,6 +221,18 @@ func TestExpectations(t *testing.T) {
 	}
 }
 
+// TestExpectationsWithoutExternalCache lists our own.
+func TestExpectationsWithoutExternalCache(t *testing.T) {
+	d := newFakeDaemon()
+	d.injecting, d.state.status.Injecting = true, true
+	d.state.status.ExpectationSync = []string{"ftp"}
+	d.expecting = []flow.Expectation{sampleExpecting(sample()).expect.rows[0].entry}
+	r := start(t, d.serve(t), Options{})
+	r.press("4")
+	r.shows("1 internal, the peer's go into the kernel at once")
+	r.shows("ftp    tcp 10.0.1.2:* → 10.0.2.2:50185")
+}
+
 func TestTransitions(t *testing.T) {
 	r := start(t, newFakeDaemon().serve(t), Options{})
 	r.press("6")

@@ -2,9 +2,12 @@ package tui
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
+
+	"ctsync/daemon/control"
 )
 
 const (
@@ -77,3 +80,10 @@ func take[T any](p *pacer, a answer[T], every time.Duration) bool {
 
 // ready reports whether it is time for a refresh. Half a beat early is in time: beats are not exact.
 func (p *pacer) ready(now time.Time) bool { return !p.busy && !now.Add(beat/2).Before(p.due) }
+
+// disabled reports whether the daemon's configuration leaves out what was asked for: with disable-external-cache there is
+// no external cache.
+func disabled(err error) bool {
+	var e *control.Error
+	return errors.As(err, &e) && e.Code == control.CodeDisabled
+}

@@ -78,6 +78,16 @@ func TestOpenFlow(t *testing.T) {
 	r.shows("internal  gone")
 }
 
+// TestOpenFlowWithoutExternalCache shows what the other tables have.
+func TestOpenFlowWithoutExternalCache(t *testing.T) {
+	d := newFakeDaemon()
+	d.injecting = true
+	r := inTableOf(t, d)
+	r.press("enter")
+	r.shows("In              kernel no · internal yes · external no")
+	r.shows("internal  found")
+}
+
 func TestTupleFilter(t *testing.T) {
 	icmp := sampleFlow(0)
 	icmp.Orig.Proto, icmp.Orig.DstPort = flow.ICMP, 8<<8
