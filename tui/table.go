@@ -85,7 +85,7 @@ const (
 	keptRows    = 1000    // what is looked through for rows that stay where they are
 	groupRows   = 500     // groups asked for
 	differRows  = 2000    // differences asked for; all are counted
-	sortedReach = 100_000 // how far the daemon skips in a list: see control.FlowQuery
+	sortedReach = 100_000 // how far the daemon skips in a sorted list of a cache: see control.FlowQuery
 	storedReach = 4 << 20
 	maxMarks    = 1 << 15 // some 2 million flows
 )
@@ -181,7 +181,7 @@ func (t *table) request(height int) request {
 		if k := t.markBefore(r.first); r.first-k.place <= 4*size {
 			q.Skip, q.From = 0, k.from
 			r.leave = r.first - k.place
-			q.Limit = r.leave + size
+			q.Limit = r.leave + r.size
 		}
 	}
 	return r
@@ -310,10 +310,13 @@ func (m model) sized() model {
 
 // reach is how far into a list the daemon skips.
 func (t *table) reach() int {
-	if t.order.by != "" {
-		return sortedReach
+	switch {
+	case t.order.by == "":
+		return storedReach
+	case t.from().table == control.TableKernel:
+		return control.MaxSorted
 	}
-	return storedReach
+	return sortedReach
 }
 
 // tableSize is how many flows the table has.

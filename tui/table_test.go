@@ -148,6 +148,21 @@ func TestSorting(t *testing.T) {
 	}
 }
 
+// TestOrderStaysWithTheTable keeps an order through tables that have it, and drops it where there is none.
+func TestOrderStaysWithTheTable(t *testing.T) {
+	m := sample()
+	m.view, m.table.order = viewTable, order{by: "idle", desc: true}
+	for _, want := range []string{"idle", ""} { // external, kernel
+		if m = pressed(m, "t"); m.table.order.by != want {
+			t.Errorf("%s is sorted by %q, want %q", m.table.from().name, m.table.order.by, want)
+		}
+	}
+	m.table.order = order{by: "bytes"}
+	if m = pressed(m, "t", "t", "t"); m.table.order.by != "" {
+		t.Errorf("%s is sorted by %q", m.table.from().name, m.table.order.by)
+	}
+}
+
 func TestFilterNarrowsWhileTyping(t *testing.T) {
 	d := newFakeDaemon()
 	r := inTableOf(t, d)
@@ -267,6 +282,28 @@ func TestKeptOrder(t *testing.T) {
 	r.until("rows move again", func(m *model) bool { return len(m.table.rows) > 1 && m.table.rows[1].flow.Orig == sampleFlow(2).Orig })
 }
 
+// TestKeptOrderFarDown asks for all that is looked through, also where the daemon goes on from a place before it.
+func TestKeptOrderFarDown(t *testing.T) {
+	d := newFakeDaemon()
+	r := inTableOf(t, d)
+	for range 25 {
+		r.press("pgdown")
+		r.here()
+	}
+	r.press("o")
+	q := r.m.table.request(r.m.tableHeight())
+	if last := r.m.table.first + len(r.m.table.rows); q.first+q.query.Limit-q.leave < last {
+		t.Errorf("of the kept rows %d to %d those up to %d are asked for", r.m.table.first, last, q.first+q.query.Limit-q.leave)
+	}
+	n := r.m.table.pace.serial
+	r.until("they are read again", func(m *model) bool { return m.table.pace.serial > n && !m.table.pace.busy })
+	for i := range r.m.table.rows {
+		if r.m.table.rows[i].gone {
+			t.Fatalf("row %d counts as gone", i)
+		}
+	}
+}
+
 func TestDifferences(t *testing.T) {
 	d := newFakeDaemon()
 	a, b := sampleFlow(1), sampleFlow(1)
@@ -368,5 +405,11 @@ func TestEndOfASortedList(t *testing.T) {
 	}
 	if want := "100k of 100k, the first of 1.00M flows"; !strings.Contains(r.screen(), want) {
 		t.Errorf("the screen lacks %q:\n%s", want, r.screen())
+	}
+	r.m.table.source = 2 // the kernel's table
+	r.m.state.statistics.Kernel.TableEntries = 1_000_000
+	r.m = r.m.sized()
+	if q := r.m.table.request(r.m.tableHeight()).query; q.Skip > control.MaxSorted {
+		t.Errorf("asks the kernel's table from %d", q.Skip)
 	}
 }

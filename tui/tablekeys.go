@@ -5,6 +5,7 @@ import (
 
 	tea "github.com/charmbracelet/bubbletea"
 
+	"ctsync/daemon/control"
 	"ctsync/daemon/flow"
 )
 
@@ -20,10 +21,22 @@ func (m model) showSource(n int) (model, tea.Cmd) {
 	if t.from().differences {
 		t.group = ""
 	}
-	if !slices.ContainsFunc(t.flowColumns(), func(c column) bool { return c.sort == t.order.by }) {
+	if !t.from().sorts(t.order.by) {
 		t.order = order{}
 	}
 	return m.again()
+}
+
+// sorts reports whether the daemon sorts the table by a word of control.Orders. Comparisons have no order: one that a
+// cache has waits there for the next table.
+func (s source) sorts(by string) bool {
+	switch by {
+	case "idle":
+		return s.table != control.TableKernel
+	case "packets", "bytes":
+		return s.table == control.TableKernel
+	}
+	return true
 }
 
 // sortNext sorts by the next column that is visible; after the last one rows are in the order of storage again.
