@@ -67,7 +67,7 @@ func differenceRow(l *control.DifferenceJSON) (r row, err error) {
 
 func (m model) takeDifferences(a answer[differences]) (model, tea.Cmd) {
 	t := &m.table
-	if !take(&t.pace, a, beat) {
+	if !take(&t.pace, a, t.every()) {
 		return m, nil
 	}
 	if t.err = a.err; a.err != nil {

@@ -15,6 +15,8 @@ const (
 	beat = 500 * time.Millisecond
 	// stateEvery is how often status and statistics are asked for: one value of a graph.
 	stateEvery = time.Second
+	// retryEvery is how often a question is repeated that failed and costs the daemon a walk of the kernel's table.
+	retryEvery = 5 * time.Second
 	// share bounds what one question costs the daemon: after one that took t it is left alone for share times t.
 	share = 9
 	// stateTimeout bounds a question that is answered from memory: a daemon that does not answer is shown as away.

@@ -97,10 +97,18 @@ func (t *table) query() control.FlowQuery {
 	return control.FlowQuery{Table: t.from().table, Filter: t.filter}
 }
 
+// every is how often what is shown is asked for.
+func (t *table) every() time.Duration {
+	if t.from().live {
+		return beat
+	}
+	return retryEvery
+}
+
 // tableBeat refreshes what is shown. What is not live is read once.
 func (m model) tableBeat() (model, tea.Cmd) {
 	t := &m.table
-	if !t.read.IsZero() && !t.from().live {
+	if !t.read.IsZero() && t.err == nil && !t.from().live {
 		return m, nil
 	}
 	var cmds []tea.Cmd
@@ -225,7 +233,7 @@ func readPage(ctx context.Context, c *control.Client, r request) (page, error) {
 // takePage puts a window in place of the old one.
 func (m model) takePage(a answer[page]) (model, tea.Cmd) {
 	t := &m.table
-	if !take(&t.pace, a, beat) {
+	if !take(&t.pace, a, t.every()) {
 		return m, nil
 	}
 	if t.err = a.err; a.err != nil {

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -350,6 +351,21 @@ func TestWhatIsNotLiveIsReadOnce(t *testing.T) {
 	}
 	r.press("r")
 	r.until("it is read again", func(*model) bool { return asked() == 2 })
+}
+
+// TestFailedReadIsTriedAgain also where a table is read once, and not at every beat: each try may cost a walk.
+func TestFailedReadIsTriedAgain(t *testing.T) {
+	m := pressed(sample(), "2")
+	m.table.source = 2
+	m.table.pace = pacer{serial: 1, busy: true}
+	m, _ = m.takePage(answer[page]{serial: 1, asked: m.now, at: m.now, err: errors.New("gone")})
+	asks := func() bool { m, _ := m.tableBeat(); return m.table.pace.busy }
+	if m.now = m.now.Add(beat); asks() {
+		t.Error("it is tried again at the next beat")
+	}
+	if m.now = m.now.Add(retryEvery); !asks() {
+		t.Error("it is never tried again")
+	}
 }
 
 // TestRefusalIsShown says what the daemon says, and goes on when it can.

@@ -31,8 +31,9 @@ type watch struct {
 
 	serial int // of this watch: events of another one are dropped
 	events *eventStream
-	opened bool  // events is open or being opened
-	broken error // why there are no events
+	opened bool      // events is open or being opened
+	broken error     // why there are no events
+	reopen time.Time // when they are asked for again
 }
 
 // lookedAt are the tables in which a flow is looked for, in the order in which they are shown.
@@ -41,6 +42,7 @@ var lookedAt = [3]control.Table{control.TableKernel, control.TableInternal, cont
 const (
 	watchEvery  = time.Second
 	kernelEvery = 5 * time.Second
+	reopenEvery = 5 * time.Second // for a stream of events that broke
 	maxHistory  = 500
 	sameTuple   = 256 // flows that a filter cannot tell apart: ICMP ids, zones
 )
@@ -120,7 +122,7 @@ func (m model) watchBeat() (model, tea.Cmd) {
 			return sight(ctx, client, orig, kernel, before)
 		}))
 	}
-	if !w.opened {
+	if !w.opened && !m.now.Before(w.reopen) {
 		w.opened = true
 		cmds = append(cmds, openEvents(m.client, w.orig, w.serial))
 	}
@@ -180,6 +182,7 @@ func (m model) takeSighting(a answer[sighting]) model {
 		return m
 	}
 	if w.err = a.err; a.err != nil {
+		w.kernel = time.Time{} // not known what it has: the next look begins there
 		return m
 	}
 	moments := len(w.history)
@@ -242,9 +245,14 @@ func (w *watch) words() string {
 	return "gone"
 }
 
-// end closes the stream. It is a command because closing talks to the daemon.
+// end gives up all that is under way for the watch.
 func (w *watch) end() tea.Cmd {
 	w.pace.drop()
+	return w.endEvents()
+}
+
+// endEvents closes the stream. It is a command because closing talks to the daemon.
+func (w *watch) endEvents() tea.Cmd {
 	if w.events == nil {
 		return nil
 	}
@@ -303,9 +311,9 @@ func (m model) takeWatched(msg watchMsg) (tea.Model, tea.Cmd) {
 		}
 		return m, nil
 	}
-	if msg.err != nil { // the next beat opens another one
-		w.broken, w.opened = msg.err, false
-		return m, w.end()
+	if msg.err != nil {
+		w.broken, w.opened, w.reopen = msg.err, false, m.now.Add(reopenEvery)
+		return m, w.endEvents()
 	}
 	w.events, w.broken = msg.stream, nil
 	e := &msg.event

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -86,6 +87,43 @@ func TestOpenFlowWithoutExternalCache(t *testing.T) {
 	r.press("enter")
 	r.shows("In              kernel no · internal yes · external no")
 	r.shows("internal  found")
+}
+
+// TestRefusedEvents: without a stream of events the tables are looked at as before, and the stream is not asked for at
+// every beat.
+func TestRefusedEvents(t *testing.T) {
+	m := sample()
+	m.view, m.watch.opened = viewFlow, true
+	m, _ = m.watchBeat()
+	if !m.watch.pace.busy {
+		t.Fatal("the tables are not looked at")
+	}
+	next, _ := m.takeWatched(watchMsg{serial: m.watch.serial, err: errors.New("refused")})
+	if m = next.(model); !m.watch.pace.busy {
+		t.Error("the look at the tables is given up with the stream")
+	}
+	if m.now = m.now.Add(beat); beaten(m).watch.opened {
+		t.Error("the stream is asked for again at the next beat")
+	}
+	if m.now = m.now.Add(reopenEvery); !beaten(m).watch.opened {
+		t.Error("the stream is never asked for again")
+	}
+}
+
+// TestFailedSighting looks at the kernel again soon: what it would say is not known.
+func TestFailedSighting(t *testing.T) {
+	m := sample()
+	m.view, m.watch.opened = viewFlow, true
+	m, _ = m.watchBeat()
+	m = m.takeSighting(answer[sighting]{serial: m.watch.pace.serial, asked: m.now, at: m.now, err: errors.New("busy")})
+	if !m.watch.kernel.IsZero() {
+		t.Error("the kernel counts as read")
+	}
+}
+
+func beaten(m model) model {
+	m, _ = m.watchBeat()
+	return m
 }
 
 func TestTupleFilter(t *testing.T) {
