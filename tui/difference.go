@@ -71,7 +71,7 @@ func (m model) takeDifferences(a answer[differences]) (model, tea.Cmd) {
 		return m, nil
 	}
 	if t.err = a.err; a.err != nil {
-		return m, nil
+		return m.sized(), nil
 	}
 	was, selected := t.chosen()
 	t.read, t.first, t.rows, t.ended = a.at, 0, a.value.rows, true

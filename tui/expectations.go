@@ -80,6 +80,7 @@ func (m model) takeExpectations(a answer[[]expectRow]) model {
 		return m
 	}
 	if v.err = a.err; a.err != nil {
+		v.list = v.list.settled(m.expectHeight())
 		return m
 	}
 	if i := v.list.cursor; i < len(v.rows) && i > 0 { // what was selected stays selected
@@ -106,9 +107,12 @@ func (m model) expectGrid() grid {
 	}, m.width)
 }
 
+// expectHead is how many lines stand above the rows: the counts, why the rows are old, the columns.
+func (m model) expectHead() int { return 2 + len(m.failure(m.expect.err)) }
+
 func (m model) expectHeight() int {
 	g := m.expectGrid()
-	return max((m.bodyHeight()-2)/g.height(), 1)
+	return max((m.bodyHeight()-m.expectHead())/g.height(), 1)
 }
 
 func (m model) expectBody() []string {
@@ -124,13 +128,14 @@ func (m model) expectBody() []string {
 			lines = append(lines, "", "  "+m.look.in(warn, fmt.Sprintf("! the peer sends them: %s messages were ignored", m.units.count(n))))
 		}
 		return lines
-	case v.err != nil:
+	case v.read.IsZero() && v.err != nil:
 		return m.problem(v.err)
 	case v.read.IsZero():
 		return []string{"", m.waiting(v.pace)}
 	}
 	g := m.expectGrid()
 	lines := []string{" " + m.expectCounts() + m.look.in(faint, "  helpers: "+strings.Join(m.state.status.ExpectationSync, " "))}
+	lines = append(lines, m.failure(v.err)...)
 	if len(v.rows) == 0 {
 		return append(lines, "", "  no helper expects a connection at the moment")
 	}

@@ -27,11 +27,12 @@ func (m model) flowLines() []string {
 	}
 	lines := []string{head}
 	switch {
-	case w.err != nil:
+	case w.read.IsZero() && w.err != nil:
 		lines = append(lines, m.problem(w.err)...)
 	case w.read.IsZero():
 		lines = append(lines, m.waiting(w.pace))
 	default:
+		lines = append(lines, m.failure(w.err)...)
 		lines = append(lines, m.presence()...)
 		lines = append(lines, m.attributeLines()...)
 	}

@@ -236,3 +236,20 @@ func outcomePaint(t *control.Transition) paint {
 	}
 	return plain
 }
+
+// problem says why there is no answer, and what to do.
+func (m model) problem(err error) []string {
+	lines := []string{""}
+	for _, l := range wrap(err.Error(), m.width-4) {
+		lines = append(lines, "  "+m.look.in(bad, l))
+	}
+	return lines
+}
+
+// failure is the line above what is old because it could not be read again.
+func (m model) failure(err error) []string {
+	if err == nil {
+		return nil
+	}
+	return []string{" " + m.look.in(bad, "! "+printable(err.Error()))}
+}

@@ -157,6 +157,18 @@ func scenes() map[string]model {
 	})
 	with("asking", viewTable, func(m *model) { *m = newModel(m.client, Options{}); m.now = noon; m.view = viewTable })
 	with("following", viewOverview, func(m *model) { m.watch.following = true })
+	for v := range views {
+		if v == viewOverview {
+			continue // "lost" is it
+		}
+		with("lost-"+strings.ToLower(viewNames[v]), v, func(m *model) {
+			*m = sampleExpecting(*m)
+			lost := errors.New("ctsyncd is not reachable at /s: nobody serves the socket")
+			m.state.err, m.now = lost, noon.Add(75*time.Second)
+			m.table.err, m.watch.err, m.expect.err, m.transitions.err, m.log.err = lost, lost, lost, lost, lost
+			*m = m.resized()
+		})
+	}
 	with("empty", viewTable, func(m *model) { m.table = table{source: 1, read: noon, ended: true} })
 	return all
 }
@@ -256,6 +268,18 @@ func TestColoursHaveASecondCue(t *testing.T) {
 		want.change(&m)
 		if !strings.Contains(ansi.Strip(m.View()), want.cue) {
 			t.Errorf("no %q on the screen:\n%s", want.cue, ansi.Strip(m.View()))
+		}
+	}
+}
+
+// TestLostDaemonLeavesTheData in every view, with the reason above it.
+func TestLostDaemonLeavesTheData(t *testing.T) {
+	for v, data := range map[view]string{
+		viewTable: "10.1.0.0:1024", viewFlow: "Packets", viewExpect: "10.0.2.2:50185", viewTransitions: "MASTER       done", viewLog: "external cache committed",
+	} {
+		text := ansi.Strip(scenes()["lost-"+strings.ToLower(viewNames[v])].View())
+		if !strings.Contains(text, data) || !strings.Contains(text, "! ctsyncd is not reachable") {
+			t.Errorf("%s lacks the reason or %q:\n%s", viewNames[v], data, text)
 		}
 	}
 }

@@ -19,7 +19,7 @@ func (m model) takeGroups(a answer[control.Groups]) (model, tea.Cmd) {
 		return m, nil
 	}
 	if t.err = a.err; a.err != nil {
-		return m, nil
+		return m.sized(), nil
 	}
 	was, key := t.list.cursor, ""
 	if was < len(t.groups.Groups) {

@@ -191,7 +191,7 @@ func (m model) move(n int) (model, tea.Cmd) {
 	case viewLinks:
 		m.linksTop = scroll(m.linksTop, n, len(m.linksBody()), m.bodyHeight())
 	case viewLog:
-		m.log = m.log.scrolled(n, len(m.logLines()), m.bodyHeight())
+		m.log = m.log.scrolled(n, len(m.logLines()), m.logHeight())
 	}
 	return m, nil
 }

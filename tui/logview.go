@@ -106,23 +106,26 @@ func (m model) logLine(l *control.LogLine) []string {
 	return lines
 }
 
+// logHeight is how many lines of the log fit.
+func (m model) logHeight() int { return max(m.bodyHeight()-len(m.failure(m.log.err)), 1) }
+
 func (m model) logBody() []string {
 	v := &m.log
 	switch {
-	case v.err != nil:
+	case v.read.IsZero() && v.err != nil:
 		return m.problem(v.err)
 	case v.read.IsZero():
 		return []string{"", m.waiting(v.pace)}
 	case len(v.lines) == 0:
-		return []string{"", "  the daemon has logged nothing"}
+		return append(m.failure(v.err), "", "  the daemon has logged nothing")
 	}
 	lines := m.logLines()
-	height := m.bodyHeight()
+	height := m.logHeight()
 	if v.up > 0 {
 		height-- // a line that says that there is more below
 	}
 	end := max(len(lines)-v.up, min(height, len(lines)))
-	shown := append([]string(nil), lines[max(end-height, 0):end]...)
+	shown := append(m.failure(v.err), lines[max(end-height, 0):end]...)
 	if v.up > 0 {
 		shown = append(shown, " "+m.look.in(accent, m.look.sign(signDown)+" "+itoa(v.up)+" lines more, G goes to the end"))
 	}

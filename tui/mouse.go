@@ -39,12 +39,13 @@ func (m model) mouse(e tea.MouseMsg) (tea.Model, tea.Cmd) {
 	case viewTable:
 		return m.clickTable(e.X, line)
 	case viewTransitions:
-		if n := m.transitions.list.top + line - 1; line >= 1 && line <= m.transitionHeight() && n < m.transitions.list.total {
+		at := line - len(m.failure(m.transitions.err)) - 1
+		if n := m.transitions.list.top + at; at >= 0 && at < m.transitionHeight() && n < m.transitions.list.total {
 			m.transitions.list.cursor = n
 		}
 	case viewExpect:
 		g := m.expectGrid()
-		if n := m.expect.list.top + (line-2)/g.height(); line >= 2 && n < m.expect.list.total {
+		if n := m.expect.list.top + (line-m.expectHead())/g.height(); line >= m.expectHead() && n < m.expect.list.total {
 			m.expect.list.cursor = n
 		}
 	}

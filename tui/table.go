@@ -237,7 +237,7 @@ func (m model) takePage(a answer[page]) (model, tea.Cmd) {
 		return m, nil
 	}
 	if t.err = a.err; a.err != nil {
-		return m, nil
+		return m.sized(), nil
 	}
 	was, selected := t.chosen()
 	t.read = a.at

@@ -7,13 +7,17 @@ import (
 	"ctsync/daemon/control"
 )
 
-// tableHead is how many lines stand above the rows of the table view: the tables, what is shown of one, of differences
-// what was compared, the columns.
+// head is how many lines stand above the rows of the table view: the tables, what is shown of one, of differences what was
+// compared, why the rows are old, the columns.
 func (t *table) head() int {
+	lines := 3
 	if t.from().differences {
-		return 4
+		lines++
 	}
-	return 3
+	if t.err != nil {
+		lines++
+	}
+	return lines
 }
 
 // tableHeight is how many rows fit.
@@ -44,10 +48,11 @@ func (m model) tableBody() []string {
 	if t.from().differences {
 		lines = append(lines, m.differenceFoot())
 	}
-	lines = append(lines, g.head(m.look))
-	switch {
-	case t.err != nil:
+	if t.err != nil && (t.read.IsZero() || disabled(t.err)) {
 		return append(lines, m.problem(t.err)...)
+	}
+	lines = append(append(lines, m.failure(t.err)...), g.head(m.look))
+	switch {
 	case t.read.IsZero():
 		return append(lines, m.waiting(t.pace))
 	case t.list.total == 0:
@@ -193,13 +198,4 @@ func (m model) waiting(p pacer) string {
 		text += " for " + span(d)
 	}
 	return m.look.in(faint, text)
-}
-
-// problem says why there is no answer, and what to do.
-func (m model) problem(err error) []string {
-	lines := []string{""}
-	for _, l := range wrap(err.Error(), m.width-4) {
-		lines = append(lines, "  "+m.look.in(bad, l))
-	}
-	return lines
 }

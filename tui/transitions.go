@@ -63,15 +63,15 @@ func (m model) transitionHeight() int {
 func (m model) transitionBody() []string {
 	v := &m.transitions
 	switch {
-	case v.err != nil:
+	case v.read.IsZero() && v.err != nil:
 		return m.problem(v.err)
 	case v.read.IsZero():
 		return []string{"", m.waiting(v.pace)}
 	case len(v.all) == 0:
-		return append([]string{""}, m.rows("No transition", "keepalived has said nothing yet: its notify scripts call ctsync notify, see keepalived.conf.example", plain)...)
+		return append(append(m.failure(v.err), ""), m.rows("No transition", "keepalived has said nothing yet: its notify scripts call ctsync notify, see keepalived.conf.example", plain)...)
 	}
 	g := m.transitionGrid()
-	lines := []string{g.head(m.look)}
+	lines := append(m.failure(v.err), g.head(m.look))
 	for i := range m.transitionHeight() {
 		n := v.list.top + i
 		if n >= len(v.all) {
