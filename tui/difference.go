@@ -75,7 +75,7 @@ func (m model) takeDifferences(a answer[differences]) (model, tea.Cmd) {
 	}
 	was, selected := t.chosen()
 	t.read, t.first, t.rows, t.ended = a.at, 0, a.value.rows, true
-	t.counts = &a.value.counts
+	t.counts, t.stale = &a.value.counts, false
 	m.fill()
 	if selected && t.list.cursor > 0 {
 		t.follow(was)
@@ -141,7 +141,7 @@ func (m model) differenceSummary() string {
 // differenceFoot says what was compared.
 func (m model) differenceFoot() string {
 	c := m.table.counts
-	if c == nil {
+	if c == nil || m.table.stale {
 		return ""
 	}
 	text := fmt.Sprintf("%s flows compared %s ago, r reads again", m.units.count(c.Compared), span(m.now.Sub(m.table.read)))

@@ -125,7 +125,7 @@ func scenes() map[string]model {
 	with("sorted", viewTable, func(m *model) {
 		m.table.order = order{by: "source", desc: true}
 		m.table.filter, _ = flow.ParseExpr("proto:tcp")
-		m.table.filterText = "proto:tcp"
+		m.table.filterText, m.table.matches = "proto:tcp", 1000
 		m.table.list.cursor = 4
 		m.table.rows[5].gone, m.table.kept = true, true
 	})

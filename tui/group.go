@@ -25,7 +25,7 @@ func (m model) takeGroups(a answer[control.Groups]) (model, tea.Cmd) {
 	if was < len(t.groups.Groups) {
 		key = t.groups.Groups[was].Key
 	}
-	t.groups, t.read = a.value, a.at
+	t.groups, t.read, t.stale = a.value, a.at, false
 	if was > 0 || t.list.top > 0 {
 		if i := slices.IndexFunc(t.groups.Groups, func(g control.Group) bool { return g.Key == key }); i >= 0 {
 			t.list.cursor, t.list.top = i, max(t.list.top+i-was, 0)

@@ -32,16 +32,28 @@ func inFlow(m *model) bool    { return m.view == viewFlow }
 func onFlow(m *model) bool    { return inList(m) || inFlow(m) && m.watch.on }
 func everywhere(*model) bool  { return true }
 func mayWrite(m *model) bool  { return m.opt.Write }
+func inLive(m *model) bool    { return inTable(m) && m.table.from().live }
 func onceRead(m *model) bool  { return inTable(m) && !m.table.from().live }
 func filtering(m *model) bool { return inTable(m) && (m.table.filter != nil || m.table.group != "") }
 func groupable(m *model) bool { return inTable(m) && !m.table.from().differences }
 func sortable(m *model) bool  { return inList(m) && !m.table.from().differences }
 
+// onRows refuses to act on rows that are not the answer to what was asked last.
+func onRows(do func(model) (model, tea.Cmd)) func(model) (model, tea.Cmd) {
+	return func(m model) (model, tea.Cmd) {
+		if inTable(&m) && m.table.stale {
+			return m.complain("the table is still being read"), nil
+		}
+		return do(m)
+	}
+}
+
 func tableKeys() []binding {
 	return []binding{
-		{[]string{"enter"}, "Enter", "open the selected flow", "open", inList, model.openFlow},
-		{[]string{"enter"}, "Enter", "list its flows", "list", inGroups, model.openGroup},
-		{[]string{"/"}, "/", "filter as you type", "filter", inTable, model.startFilter},
+		{[]string{"enter"}, "Enter", "open the selected flow", "open", inList, onRows(model.openFlow)},
+		{[]string{"enter"}, "Enter", "list its flows", "list", inGroups, onRows(model.openGroup)},
+		{[]string{"/"}, "/", "filter as you type", "filter", inLive, model.startFilter},
+		{[]string{"/"}, "/", "filter, with Enter", "filter", onceRead, model.startFilter},
 		{[]string{"esc"}, "Esc", "clear grouping or filter", "", filtering, model.lessFiltered},
 		{[]string{"t", "right"}, "t →", "next table", "table", inTable, func(m model) (model, tea.Cmd) { return m.tableStep(1) }},
 		{[]string{"T", "left"}, "T ←", "previous table", "", inTable, func(m model) (model, tea.Cmd) { return m.tableStep(-1) }},
@@ -50,15 +62,15 @@ func tableKeys() []binding {
 		{[]string{"b"}, "b", "group: the top talkers", "group", groupable, func(m model) (model, tea.Cmd) { return m.groupBy(1) }},
 		{[]string{"B"}, "B", "grouping before this one", "", groupable, func(m model) (model, tea.Cmd) { return m.groupBy(-1) }},
 		{[]string{"r"}, "r", "read the table again", "read again", onceRead, model.readAgain},
-		{[]string{"o"}, "o", "keep the order of rows", "", sortable, model.keepOrder},
-		{[]string{"w"}, "w", "write rows: JSON or CSV", "", inTable, model.startSave},
+		{[]string{"o"}, "o", "keep the order of rows", "", sortable, onRows(model.keepOrder)},
+		{[]string{"w"}, "w", "write rows: JSON or CSV", "", inTable, onRows(model.startSave)},
 	}
 }
 
 func flowKeys() []binding {
 	return []binding{
-		{[]string{"f"}, "f", "follow through a failover", "follow", onFlow, model.followFlow},
-		{[]string{"c"}, "c", "copy it to the clipboard", "", onFlow, model.copyFlow},
+		{[]string{"f"}, "f", "follow through a failover", "follow", onFlow, onRows(model.followFlow)},
+		{[]string{"c"}, "c", "copy it to the clipboard", "", onFlow, onRows(model.copyFlow)},
 		{[]string{"esc"}, "Esc", "back to the table", "back", inFlow, func(m model) (model, tea.Cmd) { return m.show(viewTable) }},
 	}
 }

@@ -94,9 +94,9 @@ func (m model) clickTable(x, line int) (model, tea.Cmd) {
 		case place != m.table.list.cursor:
 			m.table.list.cursor = place
 		case m.table.group != "":
-			return m.openGroup()
+			return onRows(model.openGroup)(m)
 		default:
-			return m.openFlow()
+			return onRows(model.openFlow)(m)
 		}
 	}
 	return m, nil

@@ -57,11 +57,13 @@ type table struct {
 	wide   int             // of the widest address so far, so that columns do not jump
 	filled map[string]bool // optional columns that a row has had something in
 
+	stale  bool // what is shown is the answer to another question: the new one is under way, or waits for its beat
 	kept   bool // rows stay where they are
 	groups control.Groups
 	counts *control.DifferenceCounts // of differences; nil = not read
 
 	pace    pacer
+	changed time.Time // when a changed question was last asked
 	read    time.Time // when what is shown was read; zero = not yet
 	err     error
 	counter pacer
@@ -105,35 +107,38 @@ func (t *table) every() time.Duration {
 	return retryEvery
 }
 
-// tableBeat refreshes what is shown. What is not live is read once.
+// tableBeat refreshes what is shown, and counts what the filter lets pass. What is not live is read and counted once.
 func (m model) tableBeat() (model, tea.Cmd) {
 	t := &m.table
-	if !t.read.IsZero() && t.err == nil && !t.from().live {
-		return m, nil
-	}
+	old := t.stale || t.read.IsZero()
 	var cmds []tea.Cmd
-	if t.pace.ready(m.now) {
+	if (old || t.err != nil || t.from().live) && t.pace.ready(m.now) {
 		cmds = append(cmds, m.askTable())
 	}
-	if t.counter.ready(m.now) {
+	if !old && (t.matches == 0 || t.from().live) && t.counter.ready(m.now) {
 		cmds = append(cmds, m.askMatches())
 	}
 	return m, tea.Batch(cmds...)
 }
 
-// again asks a changed question about the same table. The old rows stay until the answer comes, from the top.
+// again asks a changed question about the same table: at once, or when the last change was asked for within a beat, at the
+// next one. The old rows stay until the answer comes, from the top.
 func (m model) again() (model, tea.Cmd) {
 	t := &m.table
 	t.pace.drop()
 	t.counter.drop()
-	t.marks, t.ended, t.matches, t.err, t.kept = nil, false, 0, nil, false
+	t.pace.due, t.counter.due = t.changed.Add(beat), time.Time{} // what the question before cost does not count
+	t.marks, t.ended, t.matches, t.err, t.kept, t.stale = nil, false, 0, nil, false, true
 	t.first, t.list = 0, list{}
 	if m.view != viewTable {
 		t.rows, t.read = nil, time.Time{}
 		return m, nil
 	}
-	page, count := m.askTable(), m.askMatches()
-	return m.sized(), tea.Batch(page, count)
+	var cmd tea.Cmd
+	if t.pace.ready(m.now) {
+		cmd = m.askTable()
+	}
+	return m.sized(), cmd
 }
 
 // other forgets what was read of the table before.
@@ -144,6 +149,9 @@ func (t *table) other() {
 // askTable asks for what the view shows.
 func (m *model) askTable() tea.Cmd {
 	t := &m.table
+	if t.stale {
+		t.changed = m.now
+	}
 	client := m.client
 	switch {
 	case t.group != "":
@@ -240,7 +248,7 @@ func (m model) takePage(a answer[page]) (model, tea.Cmd) {
 		return m.sized(), nil
 	}
 	was, selected := t.chosen()
-	t.read = a.at
+	t.read, t.stale = a.at, false
 	if t.kept {
 		t.rows = kept(t.rows, a.value.rows)
 		return m, nil
@@ -342,7 +350,7 @@ func (m model) tableSize() uint64 {
 // refill asks for another window when the visible rows come near the end of this one.
 func (m model) refill() (model, tea.Cmd) {
 	t := &m.table
-	if m.view != viewTable || t.pace.busy || t.read.IsZero() || t.kept || t.group != "" || t.from().differences {
+	if m.view != viewTable || t.pace.busy || t.stale || t.read.IsZero() || t.kept || t.group != "" || t.from().differences {
 		return m, nil
 	}
 	height := m.tableHeight()
@@ -375,7 +383,7 @@ func (m *model) askMatches() tea.Cmd {
 }
 
 func (m model) takeMatches(a answer[matches]) model {
-	if take(&m.table.counter, a, beat) && a.err == nil {
+	if take(&m.table.counter, a, m.table.every()) && a.err == nil {
 		m.table.matches = uint64(a.value)
 		return m.sized()
 	}

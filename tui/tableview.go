@@ -48,14 +48,14 @@ func (m model) tableBody() []string {
 	if t.from().differences {
 		lines = append(lines, m.differenceFoot())
 	}
-	if t.err != nil && (t.read.IsZero() || disabled(t.err)) {
+	if t.err != nil && (t.read.IsZero() || t.stale || disabled(t.err)) {
 		return append(lines, m.problem(t.err)...)
 	}
 	lines = append(append(lines, m.failure(t.err)...), g.head(m.look))
 	switch {
 	case t.read.IsZero():
 		return append(lines, m.waiting(t.pace))
-	case t.list.total == 0:
+	case t.list.total == 0 && !t.stale:
 		return append(lines, "", "  "+m.emptyTable())
 	}
 	for i := range m.tableHeight() {
@@ -77,7 +77,7 @@ func (m model) tableRow(g *grid, place int) []string {
 		mark = m.look.sign(signCursor)
 	}
 	if t.group != "" {
-		return g.row(m.look, m.groupCells(place, g.widths[3])[:len(g.columns)], mark, chosen)
+		return g.row(m.look, t.aged(m.groupCells(place, g.widths[3])[:len(g.columns)]), mark, chosen)
 	}
 	i := place - t.first
 	if i < 0 || i >= len(t.rows) {
@@ -89,7 +89,17 @@ func (m model) tableRow(g *grid, place int) []string {
 	if r.gone && !chosen {
 		mark = m.look.sign(signGone)
 	}
-	return g.row(m.look, m.flowCells(r, g.columns), mark, chosen)
+	return g.row(m.look, t.aged(m.flowCells(r, g.columns)), mark, chosen)
+}
+
+// aged makes the cells of a row faint that is not the answer to what was asked last.
+func (t *table) aged(cells []cell) []cell {
+	for i := range cells {
+		if t.stale {
+			cells[i].in = faint
+		}
+	}
+	return cells
 }
 
 // sourceLine names the tables, the one that is shown in brackets; where there is no room, only that one.
@@ -125,6 +135,8 @@ func (m model) tableLine() string {
 	var parts []string
 	switch {
 	case t.read.IsZero():
+	case t.stale:
+		parts = append(parts, m.look.in(faint, m.reading(t.pace)))
 	case t.group != "":
 		parts = append(parts, m.groupSummary())
 	case t.counts != nil:
@@ -145,19 +157,23 @@ func (m model) tableLine() string {
 	if t.kept {
 		parts = append(parts, m.look.in(warn, "order kept"))
 	}
-	if !t.from().live && t.counts == nil && !t.read.IsZero() {
+	if !t.from().live && t.counts == nil && !t.read.IsZero() && !t.stale {
 		parts = append(parts, fmt.Sprintf("read %s ago, r reads again", span(m.now.Sub(t.read))))
 	}
-	if t.pace.busy && m.now.Sub(t.pace.began) >= 2*beat {
-		parts = append(parts, m.look.in(faint, "reading for "+span(m.now.Sub(t.pace.began))))
+	if t.pace.busy && !t.stale && m.now.Sub(t.pace.began) >= 2*beat {
+		parts = append(parts, m.look.in(faint, m.reading(t.pace)))
 	}
 	return " " + strings.Join(parts, m.look.in(faint, " "+m.look.sign(signDot)+" "))
 }
 
 // ofAll tells a filtered list from the whole table.
 func (m model) ofAll() string {
-	if m.table.filter == nil {
+	t := &m.table
+	switch {
+	case t.filter == nil:
 		return " flows"
+	case t.matches == 0 && !t.ended:
+		return " or more that match"
 	}
 	return " that match"
 }
@@ -193,9 +209,13 @@ func (m model) waiting(p pacer) string {
 	if !p.busy {
 		return ""
 	}
-	text := "  reading"
-	if d := m.now.Sub(p.began); d >= 2*beat {
-		text += " for " + span(d)
+	return m.look.in(faint, "  "+m.reading(p))
+}
+
+// reading says that an answer is on its way, and for how long if one would wonder.
+func (m model) reading(p pacer) string {
+	if d := m.now.Sub(p.began); p.busy && d >= 2*beat {
+		return "reading for " + span(d)
 	}
-	return m.look.in(faint, text)
+	return "reading"
 }
