@@ -229,7 +229,7 @@ func outcomePaint(t *control.Transition) paint {
 	switch {
 	case strings.HasPrefix(t.Outcome, control.OutcomeFailed):
 		return bad
-	case t.Commit != nil && t.Commit.Failed > 0:
+	case refused(t) > 0:
 		return warn
 	case t.Outcome == control.OutcomeDone:
 		return good

@@ -169,6 +169,19 @@ func scenes() map[string]model {
 			*m = m.resized()
 		})
 	}
+	with("transitions-injecting", viewTransitions, func(m *model) {
+		t := &m.transitions.all[0]
+		t.Commit, t.Inject = nil, &control.InjectResult{
+			Present: 1197, Late: 9, Failed: 3, Waited: control.Duration(12 * time.Millisecond), DumpDuration: control.Duration(4100 * time.Microsecond),
+		}
+	})
+	with("transitions-long", viewTransitions, func(m *model) {
+		c := *m.transitions.all[0].Commit
+		for i := range 10 {
+			c.Named = append(c.Named, fmt.Sprintf("tcp 10.0.0.%d:1 > 10.0.0.2:2: ENOMEM", i))
+		}
+		m.transitions.all[0].Commit = &c
+	})
 	with("empty", viewTable, func(m *model) { m.table = table{source: 1, read: noon, ended: true} })
 	return all
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
+	"github.com/charmbracelet/x/ansi"
 	"github.com/google/go-cmp/cmp"
 
 	"ctsync/daemon/control"
@@ -238,6 +239,31 @@ func TestTransitions(t *testing.T) {
 	r.press("6")
 	r.shows("996 of 1 010 flows in 8.6ms")
 	r.shows("! 4: 4 ENOMEM")
+}
+
+// TestInjectedTakeover tells of a takeover without a commit what there is to tell.
+func TestInjectedTakeover(t *testing.T) {
+	m := scenes()["transitions-injecting"]
+	text := ansi.Strip(m.View())
+	for _, want := range []string{"1 197     !3", "1 197 flows of the peer", "9 of them, on their way when it began: waited 12ms", "Failed          ! 3"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the screen lacks %q:\n%s", want, text)
+		}
+	}
+	if outcomePaint(&m.transitions.all[0]) != warn {
+		t.Error("refused flows look like a success")
+	}
+}
+
+// TestLongTransition says how much of what is to be told has no room.
+func TestLongTransition(t *testing.T) {
+	m := scenes()["transitions-long"]
+	for m.height = 8; m.height < 40; m.height++ {
+		text := ansi.Strip(m.View())
+		if whole := strings.Contains(text, "10.0.0.9:1"); whole == strings.Contains(text, "lines more: ctsync show transitions") {
+			t.Errorf("at %d lines all is shown: %v\n%s", m.height, whole, text)
+		}
+	}
 }
 
 func TestServices(t *testing.T) {

@@ -86,9 +86,19 @@ func (m model) transitionBody() []string {
 	}
 	lines = append(lines, "")
 	if v.list.cursor < len(v.all) {
-		lines = append(lines, m.transitionDetail(&v.all[v.list.cursor])...)
+		lines = append(lines, m.roomFor(m.transitionDetail(&v.all[v.list.cursor]), m.bodyHeight()-len(lines))...)
 	}
 	return lines
+}
+
+// roomFor returns as many lines as there is room for; the last one then says how many are missing, and where they are.
+func (m model) roomFor(lines []string, room int) []string {
+	if len(lines) <= max(room, 1) {
+		return lines
+	}
+	shown := max(room-1, 0)
+	more := m.look.in(accent, m.look.sign(signDown)+" "+itoa(len(lines)-shown)+" lines more: ctsync show transitions")
+	return append(lines[:shown:shown], " "+more)
 }
 
 func (m model) transitionGrid() grid {
@@ -96,19 +106,22 @@ func (m model) transitionGrid() grid {
 		{name: "TIME", least: 19, most: 19, line: 0},
 		{name: "STATE", least: 6, most: 12, line: 0},
 		{name: "OUTCOME", least: 10, most: 24, rank: 1, line: 0},
-		{name: "COMMITTED", least: 9, most: 9, right: true, rank: 2},
+		{name: "FLOWS", least: 9, most: 9, right: true, rank: 2},
 		{name: "FAILED", least: 6, most: 6, right: true, rank: 3},
 		{name: "TOOK", least: 8, most: 8, right: true, rank: 4},
 	}, m.width)
 }
 
 func (m *model) transitionCells(t *control.Transition) []cell {
-	committed, failed, duration, in := "", "", "", plain
-	if c := t.Commit; c != nil {
-		committed, failed = m.units.count(c.Created+c.Updated+c.Replaced), m.units.count(c.Failed)
-		if c.Failed > 0 {
-			failed, in = "!"+failed, warn
-		}
+	flows, failed, duration, in := "", "", "", plain
+	switch c, i := t.Commit, t.Inject; {
+	case c != nil:
+		flows, failed = m.units.count(c.Created+c.Updated+c.Replaced), m.units.count(c.Failed)
+	case i != nil:
+		flows, failed = m.units.count(i.Present), m.units.count(i.Failed)
+	}
+	if refused(t) > 0 {
+		failed, in = "!"+failed, warn
 	}
 	if !t.Finished.IsZero() && !t.Started.IsZero() {
 		duration = took(t.Finished.Sub(t.Started))
@@ -116,7 +129,7 @@ func (m *model) transitionCells(t *control.Transition) []cell {
 	outcome, _, _ := strings.Cut(t.Outcome, ":")
 	return []cell{
 		{t.Received.Local().Format(time.DateTime), plain}, {printable(string(t.State)), title}, {printable(outcome), outcomePaint(t)},
-		{committed, plain}, {failed, in}, {duration, plain},
+		{flows, plain}, {failed, in}, {duration, plain},
 	}
 }
 
@@ -129,6 +142,9 @@ func (m model) transitionDetail(t *control.Transition) []string {
 	lines = append(lines, m.rows("Told by", printable(t.Source), faint)...)
 	if c := t.Commit; c != nil {
 		lines = append(lines, m.commitLines(c)...)
+	}
+	if i := t.Inject; i != nil {
+		lines = append(lines, m.injectLines(i)...)
 	}
 	return lines
 }
@@ -177,4 +193,30 @@ func (m model) commitLines(c *control.CommitResult) []string {
 		lines = append(lines, m.rows("", printable(n), faint)...)
 	}
 	return lines
+}
+
+// injectLines tell of a takeover without a commit: the peer's flows were in the kernel before it.
+func (m model) injectLines(i *control.InjectResult) []string {
+	u := m.units
+	lines := m.rows("In the kernel", fmt.Sprintf("%s flows of the peer: no commit; its table read in %s",
+		u.count(i.Present), took(time.Duration(i.DumpDuration))), plain)
+	if i.Late > 0 {
+		lines = append(lines, m.rows("Late", fmt.Sprintf("%s of them, on their way when it began: waited %s",
+			u.count(i.Late), took(time.Duration(i.Waited))), plain)...)
+	}
+	if i.Failed > 0 {
+		return append(lines, m.rows("Failed", "! "+u.count(i.Failed)+", refused by the kernel", bad)...)
+	}
+	return append(lines, m.row("Failed", m.look.in(good, "none"))...)
+}
+
+// refused is how many flows a takeover did not bring into the kernel.
+func refused(t *control.Transition) uint64 {
+	switch {
+	case t.Commit != nil:
+		return t.Commit.Failed
+	case t.Inject != nil:
+		return t.Inject.Failed
+	}
+	return 0
 }
