@@ -21,7 +21,7 @@ func (m model) View() string {
 	if m.height >= 4 {
 		lines = append(lines, m.tabs())
 	}
-	body := m.body()
+	body := m.still().body()
 	foot := m.foot()
 	room := max(m.height-len(lines)-len(foot), 0)
 	for len(body) < room {

@@ -94,7 +94,7 @@ func generalKeys() []binding {
 	list := []binding{
 		{[]string{"tab"}, "1-7 Tab", "views", "views", everywhere, func(m model) (model, tea.Cmd) { return m.show((m.view + 1) % views) }},
 		{[]string{"shift+tab"}, "", "", "", everywhere, func(m model) (model, tea.Cmd) { return m.show((m.view + views - 1) % views) }},
-		{[]string{"p"}, "p", "pause: nothing moves", "pause", everywhere, func(m model) (model, tea.Cmd) { m.paused = !m.paused; return m, nil }},
+		{[]string{"p"}, "p", "pause: nothing moves", "pause", everywhere, model.pause},
 		{[]string{"n"}, "n", "port names or numbers", "", everywhere, model.toggleNames},
 		{[]string{"u"}, "u", "bytes, bits, exact", "", everywhere, func(m model) (model, tea.Cmd) {
 			m.units = (m.units + 1) % unitKinds

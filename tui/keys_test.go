@@ -1,11 +1,16 @@
 package tui
 
 import (
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/x/ansi"
+	"github.com/google/go-cmp/cmp"
+
+	"ctsync/daemon/control"
 )
 
 func pressed(m model, names ...string) model {
@@ -116,6 +121,81 @@ func TestPausedAsksNothing(t *testing.T) {
 	m.paused = false
 	if after, _ := m.beat(); !after.state.pace.busy || !after.table.pace.busy {
 		t.Error("the daemon is not asked")
+	}
+}
+
+// TestPausedTime: ages stand still with what they are of, on the screen and in a file.
+func TestPausedTime(t *testing.T) {
+	for v := range views {
+		m := sampleExpecting(sample())
+		m.view, m.width = v, 130
+		m = pressed(m, "p")
+		was := m.still().body()
+		m.now = m.now.Add(time.Hour)
+		if d := cmp.Diff(was, m.still().body()); d != "" {
+			t.Errorf("%s moves while paused:\n%s", viewNames[v], d)
+		}
+	}
+	m := pressed(sample(), "2", "p")
+	var was, is strings.Builder
+	_ = m.writeCSV(&was)
+	m.now = m.now.Add(time.Hour)
+	if _ = m.writeCSV(&is); was.String() != is.String() {
+		t.Error("ages are written that are not on the screen")
+	}
+}
+
+// TestPausedViews asks for a view that was never read, and for nothing else; also after an operation.
+func TestPausedViews(t *testing.T) {
+	m := pressed(sampleExpecting(sample()), "p")
+	m.log.read = time.Time{}
+	for v := range views {
+		m, _ := m.show(v)
+		next, _ := m.takeAction(actionMsg{})
+		m = next.(model)
+		asked := slices.ContainsFunc(m.paces(), func(p *pacer) bool { return p.busy })
+		if asked != (v == viewLog) {
+			t.Errorf("%s: the daemon is asked: %v", viewNames[v], asked)
+		}
+	}
+	m = pressed(m, "2", "s") // what the user asks for
+	m.now = m.now.Add(beat)
+	if m, _ = m.beat(); !m.table.pace.busy {
+		t.Error("the new order is not asked for")
+	}
+}
+
+// TestPausedInFlight gives up what is under way: its answer would move what is shown.
+func TestPausedInFlight(t *testing.T) {
+	m := pressed(sample(), "2")
+	if !m.table.pace.busy {
+		t.Fatal("the table is not asked for")
+	}
+	if m = pressed(m, "p"); m.table.pace.busy {
+		t.Error("the answer would be shown")
+	}
+}
+
+// TestPausedEvents are counted, and shown afterwards.
+func TestPausedEvents(t *testing.T) {
+	m := sample()
+	m.view = viewFlow
+	m = pressed(m, "p")
+	was := len(m.watch.history)
+	f, at := sampleFlow(0), noon
+	j := f.JSON()
+	for range 2 * maxHistory {
+		next, _ := m.takeWatched(watchMsg{serial: m.watch.serial, stream: &eventStream{}, event: control.EventJSON{Event: "update", At: &at, JSON: &j}})
+		m = next.(model)
+	}
+	if len(m.watch.history) != was || len(m.watch.held) != maxHistory {
+		t.Errorf("%d moments are shown, %d held", len(m.watch.history), len(m.watch.held))
+	}
+	if text := strings.Join(m.still().body(), "\n"); !strings.Contains(ansi.Strip(text), "500 events since the pause, p shows them") {
+		t.Errorf("they are not counted:\n%s", text)
+	}
+	if m = pressed(m, "p"); len(m.watch.history) != maxHistory || m.watch.held != nil {
+		t.Errorf("%d moments after the pause", len(m.watch.history))
 	}
 }
 

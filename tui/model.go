@@ -39,6 +39,7 @@ type model struct {
 	help          bool
 	helpTop       int
 	paused        bool
+	pausedAt      time.Time
 	names         bool // ports by their names
 	services      services
 	units         units
@@ -140,7 +141,7 @@ func (m model) takeAnswer(msg tea.Msg) (tea.Model, tea.Cmd) {
 // beat asks for what is due.
 func (m model) beat() (model, tea.Cmd) {
 	var cmds []tea.Cmd
-	if !m.paused && m.state.pace.ready(m.now) {
+	if (!m.paused || !m.state.known()) && m.state.pace.ready(m.now) {
 		client := m.client
 		cmds = append(cmds, ask(&m.state.pace, m.now, stateTimeout, func(ctx context.Context) (snapshot, error) {
 			return takeSnapshot(ctx, client)
@@ -151,16 +152,15 @@ func (m model) beat() (model, tea.Cmd) {
 		m, cmd = m.watchBeat()
 		cmds = append(cmds, cmd)
 	}
-	if !m.paused {
-		var cmd tea.Cmd
-		m, cmd = m.viewBeat()
-		cmds = append(cmds, cmd)
-	}
-	return m, tea.Batch(cmds...)
+	m, cmd := m.viewBeat()
+	return m, tea.Batch(append(cmds, cmd)...)
 }
 
 // viewBeat asks for what the view shows, if it is due.
 func (m model) viewBeat() (model, tea.Cmd) {
+	if m.paused && !m.unread() {
+		return m, nil
+	}
 	switch m.view {
 	case viewTable:
 		return m.tableBeat()
@@ -172,6 +172,52 @@ func (m model) viewBeat() (model, tea.Cmd) {
 		return m.logBeat()
 	}
 	return m, nil
+}
+
+// unread reports whether the view waits for an answer without which it has nothing to show, or not what the user asked for.
+func (m *model) unread() bool {
+	switch m.view {
+	case viewTable:
+		return m.table.read.IsZero() || m.table.stale
+	case viewExpect:
+		return m.expect.read.IsZero()
+	case viewTransitions:
+		return m.transitions.read.IsZero()
+	case viewLog:
+		return m.log.read.IsZero()
+	}
+	return false
+}
+
+// pause lets nothing move, or go on with what happened meanwhile. What is under way would move what is shown.
+func (m model) pause() (model, tea.Cmd) {
+	m.paused = !m.paused
+	if !m.paused {
+		m.watch = m.watch.resumed()
+		return m, nil
+	}
+	m.pausedAt = m.now
+	if !m.unread() {
+		for _, p := range m.paces() {
+			p.drop()
+		}
+	}
+	return m, nil
+}
+
+// still is the model at the time of what it shows: a pause stops ages too.
+func (m model) still() model {
+	if m.paused {
+		m.now = m.pausedAt
+	}
+	return m
+}
+
+// paces are of all that the daemon is asked for.
+func (m *model) paces() []*pacer {
+	return []*pacer{
+		&m.state.pace, &m.table.pace, &m.table.counter, &m.watch.pace, &m.expect.pace, &m.transitions.pace, &m.log.pace,
+	}
 }
 
 // show changes the view. What the view shows is asked for at once.

@@ -126,6 +126,7 @@ func (r *row) json() any {
 
 // writeCSV writes every column of the table, shown or not; amounts are exact.
 func (m model) writeCSV(w io.Writer) error {
+	m = m.still()
 	m.units, m.names = unitExact, false
 	t := &m.table
 	c := csv.NewWriter(w)

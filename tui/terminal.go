@@ -69,8 +69,8 @@ func (m model) copyFlow() (model, tea.Cmd) {
 
 // close gives up what is open when the user leaves.
 func (m model) close() tea.Cmd {
-	end := m.watch.end()
-	m.table.pace.drop()
-	m.table.counter.drop()
-	return end
+	for _, p := range m.paces() {
+		p.drop()
+	}
+	return m.watch.endEvents()
 }

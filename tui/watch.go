@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -28,6 +29,7 @@ type watch struct {
 	kernel  time.Time // when the kernel was last asked, which costs it a walk
 	read    time.Time
 	history []moment
+	held    []moment // what happened during a pause
 
 	serial int // of this watch: events of another one are dropped
 	events *eventStream
@@ -216,10 +218,19 @@ func (w *watch) changed(t control.Table, asked time.Time, r *row) {
 	}
 }
 
-// add appends a moment to a copy: a model that was shown keeps what it showed.
-func (w *watch) add(h moment) {
-	from := max(len(w.history)+1-maxHistory, 0)
-	w.history = append(append([]moment(nil), w.history[from:]...), h)
+// add notes a moment.
+func (w *watch) add(h moment) { w.history = noted(w.history, h) }
+
+// noted appends moments to a copy of a list, of which the newest are kept: a model that was shown keeps what it showed.
+func noted(list []moment, more ...moment) []moment {
+	list = slices.Concat(list, more)
+	return list[max(len(list)-maxHistory, 0):]
+}
+
+// resumed shows what happened during a pause.
+func (w watch) resumed() watch {
+	w.history, w.held = noted(w.history, w.held...), nil
+	return w
 }
 
 // role notes that the router became something else.
@@ -316,14 +327,23 @@ func (m model) takeWatched(msg watchMsg) (tea.Model, tea.Cmd) {
 		return m, w.endEvents()
 	}
 	w.events, w.broken = msg.stream, nil
-	e := &msg.event
+	if happened := w.moments(&msg.event, m.now); m.paused {
+		w.held = noted(w.held, happened...)
+	} else {
+		w.history = noted(w.history, happened...)
+	}
+	return m, msg.stream.next(w.serial)
+}
+
+// moments are what an event tells of the flow.
+func (w *watch) moments(e *control.EventJSON, now time.Time) (list []moment) {
 	if e.Event != "" && e.JSON != nil && e.At != nil {
 		if f, err := e.JSON.Flow(); err == nil && f.Orig == w.orig {
-			w.add(moment{at: *e.At, table: e.Table, what: e.Event, state: stateWord(&f)})
+			list = append(list, moment{at: *e.At, table: e.Table, what: e.Event, state: stateWord(&f)})
 		}
 	}
 	if e.Lost > 0 || e.Overruns > 0 {
-		w.add(moment{at: m.now, what: "events were lost: not all that happened is here"})
+		list = append(list, moment{at: now, what: "events were lost: not all that happened is here"})
 	}
-	return m, msg.stream.next(w.serial)
+	return list
 }
