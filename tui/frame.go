@@ -239,9 +239,13 @@ func outcomePaint(t *control.Transition) paint {
 
 // problem says why there is no answer, and what to do.
 func (m model) problem(err error) []string {
+	in := bad
+	if disabled(err) {
+		in = plain // as configured
+	}
 	lines := []string{""}
 	for _, l := range wrap(err.Error(), m.width-4) {
-		lines = append(lines, "  "+m.look.in(bad, l))
+		lines = append(lines, "  "+m.look.in(in, l))
 	}
 	return lines
 }

@@ -150,6 +150,12 @@ func scenes() map[string]model {
 		m.fill()
 		*m = m.sized()
 	})
+	with("differences-disabled", viewTable, func(m *model) {
+		m.table = table{source: 4, stale: true, err: &control.Error{
+			Code: control.CodeDisabled, Message: "there is no external cache with disable-external-cache",
+			Hint: "the peer's flows are in the kernel, see ctsync show table",
+		}}
+	})
 	with("confirm", viewOverview, func(m *model) {
 		m.opt.Write = true
 		m.action = action{operation: operations[0], asked: "commit"}

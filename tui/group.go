@@ -15,7 +15,7 @@ var groupKeys = []string{"", "source", "destination", "port", "protocol", "state
 
 func (m model) takeGroups(a answer[control.Groups]) (model, tea.Cmd) {
 	t := &m.table
-	if !take(&t.pace, a, t.every()) {
+	if !take(&t.pace, a, t.every(a.err)) {
 		return m, nil
 	}
 	if t.err = a.err; a.err != nil {

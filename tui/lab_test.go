@@ -270,9 +270,12 @@ func (d *fakeDaemon) group(_ context.Context, q control.FlowQuery) (control.Grou
 	return g, nil
 }
 
-func (d *fakeDaemon) differences(_ context.Context, _ control.FlowQuery, fn func(*control.Difference, control.Meta) error) (control.DifferenceCounts, error) {
+func (d *fakeDaemon) differences(_ context.Context, q control.FlowQuery, fn func(*control.Difference, control.Meta) error) (control.DifferenceCounts, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if err := d.withoutLocked(q.Table); err != nil {
+		return control.DifferenceCounts{}, err
+	}
 	c := control.DifferenceCounts{Compared: 1003, Filtered: 2, Found: map[string]uint64{}}
 	for i := range d.differ {
 		c.Found[d.differ[i].What]++

@@ -99,9 +99,9 @@ func (t *table) query() control.FlowQuery {
 	return control.FlowQuery{Table: t.from().table, Filter: t.filter}
 }
 
-// every is how often what is shown is asked for.
-func (t *table) every() time.Duration {
-	if t.from().live {
+// every is how long what is shown is not asked for again after an answer. A configuration does not change every beat.
+func (t *table) every(err error) time.Duration {
+	if t.from().live && !disabled(err) {
 		return beat
 	}
 	return retryEvery
@@ -241,7 +241,7 @@ func readPage(ctx context.Context, c *control.Client, r request) (page, error) {
 // takePage puts a window in place of the old one.
 func (m model) takePage(a answer[page]) (model, tea.Cmd) {
 	t := &m.table
-	if !take(&t.pace, a, t.every()) {
+	if !take(&t.pace, a, t.every(a.err)) {
 		return m, nil
 	}
 	if t.err = a.err; a.err != nil {
@@ -383,7 +383,7 @@ func (m *model) askMatches() tea.Cmd {
 }
 
 func (m model) takeMatches(a answer[matches]) model {
-	if take(&m.table.counter, a, m.table.every()) && a.err == nil {
+	if take(&m.table.counter, a, m.table.every(a.err)) && a.err == nil {
 		m.table.matches = uint64(a.value)
 		return m.sized()
 	}

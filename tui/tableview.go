@@ -194,10 +194,10 @@ func (m model) groupSummary() string {
 func (m model) emptyTable() string {
 	t := &m.table
 	switch {
-	case t.filter != nil:
-		return "no flow matches the filter: Esc takes it away"
 	case t.from().differences:
 		return "no differences"
+	case t.filter != nil:
+		return "no flow matches the filter: Esc takes it away"
 	case t.from().table == control.TableExternal:
 		return "the peer has told of no flow"
 	}
