@@ -186,12 +186,8 @@ func keyName(l look, name string) string {
 func (m model) move(n int) (model, tea.Cmd) {
 	switch m.view {
 	case viewTable:
-		m.table.list = m.table.list.move(n, m.tableHeight())
-		if t := &m.table; t.kept {
-			t.list.cursor = max(t.list.cursor, t.first)
-			t.list = t.list.settled(m.tableHeight())
-		}
-		return m.refill()
+		m.table.list.cursor += n
+		return m.settled().refill()
 	case viewExpect:
 		m.expect.list = m.expect.list.move(n, m.expectHeight())
 	case viewTransitions:

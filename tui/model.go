@@ -231,7 +231,7 @@ func (m model) show(v view) (model, tea.Cmd) {
 
 // resized makes lists fit after a change of the terminal's size: what was selected stays selected and visible.
 func (m model) resized() model {
-	m.table.list = m.table.list.settled(m.tableHeight())
+	m = m.settled()
 	m.expect.list = m.expect.list.settled(m.expectHeight())
 	m.transitions.list = m.transitions.list.settled(m.transitionHeight())
 	return m

@@ -122,6 +122,30 @@ func TestSave(t *testing.T) {
 	}
 }
 
+// TestCSVSaysWhatIsKnown: the age that the kernel tells, and nothing where a flow has no value.
+func TestCSVSaysWhatIsKnown(t *testing.T) {
+	m := sample()
+	m.table.source = 2
+	counted, bare := sampleFlow(0), sampleFlow(1)
+	counted.Has |= flow.HasTimestamp | flow.HasCounters
+	counted.Start, counted.Bytes, counted.Packets = uint64(noon.Add(-90*time.Second).UnixNano()), [2]uint64{1000, 1}, [2]uint64{2, 3}
+	bare.Has &^= flow.HasTimeout
+	m.table.rows, m.table.filled = []row{{flow: counted}, {flow: bare}}, nil
+	m.fill()
+	columns := m.table.flowColumns()
+	for i, want := range []map[string]string{
+		{"TIMEOUT": "431999", "AGE": "90", "BYTES": "1001", "PACKETS": "5"}, {"TIMEOUT": "", "AGE": "", "BYTES": "", "PACKETS": ""},
+	} {
+		record := m.csvRow(&m.table.rows[i], columns)
+		for name, value := range want {
+			at := slices.IndexFunc(columns, func(c column) bool { return c.name == name })
+			if at < 0 || record[at] != value {
+				t.Errorf("row %d, %s: %q of %v, want %q", i, name, record, columns, value)
+			}
+		}
+	}
+}
+
 func TestCopyWritesOneSequence(t *testing.T) {
 	got := clipboardSequence("tcp 1")
 	if got != "\x1b]52;c;dGNwIDE=\a" {

@@ -42,10 +42,15 @@ func (m model) visibleCount() int {
 	return len(m.visibleRows())
 }
 
+// visibleRows are those of the visible places that have been read.
 func (m model) visibleRows() []row {
 	t := &m.table
-	from := min(max(t.list.top-t.first, 0), len(t.rows))
-	return t.rows[from:min(from+m.tableHeight(), len(t.rows))]
+	from := max(t.list.top, t.first)
+	to := min(t.list.top+m.tableHeight(), t.first+len(t.rows))
+	if from >= to {
+		return nil
+	}
+	return t.rows[from-t.first : to-t.first]
 }
 
 func (m model) visibleGroups() []control.Group {
@@ -151,27 +156,23 @@ func (m model) writeCSV(w io.Writer) error {
 	return c.Error()
 }
 
-// csvRow writes times in seconds and amounts as plain numbers, for programs.
+// csvRow writes times in seconds and amounts as plain numbers, for programs. What a row does not tell stays empty.
 func (m *model) csvRow(r *row, columns []column) []string {
 	f := &r.flow
 	var record []string
 	for _, col := range columns {
 		text := m.flowCell(r, col.name).text
-		switch col.name {
-		case "TIMEOUT":
+		switch {
+		case text == "":
+		case col.name == "TIMEOUT":
 			text = fmt.Sprint(f.Timeout)
-		case "AGE", "IDLE":
-			at := r.created
-			if col.name == "IDLE" {
-				at = r.updated
-			}
-			text = ""
-			if !at.IsZero() {
-				text = fmt.Sprint(int64(m.now.Sub(at).Seconds()))
-			}
-		case "BYTES":
+		case col.name == "AGE":
+			text = fmt.Sprint(int64(m.now.Sub(r.began()).Seconds()))
+		case col.name == "IDLE":
+			text = fmt.Sprint(int64(m.now.Sub(r.updated).Seconds()))
+		case col.name == "BYTES":
 			text = fmt.Sprint(f.Bytes[0] + f.Bytes[1])
-		case "PACKETS":
+		case col.name == "PACKETS":
 			text = fmt.Sprint(f.Packets[0] + f.Packets[1])
 		}
 		record = append(record, text)

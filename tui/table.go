@@ -319,7 +319,20 @@ func (m model) sized() model {
 	t.beyond = max(t.list.total-t.reach(), 0)
 	t.list.total -= t.beyond
 	if !t.read.IsZero() {
-		t.list = t.list.settled(m.tableHeight())
+		return m.settled()
+	}
+	return m
+}
+
+// settled keeps the selected row among the visible ones, and both among the rows that are kept.
+func (m model) settled() model {
+	t := &m.table
+	if t.kept {
+		t.list.cursor = max(t.list.cursor, t.first)
+	}
+	t.list = t.list.settled(m.tableHeight())
+	if t.kept {
+		t.list.top = max(t.list.top, t.first)
 	}
 	return m
 }

@@ -390,6 +390,42 @@ func TestKeptOrderFarDown(t *testing.T) {
 	}
 }
 
+// TestKeptRowsStayVisible: keys do not leave the rows that are kept, and what is written is what is visible.
+func TestKeptRowsStayVisible(t *testing.T) {
+	m := sample()
+	m.view, m.table.first, m.table.kept = viewTable, 400, true
+	m = m.sized()
+	m.table.list = m.table.list.move(500, m.tableHeight())
+	for _, k := range []string{"g", "G", "pgup", "pgup", "g", "pgup", "k"} {
+		m = pressed(m, k)
+		l := m.table.list
+		if l.top < 400 || l.cursor < l.top || l.cursor >= l.top+m.tableHeight() {
+			t.Errorf("after %s: %+v", k, l)
+		}
+		if n := len(m.visibleRows()); n != m.tableHeight() {
+			t.Errorf("after %s %d rows are visible", k, n)
+		}
+	}
+	m.height = 400 // higher than there are rows
+	if m = m.resized(); m.table.list.top != 400 {
+		t.Errorf("in a high terminal: %+v", m.table.list)
+	}
+}
+
+// TestVisibleRows of a window that is still on its way are those that are here, not others.
+func TestVisibleRows(t *testing.T) {
+	m := sample()
+	m.view, m.table.first = viewTable, 400
+	m = m.sized()
+	for _, r := range []struct{ top, want, first int }{{0, 0, 0}, {395, m.tableHeight() - 5, 0}, {410, m.tableHeight(), 10}, {690, 10, 290}, {800, 0, 0}} {
+		m.table.list.top = r.top
+		got := m.visibleRows()
+		if len(got) != r.want || r.want > 0 && got[0].flow.Orig != m.table.rows[r.first].flow.Orig {
+			t.Errorf("%d rows from %d", len(got), r.top)
+		}
+	}
+}
+
 func TestDifferences(t *testing.T) {
 	d := newFakeDaemon()
 	a, b := sampleFlow(1), sampleFlow(1)

@@ -46,7 +46,7 @@ const (
 	kernelEvery = 5 * time.Second
 	reopenEvery = 5 * time.Second // for a stream of events that broke
 	maxHistory  = 500
-	sameTuple   = 256 // flows that a filter cannot tell apart: ICMP ids, zones
+	sameTuple   = 256 // flows that a filter cannot tell apart: ICMP ids, zones of one direction
 )
 
 // moment is something that happened: to the flow in a table, or to the router.
@@ -145,11 +145,7 @@ func sight(ctx context.Context, c *control.Client, orig flow.Tuple, kernel bool,
 		if t == control.TableKernel && !kernel {
 			continue
 		}
-		limit := 1
-		if !orig.Proto.HasPorts() || orig.Zone != 0 {
-			limit = sameTuple
-		}
-		p, err := c.Page(ctx, control.FlowQuery{Table: t, Filter: filter, Limit: limit, Family: orig.Family})
+		p, err := c.Page(ctx, control.FlowQuery{Table: t, Filter: filter, Limit: sameTuple, Family: orig.Family})
 		if err != nil && !disabled(err) {
 			return s, err
 		}
@@ -171,10 +167,7 @@ func tupleFilter(t *flow.Tuple) string {
 	if t.Proto.HasPorts() {
 		text += fmt.Sprintf(" sport:%d dport:%d", t.SrcPort, t.DstPort)
 	}
-	if t.Zone != 0 {
-		text += " zone:" + strconv.Itoa(int(t.Zone))
-	}
-	return text
+	return text + " zone:" + strconv.Itoa(int(t.Zone))
 }
 
 // takeSighting notes where the flow is now. What changed without an event, as by a commit, is noted as seen.

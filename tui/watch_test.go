@@ -139,6 +139,26 @@ func TestTupleFilter(t *testing.T) {
 	}
 }
 
+// TestFlowInAnotherZone: the same addresses in another zone, stored before it, do not hide a flow in the default zone.
+func TestFlowInAnotherZone(t *testing.T) {
+	d := newFakeDaemon()
+	f := sampleFlow(5)
+	other := f
+	other.Orig.Zone, other.Reply.Zone = 7, 7
+	half := f
+	half.Orig.Zone = 8
+	d.flows[control.TableInternal] = []flow.Flow{other, half, f}
+	s, err := sight(t.Context(), d.serve(t), f.Orig, true, nil)
+	if err != nil || s.seen[1] == nil || s.seen[1].flow.Orig != f.Orig {
+		t.Errorf("seen %+v, %v", s.seen[1], err)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if q := d.asked[0]; q.Filter.Match(&other, flow.Ages{}) {
+		t.Errorf("%v lets another zone pass", q.Filter)
+	}
+}
+
 // TestOldSightings adds nothing that an event has overtaken.
 func TestOldSightings(t *testing.T) {
 	w := watch{on: true}
