@@ -41,6 +41,9 @@ func sample() model {
 		Received: noon.Add(-time.Hour * 30), Outcome: "failed: the peer does not answer",
 	}}, noon
 	m.transitions.list.total = 2
+	m.resend.list, m.resend.read = []control.Resend{
+		{Kind: control.ResendObject, Seq: 4709}, {Kind: control.ResendObject, Seq: 4710}, {Kind: control.ResendControl, Seq: 4711, Flags: 4},
+	}, noon
 	m.log.read = noon
 	for i, level := range []string{"INFO", "WARN", "ERROR", "DEBUG"} {
 		m.log.lines = append(m.log.lines, control.LogLine{ID: uint64(i + 1), Time: noon, Level: level, Text: "external cache committed flows=1010 created=990 updated=5 replaced=1 expired=10"})
@@ -51,7 +54,8 @@ func sample() model {
 func sampleWatch() watch {
 	f := sampleFlow(0)
 	kernel := row{flow: f}
-	kernel.flow.Has |= flow.HasCounters | flow.HasUse
+	kernel.flow.Has |= flow.HasCounters | flow.HasUse | flow.HasTimestamp
+	kernel.flow.Start, kernel.flow.Stop = uint64(noon.Add(-time.Hour).UnixNano()), uint64(noon.Add(-time.Second).UnixNano())
 	kernel.flow.Packets, kernel.flow.Bytes, kernel.flow.Use = [2]uint64{12, 10}, [2]uint64{4000, 123456}, 1
 	return watch{
 		on: true, orig: f.Orig, since: noon.Add(-time.Minute), read: noon,

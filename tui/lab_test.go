@@ -44,6 +44,7 @@ type fakeDaemon struct {
 	watched   int // readers of events
 	log       []control.LogLine
 	expecting []flow.Expectation
+	resend    []control.Resend
 	refuse    error // of lists
 	injecting bool  // disable-external-cache is on
 }
@@ -103,6 +104,10 @@ func sampleState() snapshot {
 				State: "established", Sequence: 4711, PeerSequence: 815, Sent: map[string]uint64{"new": 1200, "ack": 30, "hello": 1},
 				Received: map[string]uint64{"new": 12, "ack": 600}, Window: 4096, Unacknowledged: 3,
 			},
+			Times: control.Times{EventAcknowledged: control.Histogram{
+				Count: 100, Sum: control.Duration(6240 * time.Millisecond),
+				Buckets: []control.Bucket{{UpTo: control.Duration(50 * time.Millisecond), Count: 60}, {UpTo: control.Duration(250 * time.Millisecond), Count: 100}},
+			}},
 			Kernel: control.KernelStatistics{Events: 5000, TableEntries: 1003, TableMax: 262144},
 		},
 	}
@@ -182,6 +187,11 @@ func (d *fakeDaemon) backend() control.Backend {
 				}
 			}
 			return nil
+		},
+		Resend: func(context.Context) ([]control.Resend, error) {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			return d.resend, nil
 		},
 		Groups:      d.group,
 		Differences: d.differences,

@@ -54,6 +54,7 @@ type model struct {
 	linksTop    int
 	transitions transitionView
 	log         logView
+	resend      resendView
 	action      action
 }
 
@@ -134,6 +135,8 @@ func (m model) takeAnswer(msg tea.Msg) (tea.Model, tea.Cmd) {
 		return m.takeTransitions(msg), nil
 	case answer[control.LogPage]:
 		return m.takeLog(msg), nil
+	case answer[[]control.Resend]:
+		return m.takeResend(msg), nil
 	}
 	return m, nil
 }
@@ -166,6 +169,8 @@ func (m model) viewBeat() (model, tea.Cmd) {
 		return m.tableBeat()
 	case viewExpect:
 		return m.expectBeat()
+	case viewLinks:
+		return m.resendBeat()
 	case viewTransitions:
 		return m.transitionBeat()
 	case viewLog:
@@ -181,6 +186,8 @@ func (m *model) unread() bool {
 		return m.table.read.IsZero() || m.table.stale
 	case viewExpect:
 		return m.expect.read.IsZero()
+	case viewLinks:
+		return m.resend.read.IsZero()
 	case viewTransitions:
 		return m.transitions.read.IsZero()
 	case viewLog:
@@ -216,7 +223,7 @@ func (m model) still() model {
 // paces are of all that the daemon is asked for.
 func (m *model) paces() []*pacer {
 	return []*pacer{
-		&m.state.pace, &m.table.pace, &m.table.counter, &m.watch.pace, &m.expect.pace, &m.transitions.pace, &m.log.pace,
+		&m.state.pace, &m.table.pace, &m.table.counter, &m.watch.pace, &m.expect.pace, &m.transitions.pace, &m.log.pace, &m.resend.pace,
 	}
 }
 

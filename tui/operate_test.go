@@ -258,6 +258,23 @@ func TestExpectationsWithoutExternalCache(t *testing.T) {
 	r.shows("ftp    tcp 10.0.1.2:* → 10.0.2.2:50185")
 }
 
+// TestResend lists what the peer has not acknowledged, as much of it as is of use.
+func TestResend(t *testing.T) {
+	d := newFakeDaemon()
+	d.resend = []control.Resend{{Kind: control.ResendControl, Seq: 8}, {Kind: control.ResendObject, Seq: 9}, {Kind: control.ResendObject, Seq: 10}, {Kind: control.ResendObject, Seq: 12}}
+	r := start(t, d.serve(t), Options{})
+	r.press("5")
+	r.shows("control 8, 9-10, 12")
+	r.shows("62.4ms after the event on average, 99% within 250ms")
+	d.set(func() {
+		d.resend = nil
+		for i := range 2 * maxResend {
+			d.resend = append(d.resend, control.Resend{Kind: control.ResendObject, Seq: uint32(1<<32 - 5 + i)})
+		}
+	})
+	r.shows("the first 1 000: 4294967291-994") // numbers go round
+}
+
 func TestTransitions(t *testing.T) {
 	r := start(t, newFakeDaemon().serve(t), Options{})
 	r.press("6")

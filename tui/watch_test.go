@@ -126,6 +126,18 @@ func beaten(m model) model {
 	return m
 }
 
+func TestZoneWords(t *testing.T) {
+	for _, r := range []struct {
+		orig, reply uint16
+		want        string
+	}{{0, 0, ""}, {7, 7, "7"}, {7, 0, "7, original direction only"}, {0, 7, "7, reply direction only"}, {1, 2, "original 1, reply 2"}} {
+		f := sampleFlow(0)
+		if f.Orig.Zone, f.Reply.Zone = r.orig, r.reply; zoneWords(&f) != r.want {
+			t.Errorf("zones %d and %d: %q, want %q", r.orig, r.reply, zoneWords(&f), r.want)
+		}
+	}
+}
+
 func TestTupleFilter(t *testing.T) {
 	icmp := sampleFlow(0)
 	icmp.Orig.Proto, icmp.Orig.DstPort = flow.ICMP, 8<<8
