@@ -181,6 +181,17 @@ func (m *model) expectCells(r *expectRow) []cell {
 	}
 }
 
+// expectText is an expectation in one line.
+func (m *model) expectText(r *expectRow) string {
+	var parts []string
+	for _, c := range m.expectCells(r) {
+		if c.text != "" {
+			parts = append(parts, c.text)
+		}
+	}
+	return strings.Join(parts, "  ")
+}
+
 // anySource writes the source of an expectation, of which the mask may leave open what the port is.
 func (m *model) anySource(x *flow.Expectation) string {
 	if x.Has.Is(flow.HasMask) && x.Mask.SrcPort == 0 && x.Expect.Proto.HasPorts() {

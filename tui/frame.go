@@ -226,10 +226,11 @@ func (m model) rows(name, text string, in paint) []string {
 
 // outcomePaint is the paint of what came of a transition.
 func outcomePaint(t *control.Transition) paint {
+	_, lacks, _ := brought(t)
 	switch {
 	case strings.HasPrefix(t.Outcome, control.OutcomeFailed):
 		return bad
-	case refused(t) > 0:
+	case lacks > 0:
 		return warn
 	case t.Outcome == control.OutcomeDone:
 		return good

@@ -21,6 +21,7 @@ var bindings []binding
 func init() { // not a literal: help refers to the list
 	bindings = append(bindings, tableKeys()...)
 	bindings = append(bindings, flowKeys()...)
+	bindings = append(bindings, rowKeys()...)
 	bindings = append(bindings, listKeys()...)
 	bindings = append(bindings, generalKeys()...)
 }
@@ -29,14 +30,18 @@ func inTable(m *model) bool   { return m.view == viewTable }
 func inList(m *model) bool    { return m.view == viewTable && m.table.group == "" }
 func inGroups(m *model) bool  { return m.view == viewTable && m.table.group != "" }
 func inFlow(m *model) bool    { return m.view == viewFlow }
-func onFlow(m *model) bool    { return inList(m) || inFlow(m) && m.watch.on }
+func onRow(m *model) bool     { _, ok := m.table.chosen(); return inList(m) && ok }
+func onGroup(m *model) bool   { return inGroups(m) && m.table.list.cursor < len(m.table.groups.Groups) }
+func onFlow(m *model) bool    { return onRow(m) || inFlow(m) && m.watch.on }
+func inLog(m *model) bool     { return m.view == viewLog && len(m.log.lines) > 0 }
+func keepable(m *model) bool  { return inList(m) && inLive(m) && len(m.table.rows) > 0 }
+func sorted(m *model) bool    { return counted(m) && m.table.sorting().by != "" }
 func everywhere(*model) bool  { return true }
 func mayWrite(m *model) bool  { return m.opt.Write }
 func inLive(m *model) bool    { return inTable(m) && m.table.from().live }
 func onceRead(m *model) bool  { return inTable(m) && !m.table.from().live }
 func filtering(m *model) bool { return inTable(m) && (m.table.filter != nil || m.table.group != "") }
-func groupable(m *model) bool { return inTable(m) && !m.table.from().differences }
-func sortable(m *model) bool  { return inList(m) && !m.table.from().differences }
+func counted(m *model) bool   { return inTable(m) && !m.table.from().differences } // lists that the daemon sorts and groups
 
 // onRows refuses to act on rows that are not the answer to what was asked last.
 func onRows(do func(model) (model, tea.Cmd)) func(model) (model, tea.Cmd) {
@@ -50,28 +55,35 @@ func onRows(do func(model) (model, tea.Cmd)) func(model) (model, tea.Cmd) {
 
 func tableKeys() []binding {
 	return []binding{
-		{[]string{"enter"}, "Enter", "open the selected flow", "open", inList, onRows(model.openFlow)},
-		{[]string{"enter"}, "Enter", "list its flows", "list", inGroups, onRows(model.openGroup)},
+		{[]string{"enter"}, "Enter", "open the selected flow", "open", onRow, onRows(model.openFlow)},
+		{[]string{"enter"}, "Enter", "list its flows", "list", onGroup, onRows(model.openGroup)},
 		{[]string{"/"}, "/", "filter as you type", "filter", inLive, model.startFilter},
 		{[]string{"/"}, "/", "filter, with Enter", "filter", onceRead, model.startFilter},
 		{[]string{"esc"}, "Esc", "clear grouping or filter", "", filtering, model.lessFiltered},
 		{[]string{"t", "right"}, "t →", "next table", "table", inTable, func(m model) (model, tea.Cmd) { return m.tableStep(1) }},
 		{[]string{"T", "left"}, "T ←", "previous table", "", inTable, func(m model) (model, tea.Cmd) { return m.tableStep(-1) }},
-		{[]string{"s"}, "s", "sort by the next column", "sort", sortable, model.sortNext},
-		{[]string{"S"}, "S", "reverse the order", "", sortable, model.sortTurn},
-		{[]string{"b"}, "b", "group: the top talkers", "group", groupable, func(m model) (model, tea.Cmd) { return m.groupBy(1) }},
-		{[]string{"B"}, "B", "grouping before this one", "", groupable, func(m model) (model, tea.Cmd) { return m.groupBy(-1) }},
+		{[]string{"s"}, "s", "sort by the next column", "sort", counted, model.sortNext},
+		{[]string{"S"}, "S", "reverse the order", "", sorted, model.sortTurn},
+		{[]string{"b"}, "b", "group: the top talkers", "group", counted, func(m model) (model, tea.Cmd) { return m.groupBy(1) }},
+		{[]string{"B"}, "B", "grouping before this one", "", counted, func(m model) (model, tea.Cmd) { return m.groupBy(-1) }},
 		{[]string{"r"}, "r", "read the table again", "read again", onceRead, model.readAgain},
-		{[]string{"o"}, "o", "keep the order of rows", "", sortable, onRows(model.keepOrder)},
-		{[]string{"w"}, "w", "write rows: JSON or CSV", "", inTable, onRows(model.startSave)},
+		{[]string{"o"}, "o", "keep the order of rows", "", keepable, onRows(model.keepOrder)},
 	}
 }
 
 func flowKeys() []binding {
 	return []binding{
 		{[]string{"f"}, "f", "follow through a failover", "follow", onFlow, onRows(model.followFlow)},
-		{[]string{"c"}, "c", "copy it to the clipboard", "", onFlow, onRows(model.copyFlow)},
 		{[]string{"esc"}, "Esc", "back to the table", "back", inFlow, func(m model) (model, tea.Cmd) { return m.show(viewTable) }},
+	}
+}
+
+// rowKeys are those of all views that list something.
+func rowKeys() []binding {
+	return []binding{
+		{[]string{"c"}, "c", "copy it to the clipboard", "", copyable, onRows(model.copyRow)},
+		{[]string{"c"}, "c", "copy the lowest line", "", inLog, model.copyRow},
+		{[]string{"w"}, "w", "write rows: JSON or CSV", "", writable, onRows(model.startSave)},
 	}
 }
 

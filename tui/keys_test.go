@@ -40,6 +40,38 @@ func TestHelpShowsWhatWorks(t *testing.T) {
 	}
 }
 
+// TestHelpHidesWhatDoesNothing: no row, nothing to open, follow, copy, write or keep; no order, nothing to reverse.
+func TestHelpHidesWhatDoesNothing(t *testing.T) {
+	works := func(m model) (keys string) {
+		for i := range bindings {
+			if b := &bindings[i]; b.in(&m) && strings.Contains(" Enter f c w o S ", " "+b.name+" ") {
+				keys += b.name
+			}
+		}
+		return keys
+	}
+	kernel := sample()
+	kernel.view, kernel.table.source = viewTable, 2
+	sortedRows := sample()
+	sortedRows.view, sortedRows.table.order = viewTable, order{by: "source"}
+	noGroups := sample()
+	noGroups.view, noGroups.table.group, noGroups.table.rows = viewTable, "source", nil
+	noExpectations := sample()
+	noExpectations.view = viewExpect
+	for _, r := range []struct {
+		name, want string
+		m          model
+	}{
+		{"empty table", "", scenes()["empty"]}, {"no groups", "S", noGroups}, {"no expectations", "", noExpectations},
+		{"table", "Enterofcw", scenes()["table"]}, {"sorted", "EnterSofcw", sortedRows}, {"kernel", "Enterfcw", kernel},
+		{"groups", "EnterSw", scenes()["groups"]}, {"log", "cw", scenes()["log"]}, {"flow", "fc", scenes()["flow"]}, {"overview", "", sample()},
+	} {
+		if got := works(r.m); got != r.want {
+			t.Errorf("%s: %s work, want %s", r.name, got, r.want)
+		}
+	}
+}
+
 // TestBindings: a key does one thing in a place, and has no binding without a way to learn of it.
 func TestBindings(t *testing.T) {
 	for name, m := range scenes() {
@@ -138,9 +170,11 @@ func TestPausedTime(t *testing.T) {
 	}
 	m := pressed(sample(), "2", "p")
 	var was, is strings.Builder
-	_ = m.writeCSV(&was)
+	e := m.export()
+	_ = e.writeCSV(&was)
 	m.now = m.now.Add(time.Hour)
-	if _ = m.writeCSV(&is); was.String() != is.String() {
+	e = m.export()
+	if _ = e.writeCSV(&is); was.String() != is.String() {
 		t.Error("ages are written that are not on the screen")
 	}
 }

@@ -275,6 +275,9 @@ func (d *fakeDaemon) group(_ context.Context, q control.FlowQuery) (control.Grou
 		g.Groups = append(g.Groups, control.Group{Key: key, Count: control.Count{Flows: n}})
 	}
 	slices.SortFunc(g.Groups, func(a, b control.Group) int {
+		if q.Sort == "key" {
+			return strings.Compare(a.Key, b.Key)
+		}
 		return cmp.Or(cmp.Compare(b.Flows, a.Flows), strings.Compare(a.Key, b.Key))
 	})
 	return g, nil

@@ -79,11 +79,11 @@ func (m model) clickTable(x, line int) (model, tea.Cmd) {
 				at += w + 1
 			}
 		}
-	case line == m.table.head()-1 && m.table.group == "":
+	case line == m.table.head()-1:
 		if i := g.at(x); i >= 0 && g.columns[i].sort != "" {
 			o := order{by: g.columns[i].sort, desc: largestFirst[g.columns[i].sort]}
-			if m.table.order.by == o.by {
-				o.desc = !m.table.order.desc
+			if was := m.table.sorting(); was.by == o.by {
+				o.desc = !was.desc
 			}
 			return m.sortBy(o)
 		}

@@ -3,6 +3,7 @@ package tui
 import (
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -143,6 +144,52 @@ func TestCSVSaysWhatIsKnown(t *testing.T) {
 				t.Errorf("row %d, %s: %q of %v, want %q", i, name, record, columns, value)
 			}
 		}
+	}
+}
+
+// TestWriteAndCopyOtherViews: what a view lists can be written and copied, not only flows.
+func TestWriteAndCopyOtherViews(t *testing.T) {
+	for _, r := range []struct {
+		v                view
+		name, csv, json  string
+		rows             int
+		copied, fileName string
+	}{
+		{viewExpect, "expectations", "internal,ftp,tcp,10.0.1.2:*,10.0.2.2:50185,10.0.1.2:42021,10.0.2.2:21,290", `"table":"external"`, 2,
+			"internal  ftp  tcp 10.0.1.2:* → 10.0.2.2:50185", "ctsync-expectations-"},
+		{viewTransitions, "transitions", "2026-11-23T06:48:00.002Z,GROUP,syncgrp,MASTER,done,996,4,0.0288", `"created":990`, 2,
+			"2026-11-23 06:48:00 MASTER done: 996 committed", "ctsync-transitions-"},
+		{viewLog, "log", "2026-11-23T12:00:00Z,ERROR,external cache committed", `"level":"DEBUG"`, 4,
+			"2026-11-23 12:00:00 DEBUG external cache committed", "ctsync-log-"},
+	} {
+		m := sampleExpecting(sample())
+		m.view = r.v
+		e := m.export()
+		var asCSV, asJSON strings.Builder
+		if err := errors.Join(e.writeCSV(&asCSV), e.writeJSON(&asJSON)); err != nil {
+			t.Error(err)
+		}
+		records, err := csv.NewReader(strings.NewReader(asCSV.String())).ReadAll()
+		if err != nil || len(records) != r.rows+1 || strings.Count(asJSON.String(), "\n") != r.rows {
+			t.Errorf("%s: %d records, %v, %s", r.name, len(records), err, asJSON.String())
+		}
+		if !strings.Contains(asCSV.String(), r.csv) || !strings.Contains(asJSON.String(), r.json) {
+			t.Errorf("%s:\n%s\n%s", r.name, asCSV.String(), asJSON.String())
+		}
+		if !strings.HasPrefix(m.copied(), r.copied) {
+			t.Errorf("%s: %q is copied", r.name, m.copied())
+		}
+		if got := pressed(m, "w"); !strings.HasPrefix(got.line.text, r.fileName) {
+			t.Errorf("%s: the file is %q", r.name, got.line.text)
+		}
+	}
+	m := sample() // of a long log what is visible
+	for range 8 {
+		m.log.lines = append(m.log.lines, m.log.lines...)
+	}
+	m.view = viewLog
+	if n := len(m.visibleLog()); n != (m.bodyHeight()+1)/2 {
+		t.Errorf("%d lines of the log are visible", n)
 	}
 }
 

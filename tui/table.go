@@ -47,6 +47,7 @@ type table struct {
 	filterText string
 	order      order
 	group      string // "" or one of control.GroupKeys
+	groupOrder order  // of groups; by "" = most flows first
 
 	list   list
 	first  int // place of rows[0] in the list
@@ -72,7 +73,7 @@ type table struct {
 
 // order is how a list is sorted.
 type order struct {
-	by   string // one of control.Orders, "" = as stored
+	by   string // one of control.Orders, "" = as stored; of groups, one of control.GroupOrders
 	desc bool
 }
 
@@ -156,7 +157,8 @@ func (m *model) askTable() tea.Cmd {
 	switch {
 	case t.group != "":
 		q := t.query()
-		q.Group, q.Limit = t.group, groupRows
+		o := t.sorting()
+		q.Group, q.Limit, q.Sort, q.Desc = t.group, groupRows, o.by, o.desc
 		return ask(&t.pace, m.now, listTimeout, func(ctx context.Context) (control.Groups, error) { return client.Groups(ctx, q) })
 	case t.from().differences:
 		q := t.query()

@@ -317,6 +317,38 @@ func TestGroups(t *testing.T) {
 	r.shows("of 7 flows")
 }
 
+// TestSortedGroups sorts them by what their columns show.
+func TestSortedGroups(t *testing.T) {
+	d := newFakeDaemon()
+	d.flows[control.TableInternal] = d.flows[control.TableInternal][1:7]
+	r := inTableOf(t, d)
+	r.press("b", "b")
+	r.shows("FLOWS▼")
+	r.shows("▸ 203.0.113.1")
+	r.press("s")
+	r.shows("DESTINATION▲")
+	r.shows("▸ 203.0.113.0")
+	r.press("S")
+	r.shows("DESTINATION▼")
+	r.press("s")
+	r.shows("FLOWS▼")
+	m := scenes()["groups"]
+	m.table.source, m.table.groups.Bytes = 2, 1
+	m.width = 120
+	for _, want := range []string{"packets", "bytes", "key", "flows"} {
+		if m = pressed(m, "s"); m.table.sorting().by != want {
+			t.Errorf("s sorts by %s, want %s", m.table.sorting().by, want)
+		}
+		if !slices.Contains(control.GroupOrders, want) {
+			t.Errorf("the daemon does not sort groups by %s", want)
+		}
+	}
+	m.table.groupOrder = order{by: "bytes"}
+	if m = pressed(m, "T"); m.table.sorting().by != "flows" {
+		t.Errorf("the groups of a cache are sorted by %s", m.table.sorting().by)
+	}
+}
+
 func TestGroupTerms(t *testing.T) {
 	for _, r := range []struct{ by, key string }{
 		{"source", "10.0.0.1"}, {"source", "2001:db8::1"}, {"destination", "10.0.0.1"}, {"source-network", "10.0.0.0/24"},

@@ -34,10 +34,8 @@ func (m model) tableGrid() grid {
 		columns = t.groupColumns()
 	}
 	g := fitGrid(columns, m.width)
-	g.sorted, g.desc = t.order.by, t.order.desc
-	if t.group != "" {
-		g.sorted, g.desc = "flows", true
-	}
+	o := t.sorting()
+	g.sorted, g.desc = o.by, o.desc
 	return g
 }
 

@@ -114,13 +114,11 @@ func (m model) transitionGrid() grid {
 
 func (m *model) transitionCells(t *control.Transition) []cell {
 	flows, failed, duration, in := "", "", "", plain
-	switch c, i := t.Commit, t.Inject; {
-	case c != nil:
-		flows, failed = m.units.count(c.Created+c.Updated+c.Replaced), m.units.count(c.Failed)
-	case i != nil:
-		flows, failed = m.units.count(i.Present), m.units.count(i.Failed)
+	has, lacks, ok := brought(t)
+	if ok {
+		flows, failed = m.units.count(has), m.units.count(lacks)
 	}
-	if refused(t) > 0 {
+	if lacks > 0 {
 		failed, in = "!"+failed, warn
 	}
 	if !t.Finished.IsZero() && !t.Started.IsZero() {
@@ -210,13 +208,13 @@ func (m model) injectLines(i *control.InjectResult) []string {
 	return append(lines, m.row("Failed", m.look.in(good, "none"))...)
 }
 
-// refused is how many flows a takeover did not bring into the kernel.
-func refused(t *control.Transition) uint64 {
-	switch {
-	case t.Commit != nil:
-		return t.Commit.Failed
-	case t.Inject != nil:
-		return t.Inject.Failed
+// brought is how many flows of the peer the kernel has after a takeover, and how many not; ok is false of what was none.
+func brought(t *control.Transition) (has, lacks uint64, ok bool) {
+	switch c, i := t.Commit, t.Inject; {
+	case c != nil:
+		return c.Created + c.Updated + c.Replaced, c.Failed, true
+	case i != nil:
+		return i.Present, i.Failed, true
 	}
-	return 0
+	return 0, 0, false
 }

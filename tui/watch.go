@@ -93,7 +93,7 @@ func (m model) followFlow() (model, tea.Cmd) {
 	}
 	r, ok := m.table.chosen()
 	if !ok {
-		return m.complain("no flow is selected"), nil
+		return m, nil
 	}
 	if m.watch.following && m.watch.orig == r.flow.Orig {
 		end := m.watch.end()
