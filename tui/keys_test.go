@@ -192,6 +192,12 @@ func TestPausedViews(t *testing.T) {
 			t.Errorf("%s: the daemon is asked: %v", viewNames[v], asked)
 		}
 	}
+	unseen := pressed(sample(), "3")
+	unseen.watch.read = time.Time{}
+	unseen = pressed(unseen, "p")
+	if unseen, _ = unseen.beat(); !unseen.watch.pace.busy {
+		t.Error("a flow that was never looked at is not looked at")
+	}
 	m = pressed(m, "2", "s") // what the user asks for
 	m.now = m.now.Add(beat)
 	if m, _ = m.beat(); !m.table.pace.busy {

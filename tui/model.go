@@ -150,7 +150,7 @@ func (m model) beat() (model, tea.Cmd) {
 			return takeSnapshot(ctx, client)
 		}))
 	}
-	if m.watch.on && !m.paused {
+	if m.watch.on && (!m.paused || m.watch.read.IsZero()) {
 		var cmd tea.Cmd
 		m, cmd = m.watchBeat()
 		cmds = append(cmds, cmd)
@@ -184,6 +184,8 @@ func (m *model) unread() bool {
 	switch m.view {
 	case viewTable:
 		return m.table.read.IsZero() || m.table.stale
+	case viewFlow:
+		return m.watch.on && m.watch.read.IsZero()
 	case viewExpect:
 		return m.expect.read.IsZero()
 	case viewLinks:

@@ -11,7 +11,8 @@ import (
 )
 
 const (
-	// beat is how often the monitor looks whether something is to be asked: the daemon is never asked the same more often.
+	// beat is how often the monitor looks whether something is to be asked: the same is not asked more often, nor what a key
+	// changes. Only windows of a list that is scrolled through follow one another faster.
 	beat = 500 * time.Millisecond
 	// stateEvery is how often status and statistics are asked for: one value of a graph.
 	stateEvery = time.Second

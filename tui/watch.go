@@ -220,8 +220,9 @@ func noted(list []moment, more ...moment) []moment {
 	return list[max(len(list)-maxHistory, 0):]
 }
 
-// resumed shows what happened during a pause.
+// resumed shows what happened during a pause. The look at the kernel before it may have been given up.
 func (w watch) resumed() watch {
+	w.kernel = time.Time{}
 	w.history, w.held = noted(w.history, w.held...), nil
 	return w
 }
