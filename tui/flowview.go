@@ -41,7 +41,7 @@ func (m model) flowLines() []string {
 		lines = append(lines, m.rows("", "no events: "+w.broken.Error(), warn)...)
 	}
 	if n := len(w.held); n > 0 {
-		lines = append(lines, m.rows("", itoa(n)+" events since the pause, p shows them", warn)...)
+		lines = append(lines, m.rows("", itoa(n)+" more since the pause: p shows them", warn)...)
 	}
 	for i := len(w.history) - 1; i >= 0; i-- {
 		lines = append(lines, m.momentLine(&w.history[i]))

@@ -133,6 +133,20 @@ func scenes() map[string]model {
 		m.table.list.cursor = 4
 		m.table.rows[5].gone, m.table.kept = true, true
 	})
+	with("stale", viewTable, func(m *model) {
+		m.table.source = 2
+		*m = pressed(*m, "s")
+		m.table.pace.began, m.now = noon, noon.Add(3*time.Second)
+	})
+	with("filter-kernel", viewTable, func(m *model) {
+		m.table.source = 2
+		m.line = line{kind: lineFilter, input: typed("dport:4")}
+	})
+	with("paused", viewFlow, func(m *model) {
+		*m, _ = m.pause()
+		m.watch.held = []moment{{at: noon, table: control.TableInternal, what: "destroy"}}
+		m.now = noon.Add(time.Minute)
+	})
 	with("groups", viewTable, func(m *model) {
 		m.table.group = "source"
 		m.table.groups = control.Groups{By: "source", Count: control.Count{Flows: 1000}, OtherCount: 3, Other: control.Count{Flows: 9}}

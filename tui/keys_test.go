@@ -231,7 +231,7 @@ func TestPausedEvents(t *testing.T) {
 	if len(m.watch.history) != was || len(m.watch.held) != maxHistory {
 		t.Errorf("%d moments are shown, %d held", len(m.watch.history), len(m.watch.held))
 	}
-	if text := strings.Join(m.still().body(), "\n"); !strings.Contains(ansi.Strip(text), "500 events since the pause, p shows them") {
+	if text := strings.Join(m.still().body(), "\n"); !strings.Contains(ansi.Strip(text), "500 more since the pause: p shows them") {
 		t.Errorf("they are not counted:\n%s", text)
 	}
 	if m = pressed(m, "p"); len(m.watch.history) != maxHistory || m.watch.held != nil {

@@ -134,7 +134,7 @@ func (m model) tableLine() string {
 	switch {
 	case t.read.IsZero():
 	case t.stale:
-		parts = append(parts, m.look.in(faint, m.reading(t.pace)))
+		parts = append(parts, m.look.in(faint, m.reading(t.pace)+", old rows until then"))
 	case t.group != "":
 		parts = append(parts, m.groupSummary())
 	case t.counts != nil:
