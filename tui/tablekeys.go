@@ -40,8 +40,8 @@ func (t *table) sorting() order {
 	return t.groupOrder
 }
 
-// sorts reports whether the daemon sorts the table by a word of control.Orders or GroupOrders. Comparisons have no order: one that a
-// cache has waits there for the next table.
+// sorts reports whether the daemon sorts the table by a word of control.Orders or GroupOrders. Comparisons have no order:
+// one that their cache has waits there for the next table.
 func (s source) sorts(by string) bool {
 	switch by {
 	case "idle":
@@ -52,8 +52,8 @@ func (s source) sorts(by string) bool {
 	return true
 }
 
-// sortNext sorts by the next column that is visible; after the last one rows are in the order of storage again, which groups
-// do not have.
+// sortNext sorts by the next column that is visible; after the last one rows are in the order of storage again. Groups have
+// no such order.
 func (m model) sortNext() (model, tea.Cmd) {
 	g := m.tableGrid()
 	var words []string
