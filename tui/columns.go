@@ -118,10 +118,8 @@ func (m *model) number(r *row, column string) string {
 	switch {
 	case column == "TIMEOUT" && f.Has.Is(flow.HasTimeout):
 		return span(time.Duration(f.Timeout) * time.Second)
-	case column == "AGE" && !r.created.IsZero():
-		return span(m.now.Sub(r.created))
-	case column == "AGE" && f.Has.Is(flow.HasTimestamp):
-		return span(m.now.Sub(time.Unix(0, int64(f.Start))))
+	case column == "AGE" && !r.began().IsZero():
+		return span(m.now.Sub(r.began()))
 	case column == "IDLE" && !r.updated.IsZero():
 		return span(m.now.Sub(r.updated))
 	case column == "BYTES" && f.Has.Is(flow.HasCounters):
@@ -136,6 +134,14 @@ func (m *model) number(r *row, column string) string {
 		return strconv.FormatUint(uint64(f.ID), 10)
 	}
 	return ""
+}
+
+// began is when the flow was first seen: by the cache, or by a kernel that notes times. Zero = not told.
+func (r *row) began() time.Time {
+	if r.created.IsZero() && r.flow.Has.Is(flow.HasTimestamp) {
+		return time.Unix(0, int64(r.flow.Start))
+	}
+	return r.created
 }
 
 // stateCell shows the protocol's state; a flow without one, whether it was answered.
@@ -238,12 +244,14 @@ var shortStates = map[string]string{
 
 // fitEndpoint shortens an address in its middle: the network in front tells whose it is, the end and the port which one.
 func fitEndpoint(l look, text string, width int) string {
-	if len(text) <= width {
+	all := []rune(text)
+	if len(all) <= width {
 		return text
 	}
 	if width < 8 {
 		return l.cut(text, width)
 	}
-	back := max((width-1)/2, min(len(text)-strings.LastIndexByte(text, ':')+4, width-5))
-	return text[:width-1-back] + l.sign(signMore) + text[len(text)-back:]
+	port := len([]rune(text[strings.LastIndexByte(text, ':')+1:]))
+	back := max((width-1)/2, min(port+5, width-5))
+	return string(all[:width-1-back]) + l.sign(signMore) + string(all[len(all)-back:])
 }

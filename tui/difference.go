@@ -67,15 +67,15 @@ func differenceRow(l *control.DifferenceJSON) (r row, err error) {
 
 func (m model) takeDifferences(a answer[differences]) (model, tea.Cmd) {
 	t := &m.table
-	if !take(&t.pace, a, beat) {
+	if !take(&t.pace, a, t.every(a.err)) {
 		return m, nil
 	}
 	if t.err = a.err; a.err != nil {
-		return m, nil
+		return m.sized(), nil
 	}
 	was, selected := t.chosen()
 	t.read, t.first, t.rows, t.ended = a.at, 0, a.value.rows, true
-	t.counts = &a.value.counts
+	t.counts, t.stale = &a.value.counts, false
 	m.fill()
 	if selected && t.list.cursor > 0 {
 		t.follow(was)
@@ -112,14 +112,7 @@ func (m model) differenceSummary() string {
 	t := &m.table
 	c := t.counts
 	if c.Total() == 0 {
-		same := "the kernel and the internal cache have the same flows"
-		switch {
-		case t.from().table == control.TableExternal:
-			same = "a commit would change nothing"
-		case m.width < 60:
-			same = "kernel and cache are alike"
-		}
-		return m.look.in(good, same)
+		return m.noDifference(c)
 	}
 	prefix := ""
 	if t.from().table == control.TableExternal {
@@ -138,10 +131,29 @@ func (m model) differenceSummary() string {
 	return strings.Join(brief, "; ")
 }
 
+// noDifference says of what it is known that there is none.
+func (m model) noDifference(c *control.DifferenceCounts) string {
+	switch {
+	case c.Unsettled > 0:
+		text := m.units.count(c.Unsettled) + " flows change too fast to tell"
+		if m.width >= 60 {
+			text = "no difference seen, but " + text
+		}
+		return m.look.in(warn, "! "+text)
+	case m.table.filter != nil:
+		return "no difference among the flows that match"
+	case m.table.from().table == control.TableExternal:
+		return m.look.in(good, "a commit would change nothing")
+	case m.width < 60:
+		return m.look.in(good, "kernel and cache are alike")
+	}
+	return m.look.in(good, "the kernel and the internal cache have the same flows")
+}
+
 // differenceFoot says what was compared.
 func (m model) differenceFoot() string {
 	c := m.table.counts
-	if c == nil {
+	if c == nil || m.table.stale {
 		return ""
 	}
 	text := fmt.Sprintf("%s flows compared %s ago, r reads again", m.units.count(c.Compared), span(m.now.Sub(m.table.read)))

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/charmbracelet/x/ansi"
 )
@@ -81,6 +82,10 @@ func TestFitEndpoint(t *testing.T) {
 		}
 	}
 	for w := range 60 {
+		const text = "tcp 10.0.1.2:* → 10.0.2.2:50185"
+		if got := fitEndpoint(l, text, w); ansi.StringWidth(got) > w || !utf8.ValidString(got) || w >= 31 && got != text {
+			t.Errorf("%d columns: %q", w, got)
+		}
 		if got := fitEndpoint(l, "[2001:db8:1111:2222:3333:4444:5555:6666]:65535", w); ansi.StringWidth(got) > w {
 			t.Errorf("%d columns: %q", w, got)
 		}

@@ -43,7 +43,7 @@ func (m model) expectBeat() (model, tea.Cmd) {
 		var rows []expectRow
 		for _, t := range []control.Table{control.TableInternal, control.TableExternal} {
 			read, err := readExpectations(ctx, client, t)
-			if err != nil {
+			if err != nil && !disabled(err) {
 				return nil, err
 			}
 			rows = append(rows, read...)
@@ -80,6 +80,7 @@ func (m model) takeExpectations(a answer[[]expectRow]) model {
 		return m
 	}
 	if v.err = a.err; a.err != nil {
+		v.list = v.list.settled(m.expectHeight())
 		return m
 	}
 	if i := v.list.cursor; i < len(v.rows) && i > 0 { // what was selected stays selected
@@ -106,9 +107,12 @@ func (m model) expectGrid() grid {
 	}, m.width)
 }
 
+// expectHead is how many lines stand above the rows: the counts, why the rows are old, the columns.
+func (m model) expectHead() int { return 2 + len(m.failure(m.expect.err)) }
+
 func (m model) expectHeight() int {
 	g := m.expectGrid()
-	return max((m.bodyHeight()-2)/g.height(), 1)
+	return max((m.bodyHeight()-m.expectHead())/g.height(), 1)
 }
 
 func (m model) expectBody() []string {
@@ -124,22 +128,14 @@ func (m model) expectBody() []string {
 			lines = append(lines, "", "  "+m.look.in(warn, fmt.Sprintf("! the peer sends them: %s messages were ignored", m.units.count(n))))
 		}
 		return lines
-	case v.err != nil:
+	case v.read.IsZero() && v.err != nil:
 		return m.problem(v.err)
 	case v.read.IsZero():
 		return []string{"", m.waiting(v.pace)}
 	}
-	inside, outside := 0, 0
-	for i := range v.rows {
-		if v.rows[i].table == control.TableInternal {
-			inside++
-		} else {
-			outside++
-		}
-	}
 	g := m.expectGrid()
-	lines := []string{fmt.Sprintf(" %s internal, %s external%s", m.units.count(uint64(inside)), m.units.count(uint64(outside)),
-		m.look.in(faint, "  helpers: "+strings.Join(m.state.status.ExpectationSync, " ")))}
+	lines := []string{" " + m.expectCounts() + m.look.in(faint, "  helpers: "+strings.Join(m.state.status.ExpectationSync, " "))}
+	lines = append(lines, m.failure(v.err)...)
 	if len(v.rows) == 0 {
 		return append(lines, "", "  no helper expects a connection at the moment")
 	}
@@ -156,6 +152,19 @@ func (m model) expectBody() []string {
 	return lines
 }
 
+// expectCounts says how many expectations each cache has.
+func (m model) expectCounts() string {
+	count := map[control.Table]uint64{}
+	for i := range m.expect.rows {
+		count[m.expect.rows[i].table]++
+	}
+	text := m.units.count(count[control.TableInternal]) + " internal, "
+	if m.state.status.Injecting {
+		return text + "the peer's go into the kernel at once"
+	}
+	return text + m.units.count(count[control.TableExternal]) + " external"
+}
+
 func (m *model) expectCells(r *expectRow) []cell {
 	x := &r.entry
 	arrow := " " + m.look.sign(signArrow) + " "
@@ -170,6 +179,17 @@ func (m *model) expectCells(r *expectRow) []cell {
 		{m.source(&x.Master) + arrow + m.destination(&x.Master), plain},
 		{timeout, plain},
 	}
+}
+
+// expectText is an expectation in one line.
+func (m *model) expectText(r *expectRow) string {
+	var parts []string
+	for _, c := range m.expectCells(r) {
+		if c.text != "" {
+			parts = append(parts, c.text)
+		}
+	}
+	return strings.Join(parts, "  ")
 }
 
 // anySource writes the source of an expectation, of which the mask may leave open what the port is.

@@ -27,17 +27,21 @@ func (m model) flowLines() []string {
 	}
 	lines := []string{head}
 	switch {
-	case w.err != nil:
+	case w.read.IsZero() && w.err != nil:
 		lines = append(lines, m.problem(w.err)...)
 	case w.read.IsZero():
 		lines = append(lines, m.waiting(w.pace))
 	default:
+		lines = append(lines, m.failure(w.err)...)
 		lines = append(lines, m.presence()...)
 		lines = append(lines, m.attributeLines()...)
 	}
 	lines = append(lines, "", " "+l.in(title, "History")+l.in(faint, " since "+w.since.Local().Format("15:04:05")+", newest first"))
 	if w.broken != nil {
 		lines = append(lines, m.rows("", "no events: "+w.broken.Error(), warn)...)
+	}
+	if n := len(w.held); n > 0 {
+		lines = append(lines, m.rows("", itoa(n)+" more since the pause: p shows them", warn)...)
 	}
 	for i := len(w.history) - 1; i >= 0; i-- {
 		lines = append(lines, m.momentLine(&w.history[i]))
@@ -117,7 +121,7 @@ var flowAttributes = []struct {
 	}},
 	{"Timeout", func(m *model, r *row) string { return m.number(r, "TIMEOUT") }},
 	{"Mark", func(m *model, r *row) string { return m.number(r, "MARK") }},
-	{"Zone", func(m *model, r *row) string { return m.number(r, "ZONE") }},
+	{"Zone", func(_ *model, r *row) string { return zoneWords(&r.flow) }},
 	{"Labels", func(_ *model, r *row) string { return join(r.flow.JSON().Labels) }},
 	{"Helper", func(_ *model, r *row) string { return helperName(&r.flow) }},
 	{"Master", func(m *model, r *row) string {
@@ -162,7 +166,29 @@ var flowAttributes = []struct {
 		}
 		return m.when(at)
 	}},
+	{"Ended", func(m *model, r *row) string {
+		if !r.flow.Has.Is(flow.HasTimestamp) || r.flow.Stop == 0 {
+			return ""
+		}
+		return m.when(time.Unix(0, int64(r.flow.Stop)))
+	}},
 	{"Last change", func(m *model, r *row) string { return m.when(r.updated) }},
+}
+
+// zoneWords is the zone, and of which direction where it is of one.
+func zoneWords(f *flow.Flow) string {
+	zone, whole := f.Zone()
+	switch {
+	case zone == 0:
+		return ""
+	case whole:
+		return itoa(int(zone))
+	case f.Orig.Zone != 0 && f.Reply.Zone != 0:
+		return fmt.Sprintf("original %d, reply %d", f.Orig.Zone, f.Reply.Zone)
+	case f.Orig.Zone != 0:
+		return itoa(int(zone)) + ", original direction only"
+	}
+	return itoa(int(zone)) + ", reply direction only"
 }
 
 // pair writes an attribute that both directions have.

@@ -21,7 +21,7 @@ func (m model) View() string {
 	if m.height >= 4 {
 		lines = append(lines, m.tabs())
 	}
-	body := m.body()
+	body := m.still().body()
 	foot := m.foot()
 	room := max(m.height-len(lines)-len(foot), 0)
 	for len(body) < room {
@@ -226,13 +226,35 @@ func (m model) rows(name, text string, in paint) []string {
 
 // outcomePaint is the paint of what came of a transition.
 func outcomePaint(t *control.Transition) paint {
+	_, lacks, _ := brought(t)
 	switch {
 	case strings.HasPrefix(t.Outcome, control.OutcomeFailed):
 		return bad
-	case t.Commit != nil && t.Commit.Failed > 0:
+	case lacks > 0:
 		return warn
 	case t.Outcome == control.OutcomeDone:
 		return good
 	}
 	return plain
+}
+
+// problem says why there is no answer, and what to do.
+func (m model) problem(err error) []string {
+	in := bad
+	if disabled(err) {
+		in = plain // as configured
+	}
+	lines := []string{""}
+	for _, l := range wrap(err.Error(), m.width-4) {
+		lines = append(lines, "  "+m.look.in(in, l))
+	}
+	return lines
+}
+
+// failure is the line above what is old because it could not be read again.
+func (m model) failure(err error) []string {
+	if err == nil {
+		return nil
+	}
+	return []string{" " + m.look.in(bad, "! "+printable(err.Error()))}
 }

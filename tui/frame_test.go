@@ -41,6 +41,9 @@ func sample() model {
 		Received: noon.Add(-time.Hour * 30), Outcome: "failed: the peer does not answer",
 	}}, noon
 	m.transitions.list.total = 2
+	m.resend.list, m.resend.read = []control.Resend{
+		{Kind: control.ResendObject, Seq: 4709}, {Kind: control.ResendObject, Seq: 4710}, {Kind: control.ResendControl, Seq: 4711, Flags: 4},
+	}, noon
 	m.log.read = noon
 	for i, level := range []string{"INFO", "WARN", "ERROR", "DEBUG"} {
 		m.log.lines = append(m.log.lines, control.LogLine{ID: uint64(i + 1), Time: noon, Level: level, Text: "external cache committed flows=1010 created=990 updated=5 replaced=1 expired=10"})
@@ -51,7 +54,8 @@ func sample() model {
 func sampleWatch() watch {
 	f := sampleFlow(0)
 	kernel := row{flow: f}
-	kernel.flow.Has |= flow.HasCounters | flow.HasUse
+	kernel.flow.Has |= flow.HasCounters | flow.HasUse | flow.HasTimestamp
+	kernel.flow.Start, kernel.flow.Stop = uint64(noon.Add(-time.Hour).UnixNano()), uint64(noon.Add(-time.Second).UnixNano())
 	kernel.flow.Packets, kernel.flow.Bytes, kernel.flow.Use = [2]uint64{12, 10}, [2]uint64{4000, 123456}, 1
 	return watch{
 		on: true, orig: f.Orig, since: noon.Add(-time.Minute), read: noon,
@@ -125,9 +129,23 @@ func scenes() map[string]model {
 	with("sorted", viewTable, func(m *model) {
 		m.table.order = order{by: "source", desc: true}
 		m.table.filter, _ = flow.ParseExpr("proto:tcp")
-		m.table.filterText = "proto:tcp"
+		m.table.filterText, m.table.matches = "proto:tcp", 1000
 		m.table.list.cursor = 4
 		m.table.rows[5].gone, m.table.kept = true, true
+	})
+	with("stale", viewTable, func(m *model) {
+		m.table.source = 2
+		*m = pressed(*m, "s")
+		m.table.pace.began, m.now = noon, noon.Add(3*time.Second)
+	})
+	with("filter-kernel", viewTable, func(m *model) {
+		m.table.source = 2
+		m.line = line{kind: lineFilter, input: typed("dport:4")}
+	})
+	with("paused", viewFlow, func(m *model) {
+		*m, _ = m.pause()
+		m.watch.held = []moment{{at: noon, table: control.TableInternal, what: "destroy"}}
+		m.now = noon.Add(time.Minute)
 	})
 	with("groups", viewTable, func(m *model) {
 		m.table.group = "source"
@@ -150,6 +168,12 @@ func scenes() map[string]model {
 		m.fill()
 		*m = m.sized()
 	})
+	with("differences-disabled", viewTable, func(m *model) {
+		m.table = table{source: 4, stale: true, err: &control.Error{
+			Code: control.CodeDisabled, Message: "there is no external cache with disable-external-cache",
+			Hint: "the peer's flows are in the kernel, see ctsync show table",
+		}}
+	})
 	with("confirm", viewOverview, func(m *model) {
 		m.opt.Write = true
 		m.action = action{operation: operations[0], asked: "commit"}
@@ -157,6 +181,31 @@ func scenes() map[string]model {
 	})
 	with("asking", viewTable, func(m *model) { *m = newModel(m.client, Options{}); m.now = noon; m.view = viewTable })
 	with("following", viewOverview, func(m *model) { m.watch.following = true })
+	for v := range views {
+		if v == viewOverview {
+			continue // "lost" is it
+		}
+		with("lost-"+strings.ToLower(viewNames[v]), v, func(m *model) {
+			*m = sampleExpecting(*m)
+			lost := errors.New("ctsyncd is not reachable at /s: nobody serves the socket")
+			m.state.err, m.now = lost, noon.Add(75*time.Second)
+			m.table.err, m.watch.err, m.expect.err, m.transitions.err, m.log.err = lost, lost, lost, lost, lost
+			*m = m.resized()
+		})
+	}
+	with("transitions-injecting", viewTransitions, func(m *model) {
+		t := &m.transitions.all[0]
+		t.Commit, t.Inject = nil, &control.InjectResult{
+			Present: 1197, Late: 9, Failed: 3, Waited: control.Duration(12 * time.Millisecond), DumpDuration: control.Duration(4100 * time.Microsecond),
+		}
+	})
+	with("transitions-long", viewTransitions, func(m *model) {
+		c := *m.transitions.all[0].Commit
+		for i := range 10 {
+			c.Named = append(c.Named, fmt.Sprintf("tcp 10.0.0.%d:1 > 10.0.0.2:2: ENOMEM", i))
+		}
+		m.transitions.all[0].Commit = &c
+	})
 	with("empty", viewTable, func(m *model) { m.table = table{source: 1, read: noon, ended: true} })
 	return all
 }
@@ -256,6 +305,18 @@ func TestColoursHaveASecondCue(t *testing.T) {
 		want.change(&m)
 		if !strings.Contains(ansi.Strip(m.View()), want.cue) {
 			t.Errorf("no %q on the screen:\n%s", want.cue, ansi.Strip(m.View()))
+		}
+	}
+}
+
+// TestLostDaemonLeavesTheData in every view, with the reason above it.
+func TestLostDaemonLeavesTheData(t *testing.T) {
+	for v, data := range map[view]string{
+		viewTable: "10.1.0.0:1024", viewFlow: "Packets", viewExpect: "10.0.2.2:50185", viewTransitions: "MASTER       done", viewLog: "external cache committed",
+	} {
+		text := ansi.Strip(scenes()["lost-"+strings.ToLower(viewNames[v])].View())
+		if !strings.Contains(text, data) || !strings.Contains(text, "! ctsyncd is not reachable") {
+			t.Errorf("%s lacks the reason or %q:\n%s", viewNames[v], data, text)
 		}
 	}
 }

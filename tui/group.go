@@ -15,17 +15,17 @@ var groupKeys = []string{"", "source", "destination", "port", "protocol", "state
 
 func (m model) takeGroups(a answer[control.Groups]) (model, tea.Cmd) {
 	t := &m.table
-	if !take(&t.pace, a, beat) {
+	if !take(&t.pace, a, t.every(a.err)) {
 		return m, nil
 	}
 	if t.err = a.err; a.err != nil {
-		return m, nil
+		return m.sized(), nil
 	}
 	was, key := t.list.cursor, ""
 	if was < len(t.groups.Groups) {
 		key = t.groups.Groups[was].Key
 	}
-	t.groups, t.read = a.value, a.at
+	t.groups, t.read, t.stale = a.value, a.at, false
 	if was > 0 || t.list.top > 0 {
 		if i := slices.IndexFunc(t.groups.Groups, func(g control.Group) bool { return g.Key == key }); i >= 0 {
 			t.list.cursor, t.list.top = i, max(t.list.top+i-was, 0)
@@ -91,15 +91,15 @@ func (t *table) groupColumns() []column {
 		widest = max(widest, len(t.groups.Groups[i].Key))
 	}
 	columns := []column{
-		{name: strings.ToUpper(t.group), least: 15, most: widest, line: 0, fit: fitEndpoint},
+		{name: strings.ToUpper(t.group), sort: "key", least: 15, most: widest, line: 0, fit: fitEndpoint},
 		{name: "FLOWS", sort: "flows", least: 9, most: 9, right: true, line: 1},
 		{name: "SHARE", least: 6, most: 6, right: true, rank: 1, line: 1},
 		{name: "", least: 10, most: 24, rank: 3, line: 2},
 	}
 	if t.groups.Bytes > 0 {
 		columns = append(columns,
-			column{name: "PACKETS", least: 9, most: 9, right: true, rank: 5, line: 1},
-			column{name: "BYTES", least: 9, most: 9, right: true, rank: 4, line: 1})
+			column{name: "PACKETS", sort: "packets", least: 9, most: 9, right: true, rank: 5, line: 1},
+			column{name: "BYTES", sort: "bytes", least: 9, most: 9, right: true, rank: 4, line: 1})
 	}
 	return columns
 }
@@ -108,7 +108,10 @@ func (t *table) groupColumns() []column {
 func (m *model) groupCells(i, bar int) []cell {
 	all := &m.table.groups
 	g := &all.Groups[i]
-	most := max(all.Groups[0].Flows, 1)
+	most := uint64(1)
+	for k := range all.Groups {
+		most = max(most, all.Groups[k].Flows)
+	}
 	percent := 100 * float64(g.Flows) / float64(max(all.Flows, 1))
 	stroke := "█"
 	if m.look.ascii {

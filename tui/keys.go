@@ -21,6 +21,7 @@ var bindings []binding
 func init() { // not a literal: help refers to the list
 	bindings = append(bindings, tableKeys()...)
 	bindings = append(bindings, flowKeys()...)
+	bindings = append(bindings, rowKeys()...)
 	bindings = append(bindings, listKeys()...)
 	bindings = append(bindings, generalKeys()...)
 }
@@ -29,37 +30,60 @@ func inTable(m *model) bool   { return m.view == viewTable }
 func inList(m *model) bool    { return m.view == viewTable && m.table.group == "" }
 func inGroups(m *model) bool  { return m.view == viewTable && m.table.group != "" }
 func inFlow(m *model) bool    { return m.view == viewFlow }
-func onFlow(m *model) bool    { return inList(m) || inFlow(m) && m.watch.on }
+func onRow(m *model) bool     { _, ok := m.table.chosen(); return inList(m) && ok }
+func onGroup(m *model) bool   { return inGroups(m) && m.table.list.cursor < len(m.table.groups.Groups) }
+func onFlow(m *model) bool    { return onRow(m) || inFlow(m) && m.watch.on }
+func inLog(m *model) bool     { return m.view == viewLog && len(m.log.lines) > 0 }
+func keepable(m *model) bool  { return inList(m) && inLive(m) && len(m.table.rows) > 0 }
+func sorted(m *model) bool    { return counted(m) && m.table.sorting().by != "" }
 func everywhere(*model) bool  { return true }
 func mayWrite(m *model) bool  { return m.opt.Write }
+func inLive(m *model) bool    { return inTable(m) && m.table.from().live }
 func onceRead(m *model) bool  { return inTable(m) && !m.table.from().live }
 func filtering(m *model) bool { return inTable(m) && (m.table.filter != nil || m.table.group != "") }
-func groupable(m *model) bool { return inTable(m) && !m.table.from().differences }
-func sortable(m *model) bool  { return inList(m) && !m.table.from().differences }
+func counted(m *model) bool   { return inTable(m) && !m.table.from().differences } // lists that the daemon sorts and groups
+
+// onRows refuses to act on rows that are not the answer to what was asked last.
+func onRows(do func(model) (model, tea.Cmd)) func(model) (model, tea.Cmd) {
+	return func(m model) (model, tea.Cmd) {
+		if inTable(&m) && m.table.stale {
+			return m.complain("the table is still being read"), nil
+		}
+		return do(m)
+	}
+}
 
 func tableKeys() []binding {
 	return []binding{
-		{[]string{"enter"}, "Enter", "open the selected flow", "open", inList, model.openFlow},
-		{[]string{"enter"}, "Enter", "list its flows", "list", inGroups, model.openGroup},
-		{[]string{"/"}, "/", "filter as you type", "filter", inTable, model.startFilter},
+		{[]string{"enter"}, "Enter", "open the selected flow", "open", onRow, onRows(model.openFlow)},
+		{[]string{"enter"}, "Enter", "list its flows", "list", onGroup, onRows(model.openGroup)},
+		{[]string{"/"}, "/", "filter as you type", "filter", inLive, model.startFilter},
+		{[]string{"/"}, "/", "filter, with Enter", "filter", onceRead, model.startFilter},
 		{[]string{"esc"}, "Esc", "clear grouping or filter", "", filtering, model.lessFiltered},
 		{[]string{"t", "right"}, "t →", "next table", "table", inTable, func(m model) (model, tea.Cmd) { return m.tableStep(1) }},
 		{[]string{"T", "left"}, "T ←", "previous table", "", inTable, func(m model) (model, tea.Cmd) { return m.tableStep(-1) }},
-		{[]string{"s"}, "s", "sort by the next column", "sort", sortable, model.sortNext},
-		{[]string{"S"}, "S", "reverse the order", "", sortable, model.sortTurn},
-		{[]string{"b"}, "b", "group: the top talkers", "group", groupable, func(m model) (model, tea.Cmd) { return m.groupBy(1) }},
-		{[]string{"B"}, "B", "grouping before this one", "", groupable, func(m model) (model, tea.Cmd) { return m.groupBy(-1) }},
+		{[]string{"s"}, "s", "sort by the next column", "sort", counted, model.sortNext},
+		{[]string{"S"}, "S", "reverse the order", "", sorted, model.sortTurn},
+		{[]string{"b"}, "b", "group: the top talkers", "group", counted, func(m model) (model, tea.Cmd) { return m.groupBy(1) }},
+		{[]string{"B"}, "B", "grouping before this one", "", counted, func(m model) (model, tea.Cmd) { return m.groupBy(-1) }},
 		{[]string{"r"}, "r", "read the table again", "read again", onceRead, model.readAgain},
-		{[]string{"o"}, "o", "keep the order of rows", "", sortable, model.keepOrder},
-		{[]string{"w"}, "w", "write rows: JSON or CSV", "", inTable, model.startSave},
+		{[]string{"o"}, "o", "keep the order of rows", "", keepable, onRows(model.keepOrder)},
 	}
 }
 
 func flowKeys() []binding {
 	return []binding{
-		{[]string{"f"}, "f", "follow through a failover", "follow", onFlow, model.followFlow},
-		{[]string{"c"}, "c", "copy it to the clipboard", "", onFlow, model.copyFlow},
+		{[]string{"f"}, "f", "follow through a failover", "follow", onFlow, onRows(model.followFlow)},
 		{[]string{"esc"}, "Esc", "back to the table", "back", inFlow, func(m model) (model, tea.Cmd) { return m.show(viewTable) }},
+	}
+}
+
+// rowKeys are those of all views that list something.
+func rowKeys() []binding {
+	return []binding{
+		{[]string{"c"}, "c", "copy it to the clipboard", "", copyable, onRows(model.copyRow)},
+		{[]string{"c"}, "c", "copy the lowest line", "", inLog, model.copyRow},
+		{[]string{"w"}, "w", "write rows: JSON or CSV", "", writable, onRows(model.startSave)},
 	}
 }
 
@@ -82,7 +106,7 @@ func generalKeys() []binding {
 	list := []binding{
 		{[]string{"tab"}, "1-7 Tab", "views", "views", everywhere, func(m model) (model, tea.Cmd) { return m.show((m.view + 1) % views) }},
 		{[]string{"shift+tab"}, "", "", "", everywhere, func(m model) (model, tea.Cmd) { return m.show((m.view + views - 1) % views) }},
-		{[]string{"p"}, "p", "pause: nothing moves", "pause", everywhere, func(m model) (model, tea.Cmd) { m.paused = !m.paused; return m, nil }},
+		{[]string{"p"}, "p", "pause: nothing moves", "pause", everywhere, model.pause},
 		{[]string{"n"}, "n", "port names or numbers", "", everywhere, model.toggleNames},
 		{[]string{"u"}, "u", "bytes, bits, exact", "", everywhere, func(m model) (model, tea.Cmd) {
 			m.units = (m.units + 1) % unitKinds
@@ -174,12 +198,8 @@ func keyName(l look, name string) string {
 func (m model) move(n int) (model, tea.Cmd) {
 	switch m.view {
 	case viewTable:
-		m.table.list = m.table.list.move(n, m.tableHeight())
-		if t := &m.table; t.kept {
-			t.list.cursor = max(t.list.cursor, t.first)
-			t.list = t.list.settled(m.tableHeight())
-		}
-		return m.refill()
+		m.table.list.cursor += n
+		return m.settled().refill()
 	case viewExpect:
 		m.expect.list = m.expect.list.move(n, m.expectHeight())
 	case viewTransitions:
@@ -191,7 +211,7 @@ func (m model) move(n int) (model, tea.Cmd) {
 	case viewLinks:
 		m.linksTop = scroll(m.linksTop, n, len(m.linksBody()), m.bodyHeight())
 	case viewLog:
-		m.log = m.log.scrolled(n, len(m.logLines()), m.bodyHeight())
+		m.log = m.log.scrolled(n, len(m.logLines()), m.logHeight())
 	}
 	return m, nil
 }

@@ -1,11 +1,16 @@
 package tui
 
 import (
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/x/ansi"
+	"github.com/google/go-cmp/cmp"
+
+	"ctsync/daemon/control"
 )
 
 func pressed(m model, names ...string) model {
@@ -31,6 +36,38 @@ func TestHelpShowsWhatWorks(t *testing.T) {
 			if listed != b.in(&m) {
 				t.Errorf("%s: help lists %q %q: %v, it works: %v", viewNames[v], b.name, b.help, listed, b.in(&m))
 			}
+		}
+	}
+}
+
+// TestHelpHidesWhatDoesNothing: no row, nothing to open, follow, copy, write or keep; no order, nothing to reverse.
+func TestHelpHidesWhatDoesNothing(t *testing.T) {
+	works := func(m model) (keys string) {
+		for i := range bindings {
+			if b := &bindings[i]; b.in(&m) && strings.Contains(" Enter f c w o S ", " "+b.name+" ") {
+				keys += b.name
+			}
+		}
+		return keys
+	}
+	kernel := sample()
+	kernel.view, kernel.table.source = viewTable, 2
+	sortedRows := sample()
+	sortedRows.view, sortedRows.table.order = viewTable, order{by: "source"}
+	noGroups := sample()
+	noGroups.view, noGroups.table.group, noGroups.table.rows = viewTable, "source", nil
+	noExpectations := sample()
+	noExpectations.view = viewExpect
+	for _, r := range []struct {
+		name, want string
+		m          model
+	}{
+		{"empty table", "", scenes()["empty"]}, {"no groups", "S", noGroups}, {"no expectations", "", noExpectations},
+		{"table", "Enterofcw", scenes()["table"]}, {"sorted", "EnterSofcw", sortedRows}, {"kernel", "Enterfcw", kernel},
+		{"groups", "EnterSw", scenes()["groups"]}, {"log", "cw", scenes()["log"]}, {"flow", "fc", scenes()["flow"]}, {"overview", "", sample()},
+	} {
+		if got := works(r.m); got != r.want {
+			t.Errorf("%s: %s work, want %s", r.name, got, r.want)
 		}
 	}
 }
@@ -116,6 +153,89 @@ func TestPausedAsksNothing(t *testing.T) {
 	m.paused = false
 	if after, _ := m.beat(); !after.state.pace.busy || !after.table.pace.busy {
 		t.Error("the daemon is not asked")
+	}
+}
+
+// TestPausedTime: ages stand still with what they are of, on the screen and in a file.
+func TestPausedTime(t *testing.T) {
+	for v := range views {
+		m := sampleExpecting(sample())
+		m.view, m.width = v, 130
+		m = pressed(m, "p")
+		was := m.still().body()
+		m.now = m.now.Add(time.Hour)
+		if d := cmp.Diff(was, m.still().body()); d != "" {
+			t.Errorf("%s moves while paused:\n%s", viewNames[v], d)
+		}
+	}
+	m := pressed(sample(), "2", "p")
+	var was, is strings.Builder
+	e := m.export()
+	_ = e.writeCSV(&was)
+	m.now = m.now.Add(time.Hour)
+	e = m.export()
+	if _ = e.writeCSV(&is); was.String() != is.String() {
+		t.Error("ages are written that are not on the screen")
+	}
+}
+
+// TestPausedViews asks for a view that was never read, and for nothing else; also after an operation.
+func TestPausedViews(t *testing.T) {
+	m := pressed(sampleExpecting(sample()), "p")
+	m.log.read = time.Time{}
+	for v := range views {
+		m, _ := m.show(v)
+		next, _ := m.takeAction(actionMsg{})
+		m = next.(model)
+		asked := slices.ContainsFunc(m.paces(), func(p *pacer) bool { return p.busy })
+		if asked != (v == viewLog) {
+			t.Errorf("%s: the daemon is asked: %v", viewNames[v], asked)
+		}
+	}
+	unseen := pressed(sample(), "3")
+	unseen.watch.read = time.Time{}
+	unseen = pressed(unseen, "p")
+	if unseen, _ = unseen.beat(); !unseen.watch.pace.busy {
+		t.Error("a flow that was never looked at is not looked at")
+	}
+	m = pressed(m, "2", "s") // what the user asks for
+	m.now = m.now.Add(beat)
+	if m, _ = m.beat(); !m.table.pace.busy {
+		t.Error("the new order is not asked for")
+	}
+}
+
+// TestPausedInFlight gives up what is under way: its answer would move what is shown.
+func TestPausedInFlight(t *testing.T) {
+	m := pressed(sample(), "2")
+	if !m.table.pace.busy {
+		t.Fatal("the table is not asked for")
+	}
+	if m = pressed(m, "p"); m.table.pace.busy {
+		t.Error("the answer would be shown")
+	}
+}
+
+// TestPausedEvents are counted, and shown afterwards.
+func TestPausedEvents(t *testing.T) {
+	m := sample()
+	m.view = viewFlow
+	m = pressed(m, "p")
+	was := len(m.watch.history)
+	f, at := sampleFlow(0), noon
+	j := f.JSON()
+	for range 2 * maxHistory {
+		next, _ := m.takeWatched(watchMsg{serial: m.watch.serial, stream: &eventStream{}, event: control.EventJSON{Event: "update", At: &at, JSON: &j}})
+		m = next.(model)
+	}
+	if len(m.watch.history) != was || len(m.watch.held) != maxHistory {
+		t.Errorf("%d moments are shown, %d held", len(m.watch.history), len(m.watch.held))
+	}
+	if text := strings.Join(m.still().body(), "\n"); !strings.Contains(ansi.Strip(text), "500 more since the pause: p shows them") {
+		t.Errorf("they are not counted:\n%s", text)
+	}
+	if m = pressed(m, "p"); len(m.watch.history) != maxHistory || m.watch.held != nil {
+		t.Errorf("%d moments after the pause", len(m.watch.history))
 	}
 }
 

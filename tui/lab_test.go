@@ -44,7 +44,9 @@ type fakeDaemon struct {
 	watched   int // readers of events
 	log       []control.LogLine
 	expecting []flow.Expectation
+	resend    []control.Resend
 	refuse    error // of lists
+	injecting bool  // disable-external-cache is on
 }
 
 func newFakeDaemon() *fakeDaemon {
@@ -102,6 +104,10 @@ func sampleState() snapshot {
 				State: "established", Sequence: 4711, PeerSequence: 815, Sent: map[string]uint64{"new": 1200, "ack": 30, "hello": 1},
 				Received: map[string]uint64{"new": 12, "ack": 600}, Window: 4096, Unacknowledged: 3,
 			},
+			Times: control.Times{EventAcknowledged: control.Histogram{
+				Count: 100, Sum: control.Duration(6240 * time.Millisecond),
+				Buckets: []control.Bucket{{UpTo: control.Duration(50 * time.Millisecond), Count: 60}, {UpTo: control.Duration(250 * time.Millisecond), Count: 100}},
+			}},
 			Kernel: control.KernelStatistics{Events: 5000, TableEntries: 1003, TableMax: 262144},
 		},
 	}
@@ -172,12 +178,20 @@ func (d *fakeDaemon) backend() control.Backend {
 		},
 		Flows: d.list,
 		Expectations: func(_ context.Context, q control.FlowQuery, fn func(*flow.Expectation, control.Meta) error) error {
+			if err := d.without(q.Table); err != nil {
+				return err
+			}
 			for i := range d.expecting {
 				if err := fn(&d.expecting[i], control.Meta{Created: noon}); err != nil {
 					return err
 				}
 			}
 			return nil
+		},
+		Resend: func(context.Context) ([]control.Resend, error) {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			return d.resend, nil
 		},
 		Groups:      d.group,
 		Differences: d.differences,
@@ -198,7 +212,7 @@ func (d *fakeDaemon) backend() control.Backend {
 func (d *fakeDaemon) list(_ context.Context, q control.FlowQuery, fn func(*flow.Flow, control.Meta) error) error {
 	d.mu.Lock()
 	d.asked = append(d.asked, q)
-	flows, err := slices.Clone(d.flows[q.Table]), d.refuse
+	flows, err := slices.Clone(d.flows[q.Table]), cmp.Or(d.refuse, d.withoutLocked(q.Table))
 	d.mu.Unlock()
 	if err != nil {
 		return err
@@ -232,6 +246,20 @@ func (d *fakeDaemon) list(_ context.Context, q control.FlowQuery, fn func(*flow.
 	return nil
 }
 
+// without refuses the external cache as a daemon does that has none.
+func (d *fakeDaemon) without(t control.Table) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.withoutLocked(t)
+}
+
+func (d *fakeDaemon) withoutLocked(t control.Table) error {
+	if d.injecting && t == control.TableExternal {
+		return &control.Error{Code: control.CodeDisabled, Message: "there is no external cache with disable-external-cache", Hint: "see the kernel's table"}
+	}
+	return nil
+}
+
 func (d *fakeDaemon) group(_ context.Context, q control.FlowQuery) (control.Groups, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -247,14 +275,20 @@ func (d *fakeDaemon) group(_ context.Context, q control.FlowQuery) (control.Grou
 		g.Groups = append(g.Groups, control.Group{Key: key, Count: control.Count{Flows: n}})
 	}
 	slices.SortFunc(g.Groups, func(a, b control.Group) int {
+		if q.Sort == "key" {
+			return strings.Compare(a.Key, b.Key)
+		}
 		return cmp.Or(cmp.Compare(b.Flows, a.Flows), strings.Compare(a.Key, b.Key))
 	})
 	return g, nil
 }
 
-func (d *fakeDaemon) differences(_ context.Context, _ control.FlowQuery, fn func(*control.Difference, control.Meta) error) (control.DifferenceCounts, error) {
+func (d *fakeDaemon) differences(_ context.Context, q control.FlowQuery, fn func(*control.Difference, control.Meta) error) (control.DifferenceCounts, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if err := d.withoutLocked(q.Table); err != nil {
+		return control.DifferenceCounts{}, err
+	}
 	c := control.DifferenceCounts{Compared: 1003, Filtered: 2, Found: map[string]uint64{}}
 	for i := range d.differ {
 		c.Found[d.differ[i].What]++

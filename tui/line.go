@@ -59,7 +59,8 @@ func (m model) lineKey(k tea.KeyMsg) (tea.Model, tea.Cmd) {
 	return m.lineChanged()
 }
 
-// lineChanged lets a filter take effect while it is typed, as soon as it makes sense.
+// lineChanged lets a filter take effect while it is typed, as soon as it makes sense. What is not live waits for Enter: it
+// is read anew for each filter, and every reading costs the whole of it.
 func (m model) lineChanged() (model, tea.Cmd) {
 	m.line.err = nil
 	if m.line.kind != lineFilter {
@@ -70,7 +71,7 @@ func (m model) lineChanged() (model, tea.Cmd) {
 		m.line.err = err
 		return m, nil
 	}
-	if text == m.table.filterText {
+	if text == m.table.filterText || !m.table.from().live {
 		return m, nil
 	}
 	return m.filtered(text)
@@ -83,6 +84,9 @@ func (m model) lineDone() (tea.Model, tea.Cmd) {
 		return m, nil // the mistake is shown
 	case l.kind == lineFilter:
 		m.line = line{}
+		if text := strings.TrimSpace(l.text); text != m.table.filterText {
+			return m.filtered(text)
+		}
 		return m, nil
 	case l.kind == lineFile:
 		return m.save(strings.TrimSpace(l.text))
@@ -119,7 +123,11 @@ func (m model) lineAdvice(indent int) string {
 	case m.line.err != nil:
 		return " " + m.look.in(bad, "! "+m.line.err.Error())
 	case m.line.kind == lineFilter:
-		return " " + m.look.in(faint, filterAdvice(m.line.input))
+		advice := filterAdvice(m.line.input)
+		if !m.table.from().live {
+			advice = "Enter reads the table " + m.look.sign(signDot) + " " + advice
+		}
+		return " " + m.look.in(faint, advice)
 	case m.line.kind == lineCommand:
 		return " " + m.look.in(faint, commandWords())
 	case m.line.kind == lineConfirm:

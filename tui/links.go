@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"time"
 
 	"ctsync/daemon/control"
 )
@@ -83,6 +84,8 @@ func (m model) protocolLines() []string {
 		[]string{" " + m.look.in(title, "Protocol") + "  " + m.state.status.Mode + "  " + state},
 		m.row("Sequence", fmt.Sprintf("ours %d, the peer's %d", s.Sequence, s.PeerSequence)),
 		m.row("Unacknowledged", fmt.Sprintf("%s of at most %s messages, kept to be sent again", u.count(s.Unacknowledged), u.count(s.Window))),
+		m.resendLines(),
+		m.rows("Acknowledged", m.timesText(&m.state.statistics.Times.EventAcknowledged), plain),
 		m.row("Waiting", fmt.Sprintf("%s changed flows for a place in the window", u.count(s.Waiting))),
 		m.row("Retransmitted", u.count(s.Retransmitted)+" messages"),
 		m.row("Gaps", m.ifAny(s.NacksOutstanding, "in what the peer sent, asked for and not repaired")),
@@ -90,6 +93,18 @@ func (m model) protocolLines() []string {
 		m.row("Datagrams", u.count(s.Oversized)+" messages in fragments, "+m.ifAny(s.Foreign, "datagrams from a second sender")),
 		[]string{""},
 	)
+}
+
+// timesText says how long it took from an event to the peer's acknowledgement, for those that were followed.
+func (m model) timesText(h *control.Histogram) string {
+	if h.Count == 0 {
+		return "no event yet"
+	}
+	text := took(time.Duration(h.Mean())) + " after the event on average"
+	if bound, ok := h.Within(0.99); ok {
+		text += ", 99% within " + took(time.Duration(bound))
+	}
+	return text
 }
 
 // messageLines is a table of messages by what they are.

@@ -106,23 +106,46 @@ func (m model) logLine(l *control.LogLine) []string {
 	return lines
 }
 
+// logHeight is how many lines of the log fit.
+func (m model) logHeight() int { return max(m.bodyHeight()-len(m.failure(m.log.err)), 1) }
+
+// logRange is which of the drawn lines are visible.
+func (m model) logRange(lines int) (from, to int) {
+	height := m.logHeight()
+	if m.log.up > 0 {
+		height-- // a line that says that there is more below
+	}
+	to = max(lines-m.log.up, min(height, lines))
+	return max(to-height, 0), to
+}
+
+// visibleLog are the lines of the log of which something is visible.
+func (m model) visibleLog() (shown []control.LogLine) {
+	from, to := m.logRange(len(m.logLines()))
+	at := 0
+	for i := range m.log.lines {
+		n := len(m.logLine(&m.log.lines[i]))
+		if at < to && at+n > from {
+			shown = append(shown, m.log.lines[i])
+		}
+		at += n
+	}
+	return shown
+}
+
 func (m model) logBody() []string {
 	v := &m.log
 	switch {
-	case v.err != nil:
+	case v.read.IsZero() && v.err != nil:
 		return m.problem(v.err)
 	case v.read.IsZero():
 		return []string{"", m.waiting(v.pace)}
 	case len(v.lines) == 0:
-		return []string{"", "  the daemon has logged nothing"}
+		return append(m.failure(v.err), "", "  the daemon has logged nothing")
 	}
 	lines := m.logLines()
-	height := m.bodyHeight()
-	if v.up > 0 {
-		height-- // a line that says that there is more below
-	}
-	end := max(len(lines)-v.up, min(height, len(lines)))
-	shown := append([]string(nil), lines[max(end-height, 0):end]...)
+	from, to := m.logRange(len(lines))
+	shown := append(m.failure(v.err), lines[from:to]...)
 	if v.up > 0 {
 		shown = append(shown, " "+m.look.in(accent, m.look.sign(signDown)+" "+itoa(v.up)+" lines more, G goes to the end"))
 	}

@@ -39,6 +39,7 @@ type model struct {
 	help          bool
 	helpTop       int
 	paused        bool
+	pausedAt      time.Time
 	names         bool // ports by their names
 	services      services
 	units         units
@@ -53,6 +54,7 @@ type model struct {
 	linksTop    int
 	transitions transitionView
 	log         logView
+	resend      resendView
 	action      action
 }
 
@@ -133,6 +135,8 @@ func (m model) takeAnswer(msg tea.Msg) (tea.Model, tea.Cmd) {
 		return m.takeTransitions(msg), nil
 	case answer[control.LogPage]:
 		return m.takeLog(msg), nil
+	case answer[[]control.Resend]:
+		return m.takeResend(msg), nil
 	}
 	return m, nil
 }
@@ -140,38 +144,89 @@ func (m model) takeAnswer(msg tea.Msg) (tea.Model, tea.Cmd) {
 // beat asks for what is due.
 func (m model) beat() (model, tea.Cmd) {
 	var cmds []tea.Cmd
-	if !m.paused && m.state.pace.ready(m.now) {
+	if (!m.paused || !m.state.known()) && m.state.pace.ready(m.now) {
 		client := m.client
 		cmds = append(cmds, ask(&m.state.pace, m.now, stateTimeout, func(ctx context.Context) (snapshot, error) {
 			return takeSnapshot(ctx, client)
 		}))
 	}
-	if m.watch.on && !m.paused {
+	if m.watch.on && (!m.paused || m.watch.read.IsZero()) {
 		var cmd tea.Cmd
 		m, cmd = m.watchBeat()
 		cmds = append(cmds, cmd)
 	}
-	if !m.paused {
-		var cmd tea.Cmd
-		m, cmd = m.viewBeat()
-		cmds = append(cmds, cmd)
-	}
-	return m, tea.Batch(cmds...)
+	m, cmd := m.viewBeat()
+	return m, tea.Batch(append(cmds, cmd)...)
 }
 
 // viewBeat asks for what the view shows, if it is due.
 func (m model) viewBeat() (model, tea.Cmd) {
+	if m.paused && !m.unread() {
+		return m, nil
+	}
 	switch m.view {
 	case viewTable:
 		return m.tableBeat()
 	case viewExpect:
 		return m.expectBeat()
+	case viewLinks:
+		return m.resendBeat()
 	case viewTransitions:
 		return m.transitionBeat()
 	case viewLog:
 		return m.logBeat()
 	}
 	return m, nil
+}
+
+// unread reports whether the view waits for an answer without which it has nothing to show, or not what the user asked for.
+func (m *model) unread() bool {
+	switch m.view {
+	case viewTable:
+		return m.table.read.IsZero() || m.table.stale
+	case viewFlow:
+		return m.watch.on && m.watch.read.IsZero()
+	case viewExpect:
+		return m.expect.read.IsZero()
+	case viewLinks:
+		return m.resend.read.IsZero()
+	case viewTransitions:
+		return m.transitions.read.IsZero()
+	case viewLog:
+		return m.log.read.IsZero()
+	}
+	return false
+}
+
+// pause lets nothing move, or go on with what happened meanwhile. What is under way would move what is shown.
+func (m model) pause() (model, tea.Cmd) {
+	m.paused = !m.paused
+	if !m.paused {
+		m.watch = m.watch.resumed()
+		return m, nil
+	}
+	m.pausedAt = m.now
+	if !m.unread() {
+		for _, p := range m.paces() {
+			p.drop()
+		}
+	}
+	return m, nil
+}
+
+// still is the model at the time of what it shows: a pause stops ages too.
+func (m model) still() model {
+	if m.paused {
+		m.now = m.pausedAt
+	}
+	return m
+}
+
+// paces are of all that the daemon is asked for.
+func (m *model) paces() []*pacer {
+	return []*pacer{
+		&m.state.pace, &m.table.pace, &m.table.counter, &m.watch.pace, &m.expect.pace, &m.transitions.pace, &m.log.pace, &m.resend.pace,
+	}
 }
 
 // show changes the view. What the view shows is asked for at once.
@@ -185,7 +240,7 @@ func (m model) show(v view) (model, tea.Cmd) {
 
 // resized makes lists fit after a change of the terminal's size: what was selected stays selected and visible.
 func (m model) resized() model {
-	m.table.list = m.table.list.settled(m.tableHeight())
+	m = m.settled()
 	m.expect.list = m.expect.list.settled(m.expectHeight())
 	m.transitions.list = m.transitions.list.settled(m.transitionHeight())
 	return m

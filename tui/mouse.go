@@ -39,12 +39,13 @@ func (m model) mouse(e tea.MouseMsg) (tea.Model, tea.Cmd) {
 	case viewTable:
 		return m.clickTable(e.X, line)
 	case viewTransitions:
-		if n := m.transitions.list.top + line - 1; line >= 1 && line <= m.transitionHeight() && n < m.transitions.list.total {
+		at := line - len(m.failure(m.transitions.err)) - 1
+		if n := m.transitions.list.top + at; at >= 0 && at < m.transitionHeight() && n < m.transitions.list.total {
 			m.transitions.list.cursor = n
 		}
 	case viewExpect:
 		g := m.expectGrid()
-		if n := m.expect.list.top + (line-2)/g.height(); line >= 2 && n < m.expect.list.total {
+		if n := m.expect.list.top + (line-m.expectHead())/g.height(); line >= m.expectHead() && n < m.expect.list.total {
 			m.expect.list.cursor = n
 		}
 	}
@@ -78,11 +79,11 @@ func (m model) clickTable(x, line int) (model, tea.Cmd) {
 				at += w + 1
 			}
 		}
-	case line == m.table.head()-1 && m.table.group == "":
+	case line == m.table.head()-1:
 		if i := g.at(x); i >= 0 && g.columns[i].sort != "" {
 			o := order{by: g.columns[i].sort, desc: largestFirst[g.columns[i].sort]}
-			if m.table.order.by == o.by {
-				o.desc = !m.table.order.desc
+			if was := m.table.sorting(); was.by == o.by {
+				o.desc = !was.desc
 			}
 			return m.sortBy(o)
 		}
@@ -93,9 +94,9 @@ func (m model) clickTable(x, line int) (model, tea.Cmd) {
 		case place != m.table.list.cursor:
 			m.table.list.cursor = place
 		case m.table.group != "":
-			return m.openGroup()
+			return onRows(model.openGroup)(m)
 		default:
-			return m.openFlow()
+			return onRows(model.openFlow)(m)
 		}
 	}
 	return m, nil

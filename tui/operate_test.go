@@ -3,6 +3,7 @@ package tui
 import (
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
+	"github.com/charmbracelet/x/ansi"
 	"github.com/google/go-cmp/cmp"
 
 	"ctsync/daemon/control"
@@ -121,6 +123,76 @@ func TestSave(t *testing.T) {
 	}
 }
 
+// TestCSVSaysWhatIsKnown: the age that the kernel tells, and nothing where a flow has no value.
+func TestCSVSaysWhatIsKnown(t *testing.T) {
+	m := sample()
+	m.table.source = 2
+	counted, bare := sampleFlow(0), sampleFlow(1)
+	counted.Has |= flow.HasTimestamp | flow.HasCounters
+	counted.Start, counted.Bytes, counted.Packets = uint64(noon.Add(-90*time.Second).UnixNano()), [2]uint64{1000, 1}, [2]uint64{2, 3}
+	bare.Has &^= flow.HasTimeout
+	m.table.rows, m.table.filled = []row{{flow: counted}, {flow: bare}}, nil
+	m.fill()
+	columns := m.table.flowColumns()
+	for i, want := range []map[string]string{
+		{"TIMEOUT": "431999", "AGE": "90", "BYTES": "1001", "PACKETS": "5"}, {"TIMEOUT": "", "AGE": "", "BYTES": "", "PACKETS": ""},
+	} {
+		record := m.csvRow(&m.table.rows[i], columns)
+		for name, value := range want {
+			at := slices.IndexFunc(columns, func(c column) bool { return c.name == name })
+			if at < 0 || record[at] != value {
+				t.Errorf("row %d, %s: %q of %v, want %q", i, name, record, columns, value)
+			}
+		}
+	}
+}
+
+// TestWriteAndCopyOtherViews: what a view lists can be written and copied, not only flows.
+func TestWriteAndCopyOtherViews(t *testing.T) {
+	for _, r := range []struct {
+		v                view
+		name, csv, json  string
+		rows             int
+		copied, fileName string
+	}{
+		{viewExpect, "expectations", "internal,ftp,tcp,10.0.1.2:*,10.0.2.2:50185,10.0.1.2:42021,10.0.2.2:21,290", `"table":"external"`, 2,
+			"internal  ftp  tcp 10.0.1.2:* → 10.0.2.2:50185", "ctsync-expectations-"},
+		{viewTransitions, "transitions", "2026-11-23T06:48:00.002Z,GROUP,syncgrp,MASTER,done,996,4,0.0288", `"created":990`, 2,
+			"2026-11-23 06:48:00 MASTER done: 996 committed", "ctsync-transitions-"},
+		{viewLog, "log", "2026-11-23T12:00:00Z,ERROR,external cache committed", `"level":"DEBUG"`, 4,
+			"2026-11-23 12:00:00 DEBUG external cache committed", "ctsync-log-"},
+	} {
+		m := sampleExpecting(sample())
+		m.view = r.v
+		e := m.export()
+		var asCSV, asJSON strings.Builder
+		if err := errors.Join(e.writeCSV(&asCSV), e.writeJSON(&asJSON)); err != nil {
+			t.Error(err)
+		}
+		records, err := csv.NewReader(strings.NewReader(asCSV.String())).ReadAll()
+		if err != nil || len(records) != r.rows+1 || strings.Count(asJSON.String(), "\n") != r.rows {
+			t.Errorf("%s: %d records, %v, %s", r.name, len(records), err, asJSON.String())
+		}
+		if !strings.Contains(asCSV.String(), r.csv) || !strings.Contains(asJSON.String(), r.json) {
+			t.Errorf("%s:\n%s\n%s", r.name, asCSV.String(), asJSON.String())
+		}
+		if !strings.HasPrefix(m.copied(), r.copied) {
+			t.Errorf("%s: %q is copied", r.name, m.copied())
+		}
+		if got := pressed(m, "w"); !strings.HasPrefix(got.line.text, r.fileName) {
+			t.Errorf("%s: the file is %q", r.name, got.line.text)
+		}
+	}
+	m := sample() // of a long log what is visible
+	for range 8 {
+		m.log.lines = append(m.log.lines, m.log.lines...)
+	}
+	m.view = viewLog
+	if n := len(m.visibleLog()); n != (m.bodyHeight()+1)/2 {
+		t.Errorf("%d lines of the log are visible", n)
+	}
+}
+
 func TestCopyWritesOneSequence(t *testing.T) {
 	got := clipboardSequence("tcp 1")
 	if got != "\x1b]52;c;dGNwIDE=\a" {
@@ -221,11 +293,65 @@ func TestExpectations(t *testing.T) {
 	}
 }
 
+// TestExpectationsWithoutExternalCache lists our own.
+func TestExpectationsWithoutExternalCache(t *testing.T) {
+	d := newFakeDaemon()
+	d.injecting, d.state.status.Injecting = true, true
+	d.state.status.ExpectationSync = []string{"ftp"}
+	d.expecting = []flow.Expectation{sampleExpecting(sample()).expect.rows[0].entry}
+	r := start(t, d.serve(t), Options{})
+	r.press("4")
+	r.shows("1 internal, the peer's go into the kernel at once")
+	r.shows("ftp    tcp 10.0.1.2:* → 10.0.2.2:50185")
+}
+
+// TestResend lists what the peer has not acknowledged, as much of it as is of use.
+func TestResend(t *testing.T) {
+	d := newFakeDaemon()
+	d.resend = []control.Resend{{Kind: control.ResendControl, Seq: 8}, {Kind: control.ResendObject, Seq: 9}, {Kind: control.ResendObject, Seq: 10}, {Kind: control.ResendObject, Seq: 12}}
+	r := start(t, d.serve(t), Options{})
+	r.press("5")
+	r.shows("control 8, 9-10, 12")
+	r.shows("62.4ms after the event on average, 99% within 250ms")
+	d.set(func() {
+		d.resend = nil
+		for i := range 2 * maxResend {
+			d.resend = append(d.resend, control.Resend{Kind: control.ResendObject, Seq: uint32(1<<32 - 5 + i)})
+		}
+	})
+	r.shows("the first 1 000: 4294967291-994") // numbers go round
+}
+
 func TestTransitions(t *testing.T) {
 	r := start(t, newFakeDaemon().serve(t), Options{})
 	r.press("6")
 	r.shows("996 of 1 010 flows in 8.6ms")
 	r.shows("! 4: 4 ENOMEM")
+}
+
+// TestInjectedTakeover tells of a takeover without a commit what there is to tell.
+func TestInjectedTakeover(t *testing.T) {
+	m := scenes()["transitions-injecting"]
+	text := ansi.Strip(m.View())
+	for _, want := range []string{"1 197     !3", "1 197 flows of the peer", "9 of them, on their way when it began: waited 12ms", "Failed          ! 3"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the screen lacks %q:\n%s", want, text)
+		}
+	}
+	if outcomePaint(&m.transitions.all[0]) != warn {
+		t.Error("refused flows look like a success")
+	}
+}
+
+// TestLongTransition says how much of what is to be told has no room.
+func TestLongTransition(t *testing.T) {
+	m := scenes()["transitions-long"]
+	for m.height = 8; m.height < 40; m.height++ {
+		text := ansi.Strip(m.View())
+		if whole := strings.Contains(text, "10.0.0.9:1"); whole == strings.Contains(text, "lines more: ctsync show transitions") {
+			t.Errorf("at %d lines all is shown: %v\n%s", m.height, whole, text)
+		}
+	}
 }
 
 func TestServices(t *testing.T) {

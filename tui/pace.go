@@ -2,16 +2,22 @@ package tui
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
+
+	"ctsync/daemon/control"
 )
 
 const (
-	// beat is how often the monitor looks whether something is to be asked: the daemon is never asked the same more often.
+	// beat is how often the monitor looks whether something is to be asked: the same is not asked more often, nor what a key
+	// changes. Only windows of a list that is scrolled through follow one another faster.
 	beat = 500 * time.Millisecond
 	// stateEvery is how often status and statistics are asked for: one value of a graph.
 	stateEvery = time.Second
+	// retryEvery is how often a question is repeated that failed and costs the daemon a walk of the kernel's table.
+	retryEvery = 5 * time.Second
 	// share bounds what one question costs the daemon: after one that took t it is left alone for share times t.
 	share = 9
 	// stateTimeout bounds a question that is answered from memory: a daemon that does not answer is shown as away.
@@ -77,3 +83,10 @@ func take[T any](p *pacer, a answer[T], every time.Duration) bool {
 
 // ready reports whether it is time for a refresh. Half a beat early is in time: beats are not exact.
 func (p *pacer) ready(now time.Time) bool { return !p.busy && !now.Add(beat/2).Before(p.due) }
+
+// disabled reports whether the daemon's configuration leaves out what was asked for: with disable-external-cache there is
+// no external cache.
+func disabled(err error) bool {
+	var e *control.Error
+	return errors.As(err, &e) && e.Code == control.CodeDisabled
+}

@@ -11,8 +11,6 @@ import (
 	"strings"
 
 	tea "github.com/charmbracelet/bubbletea"
-
-	"ctsync/daemon/control"
 )
 
 // noteMsg is a word to the user from a command.
@@ -23,56 +21,32 @@ type noteMsg struct {
 
 // startSave asks for the name of a file for the visible rows.
 func (m model) startSave() (model, tea.Cmd) {
-	if m.visibleCount() == 0 {
+	e := m.export()
+	if len(e.json) == 0 {
 		return m.complain("there are no rows to write"), nil
 	}
-	name := "ctsync-" + strings.ReplaceAll(m.table.from().name, " ", "-")
-	if m.table.group != "" {
-		name += "-by-" + m.table.group
-	}
-	m.line = line{kind: lineFile, input: typed(name + m.now.Local().Format("-20060102-150405") + ".csv")}
+	m.line = line{kind: lineFile, input: typed("ctsync-" + e.name + m.now.Local().Format("-20060102-150405") + ".csv")}
 	return m, nil
 }
 
-// visibleCount is how many rows the table view shows.
-func (m model) visibleCount() int {
-	if m.table.group != "" {
-		return len(m.visibleGroups())
-	}
-	return len(m.visibleRows())
-}
-
-func (m model) visibleRows() []row {
-	t := &m.table
-	from := min(max(t.list.top-t.first, 0), len(t.rows))
-	return t.rows[from:min(from+m.tableHeight(), len(t.rows))]
-}
-
-func (m model) visibleGroups() []control.Group {
-	g := m.table.groups.Groups
-	from := min(m.table.list.top, len(g))
-	return g[from:min(from+m.tableHeight(), len(g))]
-}
-
-// save writes the visible rows: all their attributes as JSON, one object per line, or the columns of the table as CSV.
+// save writes the visible rows: all that is known of them as JSON, one object per line, or their columns as CSV.
 func (m model) save(name string) (model, tea.Cmd) {
-	var write func(io.Writer) error
+	e := m.export()
+	write := e.writeJSON
 	switch strings.ToLower(filepath.Ext(name)) {
 	case ".json":
-		write = m.writeJSON
 	case ".csv":
-		write = m.writeCSV
+		write = e.writeCSV
 	default:
 		m.line.err = errors.New("the name must end in .json or .csv")
 		return m, nil
 	}
 	m.line = line{}
-	count := m.visibleCount()
 	return m, func() tea.Msg {
 		if err := writeNew(name, write); err != nil {
 			return noteMsg{text: err.Error(), bad: true}
 		}
-		return noteMsg{text: fmt.Sprintf("%d rows written to %s", count, name)}
+		return noteMsg{text: fmt.Sprintf("%d rows written to %s", len(e.json), name)}
 	}
 }
 
@@ -88,92 +62,28 @@ func writeNew(name string, write func(io.Writer) error) error {
 	return nil
 }
 
-func (m model) writeJSON(w io.Writer) error {
-	e := json.NewEncoder(w)
-	if m.table.group != "" {
-		for _, g := range m.visibleGroups() {
-			if err := e.Encode(g); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	rows := m.visibleRows()
-	for i := range rows {
-		if err := e.Encode(rows[i].json()); err != nil {
+// export is what a file gets of the visible rows of a view.
+type export struct {
+	name    string // of the rows, for that of the file
+	json    []any  // one per row
+	head    []string
+	records [][]string // one per row
+}
+
+func (e *export) add(json any, record ...string) {
+	e.json, e.records = append(e.json, json), append(e.records, record)
+}
+
+func (e *export) writeJSON(w io.Writer) error {
+	enc := json.NewEncoder(w)
+	for _, v := range e.json {
+		if err := enc.Encode(v); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// json is the row as the daemon's API writes it.
-func (r *row) json() any {
-	j := r.flow.JSON()
-	if !r.difference {
-		return control.Entry{JSON: j, Created: r.created, Updated: r.updated}
-	}
-	d := control.DifferenceJSON{What: r.what, Attributes: r.attributes}
-	if r.kernel != nil {
-		k := r.kernel.JSON()
-		d.Kernel = &k
-	}
-	if r.what != control.KernelOnly {
-		d.Cache = &j
-	}
-	return d
-}
-
-// writeCSV writes every column of the table, shown or not; amounts are exact.
-func (m model) writeCSV(w io.Writer) error {
-	m.units, m.names = unitExact, false
-	t := &m.table
-	c := csv.NewWriter(w)
-	columns := t.flowColumns()
-	if t.group != "" {
-		_ = c.Write([]string{t.group, "flows", "packets", "bytes"})
-		for _, g := range m.visibleGroups() {
-			_ = c.Write([]string{printable(g.Key), fmt.Sprint(g.Flows), fmt.Sprint(g.Packets), fmt.Sprint(g.Bytes)})
-		}
-	} else {
-		var head []string
-		for _, col := range columns {
-			head = append(head, strings.ToLower(col.name))
-		}
-		_ = c.Write(head)
-		rows := m.visibleRows()
-		for i := range rows {
-			_ = c.Write(m.csvRow(&rows[i], columns))
-		}
-	}
-	c.Flush()
-	return c.Error()
-}
-
-// csvRow writes times in seconds and amounts as plain numbers, for programs.
-func (m *model) csvRow(r *row, columns []column) []string {
-	f := &r.flow
-	var record []string
-	for _, col := range columns {
-		text := m.flowCell(r, col.name).text
-		switch col.name {
-		case "TIMEOUT":
-			text = fmt.Sprint(f.Timeout)
-		case "AGE", "IDLE":
-			at := r.created
-			if col.name == "IDLE" {
-				at = r.updated
-			}
-			text = ""
-			if !at.IsZero() {
-				text = fmt.Sprint(int64(m.now.Sub(at).Seconds()))
-			}
-		case "BYTES":
-			text = fmt.Sprint(f.Bytes[0] + f.Bytes[1])
-		case "PACKETS":
-			text = fmt.Sprint(f.Packets[0] + f.Packets[1])
-		}
-		record = append(record, text)
-	}
-	return record
+func (e *export) writeCSV(w io.Writer) error {
+	return csv.NewWriter(w).WriteAll(append([][]string{e.head}, e.records...))
 }

@@ -82,7 +82,6 @@ const (
 	signMore // something is cut off
 	signGone
 	signWait // not read yet
-	signBar  // of a graph, the lowest of eight
 )
 
 var signs = map[sign][2]string{

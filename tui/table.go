@@ -47,6 +47,7 @@ type table struct {
 	filterText string
 	order      order
 	group      string // "" or one of control.GroupKeys
+	groupOrder order  // of groups; by "" = most flows first
 
 	list   list
 	first  int // place of rows[0] in the list
@@ -57,11 +58,13 @@ type table struct {
 	wide   int             // of the widest address so far, so that columns do not jump
 	filled map[string]bool // optional columns that a row has had something in
 
+	stale  bool // what is shown is the answer to another question: the new one is under way, or waits for its beat
 	kept   bool // rows stay where they are
 	groups control.Groups
 	counts *control.DifferenceCounts // of differences; nil = not read
 
 	pace    pacer
+	changed time.Time // when a changed question was last asked
 	read    time.Time // when what is shown was read; zero = not yet
 	err     error
 	counter pacer
@@ -70,7 +73,7 @@ type table struct {
 
 // order is how a list is sorted.
 type order struct {
-	by   string // one of control.Orders, "" = as stored
+	by   string // one of control.Orders, "" = as stored; of groups, one of control.GroupOrders
 	desc bool
 }
 
@@ -85,7 +88,7 @@ const (
 	keptRows    = 1000    // what is looked through for rows that stay where they are
 	groupRows   = 500     // groups asked for
 	differRows  = 2000    // differences asked for; all are counted
-	sortedReach = 100_000 // how far the daemon skips in a list: see control.FlowQuery
+	sortedReach = 100_000 // how far the daemon skips in a sorted list of a cache: see control.FlowQuery
 	storedReach = 4 << 20
 	maxMarks    = 1 << 15 // some 2 million flows
 )
@@ -97,35 +100,46 @@ func (t *table) query() control.FlowQuery {
 	return control.FlowQuery{Table: t.from().table, Filter: t.filter}
 }
 
-// tableBeat refreshes what is shown. What is not live is read once.
+// every is how long what is shown is not asked for again after an answer. A configuration does not change every beat.
+func (t *table) every(err error) time.Duration {
+	if t.from().live && !disabled(err) {
+		return beat
+	}
+	return retryEvery
+}
+
+// tableBeat refreshes what is shown, and counts what the filter lets pass. What is not live is read and counted once.
 func (m model) tableBeat() (model, tea.Cmd) {
 	t := &m.table
-	if !t.read.IsZero() && !t.from().live {
-		return m, nil
-	}
+	old := t.stale || t.read.IsZero()
 	var cmds []tea.Cmd
-	if t.pace.ready(m.now) {
+	if (old || t.err != nil || t.from().live) && t.pace.ready(m.now) {
 		cmds = append(cmds, m.askTable())
 	}
-	if t.counter.ready(m.now) {
+	if !old && (t.matches == 0 || t.from().live) && t.counter.ready(m.now) {
 		cmds = append(cmds, m.askMatches())
 	}
 	return m, tea.Batch(cmds...)
 }
 
-// again asks a changed question about the same table. The old rows stay until the answer comes, from the top.
+// again asks a changed question about the same table: at once, or when the last change was asked for within a beat, at the
+// next one. The old rows stay until the answer comes, from the top.
 func (m model) again() (model, tea.Cmd) {
 	t := &m.table
 	t.pace.drop()
 	t.counter.drop()
-	t.marks, t.ended, t.matches, t.err, t.kept = nil, false, 0, nil, false
+	t.pace.due, t.counter.due = t.changed.Add(beat), time.Time{} // what the question before cost does not count
+	t.marks, t.ended, t.matches, t.err, t.kept, t.stale = nil, false, 0, nil, false, true
 	t.first, t.list = 0, list{}
 	if m.view != viewTable {
 		t.rows, t.read = nil, time.Time{}
 		return m, nil
 	}
-	page, count := m.askTable(), m.askMatches()
-	return m.sized(), tea.Batch(page, count)
+	var cmd tea.Cmd
+	if t.pace.ready(m.now) {
+		cmd = m.askTable()
+	}
+	return m.sized(), cmd
 }
 
 // other forgets what was read of the table before.
@@ -136,11 +150,15 @@ func (t *table) other() {
 // askTable asks for what the view shows.
 func (m *model) askTable() tea.Cmd {
 	t := &m.table
+	if t.stale {
+		t.changed = m.now
+	}
 	client := m.client
 	switch {
 	case t.group != "":
 		q := t.query()
-		q.Group, q.Limit = t.group, groupRows
+		o := t.sorting()
+		q.Group, q.Limit, q.Sort, q.Desc = t.group, groupRows, o.by, o.desc
 		return ask(&t.pace, m.now, listTimeout, func(ctx context.Context) (control.Groups, error) { return client.Groups(ctx, q) })
 	case t.from().differences:
 		q := t.query()
@@ -181,7 +199,7 @@ func (t *table) request(height int) request {
 		if k := t.markBefore(r.first); r.first-k.place <= 4*size {
 			q.Skip, q.From = 0, k.from
 			r.leave = r.first - k.place
-			q.Limit = r.leave + size
+			q.Limit = r.leave + r.size
 		}
 	}
 	return r
@@ -225,14 +243,14 @@ func readPage(ctx context.Context, c *control.Client, r request) (page, error) {
 // takePage puts a window in place of the old one.
 func (m model) takePage(a answer[page]) (model, tea.Cmd) {
 	t := &m.table
-	if !take(&t.pace, a, beat) {
+	if !take(&t.pace, a, t.every(a.err)) {
 		return m, nil
 	}
 	if t.err = a.err; a.err != nil {
-		return m, nil
+		return m.sized(), nil
 	}
 	was, selected := t.chosen()
-	t.read = a.at
+	t.read, t.stale = a.at, false
 	if t.kept {
 		t.rows = kept(t.rows, a.value.rows)
 		return m, nil
@@ -303,17 +321,33 @@ func (m model) sized() model {
 	t.beyond = max(t.list.total-t.reach(), 0)
 	t.list.total -= t.beyond
 	if !t.read.IsZero() {
-		t.list = t.list.settled(m.tableHeight())
+		return m.settled()
+	}
+	return m
+}
+
+// settled keeps the selected row among the visible ones, and both among the rows that are kept.
+func (m model) settled() model {
+	t := &m.table
+	if t.kept {
+		t.list.cursor = max(t.list.cursor, t.first)
+	}
+	t.list = t.list.settled(m.tableHeight())
+	if t.kept {
+		t.list.top = max(t.list.top, t.first)
 	}
 	return m
 }
 
 // reach is how far into a list the daemon skips.
 func (t *table) reach() int {
-	if t.order.by != "" {
-		return sortedReach
+	switch {
+	case t.order.by == "":
+		return storedReach
+	case t.from().table == control.TableKernel:
+		return control.MaxSorted
 	}
-	return storedReach
+	return sortedReach
 }
 
 // tableSize is how many flows the table has.
@@ -331,7 +365,7 @@ func (m model) tableSize() uint64 {
 // refill asks for another window when the visible rows come near the end of this one.
 func (m model) refill() (model, tea.Cmd) {
 	t := &m.table
-	if m.view != viewTable || t.pace.busy || t.read.IsZero() || t.kept || t.group != "" || t.from().differences {
+	if m.view != viewTable || t.pace.busy || t.stale || t.read.IsZero() || t.kept || t.group != "" || t.from().differences {
 		return m, nil
 	}
 	height := m.tableHeight()
@@ -364,7 +398,7 @@ func (m *model) askMatches() tea.Cmd {
 }
 
 func (m model) takeMatches(a answer[matches]) model {
-	if take(&m.table.counter, a, beat) && a.err == nil {
+	if take(&m.table.counter, a, m.table.every(a.err)) && a.err == nil {
 		m.table.matches = uint64(a.value)
 		return m.sized()
 	}

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -124,7 +125,7 @@ func TestSorting(t *testing.T) {
 	r.press("s") // by source
 	r.until("sorted", func(m *model) bool {
 		_, ok := m.table.chosen()
-		return ok && m.table.order.by == "source" && !m.table.pace.busy
+		return ok && m.table.order.by == "source" && !m.table.stale
 	})
 	if got := r.selected(); got.Orig != sampleFlow(0).Orig {
 		t.Errorf("the first by source is %v", got.Orig)
@@ -148,52 +149,18 @@ func TestSorting(t *testing.T) {
 	}
 }
 
-func TestFilterNarrowsWhileTyping(t *testing.T) {
-	d := newFakeDaemon()
-	r := inTableOf(t, d)
-	r.press("/")
-	r.typeIn("dport:22")
-	r.shows("of 333 that match")
-	r.until("only what matches is listed", func(m *model) bool { return m.table.rows[0].flow.Orig.DstPort == 22 })
-	r.press("ctrl+u")
-	r.typeIn("proto:tcp dpot:44")
-	r.shows(`v unknown key "dpot": did you mean dport?`)
-	if at := strings.Index(r.screen(), "v unknown key"); at >= 0 {
-		line := r.screen()[strings.LastIndexByte(r.screen()[:at], '\n')+1 : at]
-		if len(line) != len("/proto:tcp ") {
-			t.Errorf("the error points at column %d", len(line))
+// TestOrderStaysWithTheTable keeps an order through tables that have it, and drops it where there is none.
+func TestOrderStaysWithTheTable(t *testing.T) {
+	m := sample()
+	m.view, m.table.order = viewTable, order{by: "idle", desc: true}
+	for _, want := range []string{"idle", ""} { // external, kernel
+		if m = pressed(m, "t"); m.table.order.by != want {
+			t.Errorf("%s is sorted by %q, want %q", m.table.from().name, m.table.order.by, want)
 		}
 	}
-	if got := r.m.table.filterText; got != "proto:tcp dpot" { // what made sense last
-		t.Errorf("the filter in force is %q", got)
-	}
-	r.press("enter") // refused, the line stays
-	if r.m.line.kind != lineFilter {
-		t.Error("Enter takes a filter that makes no sense")
-	}
-	r.press("esc")
-	if r.m.table.filter != nil || r.m.line.kind != lineNone {
-		t.Errorf("Esc leaves %q", r.m.table.filterText)
-	}
-	r.shows("of 1 000 flows")
-	r.press("/")
-	r.typeIn("dst:203.0.113.9")
-	r.press("enter")
-	r.shows("no flow matches the filter")
-	r.press("esc")
-	r.shows("of 1 000 flows")
-}
-
-func TestFilterCompletion(t *testing.T) {
-	for _, r := range []struct{ text, want string }{
-		{"prot", "proto:"}, {"d", "d"}, {"dp", "dport:"}, {"nat:yes !hel", "nat:yes !helper:"}, {"", ""}, {"zzz", "zzz"},
-	} {
-		if got := completed(typed(r.text)).text; got != r.want {
-			t.Errorf("Tab makes %q of %q, want %q", got, r.text, r.want)
-		}
-	}
-	if got := filterAdvice(typed("dport:4")); !strings.HasPrefix(got, "dport: ") {
-		t.Errorf("advice for dport:4 is %q", got)
+	m.table.order = order{by: "bytes"}
+	if m = pressed(m, "t", "t", "t"); m.table.order.by != "" {
+		t.Errorf("%s is sorted by %q", m.table.from().name, m.table.order.by)
 	}
 }
 
@@ -214,6 +181,38 @@ func TestGroups(t *testing.T) {
 	r.shows("1 of 2 that match")
 	r.press("esc")
 	r.shows("of 7 flows")
+}
+
+// TestSortedGroups sorts them by what their columns show.
+func TestSortedGroups(t *testing.T) {
+	d := newFakeDaemon()
+	d.flows[control.TableInternal] = d.flows[control.TableInternal][1:7]
+	r := inTableOf(t, d)
+	r.press("b", "b")
+	r.shows("FLOWS▼")
+	r.shows("▸ 203.0.113.1")
+	r.press("s")
+	r.shows("DESTINATION▲")
+	r.shows("▸ 203.0.113.0")
+	r.press("S")
+	r.shows("DESTINATION▼")
+	r.press("s")
+	r.shows("FLOWS▼")
+	m := scenes()["groups"]
+	m.table.source, m.table.groups.Bytes = 2, 1
+	m.width = 120
+	for _, want := range []string{"packets", "bytes", "key", "flows"} {
+		if m = pressed(m, "s"); m.table.sorting().by != want {
+			t.Errorf("s sorts by %s, want %s", m.table.sorting().by, want)
+		}
+		if !slices.Contains(control.GroupOrders, want) {
+			t.Errorf("the daemon does not sort groups by %s", want)
+		}
+	}
+	m.table.groupOrder = order{by: "bytes"}
+	if m = pressed(m, "T"); m.table.sorting().by != "flows" {
+		t.Errorf("the groups of a cache are sorted by %s", m.table.sorting().by)
+	}
 }
 
 func TestGroupTerms(t *testing.T) {
@@ -244,52 +243,6 @@ func TestColumnsCanBeSorted(t *testing.T) {
 	}
 }
 
-// TestKeptOrder keeps rows in place while their values change and others come and go.
-func TestKeptOrder(t *testing.T) {
-	d := newFakeDaemon()
-	r := inTableOf(t, d)
-	r.press("j", "o")
-	d.set(func() {
-		d.flows[control.TableInternal] = slices.Delete(d.flows[control.TableInternal], 1, 2)
-		d.flows[control.TableInternal][0].TCPState = 7
-	})
-	r.until("the end of a flow is seen", func(m *model) bool { return m.table.rows[1].gone })
-	if r.m.table.rows[0].flow.TCPState != 7 {
-		t.Error("values do not change any more")
-	}
-	if got := r.selected(); got.Orig != sampleFlow(1).Orig {
-		t.Errorf("row 1 became %v", got.Orig)
-	}
-	r.shows("order kept")
-	r.press("k")
-	r.shows("† tcp    10.1.1.1:1025")
-	r.press("o")
-	r.until("rows move again", func(m *model) bool { return len(m.table.rows) > 1 && m.table.rows[1].flow.Orig == sampleFlow(2).Orig })
-}
-
-func TestDifferences(t *testing.T) {
-	d := newFakeDaemon()
-	a, b := sampleFlow(1), sampleFlow(1)
-	a.Mark, a.Has = 7, a.Has|flow.HasMark
-	d.differ = []control.Difference{
-		{What: control.KernelOnly, Kernel: &a},
-		{What: control.Differs, Attributes: flow.HasMark, Kernel: &a, Cache: &b},
-	}
-	r := inTableOf(t, d)
-	r.press("T", "T")
-	r.shows("1 only in the kernel: not replicated, lost if this router fails; 1 differ")
-	r.shows("1 003 flows compared")
-	r.shows("mark 7→0")
-	if r.m.table.list.total != 2 {
-		t.Errorf("%d rows", r.m.table.list.total)
-	}
-	d.set(func() { d.differ = nil })
-	r.press("r")
-	r.shows("the kernel and the internal cache have the same flows")
-	r.press("t")
-	r.shows("a commit would change nothing")
-}
-
 // TestWhatIsNotLiveIsReadOnce spares the kernel's table.
 func TestWhatIsNotLiveIsReadOnce(t *testing.T) {
 	d := newFakeDaemon()
@@ -313,6 +266,21 @@ func TestWhatIsNotLiveIsReadOnce(t *testing.T) {
 	}
 	r.press("r")
 	r.until("it is read again", func(*model) bool { return asked() == 2 })
+}
+
+// TestFailedReadIsTriedAgain also where a table is read once, and not at every beat: each try may cost a walk.
+func TestFailedReadIsTriedAgain(t *testing.T) {
+	m := pressed(sample(), "2")
+	m.table.source = 2
+	m.table.pace = pacer{serial: 1, busy: true}
+	m, _ = m.takePage(answer[page]{serial: 1, asked: m.now, at: m.now, err: errors.New("gone")})
+	asks := func() bool { m, _ := m.tableBeat(); return m.table.pace.busy }
+	if m.now = m.now.Add(beat); asks() {
+		t.Error("it is tried again at the next beat")
+	}
+	if m.now = m.now.Add(retryEvery); !asks() {
+		t.Error("it is never tried again")
+	}
 }
 
 // TestRefusalIsShown says what the daemon says, and goes on when it can.
@@ -368,5 +336,11 @@ func TestEndOfASortedList(t *testing.T) {
 	}
 	if want := "100k of 100k, the first of 1.00M flows"; !strings.Contains(r.screen(), want) {
 		t.Errorf("the screen lacks %q:\n%s", want, r.screen())
+	}
+	r.m.table.source = 2 // the kernel's table
+	r.m.state.statistics.Kernel.TableEntries = 1_000_000
+	r.m = r.m.sized()
+	if q := r.m.table.request(r.m.tableHeight()).query; q.Skip > control.MaxSorted {
+		t.Errorf("asks the kernel's table from %d", q.Skip)
 	}
 }

@@ -5,6 +5,7 @@ import (
 
 	tea "github.com/charmbracelet/bubbletea"
 
+	"ctsync/daemon/control"
 	"ctsync/daemon/flow"
 )
 
@@ -20,13 +21,39 @@ func (m model) showSource(n int) (model, tea.Cmd) {
 	if t.from().differences {
 		t.group = ""
 	}
-	if !slices.ContainsFunc(t.flowColumns(), func(c column) bool { return c.sort == t.order.by }) {
-		t.order = order{}
+	for _, o := range []*order{&t.order, &t.groupOrder} {
+		if !t.from().sorts(o.by) {
+			*o = order{}
+		}
 	}
 	return m.again()
 }
 
-// sortNext sorts by the next column that is visible; after the last one rows are in the order of storage again.
+// sorting is the order of what is shown: rows or groups.
+func (t *table) sorting() order {
+	switch {
+	case t.group == "":
+		return t.order
+	case t.groupOrder.by == "":
+		return order{by: "flows", desc: true}
+	}
+	return t.groupOrder
+}
+
+// sorts reports whether the daemon sorts the table by a word of control.Orders or GroupOrders. Comparisons have no order:
+// one that their cache has waits there for the next table.
+func (s source) sorts(by string) bool {
+	switch by {
+	case "idle":
+		return s.table != control.TableKernel
+	case "packets", "bytes":
+		return s.table == control.TableKernel
+	}
+	return true
+}
+
+// sortNext sorts by the next column that is visible; after the last one rows are in the order of storage again. Groups have
+// no such order.
 func (m model) sortNext() (model, tea.Cmd) {
 	g := m.tableGrid()
 	var words []string
@@ -35,42 +62,40 @@ func (m model) sortNext() (model, tea.Cmd) {
 			words = append(words, c.sort)
 		}
 	}
-	at := slices.Index(words, m.table.order.by) // -1 when not sorted: the first is next
-	next := ""
-	if at+1 < len(words) {
-		next = words[at+1]
+	if m.table.group == "" {
+		words = append(words, "")
 	}
+	at := slices.Index(words, m.table.sorting().by) // the last where it is not visible: the first is next
+	next := words[(at+1)%len(words)]
 	return m.sortBy(order{by: next, desc: largestFirst[next]})
 }
 
 // largestFirst are the orders of which one wants to see the end.
-var largestFirst = map[string]bool{"bytes": true, "packets": true, "age": true, "idle": true, "mark": true, "zone": true}
+var largestFirst = map[string]bool{"flows": true, "bytes": true, "packets": true, "age": true, "idle": true, "mark": true, "zone": true}
 
 func (m model) sortTurn() (model, tea.Cmd) {
-	o := m.table.order
-	if o.by == "" {
-		return m.complain("rows are in the order of storage: s sorts them"), nil
-	}
+	o := m.table.sorting()
 	o.desc = !o.desc
 	return m.sortBy(o)
 }
 
 // sortBy asks for another order. It begins at the top: who sorts wants to see what comes first.
 func (m model) sortBy(o order) (model, tea.Cmd) {
-	m.table.order = o
+	if m.table.group != "" {
+		m.table.groupOrder = o
+	} else {
+		m.table.order = o
+	}
 	return m.again()
 }
 
 // keepOrder keeps rows in their places while their values change, or lets them move again.
 func (m model) keepOrder() (model, tea.Cmd) {
 	t := &m.table
-	switch {
-	case t.kept:
+	if t.kept {
 		t.kept = false
 		cmd := m.askTable()
 		return m.sized(), cmd
-	case len(t.rows) == 0:
-		return m.complain("there are no rows to keep"), nil
 	}
 	t.kept = true
 	return m.sized().say("rows stay where they are; " + m.look.sign(signGone) + " marks those that ended or moved away"), nil

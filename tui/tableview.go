@@ -7,13 +7,17 @@ import (
 	"ctsync/daemon/control"
 )
 
-// tableHead is how many lines stand above the rows of the table view: the tables, what is shown of one, of differences
-// what was compared, the columns.
+// head is how many lines stand above the rows of the table view: the tables, what is shown of one, of differences what was
+// compared, why the rows are old, the columns.
 func (t *table) head() int {
+	lines := 3
 	if t.from().differences {
-		return 4
+		lines++
 	}
-	return 3
+	if t.err != nil {
+		lines++
+	}
+	return lines
 }
 
 // tableHeight is how many rows fit.
@@ -30,10 +34,8 @@ func (m model) tableGrid() grid {
 		columns = t.groupColumns()
 	}
 	g := fitGrid(columns, m.width)
-	g.sorted, g.desc = t.order.by, t.order.desc
-	if t.group != "" {
-		g.sorted, g.desc = "flows", true
-	}
+	o := t.sorting()
+	g.sorted, g.desc = o.by, o.desc
 	return g
 }
 
@@ -44,13 +46,14 @@ func (m model) tableBody() []string {
 	if t.from().differences {
 		lines = append(lines, m.differenceFoot())
 	}
-	lines = append(lines, g.head(m.look))
-	switch {
-	case t.err != nil:
+	if t.err != nil && (t.read.IsZero() || t.stale || disabled(t.err)) {
 		return append(lines, m.problem(t.err)...)
+	}
+	lines = append(append(lines, m.failure(t.err)...), g.head(m.look))
+	switch {
 	case t.read.IsZero():
 		return append(lines, m.waiting(t.pace))
-	case t.list.total == 0:
+	case t.list.total == 0 && !t.stale:
 		return append(lines, "", "  "+m.emptyTable())
 	}
 	for i := range m.tableHeight() {
@@ -72,7 +75,7 @@ func (m model) tableRow(g *grid, place int) []string {
 		mark = m.look.sign(signCursor)
 	}
 	if t.group != "" {
-		return g.row(m.look, m.groupCells(place, g.widths[3])[:len(g.columns)], mark, chosen)
+		return g.row(m.look, t.aged(m.groupCells(place, g.widths[3])[:len(g.columns)]), mark, chosen)
 	}
 	i := place - t.first
 	if i < 0 || i >= len(t.rows) {
@@ -84,7 +87,17 @@ func (m model) tableRow(g *grid, place int) []string {
 	if r.gone && !chosen {
 		mark = m.look.sign(signGone)
 	}
-	return g.row(m.look, m.flowCells(r, g.columns), mark, chosen)
+	return g.row(m.look, t.aged(m.flowCells(r, g.columns)), mark, chosen)
+}
+
+// aged makes the cells of a row faint that is not the answer to what was asked last.
+func (t *table) aged(cells []cell) []cell {
+	for i := range cells {
+		if t.stale {
+			cells[i].in = faint
+		}
+	}
+	return cells
 }
 
 // sourceLine names the tables, the one that is shown in brackets; where there is no room, only that one.
@@ -120,6 +133,8 @@ func (m model) tableLine() string {
 	var parts []string
 	switch {
 	case t.read.IsZero():
+	case t.stale:
+		parts = append(parts, m.look.in(faint, m.reading(t.pace)+", old rows until then"))
 	case t.group != "":
 		parts = append(parts, m.groupSummary())
 	case t.counts != nil:
@@ -140,19 +155,23 @@ func (m model) tableLine() string {
 	if t.kept {
 		parts = append(parts, m.look.in(warn, "order kept"))
 	}
-	if !t.from().live && t.counts == nil && !t.read.IsZero() {
+	if !t.from().live && t.counts == nil && !t.read.IsZero() && !t.stale {
 		parts = append(parts, fmt.Sprintf("read %s ago, r reads again", span(m.now.Sub(t.read))))
 	}
-	if t.pace.busy && m.now.Sub(t.pace.began) >= 2*beat {
-		parts = append(parts, m.look.in(faint, "reading for "+span(m.now.Sub(t.pace.began))))
+	if t.pace.busy && !t.stale && m.now.Sub(t.pace.began) >= 2*beat {
+		parts = append(parts, m.look.in(faint, m.reading(t.pace)))
 	}
 	return " " + strings.Join(parts, m.look.in(faint, " "+m.look.sign(signDot)+" "))
 }
 
 // ofAll tells a filtered list from the whole table.
 func (m model) ofAll() string {
-	if m.table.filter == nil {
+	t := &m.table
+	switch {
+	case t.filter == nil:
 		return " flows"
+	case t.matches == 0 && !t.ended:
+		return " or more that match"
 	}
 	return " that match"
 }
@@ -173,10 +192,10 @@ func (m model) groupSummary() string {
 func (m model) emptyTable() string {
 	t := &m.table
 	switch {
-	case t.filter != nil:
-		return "no flow matches the filter: Esc takes it away"
 	case t.from().differences:
 		return "no differences"
+	case t.filter != nil:
+		return "no flow matches the filter: Esc takes it away"
 	case t.from().table == control.TableExternal:
 		return "the peer has told of no flow"
 	}
@@ -188,18 +207,13 @@ func (m model) waiting(p pacer) string {
 	if !p.busy {
 		return ""
 	}
-	text := "  reading"
-	if d := m.now.Sub(p.began); d >= 2*beat {
-		text += " for " + span(d)
-	}
-	return m.look.in(faint, text)
+	return m.look.in(faint, "  "+m.reading(p))
 }
 
-// problem says why there is no answer, and what to do.
-func (m model) problem(err error) []string {
-	lines := []string{""}
-	for _, l := range wrap(err.Error(), m.width-4) {
-		lines = append(lines, "  "+m.look.in(bad, l))
+// reading says that an answer is on its way, and for how long if one would wonder.
+func (m model) reading(p pacer) string {
+	if d := m.now.Sub(p.began); p.busy && d >= 2*beat {
+		return "reading for " + span(d)
 	}
-	return lines
+	return "reading"
 }

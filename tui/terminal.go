@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
 	"golang.org/x/sys/unix"
@@ -39,22 +40,13 @@ func clipboardSequence(text string) string {
 	return "\x1b]52;c;" + base64.StdEncoding.EncodeToString([]byte(text)) + "\a"
 }
 
-// copyFlow copies the selected or open flow as conntrack(8) prints it: what one wants to search for elsewhere.
-func (m model) copyFlow() (model, tea.Cmd) {
-	var f *flow.Flow
-	if m.view == viewFlow {
-		for _, r := range m.watch.seen {
-			if r != nil && f == nil {
-				f = &r.flow
-			}
-		}
-	} else if r, ok := m.table.chosen(); ok {
-		f = &r.flow
+// copyRow copies what is selected: a flow as conntrack(8) prints it, which is what one wants to search for elsewhere, of
+// other views the line.
+func (m model) copyRow() (model, tea.Cmd) {
+	text := m.copied()
+	if text == "" {
+		return m.complain("there is nothing to copy"), nil
 	}
-	if f == nil {
-		return m.complain("there is no flow to copy"), nil
-	}
-	text := string(flow.AppendConntrack(nil, f))
 	out := m.out
 	return m, func() tea.Msg {
 		if out == nil {
@@ -67,10 +59,43 @@ func (m model) copyFlow() (model, tea.Cmd) {
 	}
 }
 
+// copied is the text of what is selected, "" where nothing is. The log has no selection: its lowest line stands for one.
+func (m model) copied() string {
+	switch m.view {
+	case viewTable:
+		if r, ok := m.table.chosen(); ok {
+			return string(flow.AppendConntrack(nil, &r.flow))
+		}
+	case viewFlow:
+		for _, r := range m.watch.seen {
+			if r != nil {
+				return string(flow.AppendConntrack(nil, &r.flow))
+			}
+		}
+	case viewExpect:
+		if n := m.expect.list.cursor; n < len(m.expect.rows) {
+			return m.expectText(&m.expect.rows[n])
+		}
+	case viewTransitions:
+		if n := m.transitions.list.cursor; n < len(m.transitions.all) {
+			return printable(m.transitionLine(&m.transitions.all[n]))
+		}
+	case viewLog:
+		if shown := m.visibleLog(); len(shown) > 0 {
+			l := shown[len(shown)-1]
+			return l.Time.Local().Format(time.DateTime) + " " + l.Level + " " + printable(l.Text)
+		}
+	}
+	return ""
+}
+
+// copyable reports whether something is selected.
+func copyable(m *model) bool { return m.view != viewLog && m.copied() != "" }
+
 // close gives up what is open when the user leaves.
 func (m model) close() tea.Cmd {
-	end := m.watch.end()
-	m.table.pace.drop()
-	m.table.counter.drop()
-	return end
+	for _, p := range m.paces() {
+		p.drop()
+	}
+	return m.watch.endEvents()
 }

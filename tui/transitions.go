@@ -63,15 +63,15 @@ func (m model) transitionHeight() int {
 func (m model) transitionBody() []string {
 	v := &m.transitions
 	switch {
-	case v.err != nil:
+	case v.read.IsZero() && v.err != nil:
 		return m.problem(v.err)
 	case v.read.IsZero():
 		return []string{"", m.waiting(v.pace)}
 	case len(v.all) == 0:
-		return append([]string{""}, m.rows("No transition", "keepalived has said nothing yet: its notify scripts call ctsync notify, see keepalived.conf.example", plain)...)
+		return append(append(m.failure(v.err), ""), m.rows("No transition", "keepalived has said nothing yet: its notify scripts call ctsync notify, see keepalived.conf.example", plain)...)
 	}
 	g := m.transitionGrid()
-	lines := []string{g.head(m.look)}
+	lines := append(m.failure(v.err), g.head(m.look))
 	for i := range m.transitionHeight() {
 		n := v.list.top + i
 		if n >= len(v.all) {
@@ -86,9 +86,19 @@ func (m model) transitionBody() []string {
 	}
 	lines = append(lines, "")
 	if v.list.cursor < len(v.all) {
-		lines = append(lines, m.transitionDetail(&v.all[v.list.cursor])...)
+		lines = append(lines, m.roomFor(m.transitionDetail(&v.all[v.list.cursor]), m.bodyHeight()-len(lines))...)
 	}
 	return lines
+}
+
+// roomFor returns as many lines as there is room for; the last one then says how many are missing, and where they are.
+func (m model) roomFor(lines []string, room int) []string {
+	if len(lines) <= max(room, 1) {
+		return lines
+	}
+	shown := max(room-1, 0)
+	more := m.look.in(accent, m.look.sign(signDown)+" "+itoa(len(lines)-shown)+" lines more: ctsync show transitions")
+	return append(lines[:shown:shown], " "+more)
 }
 
 func (m model) transitionGrid() grid {
@@ -96,19 +106,20 @@ func (m model) transitionGrid() grid {
 		{name: "TIME", least: 19, most: 19, line: 0},
 		{name: "STATE", least: 6, most: 12, line: 0},
 		{name: "OUTCOME", least: 10, most: 24, rank: 1, line: 0},
-		{name: "COMMITTED", least: 9, most: 9, right: true, rank: 2},
+		{name: "FLOWS", least: 9, most: 9, right: true, rank: 2},
 		{name: "FAILED", least: 6, most: 6, right: true, rank: 3},
 		{name: "TOOK", least: 8, most: 8, right: true, rank: 4},
 	}, m.width)
 }
 
 func (m *model) transitionCells(t *control.Transition) []cell {
-	committed, failed, duration, in := "", "", "", plain
-	if c := t.Commit; c != nil {
-		committed, failed = m.units.count(c.Created+c.Updated+c.Replaced), m.units.count(c.Failed)
-		if c.Failed > 0 {
-			failed, in = "!"+failed, warn
-		}
+	flows, failed, duration, in := "", "", "", plain
+	has, lacks, ok := brought(t)
+	if ok {
+		flows, failed = m.units.count(has), m.units.count(lacks)
+	}
+	if lacks > 0 {
+		failed, in = "!"+failed, warn
 	}
 	if !t.Finished.IsZero() && !t.Started.IsZero() {
 		duration = took(t.Finished.Sub(t.Started))
@@ -116,7 +127,7 @@ func (m *model) transitionCells(t *control.Transition) []cell {
 	outcome, _, _ := strings.Cut(t.Outcome, ":")
 	return []cell{
 		{t.Received.Local().Format(time.DateTime), plain}, {printable(string(t.State)), title}, {printable(outcome), outcomePaint(t)},
-		{committed, plain}, {failed, in}, {duration, plain},
+		{flows, plain}, {failed, in}, {duration, plain},
 	}
 }
 
@@ -129,6 +140,9 @@ func (m model) transitionDetail(t *control.Transition) []string {
 	lines = append(lines, m.rows("Told by", printable(t.Source), faint)...)
 	if c := t.Commit; c != nil {
 		lines = append(lines, m.commitLines(c)...)
+	}
+	if i := t.Inject; i != nil {
+		lines = append(lines, m.injectLines(i)...)
 	}
 	return lines
 }
@@ -177,4 +191,30 @@ func (m model) commitLines(c *control.CommitResult) []string {
 		lines = append(lines, m.rows("", printable(n), faint)...)
 	}
 	return lines
+}
+
+// injectLines tell of a takeover without a commit: the peer's flows were in the kernel before it.
+func (m model) injectLines(i *control.InjectResult) []string {
+	u := m.units
+	lines := m.rows("In the kernel", fmt.Sprintf("%s flows of the peer: no commit; its table read in %s",
+		u.count(i.Present), took(time.Duration(i.DumpDuration))), plain)
+	if i.Late > 0 {
+		lines = append(lines, m.rows("Late", fmt.Sprintf("%s of them, on their way when it began: waited %s",
+			u.count(i.Late), took(time.Duration(i.Waited))), plain)...)
+	}
+	if i.Failed > 0 {
+		return append(lines, m.rows("Failed", "! "+u.count(i.Failed)+", refused by the kernel", bad)...)
+	}
+	return append(lines, m.row("Failed", m.look.in(good, "none"))...)
+}
+
+// brought is how many flows of the peer the kernel has after a takeover, and how many not; ok is false of what was none.
+func brought(t *control.Transition) (has, lacks uint64, ok bool) {
+	switch c, i := t.Commit, t.Inject; {
+	case c != nil:
+		return c.Created + c.Updated + c.Replaced, c.Failed, true
+	case i != nil:
+		return i.Present, i.Failed, true
+	}
+	return 0, 0, false
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -28,11 +29,13 @@ type watch struct {
 	kernel  time.Time // when the kernel was last asked, which costs it a walk
 	read    time.Time
 	history []moment
+	held    []moment // what happened during a pause
 
 	serial int // of this watch: events of another one are dropped
 	events *eventStream
-	opened bool  // events is open or being opened
-	broken error // why there are no events
+	opened bool      // events is open or being opened
+	broken error     // why there are no events
+	reopen time.Time // when they are asked for again
 }
 
 // lookedAt are the tables in which a flow is looked for, in the order in which they are shown.
@@ -41,8 +44,9 @@ var lookedAt = [3]control.Table{control.TableKernel, control.TableInternal, cont
 const (
 	watchEvery  = time.Second
 	kernelEvery = 5 * time.Second
+	reopenEvery = 5 * time.Second // for a stream of events that broke
 	maxHistory  = 500
-	sameTuple   = 256 // flows that a filter cannot tell apart: ICMP ids, zones
+	sameTuple   = 256 // flows that a filter cannot tell apart: ICMP ids, zones of one direction
 )
 
 // moment is something that happened: to the flow in a table, or to the router.
@@ -89,7 +93,7 @@ func (m model) followFlow() (model, tea.Cmd) {
 	}
 	r, ok := m.table.chosen()
 	if !ok {
-		return m.complain("no flow is selected"), nil
+		return m, nil
 	}
 	if m.watch.following && m.watch.orig == r.flow.Orig {
 		end := m.watch.end()
@@ -120,7 +124,7 @@ func (m model) watchBeat() (model, tea.Cmd) {
 			return sight(ctx, client, orig, kernel, before)
 		}))
 	}
-	if !w.opened {
+	if !w.opened && !m.now.Before(w.reopen) {
 		w.opened = true
 		cmds = append(cmds, openEvents(m.client, w.orig, w.serial))
 	}
@@ -141,12 +145,8 @@ func sight(ctx context.Context, c *control.Client, orig flow.Tuple, kernel bool,
 		if t == control.TableKernel && !kernel {
 			continue
 		}
-		limit := 1
-		if !orig.Proto.HasPorts() || orig.Zone != 0 {
-			limit = sameTuple
-		}
-		p, err := c.Page(ctx, control.FlowQuery{Table: t, Filter: filter, Limit: limit, Family: orig.Family})
-		if err != nil {
+		p, err := c.Page(ctx, control.FlowQuery{Table: t, Filter: filter, Limit: sameTuple, Family: orig.Family})
+		if err != nil && !disabled(err) {
 			return s, err
 		}
 		s.seen[i] = nil
@@ -167,10 +167,7 @@ func tupleFilter(t *flow.Tuple) string {
 	if t.Proto.HasPorts() {
 		text += fmt.Sprintf(" sport:%d dport:%d", t.SrcPort, t.DstPort)
 	}
-	if t.Zone != 0 {
-		text += " zone:" + strconv.Itoa(int(t.Zone))
-	}
-	return text
+	return text + " zone:" + strconv.Itoa(int(t.Zone))
 }
 
 // takeSighting notes where the flow is now. What changed without an event, as by a commit, is noted as seen.
@@ -180,6 +177,7 @@ func (m model) takeSighting(a answer[sighting]) model {
 		return m
 	}
 	if w.err = a.err; a.err != nil {
+		w.kernel = time.Time{} // not known what it has: the next look begins there
 		return m
 	}
 	moments := len(w.history)
@@ -213,10 +211,20 @@ func (w *watch) changed(t control.Table, asked time.Time, r *row) {
 	}
 }
 
-// add appends a moment to a copy: a model that was shown keeps what it showed.
-func (w *watch) add(h moment) {
-	from := max(len(w.history)+1-maxHistory, 0)
-	w.history = append(append([]moment(nil), w.history[from:]...), h)
+// add notes a moment.
+func (w *watch) add(h moment) { w.history = noted(w.history, h) }
+
+// noted appends moments to a copy of a list, of which the newest are kept: a model that was shown keeps what it showed.
+func noted(list []moment, more ...moment) []moment {
+	list = slices.Concat(list, more)
+	return list[max(len(list)-maxHistory, 0):]
+}
+
+// resumed shows what happened during a pause. The look at the kernel before it may have been given up.
+func (w watch) resumed() watch {
+	w.kernel = time.Time{}
+	w.history, w.held = noted(w.history, w.held...), nil
+	return w
 }
 
 // role notes that the router became something else.
@@ -242,9 +250,14 @@ func (w *watch) words() string {
 	return "gone"
 }
 
-// end closes the stream. It is a command because closing talks to the daemon.
+// end gives up all that is under way for the watch.
 func (w *watch) end() tea.Cmd {
 	w.pace.drop()
+	return w.endEvents()
+}
+
+// endEvents closes the stream. It is a command because closing talks to the daemon.
+func (w *watch) endEvents() tea.Cmd {
 	if w.events == nil {
 		return nil
 	}
@@ -303,19 +316,28 @@ func (m model) takeWatched(msg watchMsg) (tea.Model, tea.Cmd) {
 		}
 		return m, nil
 	}
-	if msg.err != nil { // the next beat opens another one
-		w.broken, w.opened = msg.err, false
-		return m, w.end()
+	if msg.err != nil {
+		w.broken, w.opened, w.reopen = msg.err, false, m.now.Add(reopenEvery)
+		return m, w.endEvents()
 	}
 	w.events, w.broken = msg.stream, nil
-	e := &msg.event
+	if happened := w.moments(&msg.event, m.now); m.paused {
+		w.held = noted(w.held, happened...)
+	} else {
+		w.history = noted(w.history, happened...)
+	}
+	return m, msg.stream.next(w.serial)
+}
+
+// moments are what an event tells of the flow.
+func (w *watch) moments(e *control.EventJSON, now time.Time) (list []moment) {
 	if e.Event != "" && e.JSON != nil && e.At != nil {
 		if f, err := e.JSON.Flow(); err == nil && f.Orig == w.orig {
-			w.add(moment{at: *e.At, table: e.Table, what: e.Event, state: stateWord(&f)})
+			list = append(list, moment{at: *e.At, table: e.Table, what: e.Event, state: stateWord(&f)})
 		}
 	}
 	if e.Lost > 0 || e.Overruns > 0 {
-		w.add(moment{at: m.now, what: "events were lost: not all that happened is here"})
+		list = append(list, moment{at: now, what: "events were lost: not all that happened is here"})
 	}
-	return m, msg.stream.next(w.serial)
+	return list
 }

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -78,6 +79,65 @@ func TestOpenFlow(t *testing.T) {
 	r.shows("internal  gone")
 }
 
+// TestOpenFlowWithoutExternalCache shows what the other tables have.
+func TestOpenFlowWithoutExternalCache(t *testing.T) {
+	d := newFakeDaemon()
+	d.injecting = true
+	r := inTableOf(t, d)
+	r.press("enter")
+	r.shows("In              kernel no · internal yes · external no")
+	r.shows("internal  found")
+}
+
+// TestRefusedEvents: without a stream of events the tables are looked at as before, and the stream is not asked for at
+// every beat.
+func TestRefusedEvents(t *testing.T) {
+	m := sample()
+	m.view, m.watch.opened = viewFlow, true
+	m, _ = m.watchBeat()
+	if !m.watch.pace.busy {
+		t.Fatal("the tables are not looked at")
+	}
+	next, _ := m.takeWatched(watchMsg{serial: m.watch.serial, err: errors.New("refused")})
+	if m = next.(model); !m.watch.pace.busy {
+		t.Error("the look at the tables is given up with the stream")
+	}
+	if m.now = m.now.Add(beat); beaten(m).watch.opened {
+		t.Error("the stream is asked for again at the next beat")
+	}
+	if m.now = m.now.Add(reopenEvery); !beaten(m).watch.opened {
+		t.Error("the stream is never asked for again")
+	}
+}
+
+// TestFailedSighting looks at the kernel again soon: what it would say is not known.
+func TestFailedSighting(t *testing.T) {
+	m := sample()
+	m.view, m.watch.opened = viewFlow, true
+	m, _ = m.watchBeat()
+	m = m.takeSighting(answer[sighting]{serial: m.watch.pace.serial, asked: m.now, at: m.now, err: errors.New("busy")})
+	if !m.watch.kernel.IsZero() {
+		t.Error("the kernel counts as read")
+	}
+}
+
+func beaten(m model) model {
+	m, _ = m.watchBeat()
+	return m
+}
+
+func TestZoneWords(t *testing.T) {
+	for _, r := range []struct {
+		orig, reply uint16
+		want        string
+	}{{0, 0, ""}, {7, 7, "7"}, {7, 0, "7, original direction only"}, {0, 7, "7, reply direction only"}, {1, 2, "original 1, reply 2"}} {
+		f := sampleFlow(0)
+		if f.Orig.Zone, f.Reply.Zone = r.orig, r.reply; zoneWords(&f) != r.want {
+			t.Errorf("zones %d and %d: %q, want %q", r.orig, r.reply, zoneWords(&f), r.want)
+		}
+	}
+}
+
 func TestTupleFilter(t *testing.T) {
 	icmp := sampleFlow(0)
 	icmp.Orig.Proto, icmp.Orig.DstPort = flow.ICMP, 8<<8
@@ -88,6 +148,26 @@ func TestTupleFilter(t *testing.T) {
 		if err != nil || !x.Match(&f, flow.Ages{}) {
 			t.Errorf("%s: %v", tupleFilter(&f.Orig), err)
 		}
+	}
+}
+
+// TestFlowInAnotherZone: the same addresses in another zone, stored before it, do not hide a flow in the default zone.
+func TestFlowInAnotherZone(t *testing.T) {
+	d := newFakeDaemon()
+	f := sampleFlow(5)
+	other := f
+	other.Orig.Zone, other.Reply.Zone = 7, 7
+	half := f
+	half.Orig.Zone = 8
+	d.flows[control.TableInternal] = []flow.Flow{other, half, f}
+	s, err := sight(t.Context(), d.serve(t), f.Orig, true, nil)
+	if err != nil || s.seen[1] == nil || s.seen[1].flow.Orig != f.Orig {
+		t.Errorf("seen %+v, %v", s.seen[1], err)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if q := d.asked[0]; q.Filter.Match(&other, flow.Ages{}) {
+		t.Errorf("%v lets another zone pass", q.Filter)
 	}
 }
 
