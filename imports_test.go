@@ -35,6 +35,8 @@ var mayImport = map[string][]string{
 	"cmd/ctsyncd":   {"daemon", "daemon/config"},
 	"cmd/ctsync":    {"daemon/control", "notify", "tui", "daemon/flow", "daemon/config"},
 	"daemon/nstest": {},
+
+	"daemon/controltest": {"daemon/control"},
 }
 
 // notFor lists imports from outside the module, by prefix, that a package must do without because of what it is: bytes
@@ -88,8 +90,10 @@ func list(t *testing.T) []listed {
 
 func TestImports(t *testing.T) {
 	for _, p := range list(t) {
-		if slices.Contains(p.Imports, module+"daemon/nstest") {
-			t.Errorf("%s imports nstest outside a test", p.rel())
+		for _, helper := range []string{"daemon/nstest", "daemon/controltest"} {
+			if slices.Contains(p.Imports, module+helper) {
+				t.Errorf("%s imports %s outside a test", p.rel(), helper)
+			}
 		}
 		if p.rel() == "" || strings.HasPrefix(p.rel(), "scripts/") {
 			continue // the labs may look at everything and nothing is built on them

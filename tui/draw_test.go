@@ -52,8 +52,8 @@ func TestGraph(t *testing.T) {
 }
 
 func TestRestartIsNoRate(t *testing.T) {
-	s := state{snapshot: sampleState()}
-	before := s.statistics
+	s := state{Snapshot: sampleState()}
+	before := s.Statistics
 	before.Kernel.Events, before.Session.Sent = 1e9, map[string]uint64{"new": 1e9}
 	s.count(&before, time.Second)
 	if s.rates.events.last() != 0 || s.rates.sent.last() != 0 {

@@ -118,13 +118,13 @@ func (m model) expectHeight() int {
 func (m model) expectBody() []string {
 	v := &m.expect
 	switch {
-	case len(m.state.status.ExpectationSync) == 0:
+	case len(m.state.Status.ExpectationSync) == 0:
 		lines := []string{"", "  expectations are not replicated"}
 		for _, part := range wrap("Connections that FTP, SIP and the like announce are then refused after a failover until they are announced "+
 			"again. expect-sync in ctsync.toml names the helpers whose expectations are replicated.", m.width-4) {
 			lines = append(lines, "  "+m.look.in(faint, part))
 		}
-		if n := m.state.statistics.ExpectationsIgnored; n > 0 {
+		if n := m.state.Statistics.ExpectationsIgnored; n > 0 {
 			lines = append(lines, "", "  "+m.look.in(warn, fmt.Sprintf("! the peer sends them: %s messages were ignored", m.units.count(n))))
 		}
 		return lines
@@ -134,7 +134,7 @@ func (m model) expectBody() []string {
 		return []string{"", m.waiting(v.pace)}
 	}
 	g := m.expectGrid()
-	lines := []string{" " + m.expectCounts() + m.look.in(faint, "  helpers: "+strings.Join(m.state.status.ExpectationSync, " "))}
+	lines := []string{" " + m.expectCounts() + m.look.in(faint, "  helpers: "+strings.Join(m.state.Status.ExpectationSync, " "))}
 	lines = append(lines, m.failure(v.err)...)
 	if len(v.rows) == 0 {
 		return append(lines, "", "  no helper expects a connection at the moment")
@@ -159,7 +159,7 @@ func (m model) expectCounts() string {
 		count[m.expect.rows[i].table]++
 	}
 	text := m.units.count(count[control.TableInternal]) + " internal, "
-	if m.state.status.Injecting {
+	if m.state.Status.Injecting {
 		return text + "the peer's go into the kernel at once"
 	}
 	return text + m.units.count(count[control.TableExternal]) + " external"

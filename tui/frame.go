@@ -84,7 +84,7 @@ func (m model) header() string {
 	if m.host != "" && m.width >= 60 {
 		left = " " + l.in(title, m.host)
 	}
-	if s := &m.state.status; m.state.known() {
+	if s := &m.state.Status; m.state.known() {
 		left += "  " + l.in(title, strings.ToUpper(string(s.Role))) + "  " + m.stepWord()
 		if s.SyncGroup != "" && m.width >= 60 {
 			left += l.in(faint, "  "+printable(s.SyncGroup))
@@ -124,7 +124,7 @@ func (m model) stepWord() string {
 	switch {
 	case m.state.err != nil:
 		return m.look.in(faint, "in step not known")
-	case m.state.status.InStep:
+	case m.state.Status.InStep:
 		return m.look.in(good, "in step")
 	}
 	return m.look.in(bad, "! not in step")

@@ -21,8 +21,8 @@ func sample() model {
 	m := newModel(control.New("/nonexistent"), Options{})
 	m.host, m.now = "router1", noon
 	s := sampleState()
-	m.state.snapshot, m.state.at = s, noon
-	before := s.statistics
+	m.state.Snapshot, m.state.at = s, noon
+	before := s.Statistics
 	before.Kernel.Events -= 123
 	for range 3 {
 		m.state.count(&before, time.Second)
@@ -70,7 +70,7 @@ func sampleWatch() watch {
 
 // sampleExpecting has expectations of either cache.
 func sampleExpecting(m model) model {
-	m.state.status.ExpectationSync = []string{"ftp"}
+	m.state.Status.ExpectationSync = []string{"ftp"}
 	x := flow.Expectation{
 		Has:    flow.HasMaster | flow.HasMask | flow.HasHelper | flow.HasTimeout,
 		Expect: flow.Tuple{Family: flow.IPv4, Proto: flow.TCP, Src: flow.Addr{10, 0, 1, 2}, Dst: flow.Addr{10, 0, 2, 2}, DstPort: 50185},
@@ -100,26 +100,26 @@ func scenes() map[string]model {
 	with("help", viewTable, func(m *model) { m.help = true })
 	with("help-write", viewOverview, func(m *model) { m.help, m.opt.Write = true, true })
 	with("not-in-step", viewOverview, func(m *model) {
-		m.state.status.InStep = false
-		m.state.status.Why = []string{"the peer has been silent for 9s", "12 messages are not acknowledged"}
-		m.state.status.Warnings = []string{"net.netfilter.nf_conntrack_events is 0"}
-		m.state.status.Jobs = []control.Job{{Name: "commit", Done: 12, Total: 1200}}
+		m.state.Status.InStep = false
+		m.state.Status.Why = []string{"the peer has been silent for 9s", "12 messages are not acknowledged"}
+		m.state.Status.Warnings = []string{"net.netfilter.nf_conntrack_events is 0"}
+		m.state.Status.Jobs = []control.Job{{Name: "commit", Done: 12, Total: 1200}}
 	})
 	with("lost", viewOverview, func(m *model) {
 		m.state.err, m.now = errors.New("ctsyncd is not reachable at /s: nobody serves the socket"), noon.Add(75*time.Second)
 	})
 	with("injecting", viewOverview, func(m *model) {
-		m.state.statistics.External = control.CacheStats{}
-		m.state.status.External, m.state.status.Injecting, m.state.status.Injected = 0, true, 1200
-		m.state.statistics.Inject = &control.InjectStatistics{Flows: 1200, Waiting: 17, Missing: 3, Lost: 2}
-		t := *m.state.status.LastTransition
+		m.state.Statistics.External = control.CacheStats{}
+		m.state.Status.External, m.state.Status.Injecting, m.state.Status.Injected = 0, true, 1200
+		m.state.Statistics.Inject = &control.InjectStatistics{Flows: 1200, Waiting: 17, Missing: 3, Lost: 2}
+		t := *m.state.Status.LastTransition
 		t.Commit, t.Inject = nil, &control.InjectResult{Present: 1197, Failed: 3}
-		m.state.status.LastTransition = &t
+		m.state.Status.LastTransition = &t
 	})
 	with("two-links", viewOverview, func(m *model) {
-		m.state.statistics.Links = append(m.state.statistics.Links, control.LinkStatistics{Device: "eth3", State: "RUNNING", Role: control.LinkActive})
-		m.state.statistics.Links[0].State, m.state.statistics.Links[0].Role = "NO-CARRIER", control.LinkBackup
-		m.state.status.ActiveLink = &control.ActiveLink{Device: "eth3", Since: noon.Add(-90 * time.Second), Reason: "eth2 has no carrier", Changes: 3}
+		m.state.Statistics.Links = append(m.state.Statistics.Links, control.LinkStatistics{Device: "eth3", State: "RUNNING", Role: control.LinkActive})
+		m.state.Statistics.Links[0].State, m.state.Statistics.Links[0].Role = "NO-CARRIER", control.LinkBackup
+		m.state.Status.ActiveLink = &control.ActiveLink{Device: "eth3", Since: noon.Add(-90 * time.Second), Reason: "eth2 has no carrier", Changes: 3}
 	})
 	with("expectations-on", viewExpect, func(m *model) { *m = sampleExpecting(*m) })
 	with("filter-wrong", viewTable, func(m *model) {
@@ -213,21 +213,24 @@ func scenes() map[string]model {
 // TestGolden compares every scene at 80×24 with the frame that was looked at.
 func TestGolden(t *testing.T) {
 	for name, m := range scenes() {
-		path := filepath.Join("testdata", name+".txt")
-		got := strings.Join(trimmed(ansi.Strip(m.View())), "\n") + "\n"
-		if *update {
-			if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-				t.Fatal(err)
-			}
-			continue
-		}
-		want, err := os.ReadFile(path)
-		if err != nil {
+		golden(t, name, strings.Join(trimmed(ansi.Strip(m.View())), "\n")+"\n")
+	}
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name+".txt")
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if d := cmp.Diff(string(want), got); d != "" {
-			t.Errorf("%s (-want +got):\n%s", name, d)
-		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(string(want), got); d != "" {
+		t.Errorf("%s (-want +got):\n%s", name, d)
 	}
 }
 
@@ -294,9 +297,9 @@ func TestColoursHaveASecondCue(t *testing.T) {
 		change func(*model)
 		cue    string
 	}{
-		{func(m *model) { m.state.status.InStep = false }, "! not in step"},
+		{func(m *model) { m.state.Status.InStep = false }, "! not in step"},
 		{func(m *model) { m.state.err = errors.New("gone") }, "! no answer"},
-		{func(m *model) { m.state.statistics.Links[0].State = "DOWN" }, "DOWN"},
+		{func(m *model) { m.state.Statistics.Links[0].State = "DOWN" }, "DOWN"},
 		{func(m *model) { m.note = note{text: "refused", bad: true, until: m.now.Add(time.Second)} }, "! refused"},
 		{func(m *model) { m.view = viewTable }, "▸ tcp"},
 		{func(m *model) { m.view = viewTable }, "[2 Table]"},

@@ -35,7 +35,7 @@ var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 // fakeDaemon answers through the real control server from memory.
 type fakeDaemon struct {
 	mu        sync.Mutex
-	state     snapshot
+	state     control.Snapshot
 	flows     map[control.Table][]flow.Flow
 	differ    []control.Difference
 	asked     []control.FlowQuery // for flows
@@ -84,15 +84,15 @@ func sampleFlow6() flow.Flow {
 	return f
 }
 
-func sampleState() snapshot {
+func sampleState() control.Snapshot {
 	t := sampleTransition()
-	return snapshot{
-		status: control.Status{
+	return control.Snapshot{
+		Status: control.Status{
 			Version: "1", Mode: "ftfw", Role: control.RoleMaster, RoleSince: noon.Add(-5*time.Hour - 12*time.Minute), SyncGroup: "syncgrp",
 			Interface: "eth2", Transport: "UDP", Peer: "198.51.100.2", PeerHeard: noon.Add(-400 * time.Millisecond),
 			Established: true, InStep: true, LastTransition: &t,
 		},
-		statistics: control.Statistics{
+		Statistics: control.Statistics{
 			Internal: control.CacheStats{Active: 1000}, External: control.CacheStats{Active: 12},
 			Links: []control.LinkStatistics{{
 				Transport: "UDP", Device: "eth2", State: "RUNNING", Role: control.LinkActive, BytesSent: 5e6, BytesReceived: 1e6,
@@ -153,15 +153,10 @@ func (d *fakeDaemon) listen(t testing.TB, socket string) string {
 
 func (d *fakeDaemon) backend() control.Backend {
 	return control.Backend{
-		Status: func(context.Context) (control.Status, error) {
+		Snapshot: func(context.Context) (control.Snapshot, error) {
 			d.mu.Lock()
 			defer d.mu.Unlock()
-			return d.state.status, nil
-		},
-		Statistics: func(context.Context) (control.Statistics, error) {
-			d.mu.Lock()
-			defer d.mu.Unlock()
-			return d.state.statistics, nil
+			return d.state, nil
 		},
 		Transitions: func(context.Context) ([]control.Transition, error) {
 			return []control.Transition{sampleTransition()}, nil

@@ -13,12 +13,12 @@ import (
 // linksBody shows each link, then the protocol that runs over them.
 func (m model) linksBody() []string {
 	var lines []string
-	for i := range m.state.statistics.Links {
+	for i := range m.state.Statistics.Links {
 		var r linkRates
 		if i < len(m.state.links) {
 			r = m.state.links[i]
 		}
-		lines = append(lines, m.linkLines(&m.state.statistics.Links[i], r)...)
+		lines = append(lines, m.linkLines(&m.state.Statistics.Links[i], r)...)
 	}
 	lines = append(lines, m.protocolLines()...)
 	lines = append(lines, m.messageLines()...)
@@ -75,17 +75,17 @@ func (m model) named(counts map[string]uint64) string {
 }
 
 func (m model) protocolLines() []string {
-	s, u := &m.state.statistics.Session, m.units
+	s, u := &m.state.Statistics.Session, m.units
 	state := m.look.in(good, s.State)
-	if !m.state.status.Established {
+	if !m.state.Status.Established {
 		state = m.look.in(bad, "! "+s.State)
 	}
 	return slices.Concat(
-		[]string{" " + m.look.in(title, "Protocol") + "  " + m.state.status.Mode + "  " + state},
+		[]string{" " + m.look.in(title, "Protocol") + "  " + m.state.Status.Mode + "  " + state},
 		m.row("Sequence", fmt.Sprintf("ours %d, the peer's %d", s.Sequence, s.PeerSequence)),
 		m.row("Unacknowledged", fmt.Sprintf("%s of at most %s messages, kept to be sent again", u.count(s.Unacknowledged), u.count(s.Window))),
 		m.resendLines(),
-		m.rows("Acknowledged", m.timesText(&m.state.statistics.Times.EventAcknowledged), plain),
+		m.rows("Acknowledged", m.timesText(&m.state.Statistics.Times.EventAcknowledged), plain),
 		m.row("Waiting", fmt.Sprintf("%s changed flows for a place in the window", u.count(s.Waiting))),
 		m.row("Retransmitted", u.count(s.Retransmitted)+" messages"),
 		m.row("Gaps", m.ifAny(s.NacksOutstanding, "in what the peer sent, asked for and not repaired")),
@@ -109,7 +109,7 @@ func (m model) timesText(h *control.Histogram) string {
 
 // messageLines is a table of messages by what they are.
 func (m model) messageLines() []string {
-	s := &m.state.statistics.Session
+	s := &m.state.Statistics.Session
 	names := map[string]bool{}
 	for k := range s.Sent {
 		names[k] = true
@@ -137,7 +137,7 @@ func (m model) messageLines() []string {
 
 // wrongLines shows what was wrong with what came, every kind, zeros too: here one looks for them.
 func (m model) wrongLines() []string {
-	t := &m.state.statistics.Tracking
+	t := &m.state.Statistics.Tracking
 	b := &t.Malformed
 	lines := []string{" " + m.look.in(title, "Malformed and lost")}
 	for _, k := range []struct {

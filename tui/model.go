@@ -1,7 +1,6 @@
 package tui
 
 import (
-	"context"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -117,7 +116,7 @@ func (m model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 // takeAnswer takes in an answer of the daemon.
 func (m model) takeAnswer(msg tea.Msg) (tea.Model, tea.Cmd) {
 	switch msg := msg.(type) {
-	case answer[snapshot]:
+	case answer[control.Snapshot]:
 		return m.takeState(msg)
 	case answer[page]:
 		return m.takePage(msg)
@@ -145,10 +144,7 @@ func (m model) takeAnswer(msg tea.Msg) (tea.Model, tea.Cmd) {
 func (m model) beat() (model, tea.Cmd) {
 	var cmds []tea.Cmd
 	if (!m.paused || !m.state.known()) && m.state.pace.ready(m.now) {
-		client := m.client
-		cmds = append(cmds, ask(&m.state.pace, m.now, stateTimeout, func(ctx context.Context) (snapshot, error) {
-			return takeSnapshot(ctx, client)
-		}))
+		cmds = append(cmds, ask(&m.state.pace, m.now, stateTimeout, m.client.Snapshot))
 	}
 	if m.watch.on && (!m.paused || m.watch.read.IsZero()) {
 		var cmd tea.Cmd

@@ -237,9 +237,9 @@ func TestLostDaemon(t *testing.T) {
 	r.press("1")
 	r.shows("1 000 flows")
 	d := newFakeDaemon()
-	d.state.statistics.Internal.Active = 77
+	d.state.Statistics.Internal.Active = 77
 	d.listen(t, socket)
-	r.until("the new daemon is shown", func(m *model) bool { return m.state.err == nil && m.state.statistics.Internal.Active == 77 })
+	r.until("the new daemon is shown", func(m *model) bool { return m.state.err == nil && m.state.Statistics.Internal.Active == 77 })
 	r.press("2")
 	r.shows("▸ tcp")
 }
@@ -280,7 +280,7 @@ func TestLog(t *testing.T) {
 
 func TestExpectations(t *testing.T) {
 	d := newFakeDaemon()
-	d.state.status.ExpectationSync = []string{"ftp"}
+	d.state.Status.ExpectationSync = []string{"ftp"}
 	m := sampleExpecting(sample())
 	d.expecting = []flow.Expectation{m.expect.rows[0].entry}
 	r := start(t, d.serve(t), Options{})
@@ -296,8 +296,8 @@ func TestExpectations(t *testing.T) {
 // TestExpectationsWithoutExternalCache lists our own.
 func TestExpectationsWithoutExternalCache(t *testing.T) {
 	d := newFakeDaemon()
-	d.injecting, d.state.status.Injecting = true, true
-	d.state.status.ExpectationSync = []string{"ftp"}
+	d.injecting, d.state.Status.Injecting = true, true
+	d.state.Status.ExpectationSync = []string{"ftp"}
 	d.expecting = []flow.Expectation{sampleExpecting(sample()).expect.rows[0].entry}
 	r := start(t, d.serve(t), Options{})
 	r.press("4")

@@ -24,15 +24,15 @@ func (m model) overview() []string {
 }
 
 func (m model) overviewLines() []string {
-	s := &m.state.status
+	s := &m.state.Status
 	lines := m.stepLines()
 	lines = slices.Concat(lines, m.row("Role", m.roleText()), m.row("Peer", m.peerText()))
-	for i := range m.state.statistics.Links {
+	for i := range m.state.Statistics.Links {
 		name := "Link"
 		if i > 0 {
 			name = ""
 		}
-		lines = append(lines, m.row(name, m.linkText(&m.state.statistics.Links[i]))...)
+		lines = append(lines, m.row(name, m.linkText(&m.state.Statistics.Links[i]))...)
 	}
 	if l := s.ActiveLink; l != nil {
 		lines = append(lines, m.rows("Active link", m.activeText(l), plain)...)
@@ -61,7 +61,7 @@ func (m model) overviewLines() []string {
 }
 
 func (m model) stepLines() []string {
-	s := &m.state.status
+	s := &m.state.Status
 	switch {
 	case m.state.err != nil:
 		return m.rows("In step", "not known: "+m.state.err.Error(), bad)
@@ -76,7 +76,7 @@ func (m model) stepLines() []string {
 }
 
 func (m model) roleText() string {
-	s := &m.state.status
+	s := &m.state.Status
 	text := m.look.in(title, strings.ToUpper(string(s.Role)))
 	if !s.RoleSince.IsZero() {
 		text += fmt.Sprintf(" for %s, since %s", span(m.now.Sub(s.RoleSince)), s.RoleSince.Local().Format(time.DateTime))
@@ -87,7 +87,7 @@ func (m model) roleText() string {
 }
 
 func (m model) peerText() string {
-	s := &m.state.status
+	s := &m.state.Status
 	if s.Peer == "" {
 		return m.look.in(bad, "! not heard yet") + " over " + s.Transport
 	}
@@ -134,7 +134,7 @@ func (m model) activeText(l *control.ActiveLink) string {
 }
 
 func (m model) cacheLines() []string {
-	st := &m.state.statistics
+	st := &m.state.Statistics
 	room := ""
 	if st.Kernel.TableMax > 0 {
 		room = "of " + m.units.count(st.Kernel.TableMax) + " that it may hold"
@@ -150,7 +150,7 @@ func (m model) cacheLines() []string {
 
 // peerFlows is the row of the external cache, or of what goes straight into the kernel where there is none.
 func (m model) peerFlows() []string {
-	st := &m.state.statistics
+	st := &m.state.Statistics
 	i := st.Inject
 	if i == nil {
 		return m.row("External cache", m.figure(m.units.count(st.External.Active), "flows", "of the peer"))
@@ -194,7 +194,7 @@ func (m model) rateLines() []string {
 
 // lossLines name what was lost since the daemon began, by kind, and nothing else.
 func (m model) lossLines() []string {
-	st := &m.state.statistics
+	st := &m.state.Statistics
 	var parts []string
 	say := func(n uint64, what, note string) {
 		if n > 0 {

@@ -1,7 +1,6 @@
 package tui
 
 import (
-	"context"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -9,27 +8,14 @@ import (
 	"ctsync/daemon/control"
 )
 
-// snapshot is what the daemon says of itself at one moment.
-type snapshot struct {
-	status     control.Status
-	statistics control.Statistics
-}
-
-func takeSnapshot(ctx context.Context, c *control.Client) (s snapshot, err error) {
-	if s.status, err = c.Status(ctx); err == nil {
-		s.statistics, err = c.Statistics(ctx)
-	}
-	return s, err
-}
-
 // state is the last snapshot, how old it is, and the recent past of the rates.
 type state struct {
 	pace pacer
-	snapshot
+	control.Snapshot
 	at    time.Time // when the daemon last answered; zero = never
 	err   error     // of the last question
 	rates rates
-	links []linkRates // as snapshot.statistics.Links
+	links []linkRates // as Statistics.Links
 }
 
 // rates are changes per second.
@@ -44,7 +30,7 @@ type linkRates struct{ sent, received, packetsSent, packetsReceived float64 }
 func (s *state) known() bool { return !s.at.IsZero() }
 
 // takeState stores an answer; a missing one leaves the old data, whose age is then shown.
-func (m model) takeState(a answer[snapshot]) (model, tea.Cmd) {
+func (m model) takeState(a answer[control.Snapshot]) (model, tea.Cmd) {
 	if !take(&m.state.pace, a, stateEvery) {
 		return m, nil
 	}
@@ -52,14 +38,14 @@ func (m model) takeState(a answer[snapshot]) (model, tea.Cmd) {
 	if s.err = a.err; a.err != nil {
 		return m, nil
 	}
-	before, between := s.statistics, a.at.Sub(s.at)
-	role, known := s.status.Role, s.known()
-	s.snapshot, s.at = a.value, a.at
+	before, between := s.Statistics, a.at.Sub(s.at)
+	role, known := s.Status.Role, s.known()
+	s.Snapshot, s.at = a.value, a.at
 	if known {
 		s.count(&before, between)
 	}
-	if known && role != s.status.Role {
-		m.watch = m.watch.role(a.at, s.status.Role)
+	if known && role != s.Status.Role {
+		m.watch = m.watch.role(a.at, s.Status.Role)
 	}
 	return m.sized(), nil
 }
@@ -72,7 +58,7 @@ func (s *state) count(before *control.Statistics, between time.Duration) {
 		}
 		return float64(now-then) / between.Seconds()
 	}
-	now := &s.statistics
+	now := &s.Statistics
 	s.links = make([]linkRates, len(now.Links))
 	var bytesSent, bytesReceived float64
 	for i := range now.Links {

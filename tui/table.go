@@ -352,7 +352,7 @@ func (t *table) reach() int {
 
 // tableSize is how many flows the table has.
 func (m model) tableSize() uint64 {
-	s := &m.state.statistics
+	s := &m.state.Statistics
 	switch m.table.from().table {
 	case control.TableInternal:
 		return s.Internal.Active

@@ -99,7 +99,7 @@ func TestSelectionFollowsItsFlow(t *testing.T) {
 	line := r.m.table.list.cursor - r.m.table.list.top
 	d.set(func() {
 		d.flows[control.TableInternal] = d.flows[control.TableInternal][10:]
-		d.state.statistics.Internal.Active = 990
+		d.state.Statistics.Internal.Active = 990
 	})
 	r.until("the shorter list is read", func(m *model) bool { return m.table.list.cursor == 20 })
 	if got := r.selected(); got.Orig != sampleFlow(30).Orig {
@@ -324,7 +324,7 @@ func TestKeysDoNotWaitForTheDaemon(t *testing.T) {
 // TestEndOfASortedList goes only as far as the daemon skips, and says that there is more.
 func TestEndOfASortedList(t *testing.T) {
 	d := newFakeDaemon()
-	d.state.statistics.Internal.Active = 1_000_000 // more than the fake has: only what is asked for matters
+	d.state.Statistics.Internal.Active = 1_000_000 // more than the fake has: only what is asked for matters
 	r := inTableOf(t, d)
 	r.until("the size is known", func(m *model) bool { return m.state.known() })
 	r.m.table.order = order{by: "source"}
@@ -338,7 +338,7 @@ func TestEndOfASortedList(t *testing.T) {
 		t.Errorf("the screen lacks %q:\n%s", want, r.screen())
 	}
 	r.m.table.source = 2 // the kernel's table
-	r.m.state.statistics.Kernel.TableEntries = 1_000_000
+	r.m.state.Statistics.Kernel.TableEntries = 1_000_000
 	r.m = r.m.sized()
 	if q := r.m.table.request(r.m.tableHeight()).query; q.Skip > control.MaxSorted {
 		t.Errorf("asks the kernel's table from %d", q.Skip)

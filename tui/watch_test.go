@@ -16,17 +16,17 @@ func TestFollowThroughFailover(t *testing.T) {
 	d := newFakeDaemon()
 	f := sampleFlow(5)
 	d.flows = map[control.Table][]flow.Flow{control.TableExternal: {f}}
-	d.state.status.Role = control.RoleBackup
+	d.state.Status.Role = control.RoleBackup
 	r := inTableOf(t, d)
 	r.press("t")
 	r.until("the external cache is read", func(m *model) bool { return len(m.table.rows) == 1 })
 	r.press("f", "1")
 	r.shows("following external ESTABLISHED")
 	r.until("events are watched", func(m *model) bool { return m.watch.events != nil })
-	r.until("the role before is known", func(m *model) bool { return m.state.status.Role == control.RoleBackup })
+	r.until("the role before is known", func(m *model) bool { return m.state.Status.Role == control.RoleBackup })
 
 	d.set(func() {
-		d.state.status.Role = control.RoleMaster
+		d.state.Status.Role = control.RoleMaster
 		d.flows = map[control.Table][]flow.Flow{control.TableInternal: {f}, control.TableKernel: {f}}
 	})
 	r.shows("following kernel ESTABLISHED")

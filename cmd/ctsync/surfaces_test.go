@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"reflect"
 	"regexp"
 	"runtime"
 	"slices"
@@ -15,6 +14,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"ctsync/daemon/control"
+	"ctsync/daemon/controltest"
 	"ctsync/daemon/metrics"
 )
 
@@ -47,25 +47,24 @@ var (
 
 // TestSurfacesAgree fills every field of a frozen snapshot with a value of its own and looks for it in the text, the
 // JSON and the metrics: a field that one of them forgets, or shows wrongly, is missing there. The golden file names for
-// each metric the field that it shows.
+// each metric the field that it shows. What the monitor shows is compared in package tui.
 func TestSurfacesAgree(t *testing.T) {
-	var s control.Snapshot
-	f := filler{}
-	f.fill(reflect.ValueOf(&s.Status).Elem(), "Status")
-	status := f.leaves
-	f.leaves = nil
-	f.fill(reflect.ValueOf(&s.Statistics).Elem(), "Statistics")
-	s.Status.Role, s.Statistics.Links[0].Role = control.RoleMaster, control.LinkActive // words with a meaning
+	s, filled := controltest.Snapshot()
+	var all, statistics []leaf
+	for _, l := range filled {
+		all = append(all, leaf(l))
+		if strings.HasPrefix(l.Path, "Statistics.") {
+			statistics = append(statistics, leaf(l))
+		}
+	}
 
-	surface(t, "text", texts(s.Statistics), leaf.text, f.leaves, notInText)
-	surface(t, "JSON", toJSON(t, s.Statistics), leaf.json, f.leaves, nil)
-	surface(t, "JSON", toJSON(t, s.Status), leaf.json, status, nil)
+	surface(t, "text", texts(s.Statistics), leaf.text, statistics, notInText)
+	surface(t, "JSON", toJSON(t, s), leaf.json, all, nil)
 	page := gather(t, s)
-	all := slices.Concat(status, f.leaves)
 	surface(t, "metrics", page, leaf.metric, all, notInMetrics)
 
 	for _, l := range all {
-		page = regexp.MustCompile(`\b`+regexp.QuoteMeta(l.metric())+`\b`).ReplaceAllString(page, "<"+l.path+">")
+		page = regexp.MustCompile(`\b`+regexp.QuoteMeta(l.metric())+`\b`).ReplaceAllString(page, "<"+l.Path+">")
 	}
 	golden(t, "metrics", []byte(strings.ReplaceAll(page, runtime.Version(), "<Go>")))
 }
@@ -88,12 +87,12 @@ func surface(t *testing.T, name, text string, written func(leaf) string, leaves 
 	t.Helper()
 	used := make([]bool, len(exceptions))
 	for _, l := range leaves {
-		i := slices.IndexFunc(exceptions, func(x exception) bool { return regexp.MustCompile(`(^|\.)` + x.path + `$`).MatchString(l.path) })
+		i := slices.IndexFunc(exceptions, func(x exception) bool { return regexp.MustCompile(`(^|\.)` + x.path + `$`).MatchString(l.Path) })
 		if i >= 0 {
 			used[i] = true
 		}
 		if found := regexp.MustCompile(`\b` + regexp.QuoteMeta(written(l)) + `\b`).MatchString(text); found == (i >= 0) {
-			t.Errorf("%s: %s is shown: %v, excepted: %v", name, l.path, found, i >= 0)
+			t.Errorf("%s: %s is shown: %v, excepted: %v", name, l.Path, found, i >= 0)
 		}
 	}
 	for i, x := range exceptions {
@@ -150,83 +149,24 @@ func valueText(m *dto.Metric) string {
 	return text
 }
 
-// leaf is a value of a snapshot: a number, a text, a moment or a time span.
-type leaf struct {
-	path  string
-	value any
-}
+// leaf is a value as the surfaces write it.
+type leaf controltest.Leaf
 
 func (l leaf) json() string {
-	switch v := l.value.(type) {
+	switch v := l.Value.(type) {
 	case time.Time:
 		return v.Format(time.RFC3339)
 	case control.Duration:
 		return fmt.Sprint(time.Duration(v).Seconds())
 	}
-	return fmt.Sprint(l.value)
+	return fmt.Sprint(l.Value)
 }
 
 func (l leaf) metric() string {
-	if v, ok := l.value.(time.Time); ok {
+	if v, ok := l.Value.(time.Time); ok {
 		return fmt.Sprint(v.Unix())
 	}
 	return l.json()
 }
 
-func (l leaf) text() string { return fmt.Sprint(l.value) }
-
-// filler gives every field a value of its own and notes it.
-type filler struct {
-	n      int
-	leaves []leaf
-}
-
-// Booleans and the lengths of lists have few values; the golden file has what becomes of them.
-func (f *filler) fill(v reflect.Value, path string) {
-	f.n++
-	n := 100_000 + f.n
-	note := func(path string, value any) { f.leaves = append(f.leaves, leaf{path, value}) }
-	switch v.Interface().(type) {
-	case time.Time:
-		v.Set(reflect.ValueOf(time.Unix(int64(n), 0).UTC()))
-		note(path, v.Interface())
-		return
-	case control.Duration:
-		v.SetInt(int64(n) * int64(time.Second))
-		note(path, v.Interface())
-		return
-	}
-	switch v.Kind() {
-	case reflect.Struct:
-		for i := range v.NumField() {
-			f.fill(v.Field(i), path+"."+v.Type().Field(i).Name)
-		}
-	case reflect.Pointer:
-		v.Set(reflect.New(v.Type().Elem()))
-		f.fill(v.Elem(), path)
-	case reflect.Slice:
-		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
-		f.fill(v.Index(0), path+"[0]")
-	case reflect.Map:
-		key := fmt.Sprintf("key%d", n)
-		v.Set(reflect.MakeMap(v.Type()))
-		v.SetMapIndex(reflect.ValueOf(key), reflect.ValueOf(uint64(n)))
-		note(path+".key", key)
-		note(path+".value", n)
-	case reflect.String:
-		v.SetString(fmt.Sprintf("text%d", n))
-		if path != "Status.Role" && path != "Statistics.Links[0].Role" {
-			note(path, v.String())
-		}
-	case reflect.Bool:
-		v.SetBool(true)
-	case reflect.Int, reflect.Int64:
-		v.SetInt(int64(n))
-		note(path, v.Int())
-	case reflect.Uint64, reflect.Uint32:
-		v.SetUint(uint64(n))
-		note(path, v.Uint())
-	default:
-		panic("a type that this test does not know: " + v.Type().String())
-	}
-}
+func (l leaf) text() string { return fmt.Sprint(l.Value) }
