@@ -158,7 +158,7 @@ var errResized = &control.Error{Code: control.CodeBusy, Message: "the kernel's t
 var orders = map[string]cache.Order{
 	"source": cache.BySource, "destination": cache.ByDestination, "protocol": cache.ByProtocol, "state": cache.ByState,
 	"age": cache.ByCreated, "idle": cache.ByUpdated, "timeout": cache.ByTimeout, "mark": cache.ByMark, "zone": cache.ByZone,
-	"sport": cache.BySourcePort, "dport": cache.ByDestinationPort, "id": cache.ByID, "packets": cache.ByPackets, "bytes": cache.ByBytes,
+	"sport": cache.BySourcePort, "dport": cache.ByDestinationPort, "id": cache.ByID, "nat": cache.ByNAT, "helper": cache.ByHelper, "packets": cache.ByPackets, "bytes": cache.ByBytes,
 }
 
 // sortedFlows emits a page of a table. What the pager keeps of a cache are references: the entries are read when their

@@ -24,14 +24,14 @@ func (t *table) flowColumns() []column {
 		{name: "DESTINATION", sort: "destination", least: endpoint4, most: wide, fit: fitEndpoint, line: 2, lead: signArrow},
 		{name: "STATE", sort: "state", least: 6, most: 11, rank: 1, line: 0, fit: fitState},
 		{name: "TIMEOUT", sort: "timeout", least: 7, most: 7, right: true, rank: 2, line: 0},
-		{name: "NAT", least: 4, most: 4, rank: 3, line: 0},
+		{name: "NAT", sort: "nat", least: 4, most: 4, rank: 3, line: 0},
 		{name: "AGE", sort: "age", least: 7, most: 7, right: true, rank: 4},
 		{name: "IDLE", sort: "idle", least: 7, most: 7, right: true, rank: 5},
 		{name: "BYTES", sort: "bytes", least: 8, most: 10, right: true, rank: 4},
 		{name: "PACKETS", sort: "packets", least: 8, most: 10, right: true, rank: 5},
 		{name: "MARK", sort: "mark", least: 10, most: 10, right: true, rank: 7},
 		{name: "ZONE", sort: "zone", least: 5, most: 5, right: true, rank: 6},
-		{name: "HELPER", least: 6, most: 8, rank: 8},
+		{name: "HELPER", sort: "helper", least: 6, most: 8, rank: 8},
 		{name: "ID", sort: "id", least: 10, most: 10, right: true, rank: 9},
 	}
 	if t.from().differences {

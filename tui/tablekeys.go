@@ -71,7 +71,7 @@ func (m model) sortNext() (model, tea.Cmd) {
 }
 
 // largestFirst are the orders of which one wants to see the end.
-var largestFirst = map[string]bool{"flows": true, "bytes": true, "packets": true, "age": true, "idle": true, "mark": true, "zone": true}
+var largestFirst = map[string]bool{"flows": true, "bytes": true, "packets": true, "age": true, "idle": true, "mark": true, "zone": true, "nat": true, "helper": true}
 
 func (m model) sortTurn() (model, tea.Cmd) {
 	o := m.table.sorting()

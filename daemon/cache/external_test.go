@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"math"
@@ -257,6 +258,21 @@ func TestPage(t *testing.T) {
 		BySourcePort:      func(a, b *Entry) int { return cmp.Compare(a.Flow.Orig.SrcPort, b.Flow.Orig.SrcPort) },
 		ByDestinationPort: func(a, b *Entry) int { return cmp.Compare(a.Flow.Orig.DstPort, b.Flow.Orig.DstPort) },
 		ByID:              func(a, b *Entry) int { return cmp.Compare(a.Flow.ID, b.Flow.ID) },
+		ByNAT: func(a, b *Entry) int {
+			nat := func(e *Entry) int {
+				switch s, d := e.Flow.SNAT(), e.Flow.DNAT(); {
+				case s && d:
+					return 3
+				case d:
+					return 2
+				case s:
+					return 1
+				}
+				return 0
+			}
+			return cmp.Compare(nat(a), nat(b))
+		},
+		ByHelper: func(a, b *Entry) int { return bytes.Compare(a.Flow.Helper[:], b.Flow.Helper[:]) },
 		ByPackets: func(a, b *Entry) int {
 			return cmp.Compare(a.Flow.Packets[0]+a.Flow.Packets[1], b.Flow.Packets[0]+b.Flow.Packets[1])
 		},
@@ -291,7 +307,16 @@ func TestPage(t *testing.T) {
 			if rapid.Bool().Draw(t, "timeout") {
 				has |= flow.HasTimeout
 			}
+			if rapid.Bool().Draw(t, "helper") {
+				has |= flow.HasHelper
+			}
 			f := uniform(k, has, rapid.Uint8Range(0, 5).Draw(t, "value"))
+			if rapid.Bool().Draw(t, "reply") {
+				f.Has |= flow.HasReply
+				f.Reply = f.Orig.Inverse()
+				f.Reply.SrcPort += rapid.Uint16Range(0, 1).Draw(t, "DNAT")
+				f.Reply.DstPort += rapid.Uint16Range(0, 1).Draw(t, "SNAT")
+			}
 			mustRapid(t, x.Update(&f, int64(i/2)*second-10*second))
 		}
 		order := Order(rapid.IntRange(0, len(compare)-1).Draw(t, "order"))
@@ -311,6 +336,19 @@ func TestPage(t *testing.T) {
 			}
 			return c
 		})
+		ranks := map[Ref]Rank{}
+		p := NewPager(order, desc, 0, 1, false)
+		x.Scan(0, 1000, func(e *Entry) bool { ranks[e.Ref] = p.Rank(e); return true })
+		x.ScanBrief(0, 1000, func(e *Entry) bool {
+			if p.Rank(e) != ranks[e.Ref] {
+				t.Fatalf("order %d: a brief entry stands at %+v, the whole at %+v", order, p.Rank(e), ranks[e.Ref])
+			}
+			delete(ranks, e.Ref)
+			return true
+		})
+		if len(ranks) != 0 {
+			t.Fatalf("%d entries are not read in brief", len(ranks))
+		}
 		skip, limit := rapid.IntRange(-1, 50).Draw(t, "skip"), rapid.IntRange(-1, 50).Draw(t, "limit")
 		lo := min(max(skip, 0), len(all))
 		want := all[lo:min(lo+max(limit, 0), len(all))]

@@ -25,6 +25,8 @@ const (
 	BySourcePort
 	ByDestinationPort
 	ByID
+	ByNAT     // none, source, destination, both
+	ByHelper  // name, none first
 	ByPackets // both directions; no cache keeps counters, for entries from elsewhere
 	ByBytes
 )
@@ -80,6 +82,15 @@ func rankOf(o Order, e *Entry) Rank {
 		k.a = uint64(t.DstPort)
 	case ByID:
 		k.a = uint64(f.ID)
+	case ByNAT:
+		if f.SNAT() {
+			k.a = 1
+		}
+		if f.DNAT() {
+			k.a |= 2
+		}
+	case ByHelper:
+		k.a, k.b = binary.BigEndian.Uint64(f.Helper[:8]), binary.BigEndian.Uint64(f.Helper[8:])
 	case ByPackets:
 		k.a = f.Packets[0] + f.Packets[1]
 	case ByBytes:

@@ -35,8 +35,8 @@ func (s *store) Scan(from Ref, max int, fn func(*Entry) bool) (next Ref) {
 	return s.scan(from, max, (*store).load, fn)
 }
 
-// ScanBrief is Scan for those who count or sort: of the flow only the original tuple, the helper and what has a field in
-// Flow of its own and is not rare are there (status without the bits that only an extra has; no reply tuple).
+// ScanBrief is Scan for those who count or sort: of the flow the original tuple, a reply tuple that is not its inverse, the
+// helper, the states and what every record has are there, and nothing else.
 func (s *store) ScanBrief(from Ref, max int, fn func(*Entry) bool) (next Ref) {
 	return s.scan(from, max, (*store).brief, fn)
 }

@@ -280,18 +280,27 @@ func (s *store) load(r Ref, e *Entry) {
 // brief is load without what needs another place of memory in most records: see ScanBrief. What it does not set, it
 // leaves alone.
 func (s *store) brief(r Ref, e *Entry) {
+	f := &e.Flow
 	var b *body
 	if i := r.number(); r&refIPv6 == 0 {
 		rec := s.v4.records.at(i)
-		rec.orig.unpack(&e.Flow.Orig)
+		rec.orig.unpack(&f.Orig)
+		if rec.reply != 0 {
+			s.v4.replies.at(rec.reply - 1).unpack(&f.Reply)
+		}
 		b = &rec.body
 	} else {
 		rec := s.v6.records.at(i)
-		rec.orig.unpack(&e.Flow.Orig)
+		rec.orig.unpack(&f.Orig)
+		if rec.reply != 0 {
+			s.v6.replies.at(rec.reply - 1).unpack(&f.Reply)
+		}
 		b = &rec.body
 	}
-	b.get(&e.Flow)
-	f := &e.Flow
+	b.get(f)
+	if b.reply == 0 {
+		f.Has &^= flow.HasReply
+	}
 	if b.extra == 0 {
 		f.Helper, f.SCTPState, f.DCCPState = [16]byte{}, 0, 0
 	} else {

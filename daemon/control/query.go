@@ -44,7 +44,7 @@ type FlowQuery struct {
 
 // Orders are the values of FlowQuery.Sort for a list. The kernel's table has no idle, a cache neither packets nor bytes.
 var Orders = []string{
-	"source", "destination", "protocol", "state", "age", "idle", "timeout", "mark", "zone", "sport", "dport", "id", "packets", "bytes",
+	"source", "destination", "protocol", "state", "age", "idle", "timeout", "mark", "zone", "sport", "dport", "id", "nat", "helper", "packets", "bytes",
 }
 
 // MaxSorted is the greatest limit of a sorted list and of groups, and maxDepth the greatest skip of a sorted list of a
