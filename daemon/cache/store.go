@@ -220,25 +220,28 @@ func put[K key](t *table[K], i uint32, reply *flow.Tuple, plain bool, pack func(
 	t.setReply(rec, &k)
 }
 
-// get overwrites f with the content of the record.
-func (s *store) get(r Ref, f *flow.Flow) {
-	*f = flow.Flow{}
-	var b *body
-	if i := r.number(); r&refIPv6 == 0 {
-		rec := s.v4.records.at(i)
+// tuples writes the tuples that the record has, the original one and a reply that is not its inverse.
+func (s *store) tuples(r Ref, f *flow.Flow) *body {
+	if r&refIPv6 == 0 {
+		rec := s.v4.records.at(r.number())
 		rec.orig.unpack(&f.Orig)
 		if rec.reply != 0 {
 			s.v4.replies.at(rec.reply - 1).unpack(&f.Reply)
 		}
-		b = &rec.body
-	} else {
-		rec := s.v6.records.at(i)
-		rec.orig.unpack(&f.Orig)
-		if rec.reply != 0 {
-			s.v6.replies.at(rec.reply - 1).unpack(&f.Reply)
-		}
-		b = &rec.body
+		return &rec.body
 	}
+	rec := s.v6.records.at(r.number())
+	rec.orig.unpack(&f.Orig)
+	if rec.reply != 0 {
+		s.v6.replies.at(rec.reply - 1).unpack(&f.Reply)
+	}
+	return &rec.body
+}
+
+// get overwrites f with the content of the record.
+func (s *store) get(r Ref, f *flow.Flow) {
+	*f = flow.Flow{}
+	b := s.tuples(r, f)
 	b.get(f)
 	if b.extra != 0 {
 		s.extras.at(b.extra - 1).get(f)
@@ -281,22 +284,7 @@ func (s *store) load(r Ref, e *Entry) {
 // leaves alone.
 func (s *store) brief(r Ref, e *Entry) {
 	f := &e.Flow
-	var b *body
-	if i := r.number(); r&refIPv6 == 0 {
-		rec := s.v4.records.at(i)
-		rec.orig.unpack(&f.Orig)
-		if rec.reply != 0 {
-			s.v4.replies.at(rec.reply - 1).unpack(&f.Reply)
-		}
-		b = &rec.body
-	} else {
-		rec := s.v6.records.at(i)
-		rec.orig.unpack(&f.Orig)
-		if rec.reply != 0 {
-			s.v6.replies.at(rec.reply - 1).unpack(&f.Reply)
-		}
-		b = &rec.body
-	}
+	b := s.tuples(r, f)
 	b.get(f)
 	if b.reply == 0 {
 		f.Has &^= flow.HasReply
