@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -11,9 +12,10 @@ import (
 	"ctsync/daemon/flow"
 )
 
-// expectations tells the kernel of the expectations that wait.
-func (in *injector) expectations(ctx context.Context) error {
-	for {
+// expectations tells the kernel of the expectations that wait. late says that the masters of some have come meanwhile, and
+// are to be injected first.
+func (in *injector) expectations(ctx context.Context) (late bool, err error) {
+	for !late {
 		var began, ended []cache.ExpectEntry
 		var list []flow.Expectation
 		if err := in.d.do(ctx, func(c *core) {
@@ -21,21 +23,36 @@ func (in *injector) expectations(ctx context.Context) error {
 				return
 			}
 			began, ended = c.expect.external.Take(commitBlock)
-			c.inject.busy = true
+			n := len(began)
+			began = c.mastered(began)
+			late = len(began) < n
+			c.inject.busy = len(began)+len(ended) > 0
 			in.result = control.CommitResult{Errors: in.result.Errors, Expect: &control.ExpectResult{Errors: map[string]uint64{}}}
 			clear(in.result.Errors)
 			list = in.restorable(c, began)
 		}); err != nil || len(began)+len(ended) == 0 {
-			return err
+			return late, err
 		}
 		made, gone, err := in.tellExpectations(list, ended)
 		if e := in.d.do(context.WithoutCancel(ctx), func(c *core) { in.noteExpectations(c, began, made, ended, gone, err) }); err == nil {
 			err = e
 		}
 		if err != nil {
-			return err
+			return false, err
 		}
 	}
+	return late, nil
+}
+
+// mastered leaves out the expectations whose masters are not in the kernel yet, and makes them pending again.
+func (c *core) mastered(list []cache.ExpectEntry) []cache.ExpectEntry {
+	return slices.DeleteFunc(list, func(x cache.ExpectEntry) bool {
+		waits := c.external.Waits(&x.Expectation.Master)
+		if waits {
+			c.expect.external.Again(x.Ref, &x.Expectation)
+		}
+		return waits
+	})
 }
 
 // tellExpectations makes one list and deletes the other. gone says what came of each that was to be deleted.

@@ -1,10 +1,12 @@
 package daemon_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
 	"ctsync/daemon/flow"
+	"ctsync/daemon/nstest"
 )
 
 // TestInjectFTP has what FTP helpers expect on A in B's kernel as well, so that after a takeover without a commit every
@@ -25,7 +27,9 @@ func TestInjectFTP(t *testing.T) {
 	}
 	first := l.open(ftpModes[0])
 	first.announce()
-	b.eventually(20*time.Second, "has the expectations", func() bool { return len(b.kernelExpectations()) == len(ftpModes)+1 })
+	nstest.Eventually(t, 20*time.Second, func() bool { return len(b.kernelExpectations()) == len(ftpModes)+1 }, func() string {
+		return fmt.Sprintf("B has the expectations: A %+v\nB %+v\n%s", a.kernelExpectations(), b.kernelExpectations(), b.ctsync("show", "statistics", "--detail"))
+	})
 	sameInKernel(t, a.kernelExpectations(), b.kernelExpectations())
 	if err := first.transfer(10 * time.Second); err != nil {
 		t.Fatal(err)

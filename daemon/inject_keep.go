@@ -74,10 +74,16 @@ func (in *injector) drainAll(ctx context.Context) error {
 	if err := in.d.do(ctx, func(c *core) { in.k.SetLiberal(!c.cfg.TCPWindowTracking) }); err != nil {
 		return err
 	}
-	if err := in.drain(ctx); err != nil {
-		return err
+	for late := true; late; {
+		err := in.drain(ctx)
+		if err == nil {
+			late, err = in.expectations(ctx)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	return in.expectations(ctx)
+	return nil
 }
 
 // retryInjection offers the kernel again what it refused.

@@ -135,6 +135,12 @@ func (x *External) Pending() int { return x.l4.waiting + x.l6.waiting }
 // Failed returns how many entries the kernel refused.
 func (x *External) Failed() int { return x.l4.failures + x.l6.failures }
 
+// Waits reports whether the flow with the original tuple key is pending.
+func (x *External) Waits(key *flow.Tuple) bool {
+	r, _ := x.find(key)
+	return r != 0 && x.side(r).pending.has(r.number())
+}
+
 // Injected reports whether the flow with the original tuple key is the peer's as far as the kernel goes: a record while
 // the cache is followed, its end included until the kernel was told, and one that was placed then when it is not any more.
 func (x *External) Injected(key *flow.Tuple) bool {
