@@ -201,9 +201,9 @@ func TestCommitSkipsExpired(t *testing.T) {
 	t.Parallel()
 	b, peer := pairWithScripted(t, options{})
 	closing, silent, busy, lasting := kind(plainTCP, 4000), kind(plainUDP, 4001), kind(plainTCP, 4002), kind(plainTCP, 4003)
-	closing.TCPState, closing.Timeout = flow.TCPTimeWait, 1
-	silent.Timeout = 1
-	busy.Timeout = 1
+	closing.TCPState, closing.Timeout = flow.TCPTimeWait, 2
+	silent.Timeout = 2
+	busy.Timeout = 2
 	peer.tell(b, []flow.Flow{closing, silent, busy, lasting})
 	time.Sleep(3 * time.Second)
 
