@@ -57,6 +57,10 @@ func (d *Daemon) bulk(ctx context.Context, progress func(done, total int)) error
 	var answer *session.FTFW // the conversation in which the peer asked for this bulk
 	if err := d.do(ctx, func(c *core) {
 		total = c.internal.Len()
+		select {
+		case <-c.wantBulk: // this one is the answer
+		default:
+		}
 		c.sync.peerIsNew = false
 		if c.sync.bulkWanted { // a request that comes while we send is answered by another round
 			c.sync.bulkWanted, answer = false, c.session
