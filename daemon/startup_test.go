@@ -67,3 +67,21 @@ func TestStartupResyncOff(t *testing.T) {
 	b.ctsync("request")
 	same(t, a, b, n, 20*time.Second)
 }
+
+// TestOneBulkForARestart: a peer that begins anew is sent the table, and asks for it; one bulk is the answer to both.
+func TestOneBulkForARestart(t *testing.T) {
+	const n = 5000
+	a, b := newPair(t)
+	a.start(options{})
+	a.create(testFlows(n))
+	for life := range 2 {
+		a.log.mark()
+		b.start(options{})
+		same(t, a, b, n, 30*time.Second)
+		inStepWith(b)
+		if got := strings.Count(a.log.since(), `msg="bulk update sent" flows=5000`); got != 1 {
+			t.Errorf("life %d of the peer: %d bulks\n%s", life, got, a.log.since())
+		}
+		b.stop(syscall.SIGTERM)
+	}
+}

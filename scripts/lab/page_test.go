@@ -41,7 +41,9 @@ func TestPageExample(t *testing.T) {
 	l.Settings = map[string]string{
 		"accept-protocol": `["tcp", "udp", "icmp"]`,
 		"mcast-group":     `"225.0.0.50"`,
-		"purge-timeout":   "1", // the page leaves it at a minute
+		// The page leaves it at a minute. A standby that hears no farewell takes over after 3.6 s, and only what it has
+		// announced by then is purged.
+		"purge-timeout": "6",
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
