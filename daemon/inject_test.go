@@ -383,3 +383,29 @@ func TestEventCompletesPeersFlow(t *testing.T) {
 		t.Error("the peer's is forgotten")
 	}
 }
+
+// TestExpectationWaitsForItsMaster: the kernel is not told of an expectation whose master it is still to be told of.
+func TestExpectationWaitsForItsMaster(t *testing.T) {
+	c, _ := newTestCore()
+	c.cfg.DisableExternalCache, c.cfg.ExpectSync = true, []string{"all"}
+	c.followExpectSync()
+	c.followInjection()
+	master := injectFlow(1)
+	c.peerFlow(wire.CTNew, &master, c.now())
+	c.peerExpectation(wire.ExpNew, &flow.Expectation{
+		Has:    flow.HasMaster | flow.HasMask | flow.HasTimeout,
+		Expect: flow.Tuple{Family: flow.IPv4, Proto: flow.TCP, Src: master.Orig.Src, Dst: master.Orig.Dst, DstPort: 5000}, Master: master.Orig, Timeout: 100,
+	})
+	for _, placed := range []bool{false, true} {
+		if placed {
+			c.external.Take(1, func(it *cache.Item) { c.external.Placed(it.Ref, &it.Flow.Orig, 100, c.now()) })
+		}
+		list, _ := c.expect.external.Take(10)
+		if len(list) != 1 {
+			t.Fatalf("master placed %v: %d expectations pending", placed, len(list))
+		}
+		if ready := len(c.mastered(list)) == 1; ready != placed || (c.expect.external.Pending() == 1) == placed {
+			t.Errorf("master placed %v: ready %v, pending %d", placed, ready, c.expect.external.Pending())
+		}
+	}
+}

@@ -107,7 +107,7 @@ func (m *model) flowCell(r *row, column string) cell {
 	case "DIFFERENCE":
 		return cell{m.look.attributeChange(r), plain}
 	case "HELPER":
-		return cell{helperName(f), plain}
+		return cell{flow.HelperName(&f.Helper), plain}
 	}
 	return cell{m.number(r, column), plain}
 }
@@ -172,8 +172,6 @@ func natWords(f *flow.Flow) string {
 	}
 	return ""
 }
-
-func helperName(f *flow.Flow) string { return printable(flow.CString(f.Helper[:])) }
 
 func protoName(p flow.Proto) string {
 	if name := p.String(); name != "unknown" {

@@ -195,7 +195,7 @@ func attributeValue(f *flow.Flow, name string) string {
 	case "tcp-state", "sctp", "dccp":
 		return f.StateName()
 	case "helper":
-		return flow.CString(f.Helper[:])
+		return flow.HelperName(&f.Helper)
 	}
 	return ""
 }

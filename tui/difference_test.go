@@ -83,3 +83,15 @@ func TestDifferenceWithoutExternalCache(t *testing.T) {
 	r.press("T", "T")
 	r.shows("there is no external cache with disable-external-cache")
 }
+
+// A helper's name of the peer does nothing to the terminal, wherever it is shown.
+func TestHelperInDifference(t *testing.T) {
+	evil := sampleFlow(1)
+	evil.Has |= flow.HasHelper
+	copy(evil.Helper[:], "\x1b]0;owned\x07")
+	kernel := sampleFlow(1)
+	got := look{}.attributeChange(&row{flow: evil, kernel: &kernel, attributes: []string{"helper"}})
+	if !strings.Contains(got, "?]0;owned?") || strings.Contains(got, "\x1b") {
+		t.Errorf("%q", got)
+	}
+}

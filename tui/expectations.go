@@ -174,7 +174,7 @@ func (m *model) expectCells(r *expectRow) []cell {
 	}
 	return []cell{
 		{string(r.table), plain},
-		{printable(flow.CString(x.Helper[:])), plain},
+		{flow.HelperName(&x.Helper), plain},
 		{protoName(x.Expect.Proto) + " " + m.anySource(x) + arrow + m.destination(&x.Expect), plain},
 		{m.source(&x.Master) + arrow + m.destination(&x.Master), plain},
 		{timeout, plain},

@@ -79,7 +79,7 @@ func (m model) exportExpectations() export {
 			Table control.Table `json:"table"`
 			control.ExpectEntry
 		}{r.table, control.ExpectEntry{ExpectationJSON: x.JSON(), Created: r.created}},
-			string(r.table), printable(flow.CString(x.Helper[:])), protoName(x.Expect.Proto), m.anySource(x), m.destination(&x.Expect),
+			string(r.table), flow.HelperName(&x.Helper), protoName(x.Expect.Proto), m.anySource(x), m.destination(&x.Expect),
 			m.source(&x.Master), m.destination(&x.Master), timeout)
 	}
 	return e

@@ -123,7 +123,7 @@ var flowAttributes = []struct {
 	{"Mark", func(m *model, r *row) string { return m.number(r, "MARK") }},
 	{"Zone", func(_ *model, r *row) string { return zoneWords(&r.flow) }},
 	{"Labels", func(_ *model, r *row) string { return join(r.flow.JSON().Labels) }},
-	{"Helper", func(_ *model, r *row) string { return helperName(&r.flow) }},
+	{"Helper", func(_ *model, r *row) string { return flow.HelperName(&r.flow.Helper) }},
 	{"Master", func(m *model, r *row) string {
 		if !r.flow.Has.Is(flow.HasMaster) {
 			return ""

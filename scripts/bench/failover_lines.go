@@ -52,7 +52,7 @@ func commitLines(add adder, id, title string, n int) {
 		bare.most = 1.25
 	}
 	add(want{}, "s", id+"wall", title)
-	add(want{}, "µs", id+"cpu", title+", CPU per flow")
+	add(want{ratio: 0.6}, "µs", id+"cpu", title+", CPU per flow")
 	add(want{}, "µs", id+"bare", title+", a bare writer of the same, CPU per flow")
 	add(bare, "times", id+"cpu_to_bare", title+", CPU to the bare writer's")
 	add(bare, "times", id+"wall_to_bare", title+", time to the bare writer's")
