@@ -61,6 +61,12 @@ func (d *Daemon) commit(ctx context.Context, take bool, progress func(done, tota
 	if err := d.do(ctx, func(c *core) { k.SetLiberal(!c.cfg.TCPWindowTracking) }); err != nil {
 		return m.result, err
 	}
+	// The end of an earlier flow, told late, would be taken for the end of one that is restored in its place.
+	if done, err := d.caughtUp(ctx); err != nil {
+		return m.result, err
+	} else if !done {
+		d.log.Warn("events come faster than they are handled: committing before the internal cache has caught up")
+	}
 	plan, err := d.commitPlan(ctx)
 	m.result.Total = uint64(len(plan))
 	if err == nil {

@@ -228,12 +228,14 @@ func (c *core) transmit() {
 
 // trim leaves out what tells the peer nothing: a SYNPROXY state of zeros, which the kernel reports for every flow that
 // was made through ctnetlink, and window scales, of which a flow that is restored be-liberal makes no use (conntrackd
-// does the same without TCPWindowTracking).
+// does the same without TCPWindowTracking). A flow that is be-liberal here, because the kernel or a commit met it without
+// knowing its scales, is told without them, and so is restored be-liberal there too: the scales that the kernel reports
+// of it are not the connection's.
 func (c *core) trim(f *flow.Flow) {
 	if f.Synproxy == (flow.Synproxy{}) {
 		f.Has &^= flow.HasSynproxy
 	}
-	if !c.cfg.TCPWindowTracking {
+	if !c.cfg.TCPWindowTracking || f.Has.Is(flow.HasTCPFlags) && (f.TCPFlags[0]|f.TCPFlags[1])&flow.TCPFlagBeLiberal != 0 {
 		f.Has &^= flow.HasTCPWScale
 	}
 }

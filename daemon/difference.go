@@ -209,20 +209,13 @@ func (x *comparison) settle(ctx context.Context) error {
 
 // pause waits until the events of what has happened so far are in the cache: some time, and until none waited any more.
 func (x *comparison) pause(ctx context.Context) error {
-	var drains uint64
-	if err := x.d.do(ctx, func(c *core) { drains = c.drains }); err != nil {
-		return err
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(comparePause):
 	}
-	for range 20 {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(comparePause):
-		}
-		drained := false
-		if err := x.d.do(ctx, func(c *core) { drained = c.events == nil || c.drains != drains || c.eventsAt == never }); err != nil || drained {
-			return err
-		}
+	if done, err := x.d.caughtUp(ctx); err != nil || done {
+		return err
 	}
 	return &control.Error{Code: control.CodeBusy, Message: "events come faster than they are handled, so the internal cache is behind the kernel", Hint: "try again later"}
 }

@@ -150,6 +150,7 @@ func TestExact(t *testing.T) {
 	want := a.kernelFlows(isExact)
 	outcomes(t, b.takeover(), control.CommitResult{Created: uint64(len(list))})
 	got := b.kernelFlows(isExact)
+	b.nothingToRepair()
 	for _, l := range list {
 		w, was := want[l.f.Orig]
 		g, is := got[l.f.Orig]
@@ -169,6 +170,16 @@ func TestExact(t *testing.T) {
 		if l.f.Reply != g.Reply {
 			t.Errorf("%s: reply %+v, want %+v", l.name, g.Reply, l.f.Reply)
 		}
+	}
+}
+
+// nothingToRepair compares r's internal cache with its kernel: what a commit has put into one it has put into the other.
+func (r *router) nothingToRepair() {
+	r.t.Helper()
+	before := r.statistics().Kernel
+	r.ctsync("resync")
+	if k := r.statistics().Kernel; k.Repairs == before.Repairs || k.Repaired != before.Repaired {
+		r.t.Errorf("comparison with the kernel of %s: %d made, %d differences", r.name, k.Repairs-before.Repairs, k.Repaired-before.Repaired)
 	}
 }
 
@@ -211,6 +222,29 @@ func TestWindowTrackingSwitchedOn(t *testing.T) {
 	for _, f := range b.kernelFlows(isExact) {
 		if (f.TCPFlags[0]|f.TCPFlags[1])&flow.TCPFlagBeLiberal != 0 {
 			t.Errorf("%s: TCP flags %x, but its windows are known", flowText(&f), f.TCPFlags)
+		}
+	}
+}
+
+// TestBeLiberalStays: the kernel was met without the window scales of these flows, so the scales of zero that it reports
+// are none, and no router may hold the flows to them after however many takeovers.
+func TestBeLiberalStays(t *testing.T) {
+	const n = 20
+	a, b := newPair(t)
+	for _, r := range []*router{a, b} {
+		r.start(options{extra: "tcp-window-tracking = true\n"})
+	}
+	a.create(testFlows(n))
+	for _, pair := range [][2]*router{{a, b}, {b, a}} {
+		from, to := pair[0], pair[1]
+		same(t, from, to, n, 20*time.Second)
+		to.kern.Flush(0)
+		to.eventually(10*time.Second, "sees its kernel empty", func() bool { return to.statistics().Internal.Active == 0 })
+		outcomes(t, to.takeover(), control.CommitResult{Created: n})
+		for _, f := range to.kernelFlows(isTestFlow) {
+			if f.TCPFlags[0]&f.TCPFlags[1]&flow.TCPFlagBeLiberal == 0 {
+				t.Errorf("on %s: %s: TCP flags %x, scales %d", to.name, flowText(&f), f.TCPFlags, f.TCPWScale)
+			}
 		}
 	}
 }

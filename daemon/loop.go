@@ -132,6 +132,29 @@ func (c *core) gather() error {
 	return c.in.poller.arm(c.events.FD(), eventToken)
 }
 
+// catchUpWait is how long caughtUp waits for the end of the events that were raised before it.
+const catchUpWait = 5 * time.Second
+
+// caughtUp waits until the core loop has handled every event that the kernel raised before, also those that gather. It
+// returns false when events come too fast for that.
+func (d *Daemon) caughtUp(ctx context.Context) (bool, error) {
+	var drains uint64
+	if err := d.do(ctx, func(c *core) {
+		if drains = c.drains; c.events != nil {
+			c.eventsAt = 0
+		}
+	}); err != nil {
+		return false, err
+	}
+	wait, cancel := context.WithTimeout(ctx, catchUpWait)
+	defer cancel()
+	err := d.poll(wait, func(c *core) bool { return c.events == nil || c.drains != drains })
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // reported takes note of what is readable.
 func (c *core) reported(token int32) {
 	if token == eventToken {

@@ -234,8 +234,12 @@ func (d *Daemon) transition(life, ctx context.Context, t control.Transition) {
 		d.log.Error("role change failed", "state", t.State, "err", err)
 	}
 	d.keep(t)
-	if t.State != control.StateMaster && err == nil {
+	switch {
+	case err != nil:
+	case t.State != control.StateMaster:
 		d.purgeLater(ctx)
+	case t.Commit != nil:
+		d.verifyLater(ctx)
 	}
 }
 
@@ -255,9 +259,9 @@ func (d *Daemon) saveHistory() {
 // being master soon has nothing more to tell; what it tells later stays in the external cache.
 const takeoverRounds = 5
 
-// takeover makes this router carry on with the peer's connections: commit the external cache into the kernel, empty
-// it, compare the internal cache with the kernel, which now has them all, and tell the peer. There is no commit where the
-// peer's flows go straight into the kernel.
+// takeover makes this router carry on with the peer's connections: commit the external cache into the kernel, which moves
+// each flow into the internal cache, and tell the peer. There is no commit where the peer's flows go straight into the
+// kernel.
 func (d *Daemon) takeover(ctx context.Context) (*control.CommitResult, *control.InjectResult, error) {
 	d.awaitTable(ctx)
 	defer signal(d.core.wantBulk) // also of what was restored before a failure
@@ -290,12 +294,21 @@ func (d *Daemon) takeoverByCommit(ctx context.Context) (*control.CommitResult, e
 			break
 		}
 	}
-	began := time.Now()
-	if err := d.reconcile(ctx); err != nil {
-		return &result, err
-	}
-	result.DumpDuration = control.Duration(time.Since(began))
 	return &result, nil
+}
+
+// verifyAfter is how long after a takeover the internal cache is compared with the kernel. The commit has put into it what
+// it put into the kernel, so a reading of the whole table is no part of the takeover; but it is not left to the next
+// periodic comparison either, which is minutes away where the table is large.
+const verifyAfter = 10 * time.Second
+
+// verifyLater asks for that comparison, unless the role ends before.
+func (d *Daemon) verifyLater(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(verifyAfter):
+		signal(d.core.wantReconcile)
+	}
 }
 
 // tableWait is how long after the start of the daemon a takeover still waits for the peer's table.

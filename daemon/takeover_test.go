@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -203,6 +204,58 @@ func TestTakeover(t *testing.T) {
 	}
 	a.clean()
 	b.clean()
+}
+
+// TestTakeoverIsVerified: a takeover does not read the kernel's table, but that is made up for soon, and finds nothing.
+func TestTakeoverIsVerified(t *testing.T) {
+	t.Parallel()
+	const n = 100
+	a, b := newPair(t)
+	for _, r := range []*router{a, b} {
+		r.useLabels()
+		r.start(options{extra: "sweep-interval = \"1h\"\n"})
+	}
+	a.create(manyKinds(n))
+	same(t, a, b, n, 20*time.Second)
+	before := b.statistics().Kernel
+	outcomes(t, b.takeover(), control.CommitResult{Created: n})
+	if k := b.statistics().Kernel; k.Repairs != before.Repairs {
+		t.Errorf("the takeover waited for %d comparisons with the kernel", k.Repairs-before.Repairs)
+	}
+	same(t, b, a, n, 20*time.Second)
+	b.eventually(20*time.Second, "compares its cache with the kernel", func() bool { return b.statistics().Kernel.Repairs > before.Repairs })
+	if k := b.statistics().Kernel; k.Repaired != before.Repaired {
+		t.Errorf("%d differences after the takeover", k.Repaired-before.Repaired)
+	}
+}
+
+// TestEndsToldLateDoNotEndRestoredFlows: b learns that its own flows have ended only after it was told to restore some of
+// them. They have begun anew.
+func TestEndsToldLateDoNotEndRestoredFlows(t *testing.T) {
+	const n, other = 500, 20000
+	a, b := newPair(t)
+	for _, r := range []*router{a, b} {
+		r.start(options{extra: "sweep-interval = \"1h\"\n"})
+	}
+	all := testFlows(other + n)
+	b.create(all)
+	a.create(all[other:])
+	b.eventually(30*time.Second, "has all flows", func() bool {
+		s := b.statistics()
+		return s.Internal.Active == other+n && s.External.Active == n && s.Session.Waiting == 0 && s.Session.Unacknowledged == 0
+	})
+	if err := b.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	b.delete(all)
+	done := make(chan control.CommitResult)
+	go func() { done <- b.takeover() }()
+	time.Sleep(500 * time.Millisecond) // the word waits in the socket of b
+	if err := b.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	outcomes(t, <-done, control.CommitResult{Created: n})
+	inStep(t, b, a, 5*time.Second)
 }
 
 // TestTimeoutsAreAged commits flows some seconds after they were told.

@@ -266,7 +266,7 @@ func sampleTransitions() []control.Transition {
 			ID: 100, Type: control.TypeGroup, Group: "syncgrp", State: control.StateMaster, Source: "parked", Sent: at(3), Finished: at(3).Add(351 * time.Millisecond), Outcome: control.OutcomeDone,
 			Commit: &control.CommitResult{
 				Total: 100000, Created: 99990, Replaced: 2, Expired: 5, Failed: 3, Errors: map[string]uint64{"EEXIST": 1, "EINVAL": 2},
-				Named: []string{"tcp 10.0.0.1:5 > 10.0.0.2:22: not restored: EEXIST"}, Duration: control.Duration(340 * time.Millisecond), DumpDuration: control.Duration(610 * time.Millisecond),
+				Named: []string{"tcp 10.0.0.1:5 > 10.0.0.2:22: not restored: EEXIST"}, Duration: control.Duration(340 * time.Millisecond),
 			},
 		},
 		{ID: 101, Type: control.TypeGroup, Group: "syncgrp", State: control.StateFault, Source: "notify pid=6 uid=0", Sent: at(4), Outcome: control.OutcomeRunning},

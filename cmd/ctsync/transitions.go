@@ -57,11 +57,7 @@ func took(t *control.Transition) string {
 }
 
 func appendCommit(b []byte, c *control.CommitResult) []byte {
-	b = fmt.Appendf(b, "%8scommit of %d flows in %s", "", c.Total, c.Duration)
-	if c.DumpDuration > 0 {
-		b = fmt.Appendf(b, ", kernel's table read in %s", c.DumpDuration)
-	}
-	b = fmt.Appendf(b, ": %s\n", outcomes(c))
+	b = fmt.Appendf(b, "%8scommit of %d flows in %s: %s\n", "", c.Total, c.Duration, outcomes(c))
 	for _, what := range slices.Sorted(maps.Keys(c.Degraded)) {
 		b = fmt.Appendf(b, "%8s%d restored without %s\n", "", c.Degraded[what], what)
 	}

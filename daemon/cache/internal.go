@@ -146,12 +146,26 @@ func (n *Internal) Restored(f *flow.Flow, now int64) error {
 	case r != 0 && n.body(r).is(dead):
 		return n.New(f, now) // the peer is being told of its end
 	}
+	if f.Has.Is(flow.HasTCPState) && !f.Has.Is(flow.HasTCPWScale) {
+		n.fresh = *f
+		f = &n.fresh
+		unscaled(f)
+	}
 	r, err := n.renew(r, h, f, now)
 	if err == nil {
 		n.seen(r).clear(r.number())
 		n.side(r).recent.set(r.number())
 	}
 	return err
+}
+
+// unscaled says of a TCP flow that was made without window scales what the kernel reports: none of them, and be-liberal,
+// because it cannot tell which segments are in the window.
+func unscaled(f *flow.Flow) {
+	f.Has |= flow.HasTCPWScale | flow.HasTCPFlags
+	f.TCPWScale = [2]uint8{}
+	f.TCPFlags[flow.Original] |= flow.TCPFlagBeLiberal
+	f.TCPFlags[flow.Reply] |= flow.TCPFlagBeLiberal
 }
 
 // Stats returns the present counters.

@@ -101,8 +101,7 @@ type CommitResult struct {
 
 	Expect *ExpectResult `json:"expect,omitempty"` // nil while expect-sync is off
 
-	Duration     Duration `json:"duration_seconds"` // of the commit itself
-	DumpDuration Duration `json:"dump_seconds,omitempty"`
+	Duration Duration `json:"duration_seconds"`
 }
 
 // ExpectResult says what became of every expectation of the external cache in one commit. Total is the sum of the outcomes.

@@ -46,6 +46,6 @@ var timeFamilies = []family{
 		func(t *control.Times) *control.Histogram { return &t.EventAcknowledged }),
 	histogram("commit_duration_seconds", "How long commits of the external cache took that came to their end.",
 		func(t *control.Times) *control.Histogram { return &t.Commit }),
-	histogram("takeover_duration_seconds", "How long it took to become MASTER, from the beginning of its work: commits of the external cache and a comparison with the kernel's table.",
+	histogram("takeover_duration_seconds", "How long it took to become MASTER, from the beginning of its work: commits of the external cache or, with disable-external-cache, a comparison with the kernel's table.",
 		func(t *control.Times) *control.Histogram { return &t.Takeover }),
 }
