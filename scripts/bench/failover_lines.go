@@ -34,6 +34,8 @@ func failoverLines(add adder, n int) {
 		add(want{ratio: 0.35}, "s", id+"takeover/wall", title+"whole takeover, until the peer has them")
 		add(want{ratio: 0.35}, "µs", id+"takeover/cpu", title+"whole takeover, CPU per flow")
 		add(want{none: true}, "flows", id+"takeover/"+missing, title+"whole takeover, missing or different")
+		add(want{}, "µs", id+"takeover/verify", title+"comparison with the kernel 10 s later, CPU per flow")
+		add(want{none: true}, "flows", id+"takeover/told", title+"whole takeover, missing or different at the peer")
 	}
 }
 
