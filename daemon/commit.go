@@ -147,6 +147,10 @@ func (m *commitment) block(ctx context.Context, plan []planned) error {
 			c.internal.Destroy(&m.removed[i], now)
 		}
 		for i := range m.flows {
+			if i%cache.PrefetchMost == 0 {
+				c.internal.Prefetch(m.flows[i:])
+				c.external.Prefetch(m.flows[i:])
+			}
 			m.leave(c, i)
 			if errs[i] != 0 {
 				continue

@@ -48,6 +48,7 @@ type core struct {
 	inject injection
 	role   control.Role // as keepalived says
 
+	told     told           // reused by datagram
 	outgoing cache.Outgoing // reused by transmit
 	scratch  cache.Entry    // for one look at an entry
 	at       int64          // when the datagram at hand came: the clock is asked once for all of its messages
@@ -98,6 +99,7 @@ type counters struct {
 // applyEvents puts a block of kernel events into the internal cache.
 func (c *core) applyEvents(b *ctnetlink.Block) {
 	now, before := c.now(), c.queued()
+	c.internal.Prefetch(b.Flow[:b.N])
 	next := 0 // of b.Expect
 	for i := range b.N {
 		switch b.Kind[i] {

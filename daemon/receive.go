@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"ctsync/daemon/cache"
 	"ctsync/daemon/flow"
 	"ctsync/daemon/session"
 	"ctsync/daemon/transport"
@@ -46,16 +47,16 @@ func (c *core) newSession() {
 		MaxDatagram: c.datagramSize,
 		Seq:         c.seq(),
 	}, session.Handler{
-		Flow:            func(t wire.Type, f *flow.Flow) { c.peerFlow(t, f, c.at) },
-		Expectation:     c.peerExpectation,
+		Flow:            c.tell,
+		Expectation:     func(t wire.Type, e *flow.Expectation) { c.applyTold(); c.peerExpectation(t, e) },
 		Dirty:           c.dirty,
 		Acked:           c.acked,
 		Lost:            c.lost,
 		ResyncRequested: c.resyncRequested,
-		PeerRestarted:   c.peerRestarted,
+		PeerRestarted:   func() { c.applyTold(); c.peerRestarted() },
 		Established:     c.peerEstablished,
-		ResyncSent:      c.resyncSent,
-		BulkReceived:    c.bulkReceived,
+		ResyncSent:      func() { c.applyTold(); c.resyncSent() },
+		BulkReceived:    func() { c.applyTold(); c.bulkReceived() },
 	}, c.now())
 	c.internal.PeerForgot()
 	c.expect.internal.PeerForgot()
@@ -89,6 +90,7 @@ func (c *core) datagram(ch *channel, src netip.AddrPort, d []byte) {
 		return
 	}
 	news := c.session.Receive(now, d)
+	c.applyTold()
 	if c.session.Heard() == now { // rubbish is no sign of life
 		c.peer.heard = now
 	}
@@ -144,6 +146,31 @@ func (c *core) forgetPeer() {
 	for _, ch := range c.links {
 		ch.peer = netip.Addr{}
 	}
+}
+
+// told are flows that the peer speaks of in one datagram, gathered so that the cache can look them up together. What else
+// is in the datagram and has to do with them waits until they are applied.
+type told struct {
+	n     int
+	types [cache.PrefetchMost]wire.Type
+	flows [cache.PrefetchMost]flow.Flow
+}
+
+func (c *core) tell(t wire.Type, f *flow.Flow) {
+	b := &c.told
+	b.types[b.n], b.flows[b.n] = t, *f
+	if b.n++; b.n == len(b.flows) {
+		c.applyTold()
+	}
+}
+
+func (c *core) applyTold() {
+	b := &c.told
+	c.external.Prefetch(b.flows[:b.n])
+	for i := range b.n {
+		c.peerFlow(b.types[i], &b.flows[i], c.at)
+	}
+	b.n = 0
 }
 
 // peerFlow applies one message of the peer, which came at now, to the external cache, from which it goes into the kernel

@@ -161,6 +161,9 @@ func (d *Daemon) reconcileDump(ctx context.Context, k kernel) error {
 func (c *core) reconcileSlice(flows []flow.Flow) {
 	now := c.now()
 	for i := range flows {
+		if i%cache.PrefetchMost == 0 {
+			c.internal.Prefetch(flows[i:])
+		}
 		f := &flows[i]
 		if !c.filter.Pass(&f.Orig) || c.external.Injected(&f.Orig) && !c.internal.Has(&f.Orig) {
 			continue

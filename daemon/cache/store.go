@@ -43,6 +43,8 @@ type store struct {
 	timed  bool // epoch is set
 	stats  Stats
 	old    flow.Flow // scratch of merge, here so that it is not allocated
+
+	fetched uint64 // of no meaning: see prefetch
 }
 
 func (s *store) init(limit int) {
