@@ -21,6 +21,9 @@ const commitBlock = 500
 // namedLosses bounds how many flows a commit result names.
 const namedLosses = 20
 
+// catchUp is how long a commit waits at most until the internal cache knows what has happened in the kernel.
+const catchUp = time.Second
+
 // commitment is a commit in progress. Its arrays are reused for every block.
 type commitment struct {
 	d      *Daemon
@@ -62,7 +65,7 @@ func (d *Daemon) commit(ctx context.Context, take bool, progress func(done, tota
 		return m.result, err
 	}
 	// The end of an earlier flow, told late, would be taken for the end of one that is restored in its place.
-	if done, err := d.caughtUp(ctx); err != nil {
+	if done, err := d.caughtUp(ctx, catchUp); err != nil {
 		return m.result, err
 	} else if !done {
 		d.log.Warn("events come faster than they are handled: committing before the internal cache has caught up")

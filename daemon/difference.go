@@ -22,6 +22,7 @@ const (
 	comparePool   = 16384                  // flows that look different and wait for the next look
 	compareRounds = 4                      // looks at one of them
 	comparePause  = 250 * time.Millisecond // before each: events take less to arrive here
+	compareCatch  = 5 * time.Second        // for which a comparison waits until they are handled
 )
 
 // comparison is one in progress.
@@ -214,7 +215,7 @@ func (x *comparison) pause(ctx context.Context) error {
 		return ctx.Err()
 	case <-time.After(comparePause):
 	}
-	if done, err := x.d.caughtUp(ctx); err != nil || done {
+	if done, err := x.d.caughtUp(ctx, compareCatch); err != nil || done {
 		return err
 	}
 	return &control.Error{Code: control.CodeBusy, Message: "events come faster than they are handled, so the internal cache is behind the kernel", Hint: "try again later"}

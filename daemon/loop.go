@@ -132,12 +132,9 @@ func (c *core) gather() error {
 	return c.in.poller.arm(c.events.FD(), eventToken)
 }
 
-// catchUpWait is how long caughtUp waits for the end of the events that were raised before it.
-const catchUpWait = 5 * time.Second
-
 // caughtUp waits until the core loop has handled every event that the kernel raised before, also those that gather. It
-// returns false when events come too fast for that.
-func (d *Daemon) caughtUp(ctx context.Context) (bool, error) {
+// returns false when events come too fast for that to happen within some time.
+func (d *Daemon) caughtUp(ctx context.Context, within time.Duration) (bool, error) {
 	var drains uint64
 	if err := d.do(ctx, func(c *core) {
 		if drains = c.drains; c.events != nil {
@@ -146,7 +143,7 @@ func (d *Daemon) caughtUp(ctx context.Context) (bool, error) {
 	}); err != nil {
 		return false, err
 	}
-	wait, cancel := context.WithTimeout(ctx, catchUpWait)
+	wait, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	err := d.poll(wait, func(c *core) bool { return c.events == nil || c.drains != drains })
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {

@@ -210,26 +210,30 @@ func (r *rehearsal) takeover() error {
 	if err != nil || r.kind != lab.Ctsync {
 		return err
 	}
-	return r.verification()
-}
-
-// verifyWait is longer than the time from a takeover to the comparison of ctsyncd's internal cache with the kernel, with
-// which that ends: conntrackd reads the table within the takeover.
-const verifyWait = 13 * time.Second
-
-// verification measures that comparison, and compares what the other router was told.
-func (r *rehearsal) verification() error {
-	pid := r.pair[1].Daemon.Process().PID
-	before := cpuTime(pid)
-	if err := r.sleep(verifyWait); err != nil {
-		return err
-	}
-	r.record(perFlow(cpuTime(pid)-before, r.n), "%s/takeover/verify", r.id)
 	differ, err := r.replica(1, 0)
 	if err != nil {
 		return err
 	}
 	r.record(float64(differ), "%s/takeover/told", r.id)
+	return r.verification()
+}
+
+// verifyWait is longer than the time from a takeover to the end of ctsyncd's comparison of the internal cache with the
+// kernel. conntrackd reads the table within the takeover.
+const verifyWait = 13 * time.Second
+
+// verification measures that comparison, in the first round: waiting for it is long.
+func (r *rehearsal) verification() error {
+	id := r.id + "/takeover/verify"
+	if len(r.rec.samples[id]) > 0 {
+		return nil
+	}
+	pid := r.pair[1].Daemon.Process().PID
+	before := cpuTime(pid)
+	if err := r.sleep(verifyWait); err != nil {
+		return err
+	}
+	r.record(perFlow(cpuTime(pid)-before, r.n), "%s", id)
 	return nil
 }
 
