@@ -11,7 +11,7 @@ const (
 	lossyFlows = 10_000 // that come while the link loses datagrams
 	lossyRate  = 10_000 // per second
 
-	lossyPatience = 10 * time.Second // the protocol repairs what was lost last after some seconds
+	lossyPatience = 5 * time.Second // the protocol repairs what was lost last after up to four
 )
 
 // lossy replicates flows over a link that loses some percent of the datagrams, in both directions.

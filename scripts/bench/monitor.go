@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"ctsync/scripts/lab"
 )
@@ -49,7 +50,7 @@ func monitored(t *trial) error {
 
 // busyBeside replicates flows whose numbers begin at a number, and records what that took.
 func (t *trial) busyBeside(id string, at int) error {
-	if err := t.sleep(stalled); err != nil { // a monitor keeps the daemon from coming to rest
+	if err := t.sleep(time.Second); err != nil { // a monitor keeps the daemon from coming to rest
 		return err
 	}
 	before, err := t.usage()
