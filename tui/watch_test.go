@@ -43,7 +43,7 @@ func TestFollowThroughFailover(t *testing.T) {
 		}
 		return false
 	})
-	r.shows("MASTER")
+	r.until("the change of role is known", func(m *model) bool { return m.state.Status.Role == control.RoleMaster })
 	r.press("3")
 	r.shows("[followed]")
 	r.shows("kernel yes · internal yes · external no")
