@@ -306,3 +306,39 @@ func removeSpaces(s string) []byte {
 	}
 	return b
 }
+
+// TestTupleShape holds the short way of reading a tuple against the long one: for every protocol, and with each bit of it
+// changed. A tuple with ports is read by the short way.
+func TestTupleShape(t *testing.T) {
+	for _, orig := range []flow.Tuple{
+		tuple(flow.UDP, "10.1.2.3:4660", "192.168.254.255:65244"),
+		tuple(flow.UDP, "[fd01:2:3:4::5]:4660", "[fd02::ffff]:65244"),
+	} {
+		b := appendTuple(nil, ctaTupleOrig, &orig, 0)[attrLen:]
+		var got flow.Tuple
+		if !shape4.decode(b, &got) && !shape6.decode(b, &got) || got != orig {
+			t.Errorf("read %v, want %v by the short way", got, orig)
+		}
+		for proto := range 256 {
+			b[len(b)-shapeProto] = byte(proto)
+			sameTuple(t, b)
+			for i := range b {
+				for bit := range 8 {
+					b[i] ^= 1 << bit
+					sameTuple(t, b)
+					b[i] ^= 1 << bit
+				}
+			}
+		}
+	}
+}
+
+func sameTuple(t *testing.T, b []byte) {
+	t.Helper()
+	var short, long flow.Tuple
+	shortOK := decodeTuple(b, &short)
+	longOK := decodeAny(b, &long)
+	if shortOK != longOK || short != long {
+		t.Fatalf("% x:\n%v %+v, attribute by attribute\n%v %+v", b, shortOK, short, longOK, long)
+	}
+}

@@ -106,6 +106,11 @@ func decodeExtension(a *attrs, f *flow.Flow) {
 
 func decodeTuple(b []byte, t *flow.Tuple) bool {
 	*t = flow.Tuple{}
+	return shape4.decode(b, t) || shape6.decode(b, t) || decodeAny(b, t)
+}
+
+// decodeAny reads a tuple, which is zero before, attribute by attribute.
+func decodeAny(b []byte, t *flow.Tuple) bool {
 	a := attrs{rest: b}
 	for a.next() {
 		switch a.typ {
