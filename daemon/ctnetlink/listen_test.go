@@ -97,10 +97,10 @@ func TestPacer(t *testing.T) {
 		{"off", 0, time.Microsecond, 0},
 		{"one a second", 5 * ms, time.Second, 0},
 		{"just under four per limit", 5 * ms, 1300 * time.Microsecond, 0},
-		{"as many as fill a block within the limit", 5 * ms, 100 * time.Microsecond, 5 * ms},
 		{"1000/s", 5 * ms, ms, 5 * ms},
-		{"50000/s", 5 * ms, 20 * time.Microsecond, BlockSize * 20 * time.Microsecond},
+		{"50000/s", 5 * ms, 20 * time.Microsecond, 5 * ms},
 		{"50000/s, less patient", ms, 20 * time.Microsecond, ms},
+		{"500000/s", 5 * ms, 2 * time.Microsecond, pacerEnough * 2 * time.Microsecond},
 	} {
 		p := newPacer(tc.limit)
 		now := time.Hour

@@ -2,8 +2,9 @@ package ctnetlink
 
 import "time"
 
-// pacer decides how long to let events gather before the next look. A look costs as much as some thirty events, but the
-// wait is replication delay, so it is no longer than it takes to fill a block, and there is none when events are rare.
+// pacer decides how long to let events gather before the next look. A look costs as much as some thirty events, here and
+// again at the peer, but the wait is replication delay, so it is no longer than it takes to gather what a look is spread
+// over well, and there is none when events are rare.
 type pacer struct {
 	limit time.Duration // longest wait; 0 = never wait
 	gap   time.Duration // running mean of the time between events
@@ -14,8 +15,9 @@ type pacer struct {
 func newPacer(limit time.Duration) pacer { return pacer{limit: limit, gap: pacerMemory * limit} }
 
 const (
-	pacerGather = 4  // events that a wait of the limit must be expected to gather
-	pacerMemory = 16 // limits; a longer pause counts as this long, so that the mean soon follows a burst
+	pacerGather = 4              // events that a wait of the limit must be expected to gather
+	pacerEnough = 16 * BlockSize // events; more would gain nothing: a look's share is then 3 % of an event
+	pacerMemory = 16             // limits; a longer pause counts as this long, so that the mean soon follows a burst
 )
 
 // delay is told that at now (on any steady clock) all waiting events, n, have been read, and gives the time until the
@@ -30,5 +32,5 @@ func (p *pacer) delay(n int, now time.Duration) time.Duration {
 	if p.gap*pacerGather > p.limit {
 		return 0
 	}
-	return min(p.gap*BlockSize, p.limit)
+	return min(p.gap*pacerEnough, p.limit)
 }
