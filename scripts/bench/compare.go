@@ -96,30 +96,34 @@ func printRestored(f *flow.Flow) uint64 {
 
 // replica compares the kernel of one router with the external cache of the other's daemon.
 func (t *trial) replica(from, to int) (int, error) {
-	want, err := kernelPrints(t.gen[from], printListed)
-	if err != nil {
-		return 0, err
-	}
-	got := make(prints, 0, len(want))
-	err = t.pair[to].Daemon.External(t.ctx, func(line []byte) error {
-		e, err := parseEntry(line)
-		if err == nil && inside(&e.orig) {
-			got = append(got, maphash.Comparable(seed, e))
-		}
+	var want, got prints
+	err := atOnce(func() (err error) {
+		want, err = kernelPrints(t.gen[from], printListed)
 		return err
+	}, func() error {
+		defer func() { slices.Sort(got) }()
+		return t.pair[to].Daemon.External(t.ctx, func(line []byte) error {
+			e, err := parseEntry(line)
+			if err == nil && inside(&e.orig) {
+				got = append(got, maphash.Comparable(seed, e))
+			}
+			return err
+		})
 	})
-	slices.Sort(got)
 	return different(want, got), err
 }
 
 // twins compares the kernels of both routers.
 func (t *trial) twins() (int, error) {
-	a, err := kernelPrints(t.gen[0], printRestored)
-	if err != nil {
-		return 0, err
+	var p [2]prints
+	read := func(router int) func() error {
+		return func() (err error) {
+			p[router], err = kernelPrints(t.gen[router], printRestored)
+			return err
+		}
 	}
-	b, err := kernelPrints(t.gen[1], printRestored)
-	return different(a, b), err
+	err := atOnce(read(0), read(1))
+	return different(p[0], p[1]), err
 }
 
 // parseEntry reads a line of an external cache:

@@ -62,7 +62,7 @@ func (r *rehearsal) start() error {
 		r.idle[i] = resident(router.Daemon.Process().PID)
 		router.Daemon.Process().Stop()
 	}
-	if err := r.gen[0].do(create, r.make, 0, r.n); err != nil {
+	if err := r.populate(); err != nil {
 		return err
 	}
 	active, began := r.pair[0].Daemon, time.Now()
@@ -82,6 +82,18 @@ func (r *rehearsal) start() error {
 	}
 	r.memory(0, "internal")
 	return nil
+}
+
+// populate makes the flows of the first kernel, half of them on each of two processors.
+func (r *rehearsal) populate() (err error) {
+	second, err := newGenerator(r.pair[0].NS)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, second.close()) }()
+	return atOnce(
+		func() error { return r.gen[0].do(create, r.make, 0, r.n/2) },
+		func() error { return second.do(create, r.make, r.n/2, r.n) })
 }
 
 // standby starts the second router's daemon, which asks for the table.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"ctsync/scripts/lab"
 )
 
@@ -66,16 +68,27 @@ func (t *trial) build(packets bool) (err error) {
 
 // close takes the lab away. The tables are emptied before: the kernel would do it later, in the middle of the next trial.
 func (t *trial) close() error {
-	var errs []error
-	for i, r := range t.pair {
-		if r != nil && r.Daemon != nil && r.Daemon.Process() != nil {
-			r.Daemon.Process().Stop()
-		}
-		if t.gen[i] != nil {
-			errs = append(errs, t.gen[i].conn.Flush(0), t.gen[i].close())
+	clear := func(router int) func() error {
+		return func() error {
+			if r := t.pair[router]; r != nil && r.Daemon != nil && r.Daemon.Process() != nil {
+				r.Daemon.Process().Stop()
+			}
+			if g := t.gen[router]; g != nil {
+				return errors.Join(g.conn.Flush(0), g.close())
+			}
+			return nil
 		}
 	}
-	return errors.Join(append(errs, t.lab.Close())...)
+	return errors.Join(atOnce(clear(0), clear(1)), t.lab.Close())
+}
+
+// atOnce runs steps that nothing is measured of side by side.
+func atOnce(steps ...func() error) error {
+	var g errgroup.Group
+	for _, step := range steps {
+		g.Go(step)
+	}
+	return g.Wait()
 }
 
 // start starts the daemons of both routers and lets them find each other.
