@@ -17,6 +17,7 @@ const module = "ctsync/"
 // the design: an edge that is not here is a mistake, and so is a package that is not here.
 var mayImport = map[string][]string{
 	"daemon/flow":      {},
+	"daemon/lifetime":  {"daemon/flow"},
 	"daemon/transport": {},
 	"daemon/ctnetlink": {"daemon/flow"},
 	"daemon/cache":     {"daemon/flow"},
@@ -29,8 +30,8 @@ var mayImport = map[string][]string{
 	"tui":              {"daemon/control", "daemon/flow", "tui/quiet"},
 	"tui/quiet":        {},
 	"daemon": {
-		"daemon/flow", "daemon/ctnetlink", "daemon/cache", "daemon/wire", "daemon/session", "daemon/transport",
-		"daemon/control", "daemon/metrics", "daemon/config", "notify",
+		"daemon/flow", "daemon/lifetime", "daemon/ctnetlink", "daemon/cache", "daemon/wire", "daemon/session",
+		"daemon/transport", "daemon/control", "daemon/metrics", "daemon/config", "notify",
 	},
 	"cmd/ctsyncd":   {"daemon", "daemon/config"},
 	"cmd/ctsync":    {"daemon/control", "notify", "tui", "daemon/flow", "daemon/config"},
@@ -42,10 +43,11 @@ var mayImport = map[string][]string{
 // notFor lists imports from outside the module, by prefix, that a package must do without because of what it is: bytes
 // and behaviour know no socket, the privileged daemon no terminal.
 var notFor = map[string][]string{
-	"daemon/flow":    {"net", "os", "syscall", "golang.org/x/sys", "github.com/"},
-	"daemon/wire":    {"net", "os", "syscall", "golang.org/x/sys", "github.com/"},
-	"daemon/session": {"net", "os", "syscall", "golang.org/x/sys", "github.com/"},
-	"daemon/cache":   {"net", "os", "syscall", "golang.org/x/sys", "github.com/"},
+	"daemon/lifetime": {"net", "os", "syscall", "golang.org/x/sys", "github.com/"},
+	"daemon/flow":     {"net", "os", "syscall", "golang.org/x/sys", "github.com/"},
+	"daemon/wire":     {"net", "os", "syscall", "golang.org/x/sys", "github.com/"},
+	"daemon/session":  {"net", "os", "syscall", "golang.org/x/sys", "github.com/"},
+	"daemon/cache":    {"net", "os", "syscall", "golang.org/x/sys", "github.com/"},
 }
 
 // listed is what `go list -json` says of a package.

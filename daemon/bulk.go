@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"ctsync/daemon/cache"
+	"ctsync/daemon/lifetime"
 	"ctsync/daemon/session"
 )
 
@@ -200,7 +201,7 @@ func (d *Daemon) sweepExpired(ctx context.Context) error {
 			now := c.now()
 			refs = refs[:0]
 			from = c.external.Scan(from, sliceSize, func(e *cache.Entry) bool {
-				if expired(&e.Flow, e.Updated, c.peer.heard, now) {
+				if lifetime.Expired(&e.Flow, e.Updated, c.peer.heard, now) {
 					refs = append(refs, e.Ref)
 				}
 				return true

@@ -9,6 +9,8 @@ import (
 	"ctsync/daemon/cache"
 	"ctsync/daemon/control"
 	"ctsync/daemon/flow"
+	"ctsync/daemon/lifetime"
+	"ctsync/daemon/wire"
 )
 
 // A commit puts the external cache into the kernel: most valuable flows first, in blocks of commitBlock creates per
@@ -197,12 +199,12 @@ func (m *commitment) load(c *core, plan []planned) {
 			m.drop(c, p)
 			continue
 		}
-		if reason := uncarried(&e.Flow); reason != "" {
+		if reason := wire.Uncarried(&e.Flow); reason != "" {
 			m.lost(&e.Flow, reason)
 			m.drop(c, p)
 			continue
 		}
-		if expired(&e.Flow, e.Updated, c.peer.heard, now) {
+		if lifetime.Expired(&e.Flow, e.Updated, c.peer.heard, now) {
 			m.result.Expired++
 			m.drop(c, p)
 			continue
@@ -215,7 +217,7 @@ func (m *commitment) load(c *core, plan []planned) {
 
 // prepare makes what the peer told of a flow at updated what the kernel is to get.
 func (c *core) prepare(f *flow.Flow, updated, now int64) {
-	restoreTimeout(f, updated, now)
+	lifetime.Restore(f, updated, now)
 	if !c.cfg.RestoreLabels {
 		f.Has &^= flow.HasLabels
 	}

@@ -3,13 +3,14 @@ package daemon
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"ctsync/daemon/cache"
 	"ctsync/daemon/control"
 	"ctsync/daemon/flow"
+	"ctsync/daemon/lifetime"
+	"ctsync/daemon/wire"
 )
 
 // After the flows a commit restores the expectations: each needs its master in the kernel.
@@ -112,7 +113,7 @@ func (m *commitment) restorable(c *core, entries []cache.ExpectEntry) []flow.Exp
 			m.result.Expect.Filtered++
 			continue
 		}
-		why := expectUncarried(&e)
+		why := wire.ExpectUncarried(&e)
 		if why == "" && !c.classKnown(&e) {
 			why = "its class is not one of the master's helper"
 		}
@@ -120,14 +121,14 @@ func (m *commitment) restorable(c *core, entries []cache.ExpectEntry) []flow.Exp
 			m.expectationLost(&e, why)
 			continue
 		}
-		if expectationExpired(x, c.peer.heard, now) {
+		if lifetime.ExpectationExpired(&x.Expectation, x.Updated, c.peer.heard, now) {
 			m.result.Expect.Expired++
 			continue
 		}
 		if !e.Has.Is(flow.HasTimeout) {
-			e.Timeout, e.Has = restoredFloor, e.Has|flow.HasTimeout
+			e.Timeout, e.Has = lifetime.Floor, e.Has|flow.HasTimeout
 		}
-		e.Timeout = lifetimeLeft(e.Timeout, (now-x.Updated)/1e9)
+		e.Timeout = lifetime.Left(e.Timeout, (now-x.Updated)/1e9)
 		list = append(list, e)
 	}
 	return list
@@ -147,19 +148,6 @@ func (c *core) classKnown(e *flow.Expectation) bool {
 		ok = ok && c.external.Load(ref, &c.scratch)
 	}
 	return ok && e.Has.Is(flow.HasHelper) && c.scratch.Flow.Helper == e.Helper
-}
-
-// expectUncarried says why an expectation cannot be restored exactly because protocol v1 does not carry all of it, or "".
-func expectUncarried(e *flow.Expectation) string {
-	switch {
-	case e.Has.Is(flow.HasNAT) && e.Expect.Family == flow.IPv6 && strings.HasPrefix(flow.CString(e.Helper[:]), "sip"):
-		return "address translation of IPv6 expectations not carried by protocol v1" // the others have the port alone
-	case e.Has.Is(flow.HasNAT) && e.NATDir > 1:
-		return "direction of the translation is neither original nor reply"
-	case !e.Has.Is(flow.HasMask):
-		return "no mask"
-	}
-	return ""
 }
 
 // expectConflict deals with an expectation that the kernel refused because it has one for the same tuple: the same is

@@ -9,17 +9,6 @@ import (
 	"ctsync/daemon/flow"
 )
 
-// uncarried says why a flow cannot be restored exactly because protocol v1 does not carry its key, or "".
-func uncarried(f *flow.Flow) string {
-	switch {
-	case f.Orig.Proto == flow.GRE && f.Orig.SrcPort == 0 && f.Orig.DstPort == 0:
-		return noGREKeys
-	case f.Orig.Proto == flow.UDPLite && f.Orig.SrcPort == 0 && f.Orig.DstPort == 0:
-		return noUDPLitePorts
-	}
-	return ""
-}
-
 // degrade tries once more, without it, the flows that failed for something this router does not have: the helper
 // module, or the master flow. Better a connection without its helper than none.
 func (m *commitment) degrade(errs []unix.Errno) error {

@@ -10,6 +10,7 @@ import (
 	"ctsync/daemon/control"
 	"ctsync/daemon/ctnetlink"
 	"ctsync/daemon/flow"
+	"ctsync/daemon/lifetime"
 	"ctsync/daemon/session"
 	"ctsync/daemon/transport"
 	"ctsync/daemon/wire"
@@ -61,8 +62,8 @@ type core struct {
 	complained map[string]int64 // when it was last said that a cache is full, by its name
 	sync       syncState
 
-	lacksSaid [numLacks]uint64 // counts.lacks as last logged
-	lacksAt   int64            // when; 0 = never
+	lacksSaid [wire.NumLacks]uint64 // counts.lacks as last logged
+	lacksAt   int64                 // when; 0 = never
 	watchers  []*watcher
 	tapped    []control.Event // gathered for them
 
@@ -93,7 +94,7 @@ type counters struct {
 	trafficBytes     uint64 // of flows that ended, where the kernel counts
 	trafficPackets   uint64
 
-	lacks [numLacks]uint64 // flows and expectations that protocol v1 cannot carry whole
+	lacks [wire.NumLacks]uint64 // flows and expectations that protocol v1 cannot carry whole
 }
 
 // applyEvents puts a block of kernel events into the internal cache.
@@ -204,15 +205,15 @@ func (c *core) transmit() {
 		if o.Type != cache.KindDestroy && !c.filter.Pass(&o.Flow.Orig) {
 			continue // the filter has changed and will have the flow's end sent, if the peer knows of it
 		}
-		if l, lacking := flowLack(&o.Flow); lacking && o.Type != cache.KindDestroy {
+		if l, lacking := wire.FlowLack(&o.Flow); lacking && o.Type != cache.KindDestroy {
 			if c.internal.Note(o.Ref) {
 				c.counts.lacks[l]++
 			}
-			if l == lackZone {
+			if l == wire.LackZone {
 				continue // never sent, so the peer has nothing to be told of later either
 			}
 		}
-		age(&o.Flow, o.Updated, now)
+		lifetime.Age(&o.Flow, o.Updated, now)
 		c.trim(&o.Flow)
 		seq := c.session.SendFlow(now, wire.Type(o.Type), &o.Flow, session.Ref(o.Ref))
 		c.internal.Sent(o.Ref, seq)

@@ -9,6 +9,8 @@ import (
 	"ctsync/daemon/cache"
 	"ctsync/daemon/control"
 	"ctsync/daemon/flow"
+	"ctsync/daemon/lifetime"
+	"ctsync/daemon/wire"
 )
 
 // external tells what a commit of the external cache would do to the kernel's table now. A flow that the kernel has
@@ -87,9 +89,9 @@ func (x *comparison) foresee(c *core, s *suspect, found *flow.Flow, errno unix.E
 	switch {
 	case !c.filter.Pass(&f.Orig):
 		x.counts.Filtered++
-	case uncarried(f) != "":
+	case wire.Uncarried(f) != "":
 		v.what = control.WouldLose
-	case expired(f, v.entry.Updated, c.peer.heard, v.now.cache):
+	case lifetime.Expired(f, v.entry.Updated, c.peer.heard, v.now.cache):
 		v.what = control.WouldExpire
 	case errno == unix.ENOENT:
 		v.what = control.WouldCreate

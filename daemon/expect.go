@@ -7,6 +7,7 @@ import (
 	"ctsync/daemon/cache"
 	"ctsync/daemon/config"
 	"ctsync/daemon/flow"
+	"ctsync/daemon/lifetime"
 	"ctsync/daemon/session"
 	"ctsync/daemon/wire"
 )
@@ -144,24 +145,18 @@ func (c *core) sendExpectation(now int64) bool {
 	}
 	x.popped++
 	e := &o.Expectation
-	if l, lacking := expectationLack(e); lacking {
+	if l, lacking := wire.ExpectationLack(e); lacking {
 		if x.internal.Note(o.Ref) {
 			c.counts.lacks[l]++
 		}
 		return true // never sent, so the peer has nothing to be told of later either
 	}
 	if passed := (now - o.Updated) / int64(time.Second); passed > 0 && e.Has.Is(flow.HasTimeout) {
-		e.Timeout = lifetimeLeft(e.Timeout, passed)
+		e.Timeout = lifetime.Left(e.Timeout, passed)
 	}
 	seq := c.session.SendExpectation(now, wire.ExpNew+wire.Type(o.Type), e, expectRef|session.Ref(o.Ref))
 	x.internal.Sent(o.Ref, seq)
 	return true
-}
-
-// addressLost reports whether e has a translation that protocol v1 cannot carry: it has no place for an IPv6 address.
-// None is needed where the address is zero, as with FTP, whose expectations keep the port alone.
-func addressLost(e *flow.Expectation) bool {
-	return e.Has.Is(flow.HasNAT) && e.NAT.Family == flow.IPv6 && (e.NAT.Src != flow.Addr{} || e.NAT.Dst != flow.Addr{})
 }
 
 // peerExpectation applies one message of the peer to the external cache.
@@ -207,17 +202,11 @@ func (c *core) lost(r session.Ref, seq uint32) {
 	c.followLost(seq)
 }
 
-// expectationExpired reports whether an external expectation cannot be there any more; see expired.
-func expectationExpired(x *cache.ExpectEntry, heard, now int64) bool {
-	life := int64(x.Expectation.Timeout) * int64(time.Second)
-	return x.Expectation.Has.Is(flow.HasTimeout) && now-max(x.Updated, heard) > life
-}
-
 // sweepExpectations removes the external expectations whose time is up and returns how many.
 func (c *core) sweepExpectations() (removed int) {
 	now := c.now()
 	c.expect.external.Scan(0, math.MaxInt, func(x *cache.ExpectEntry) {
-		if expectationExpired(x, c.peer.heard, now) {
+		if lifetime.ExpectationExpired(&x.Expectation, x.Updated, c.peer.heard, now) {
 			c.expect.external.Forget(x.Ref)
 			removed++
 		}

@@ -6,6 +6,7 @@ import (
 
 	"ctsync/daemon/ctnetlink"
 	"ctsync/daemon/flow"
+	"ctsync/daemon/wire"
 )
 
 // newExpectPair is newTestPair with expect-sync on at both ends, on a clock that the test moves.
@@ -101,7 +102,7 @@ func TestExpectationsNotReplicated(t *testing.T) {
 	p.a.applyEvents(b)
 	p.settle(clock)
 	c := &p.a.counts
-	if c.filtered != filtered+1 || c.lacks[lackExpectZone] != 1 || c.lacks[lackExpectNAT] != 1 || p.b.expect.external.Len() != 1 {
+	if c.filtered != filtered+1 || c.lacks[wire.LackExpectZone] != 1 || c.lacks[wire.LackExpectNAT] != 1 || p.b.expect.external.Len() != 1 {
 		t.Errorf("%+v, %d at the peer", c, p.b.expect.external.Len())
 	}
 	p.b.cfg.ExpectSync = nil

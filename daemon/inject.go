@@ -6,6 +6,7 @@ import (
 	"ctsync/daemon/cache"
 	"ctsync/daemon/control"
 	"ctsync/daemon/flow"
+	"ctsync/daemon/lifetime"
 	"ctsync/daemon/wire"
 )
 
@@ -149,7 +150,7 @@ func (c *core) endedHere(f *flow.Flow, now int64) {
 		last = &c.scratch.Flow
 	}
 	switch {
-	case runsOut(last), c.external.Resting(ref), told && c.role == control.RoleMaster:
+	case lifetime.RunsOut(last), c.external.Resting(ref), told && c.role == control.RoleMaster:
 		c.external.Forget(ref)
 	case told:
 		c.external.Doubt(ref)

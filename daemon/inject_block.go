@@ -10,6 +10,8 @@ import (
 	"ctsync/daemon/cache"
 	"ctsync/daemon/control"
 	"ctsync/daemon/flow"
+	"ctsync/daemon/lifetime"
+	"ctsync/daemon/wire"
 )
 
 // injector puts blocks of the ledger into the kernel; what it does with a block is a commit's work. Its arrays are reused.
@@ -119,18 +121,18 @@ func (in *injector) take(c *core, it *cache.Item) {
 		in.result.Filtered++
 		x.Unplaced(it.Ref, &f.Orig)
 		return
-	case uncarried(f) != "":
-		in.lost(f, uncarried(f))
+	case wire.Uncarried(f) != "":
+		in.lost(f, wire.Uncarried(f))
 		c.inject.counts.CreateFailed++
 		x.Unplaced(it.Ref, &f.Orig)
 		return
-	case expired(f, it.Updated, c.peer.heard, in.now):
+	case lifetime.Expired(f, it.Updated, c.peer.heard, in.now):
 		in.result.Expired++
 		x.Rest(it.Ref, &f.Orig)
 		return
 	}
 	c.prepare(f, it.Updated, in.now)
-	if !runsOut(f) {
+	if !lifetime.RunsOut(f) {
 		f.Timeout = max(f.Timeout, keptAliveFloor)
 	}
 	way := wayCreate

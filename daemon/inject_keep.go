@@ -9,6 +9,7 @@ import (
 
 	"ctsync/daemon/cache"
 	"ctsync/daemon/flow"
+	"ctsync/daemon/lifetime"
 )
 
 // ctnetlink tells nothing when traffic merely refreshes a timer, and so does the peer: a busy flow that is in this kernel
@@ -126,7 +127,7 @@ func (in *injector) keepAlive(ctx context.Context) error {
 func (in *injector) due(c *core, it *cache.Item) {
 	f := &it.Flow
 	switch {
-	case runsOut(f):
+	case lifetime.RunsOut(f):
 		c.external.Rest(it.Ref, &f.Orig)
 	case c.internal.Has(&f.Orig):
 		c.external.Refreshed(it.Ref, &f.Orig, it.Life, c.now()) // by its packets, if there are any: else it comes back as lost
@@ -143,9 +144,9 @@ func (in *injector) due(c *core, it *cache.Item) {
 // next packet after a takeover.
 func keptLife(f *flow.Flow) uint32 {
 	if !f.Has.Is(flow.HasTimeout) {
-		return restoredFloor
+		return lifetime.Floor
 	}
-	return max(f.Timeout, restoredFloor)
+	return max(f.Timeout, lifetime.Floor)
 }
 
 // refresh sets the timers of the block, and nothing else.

@@ -211,7 +211,7 @@ func (c *core) statistics(s *control.Statistics) {
 	}
 	unsupported := map[string]uint64{"expectations: their connection is not replicated, or in a conntrack zone": c.counts.orphans}
 	for l, n := range c.counts.lacks {
-		unsupported[lacks[l]] = n
+		unsupported[wire.Lack(l).String()] = n
 	}
 	for what, n := range unsupported {
 		if n > 0 {
