@@ -20,9 +20,6 @@ import (
 // commitBlock is how many flows travel in one request: beyond it the kernel gains nothing.
 const commitBlock = 500
 
-// namedLosses bounds how many flows a commit result names.
-const namedLosses = 20
-
 // catchUp is how long a commit waits at most until the internal cache knows what has happened in the kernel.
 const catchUp = time.Second
 
@@ -86,7 +83,7 @@ func (d *Daemon) commit(ctx context.Context, take bool, progress func(done, tota
 	}
 	m.result.Duration = control.Duration(time.Since(began))
 	if e := d.do(context.WithoutCancel(ctx), func(c *core) {
-		addCommit(&c.totals, &m.result)
+		c.totals.Add(&m.result)
 		if err == nil {
 			c.took.commit.observe(int64(m.result.Duration))
 		}
@@ -104,7 +101,7 @@ func (d *Daemon) commit(ctx context.Context, take bool, progress func(done, tota
 
 func newCommitment(d *Daemon, k kernel) *commitment {
 	return &commitment{
-		d: d, k: k, result: control.CommitResult{Errors: map[string]uint64{}},
+		d: d, k: k, result: control.CommitResult{Errors: control.Reasons{}},
 		from:    make([]planned, 0, commitBlock),
 		flows:   make([]flow.Flow, 0, commitBlock),
 		errs:    make([]unix.Errno, commitBlock),

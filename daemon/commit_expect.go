@@ -200,30 +200,8 @@ func expectRefusal(e *flow.Expectation, errno unix.Errno) string {
 func (m *commitment) expectationLost(e *flow.Expectation, why string) {
 	r := m.result.Expect
 	r.Failed++
-	r.Errors = count(r.Errors, why, 1)
-	if len(r.Named) < namedLosses {
-		name := append([]byte("expectation "), e.Expect.Proto.String()...)
-		name = append(e.Expect.AppendSource(append(name, ' ')), " > "...)
-		r.Named = append(r.Named, string(e.Expect.AppendDestination(name))+": not restored: "+why)
-	}
-}
-
-// addExpect adds b to a, either of which may be nil.
-func addExpect(a, b *control.ExpectResult) *control.ExpectResult {
-	if b == nil {
-		return a
-	}
-	if a == nil {
-		a = &control.ExpectResult{}
-	}
-	a.Total += b.Total
-	a.Created += b.Created
-	a.Updated += b.Updated
-	a.Replaced += b.Replaced
-	a.Expired += b.Expired
-	a.Filtered += b.Filtered
-	a.Failed += b.Failed
-	a.Errors = addCounts(a.Errors, b.Errors)
-	a.Named = append(a.Named, b.Named[:min(len(b.Named), max(namedLosses-len(a.Named), 0))]...)
-	return a
+	r.Errors.Count(why, 1)
+	name := append([]byte("expectation "), e.Expect.Proto.String()...)
+	name = append(e.Expect.AppendSource(append(name, ' ')), " > "...)
+	r.Name(string(e.Expect.AppendDestination(name)) + ": not restored: " + why)
 }

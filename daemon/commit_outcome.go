@@ -5,7 +5,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"ctsync/daemon/control"
 	"ctsync/daemon/flow"
 )
 
@@ -61,19 +60,17 @@ func (m *commitment) failures(errs []unix.Errno) {
 
 func (m *commitment) lost(f *flow.Flow, why string) {
 	m.result.Failed++
-	m.result.Errors = count(m.result.Errors, why, 1)
+	m.result.Errors.Count(why, 1)
 	m.name(f, "not restored: "+why)
 }
 
 func (m *commitment) degraded(f *flow.Flow, without string) {
-	m.result.Degraded = count(m.result.Degraded, without, 1)
+	m.result.Degraded.Count(without, 1)
 	m.name(f, "restored without its "+without+", which this kernel does not have")
 }
 
 func (m *commitment) name(f *flow.Flow, what string) {
-	if len(m.result.Named) < namedLosses {
-		m.result.Named = append(m.result.Named, flowName(f)+": "+what)
-	}
+	m.result.Name(flowName(f) + ": " + what)
 }
 
 // flowName names a flow for people: protocol, source, destination.
@@ -81,35 +78,4 @@ func flowName(f *flow.Flow) string {
 	b := append([]byte(f.Orig.Proto.String()), ' ')
 	b = append(f.Orig.AppendSource(b), " > "...)
 	return string(f.Orig.AppendDestination(b))
-}
-
-// addResult adds another round of the same takeover to t.
-func addResult(t, r *control.CommitResult) {
-	t.Total += r.Total
-	t.Created += r.Created
-	t.Updated += r.Updated
-	t.Replaced += r.Replaced
-	t.Expired += r.Expired
-	t.Filtered += r.Filtered
-	t.Failed += r.Failed
-	t.Errors = addCounts(t.Errors, r.Errors)
-	t.Degraded = addCounts(t.Degraded, r.Degraded)
-	t.Named = append(t.Named, r.Named[:min(len(r.Named), namedLosses-len(t.Named))]...)
-	t.Expect = addExpect(t.Expect, r.Expect)
-	t.Duration += r.Duration
-}
-
-// addCommit adds a commit to the totals.
-func addCommit(t *control.CommitStatistics, r *control.CommitResult) {
-	t.Commits++
-	t.Created += r.Created
-	t.Updated += r.Updated
-	t.Replaced += r.Replaced
-	t.Expired += r.Expired
-	t.Filtered += r.Filtered
-	t.Failed += r.Failed
-	t.Errors = addCounts(t.Errors, r.Errors)
-	if t.Expect = addExpect(t.Expect, r.Expect); t.Expect != nil {
-		t.Expect.Named = nil
-	}
 }

@@ -109,7 +109,7 @@ func (d *Daemon) watchEvents(ctx context.Context, q control.FlowQuery, fn func(*
 func sifted(q *control.FlowQuery, events []control.Event) []control.Event {
 	n := 0
 	for i := range events {
-		if e := &events[i]; passes(q, &e.Flow, e.Ages) {
+		if e := &events[i]; q.Passes(&e.Flow, e.Ages) {
 			if n != i {
 				events[n] = *e
 			}

@@ -100,7 +100,7 @@ func (d *Daemon) wanted(ctx context.Context, q control.FlowQuery, fn entryFunc) 
 	}
 	return copyOut(ctx, d, &q, wholeEntries, func(entries []cache.Entry, now moment) error {
 		for i := range entries {
-			if e := &entries[i]; passes(&q, &e.Flow, agesOf(e, now.cache)) {
+			if e := &entries[i]; q.Passes(&e.Flow, agesOf(e, now.cache)) {
 				if err := fn(e, now); err != nil {
 					return err
 				}
@@ -108,10 +108,6 @@ func (d *Daemon) wanted(ctx context.Context, q control.FlowQuery, fn entryFunc) 
 		}
 		return nil
 	})
-}
-
-func passes(q *control.FlowQuery, f *flow.Flow, a flow.Ages) bool {
-	return (q.Family == 0 || f.Orig.Family == q.Family) && (q.Filter == nil || q.Filter.Match(f, a))
 }
 
 // agesOf returns the times of a cache's entry.
@@ -137,7 +133,7 @@ func (d *Daemon) kernelEntries(ctx context.Context, q control.FlowQuery, fn entr
 		if f.Has.Is(flow.HasTimestamp) {
 			a.Age = max(time.Duration(now-int64(f.Start)), 0)
 		}
-		if !passes(&q, f, a) {
+		if !q.Passes(f, a) {
 			return nil
 		}
 		e.Flow = *f
@@ -197,7 +193,7 @@ func (d *Daemon) sortedFlows(ctx context.Context, q control.FlowQuery, fn emitFu
 		}
 		for i := range entries {
 			// What changed meanwhile, or took the place of what ended, may not be wanted any more.
-			if e := &entries[i]; passes(&q, &e.Flow, agesOf(e, now.cache)) {
+			if e := &entries[i]; q.Passes(&e.Flow, agesOf(e, now.cache)) {
 				if err := fn(&e.Flow, meta(e, now)); err != nil {
 					return err
 				}

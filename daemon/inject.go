@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"maps"
 	"time"
 
 	"ctsync/daemon/cache"
@@ -201,7 +202,7 @@ func (c *core) whyNotInjected(say func(format string, args ...any)) {
 func (c *core) injectStatistics(s *control.Statistics) {
 	st := cacheStats(c.external.Stats(), c.external.Limit())
 	i := c.inject.counts
-	i.Errors, i.Degraded = addCounts(nil, i.Errors), addCounts(nil, i.Degraded)
+	i.Errors, i.Degraded = maps.Clone(i.Errors), maps.Clone(i.Degraded)
 	i.Named = append([]string(nil), i.Named...)
 	i.Flows, i.Waiting, i.Missing = st.Active, uint64(c.injectPending()), uint64(c.external.Failed())
 	i.Bytes, i.Limit, i.Full = st.Bytes, st.Limit, st.Full
@@ -211,7 +212,7 @@ func (c *core) injectStatistics(s *control.Statistics) {
 	}
 }
 
-// addInjected adds what came of a block to the counters. named are kept to the last namedLosses.
+// addInjected adds what came of a block to the counters. named are kept to the last control.MaxNamed.
 func (i *injection) addInjected(r *control.CommitResult) {
 	t := &i.counts
 	t.Created += r.Created + r.Replaced
@@ -219,17 +220,18 @@ func (i *injection) addInjected(r *control.CommitResult) {
 	t.Updated += r.Updated
 	t.Expired += r.Expired
 	t.Filtered += r.Filtered
-	t.Errors, t.Degraded = addCounts(t.Errors, r.Errors), addCounts(t.Degraded, r.Degraded)
+	t.Errors.Add(r.Errors)
+	t.Degraded.Add(r.Degraded)
 	named := r.Named
 	if x := r.Expect; x != nil {
 		i.expect.Created += x.Created + x.Replaced
 		i.expect.Updated += x.Updated
 		i.expect.CreateFailed += x.Failed
-		t.Errors = addCounts(t.Errors, x.Errors)
+		t.Errors.Add(x.Errors)
 		named = append(named, x.Named...)
 	}
 	t.Named = append(t.Named, named...)
-	t.Named = t.Named[max(0, len(t.Named)-namedLosses):]
+	t.Named = t.Named[max(0, len(t.Named)-control.MaxNamed):]
 }
 
 // seconds is how long a timer of the kernel still runs that was set to life seconds at set.

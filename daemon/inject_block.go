@@ -251,7 +251,7 @@ func (in *injector) noteEnds(c *core) {
 		case unix.ENOENT: // ended by itself
 		default:
 			c.inject.counts.DestroyFailed++
-			c.inject.counts.Errors = count(c.inject.counts.Errors, "not deleted: "+unix.ErrnoName(e), 1)
+			c.inject.counts.Errors.Count("not deleted: "+unix.ErrnoName(e), 1)
 		}
 	}
 }

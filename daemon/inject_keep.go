@@ -172,7 +172,7 @@ func (in *injector) refresh(ctx context.Context) error {
 				c.askInjection(now)
 			default:
 				c.external.Rest(ref, &f.Orig)
-				c.inject.counts.Errors = count(c.inject.counts.Errors, "timer not set: "+unix.ErrnoName(e), 1)
+				c.inject.counts.Errors.Count("timer not set: "+unix.ErrnoName(e), 1)
 			}
 		}
 	})

@@ -277,7 +277,7 @@ func (d *Daemon) takeoverByCommit(ctx context.Context) (*control.CommitResult, e
 	var result control.CommitResult
 	for range takeoverRounds {
 		round, err := d.commit(ctx, true, nil)
-		addResult(&result, &round)
+		result.Add(&round)
 		if err != nil {
 			return &result, err
 		}

@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"fmt"
-	"maps"
 	"os"
 	"time"
 
@@ -215,10 +214,10 @@ func (c *core) statistics(s *control.Statistics) {
 	}
 	for what, n := range unsupported {
 		if n > 0 {
-			s.Unsupported = count(s.Unsupported, what, n)
+			s.Unsupported.Count(what, n)
 		}
 	}
-	s.Commit = commitTotals(&c.totals)
+	s.Commit = c.totals.Clone()
 	s.Times = c.took.snapshot()
 	s.Session.Waiting = uint64(c.dirty())
 	s.Session.Foreign = c.counts.foreign
@@ -230,19 +229,6 @@ func (c *core) statistics(s *control.Statistics) {
 	if c.session != nil {
 		c.sessionStatistics(s)
 	}
-}
-
-// commitTotals returns a copy that shares nothing with the totals: the core loop goes on adding to these while the copy
-// is written to a client.
-func commitTotals(t *control.CommitStatistics) control.CommitStatistics {
-	s := *t
-	s.Errors = maps.Clone(t.Errors)
-	if t.Expect != nil {
-		expect := *t.Expect
-		expect.Errors = maps.Clone(expect.Errors)
-		s.Expect = &expect
-	}
-	return s
 }
 
 func cacheStats(s cache.Stats, limit int) control.CacheStats {

@@ -55,6 +55,11 @@ const (
 	maxDepth  = 100000
 )
 
+// Passes reports whether q selects a flow with the times a by its family and filter.
+func (q *FlowQuery) Passes(f *flow.Flow, a flow.Ages) bool {
+	return (q.Family == 0 || f.Orig.Family == q.Family) && (q.Filter == nil || q.Filter.Match(f, a))
+}
+
 // values encodes q for a URL.
 func (q FlowQuery) values() url.Values {
 	v := url.Values{"table": {string(q.Table)}}
