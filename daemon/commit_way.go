@@ -23,7 +23,7 @@ const wayMask = planned(3) << 32
 // not take away from it is known: that saves being refused and looking at what stands there. scratch is overwritten.
 func (m *commitment) way(c *core, f *flow.Flow, scratch *cache.Entry) planned {
 	ref, known := c.internal.Lookup(&f.Orig)
-	if !known || !c.internal.Load(ref, scratch) || !sameFlow(&scratch.Flow, f) {
+	if !known || !c.internal.Load(ref, scratch) || !scratch.Flow.Same(f) {
 		return wayCreate
 	}
 	if f.Has.Is(flow.HasMaster) && !scratch.Flow.Has.Is(flow.HasMaster) { // an update cannot make up for that

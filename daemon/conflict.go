@@ -42,7 +42,7 @@ func (m *commitment) sortOut(errs []unix.Errno) []int {
 	for j, i := range m.at {
 		f := &m.flows[i]
 		switch {
-		case m.subErrs[j] == 0 && sameFlow(&m.found[j], f):
+		case m.subErrs[j] == 0 && m.found[j].Same(f):
 			m.inherit(f, &m.found[j])
 			if m.beside && nothingNew(&m.found[j], f) {
 				errs[i] = 0
@@ -63,12 +63,6 @@ func (m *commitment) sortOut(errs []unix.Errno) []int {
 	}
 	m.sub, m.at = m.sub[:same], m.at[:same]
 	return strangers
-}
-
-// sameFlow reports whether the kernel's entry is the flow that the peer told us of: the same two endpoints and the same
-// translation.
-func sameFlow(have, want *flow.Flow) bool {
-	return have.Orig == want.Orig && (!want.Has.Is(flow.HasReply) || have.Reply == want.Reply)
 }
 
 // inherit gives f what its entry in the kernel has and no update may take away: that answers were seen here already, and

@@ -11,6 +11,7 @@ import (
 	"ctsync/daemon/cache"
 	"ctsync/daemon/control"
 	"ctsync/daemon/ctnetlink"
+	"ctsync/daemon/expr"
 	"ctsync/daemon/flow"
 )
 
@@ -48,20 +49,20 @@ func kernelTells(q *control.FlowQuery) error {
 	if q.Table != control.TableKernel {
 		return nil
 	}
-	var need flow.Need
+	var need expr.Need
 	if q.Filter != nil {
 		need = q.Filter.Needs()
 	}
 	switch q.Sort {
 	case "packets", "bytes":
-		need |= flow.NeedCounters
+		need |= expr.NeedCounters
 	case "age":
-		need |= flow.NeedAge
+		need |= expr.NeedAge
 	}
 	for _, s := range []struct {
-		need         flow.Need
+		need         expr.Need
 		sysctl, what string
-	}{{flow.NeedCounters, "nf_conntrack_acct", "count packets and bytes"}, {flow.NeedAge, "nf_conntrack_timestamp", "note when a flow began"}} {
+	}{{expr.NeedCounters, "nf_conntrack_acct", "count packets and bytes"}, {expr.NeedAge, "nf_conntrack_timestamp", "note when a flow began"}} {
 		if need&s.need != 0 && sysctl(s.sysctl) == 0 {
 			return &control.Error{
 				Code: control.CodeRefused, Message: "the kernel does not " + s.what,

@@ -162,7 +162,7 @@ func (in *injector) remove() error {
 	for i := range in.ended {
 		have, it := &in.found[i], &in.ended[i]
 		switch {
-		case in.subErrs[i] != 0, !sameFlow(have, &it.Flow): // gone already, or another one
+		case in.subErrs[i] != 0, !have.Same(&it.Flow): // gone already, or another one
 		case busy(have, it, in.now):
 			in.kept = append(in.kept, *have)
 		default:

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ctsync/daemon/control"
+	"ctsync/daemon/expr"
 	"ctsync/daemon/flow"
 )
 
@@ -23,7 +24,7 @@ func TestFilterHelp(t *testing.T) {
 }
 
 func TestCompleteFilter(t *testing.T) {
-	live := func(key string, _ *flow.Expr) []control.Group {
+	live := func(key string, _ *expr.Expr) []control.Group {
 		if key != "dport" {
 			t.Errorf("asked for the values of %s", key)
 		}
