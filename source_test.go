@@ -18,7 +18,7 @@ const (
 )
 
 // pure packages are told what time it is: they never ask.
-var pure = []string{"daemon/flow", "daemon/lifetime", "daemon/wire", "daemon/session", "daemon/cache"}
+var pure = []string{"daemon/flow", "daemon/expr", "daemon/lifetime", "daemon/wire", "daemon/session", "daemon/cache"}
 
 // clock lists the functions of package time that ask or wait.
 var clock = []string{"Now", "Since", "Until", "After", "AfterFunc", "NewTimer", "NewTicker", "Tick", "Sleep"}

@@ -127,10 +127,10 @@ func TestStatisticsShareNothing(t *testing.T) {
 		Failed: 1, Errors: map[string]uint64{"EEXIST": 1},
 		Expect: &control.ExpectResult{Failed: 1, Errors: map[string]uint64{"ENOENT": 1}},
 	}
-	addCommit(&c.totals, lost)
+	c.totals.Add(lost)
 	var s control.Statistics
 	c.statistics(&s)
-	addCommit(&c.totals, lost)
+	c.totals.Add(lost)
 	if s.Commit.Errors["EEXIST"] != 1 || s.Commit.Expect.Failed != 1 || s.Commit.Expect.Errors["ENOENT"] != 1 {
 		t.Errorf("what was told changed afterwards: %+v, %+v", s.Commit, s.Commit.Expect)
 	}

@@ -17,9 +17,9 @@ func BenchmarkQuery(b *testing.B) {
 	var longest time.Duration
 	d := looped(b, func(t time.Duration) { longest = max(longest, t) })
 	fill(b, d, n)
-	filter := expr(b, "proto:tcp dport:443 !src:10.1.0.0/16")
+	filter := parsed(b, "proto:tcp dport:443 !src:10.1.0.0/16")
 	for _, q := range []control.FlowQuery{
-		{Sort: "source", Limit: 50}, {Sort: "age", Desc: true, Limit: 50, Filter: filter}, {Sort: "timeout", Skip: 100_000, Limit: 50}, {Limit: 50, Filter: expr(b, "mark:4 sport:999")}, {Group: "source"}, {Group: "port", Filter: filter},
+		{Sort: "source", Limit: 50}, {Sort: "age", Desc: true, Limit: 50, Filter: filter}, {Sort: "timeout", Skip: 100_000, Limit: 50}, {Limit: 50, Filter: parsed(b, "mark:4 sport:999")}, {Group: "source"}, {Group: "port", Filter: filter},
 	} {
 		q.Table = control.TableExternal
 		b.Run(fmt.Sprintf("%s%s,skip=%d,%v", q.Sort, q.Group, q.Skip, q.Filter), func(b *testing.B) {

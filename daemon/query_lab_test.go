@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ctsync/daemon/control"
+	"ctsync/daemon/expr"
 	"ctsync/daemon/flow"
 	"ctsync/daemon/nstest"
 )
@@ -58,8 +59,8 @@ func TestQueriesOfTheKernelsTable(t *testing.T) {
 	a.create(flows)
 	a.eventually(10*time.Second, "has the flows", func() bool { return a.statistics().Internal.Active == uint64(len(flows)) })
 	kernel := a.kernelFlows(isOurs)
-	for _, expr := range []string{"proto:tcp", "nat:yes", "!nat:yes family:ipv6", "dport:53,80 or icmp", "src:10.1.0.0/29", "mark:0x10", "80", "fd01::4", "state:established timeout>9m", "nothing"} {
-		e, err := flow.ParseExpr(expr)
+	for _, filter := range []string{"proto:tcp", "nat:yes", "!nat:yes family:ipv6", "dport:53,80 or icmp", "src:10.1.0.0/29", "mark:0x10", "80", "fd01::4", "state:established timeout>9m", "nothing"} {
+		e, err := expr.Parse(filter)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -70,7 +71,7 @@ func TestQueriesOfTheKernelsTable(t *testing.T) {
 			}
 		}
 		slices.Sort(want)
-		for _, args := range [][]string{{"show", "table", "--filter", expr + " (src:10.1.0.0/16 or src:fd01::/16)"}, {"show", "cache", "internal", "--filter", expr}} {
+		for _, args := range [][]string{{"show", "table", "--filter", filter + " (src:10.1.0.0/16 or src:fd01::/16)"}, {"show", "cache", "internal", "--filter", filter}} {
 			got := names(a.entries(args...))
 			slices.Sort(got)
 			if !slices.Equal(got, want) {

@@ -13,6 +13,7 @@ import (
 
 	"ctsync/daemon/control"
 	"ctsync/daemon/ctnetlink"
+	"ctsync/daemon/expr"
 	"ctsync/daemon/flow"
 	"ctsync/daemon/wire"
 )
@@ -92,9 +93,9 @@ func fill(t testing.TB, d *Daemon, n int) {
 	}
 }
 
-func expr(t testing.TB, s string) *flow.Expr {
+func parsed(t testing.TB, s string) *expr.Expr {
 	t.Helper()
-	e, err := flow.ParseExpr(s)
+	e, err := expr.Parse(s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +118,7 @@ func TestPagesContinueEachOther(t *testing.T) {
 	const n = 5000
 	d := looped(t, nil)
 	fill(t, d, n)
-	q := control.FlowQuery{Table: control.TableExternal, Filter: expr(t, "nat:yes"), Limit: 97}
+	q := control.FlowQuery{Table: control.TableExternal, Filter: parsed(t, "nat:yes"), Limit: 97}
 	seen := map[flow.Tuple]int{}
 	for more := true; more; {
 		list, last := listing(t, d, q)
@@ -146,7 +147,7 @@ func TestPagesContinueEachOther(t *testing.T) {
 func TestSortedAndFiltered(t *testing.T) {
 	d := looped(t, nil)
 	fill(t, d, 5000)
-	list, _ := listing(t, d, control.FlowQuery{Table: control.TableExternal, Filter: expr(t, "proto:tcp mark:3"), Sort: "timeout", Desc: true, Skip: 3, Limit: 1100})
+	list, _ := listing(t, d, control.FlowQuery{Table: control.TableExternal, Filter: parsed(t, "proto:tcp mark:3"), Sort: "timeout", Desc: true, Skip: 3, Limit: 1100})
 	var want []uint32
 	for i := range 5000 {
 		if f := someFlow(i); f.Orig.Proto == flow.TCP && f.Mark == 3 {
@@ -206,7 +207,7 @@ func TestGroups(t *testing.T) {
 		"family": func(f *flow.Flow) string { return f.Orig.Family.String() },
 		"zone":   func(f *flow.Flow) string { return "0" },
 	}
-	filter := expr(t, "!dport:80")
+	filter := parsed(t, "!dport:80")
 	for by, key := range text {
 		want := map[string]uint64{}
 		for i := range n {
@@ -334,7 +335,7 @@ func TestSlowWatcherLosesEvents(t *testing.T) {
 func TestEventsAreWhole(t *testing.T) {
 	d := looped(t, nil)
 	all, cancel := watch(t, d, control.FlowQuery{})
-	external, _ := watch(t, d, control.FlowQuery{Table: control.TableExternal, Filter: expr(t, "mark:7")})
+	external, _ := watch(t, d, control.FlowQuery{Table: control.TableExternal, Filter: parsed(t, "mark:7")})
 	f := someFlow(5)
 	f.Mark, f.ID, f.Has = 7, 1, f.Has|flow.HasID
 	partial := flow.Flow{Orig: f.Orig, Reply: f.Reply, Has: flow.HasReply | flow.HasStatus | flow.HasID, Status: flow.StatusAssured, ID: 1}

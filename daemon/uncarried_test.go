@@ -67,7 +67,7 @@ func TestUncarriedIsNamed(t *testing.T) {
 	if err := a.kern.CreateExpectations([]flow.Expectation{expectation}, errs); err != nil || errs[0] != 0 {
 		t.Fatal(errs, err)
 	}
-	want := map[string]uint64{
+	want := control.Reasons{
 		"flows: per-direction zone not carried by protocol v1":              3,
 		"flows: GRE keys not carried by protocol v1":                        2,
 		"flows: UDP-Lite ports not carried by protocol v1":                  1,
@@ -99,7 +99,7 @@ func TestUncarriedIsNamed(t *testing.T) {
 
 	// Who takes over misses them, and says so.
 	c := b.takeover()
-	lost := map[string]uint64{"GRE keys not carried by protocol v1": 2, "UDP-Lite ports not carried by protocol v1": 1}
+	lost := control.Reasons{"GRE keys not carried by protocol v1": 2, "UDP-Lite ports not carried by protocol v1": 1}
 	outcomes(t, c, control.CommitResult{Created: 1, Failed: 3, Errors: lost})
 	if d := cmp.Diff(lost, b.statistics().Commit.Errors); d != "" {
 		t.Errorf("commit statistics (-want +got):\n%s", d)

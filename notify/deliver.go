@@ -9,29 +9,29 @@ import (
 	"ctsync/daemon/control"
 )
 
-// Deadline bounds a delivery. keepalived waits for no script, but kills those that run when it stops.
+// Deadline bounds a delivery. keepalived does not wait for its scripts, but kills those that still run when it stops.
 const Deadline = 800 * time.Millisecond
 
-// Sources that are written into a Notification.
+// Sources of a Notification.
 const (
 	SourceNotify = "notify"
 	SourceParked = "parked"
 )
 
-// Delivery says where a notification went: Transition is the daemon's record of it, or nil when it was parked in the
-// file Parked, because of Cause.
+// Delivery says where a notification went. Transition is the daemon's record of it; it is nil when the notification was
+// parked in the file Parked, because of Cause.
 type Delivery struct {
 	Transition *control.Transition
 	Parked     string
 	Cause      error
 }
 
-// Deliver hands n to the daemon at socket. When none answers within Deadline, n is parked for the daemon's next start,
-// or handed over from there to one that started meanwhile. The error is a refusal by a daemon that is there
-// (*control.Error), or says that parking failed too.
+// Deliver hands n to the daemon at socket. When no daemon answers within Deadline, it parks n for the daemon's next
+// start, and hands it over from there if a daemon has started meanwhile. The error is a refusal by the daemon
+// (*control.Error), or says that parking failed as well.
 //
-// A daemon that hangs may still read the request after it was parked as well; it then meets the parked one as a
-// repetition at its next start, which is safe.
+// A daemon that hangs may still read the request after n was parked. At its next start it then reads n a second time,
+// which is safe.
 func Deliver(ctx context.Context, socket string, n control.Notification) (Delivery, error) {
 	ctx, cancel := context.WithTimeout(ctx, Deadline)
 	defer cancel()
@@ -54,18 +54,22 @@ func Deliver(ctx context.Context, socket string, n control.Notification) (Delive
 	return Delivery{Parked: path, Cause: err}, nil
 }
 
-// handOver asks once more for a daemon, now that n is parked, and returns its record of n; nil means that n stays parked.
+// handOver asks for a daemon once more, after n was parked, and returns its record of n; nil means that n stays parked.
 //
-// A starting daemon first takes connections, then empties the file, then answers. If we cannot connect, it has all of that
-// before it and finds n. If it answers, it has looked into the file and will not again: either it found n there, or it
-// looked before n was parked. Then we empty the file; others who do the same wait for the lock and find nothing. If it
-// takes connections without answering, nobody can tell, and n stays: should the file have been read, n is gone from there
-// already. Killed half-way, we leave the file, and the next start meets repetitions.
+// A starting daemon first accepts connections, then empties the file, then answers. So there are three cases:
+//
+//   - We cannot connect: the daemon has all three steps before it and will find n.
+//   - It answers: it has emptied the file and will not look again. Either it found n there, or it looked before n was
+//     parked; then we empty the file. Others who do the same wait for the lock and find nothing.
+//   - It accepts connections and does not answer: nobody can tell whether it has emptied the file. We leave n alone; if
+//     the daemon has read the file, n is gone from it.
+//
+// When we are killed half-way, the file stays, and the next start reads what it has already.
 func handOver(ctx context.Context, client *control.Client, path string, n control.Notification) *control.Transition {
 	if _, err := client.Transitions(ctx); err != nil {
 		return nil
 	}
-	// Half of what others wait for the lock. Whatever goes wrong, the list below tells what became of n.
+	// At most half as long as others wait for the lock. Whatever goes wrong, the list below says what became of n.
 	limited, cancel := context.WithTimeout(ctx, lockWait/2)
 	defer cancel()
 	_ = takeParked(path, func(n control.Notification) error { _, err := client.Notify(limited, n); return err })

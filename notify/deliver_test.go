@@ -1,8 +1,10 @@
 package notify
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -14,6 +16,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
 
 	"ctsync/daemon/control"
 )
@@ -25,7 +28,7 @@ func sample(name string, s control.State) control.Notification {
 	}
 }
 
-// serve runs a control server whose Notify is given, until the test ends.
+// serve runs a control server with the given Notify until the test ends.
 func serve(t *testing.T, socket string, f func(context.Context, control.Notification) (control.Transition, error)) {
 	t.Helper()
 	serveOn(t, listen(t, socket), control.Backend{Notify: f})
@@ -63,9 +66,13 @@ func TestDeliver(t *testing.T) {
 		return control.Transition{ID: 7, State: n.State, Outcome: control.OutcomeRunning}, nil
 	})
 	n := sample("syncgrp", control.StateMaster)
+	others := goleak.IgnoreCurrent()
 	d, err := Deliver(context.Background(), socket, n)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if err := goleak.Find(others); err != nil {
+		t.Errorf("the delivery leaves a goroutine or its connection: %v", err)
 	}
 	if d.Transition == nil || d.Transition.ID != 7 || d.Parked != "" {
 		t.Errorf("delivery %+v", d)
@@ -94,7 +101,7 @@ func TestDeliverRefused(t *testing.T) {
 	}
 }
 
-// A daemon that is away, one that died and left its socket, and one that hangs: all park.
+// A daemon that is not there, one that died and left its socket, and one that hangs: the notification is parked.
 func TestDeliverParks(t *testing.T) {
 	for name, prepare := range map[string]func(t *testing.T, socket string){
 		"no socket": func(*testing.T, string) {},
@@ -129,7 +136,8 @@ func TestDeliverParks(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if d.Transition != nil || d.Parked != ParkedPath(socket) || !errors.Is(d.Cause, control.ErrUnreachable) {
+				parked := d.Transition == nil && d.Parked == ParkedPath(socket)
+				if !parked || !errors.Is(d.Cause, control.ErrUnreachable) {
 					t.Errorf("delivery %+v", d)
 				}
 				want[i].Source = SourceParked
@@ -175,7 +183,7 @@ func TestUnparkBadLines(t *testing.T) {
 	}
 }
 
-// The daemon is not root, keepalived's scripts often are: what they park belongs to whom the directory belongs.
+// The daemon is not root, keepalived's scripts often are: what they park belongs to the owner of the directory.
 func TestParkIsReadableByTheDaemon(t *testing.T) {
 	dir := t.TempDir()
 	uid, gid := os.Getuid(), os.Getgid()
@@ -202,7 +210,7 @@ func TestParkIsReadableByTheDaemon(t *testing.T) {
 	}
 }
 
-// A flapping keepalived without a daemon cannot fill the disk, and what it said last is kept.
+// A flapping keepalived without a daemon cannot fill the disk, and its last notifications are kept.
 func TestParkIsBounded(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "parked")
 	const n = 2000
@@ -234,6 +242,89 @@ func TestParkIsBounded(t *testing.T) {
 	}
 }
 
+// A full file is replaced, not emptied and written again: a script that keepalived kills half-way loses nothing.
+func TestParkReplacesFull(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "parked")
+	var before []byte
+	var old *os.File
+	for i := int64(1); ; i++ {
+		m := sample("syncgrp", control.StateBackup)
+		m.Boottime = i
+		if err := Park(path, m); err != nil {
+			t.Fatal(err)
+		}
+		now, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(now) < len(before) {
+			break
+		}
+		if before = now; old == nil {
+			if old, err = os.Open(path); err != nil {
+				t.Fatal(err)
+			}
+			defer old.Close()
+		}
+	}
+	left, err := io.ReadAll(old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(left, before) {
+		t.Errorf("the full file was changed: %d bytes, %d before", len(left), len(before))
+	}
+	st, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st.Mode() != 0o660 {
+		t.Errorf("mode %v of the new file", st.Mode())
+	}
+	if files, err := os.ReadDir(dir); err != nil || len(files) != 1 {
+		t.Errorf("the directory has %v (%v)", files, err)
+	}
+}
+
+// Who waits for the lock of a file that is replaced meanwhile writes into the new one: of each writer the last ones are
+// kept, without a gap.
+func TestParkTogetherBeyondBound(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "parked")
+	const writers, each = 4, 400
+	var wg sync.WaitGroup
+	for w := range writers {
+		wg.Go(func() {
+			for i := range each {
+				m := sample("syncgrp", control.StateMaster)
+				m.Priority, m.Boottime = w, int64(1+i)
+				for Park(path, m) != nil { // the lock is contended far more than by keepalived
+				}
+			}
+		})
+	}
+	wg.Wait()
+	ns, err := Unpark(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(ns) < 100 {
+		t.Errorf("%d kept", len(ns))
+	}
+	var last [writers]int64
+	for _, n := range ns {
+		if l := last[n.Priority]; l > 0 && n.Boottime != l+1 {
+			t.Errorf("writer %d: %d after %d", n.Priority, n.Boottime, l)
+		}
+		last[n.Priority] = n.Boottime
+	}
+	for w, l := range last {
+		if l > 0 && l != each {
+			t.Errorf("writer %d: %d is the last", w, l)
+		}
+	}
+}
+
 // Whatever is parked while the daemon reads comes out exactly once.
 func TestParkDuringUnpark(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "parked")
@@ -244,7 +335,7 @@ func TestParkDuringUnpark(t *testing.T) {
 			for i := range each {
 				m := sample("syncgrp", control.StateMaster)
 				m.Boottime = int64(1 + w*each + i)
-				for Park(path, m) != nil { // the lock is contended far more than in life
+				for Park(path, m) != nil { // the lock is contended far more than by keepalived
 				}
 			}
 		})

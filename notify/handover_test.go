@@ -14,8 +14,8 @@ import (
 	"ctsync/daemon/control"
 )
 
-// starting is the socket of a daemon that starts: the first connection breaks off, as if nobody were there yet, and
-// before the second is served unpark may look into the file.
+// starting is the socket of a daemon that starts: it closes the first connection, as if no daemon were there yet, and
+// calls unpark before it serves the second.
 type starting struct {
 	net.Listener
 	unpark   func()
@@ -36,7 +36,7 @@ func (s *starting) Accept() (net.Conn, error) {
 	return c, err
 }
 
-// record is a daemon that only records, and refuses what is about a group that it does not like.
+// record is a daemon that only records notifications, and refuses those about the group "refused".
 type record struct {
 	mu  sync.Mutex
 	all []control.Transition
@@ -48,7 +48,10 @@ func (r *record) notify(_ context.Context, n control.Notification) (control.Tran
 	if n.Name == "refused" {
 		return control.Transition{}, &control.Error{Code: control.CodeForbidden, Message: "may only read"}
 	}
-	t := control.Transition{ID: uint64(len(r.all) + 1), Group: n.Name, State: n.State, Boottime: n.Boottime, Outcome: control.OutcomeRunning}
+	t := control.Transition{
+		ID: uint64(len(r.all) + 1), Group: n.Name, State: n.State, Boottime: n.Boottime,
+		Outcome: control.OutcomeRunning,
+	}
 	r.all = append(r.all, t)
 	return t, nil
 }
@@ -68,14 +71,14 @@ func (r *record) groups() (names []string) {
 	return names
 }
 
-// A daemon that starts between the attempt to reach it and the parking of the notification has it in the end, once,
-// whether it looked into the file before the notification was there or after.
+// A daemon that starts after we tried to reach it and before we have parked the notification gets it once, whether it
+// reads the file before the notification is there or after.
 func TestDeliverToStarting(t *testing.T) {
 	for name, looks := range map[string]bool{"file read before": false, "file read after": true} {
 		t.Run(name, func(t *testing.T) {
 			socket := filepath.Join(t.TempDir(), "s")
 			path := ParkedPath(socket)
-			other := sample("other", control.StateBackup) // of a script that is killed meanwhile
+			other := sample("other", control.StateBackup) // of a script that was killed
 			other.Boottime--
 			if err := Park(path, other); err != nil {
 				t.Fatal(err)
@@ -93,7 +96,8 @@ func TestDeliverToStarting(t *testing.T) {
 			if !looks {
 				unpark = func() {}
 			}
-			serveOn(t, &starting{Listener: listen(t, socket), unpark: unpark}, control.Backend{Notify: r.notify, Transitions: r.list})
+			ln := &starting{Listener: listen(t, socket), unpark: unpark}
+			serveOn(t, ln, control.Backend{Notify: r.notify, Transitions: r.list})
 			d, err := Deliver(t.Context(), socket, sample("mine", control.StateMaster))
 			if err != nil || d.Transition == nil || d.Transition.Group != "mine" || d.Parked != "" {
 				t.Errorf("delivery %+v, %v", d, err)
@@ -108,11 +112,12 @@ func TestDeliverToStarting(t *testing.T) {
 	}
 }
 
-// What the daemon does not take stays for its next start.
+// What the daemon refuses stays for its next start.
 func TestHandOverRefused(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "s")
 	var r record
-	serveOn(t, &starting{Listener: listen(t, socket), unpark: func() {}}, control.Backend{Notify: r.notify, Transitions: r.list})
+	ln := &starting{Listener: listen(t, socket), unpark: func() {}}
+	serveOn(t, ln, control.Backend{Notify: r.notify, Transitions: r.list})
 	d, err := Deliver(t.Context(), socket, sample("refused", control.StateMaster))
 	if err != nil || d.Transition != nil || d.Parked != ParkedPath(socket) {
 		t.Errorf("delivery %+v, %v", d, err)

@@ -12,20 +12,23 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/google/renameio/v2"
 	"golang.org/x/sys/unix"
 
 	"ctsync/daemon/control"
 )
 
-// maxParked bounds the file of parked notifications, in bytes: about 300 of them. Beyond it the older half gives way,
+// maxParked bounds the file of parked notifications, in bytes: about 300 of them. Beyond it the older half is dropped,
 // because only the last state of a group matters in the end.
 const maxParked = 64 << 10
 
-// ParkedPath returns the file that belongs to a socket. It lies beside it, so it does not outlive a reboot, as the
-// role of the router does not.
+// ParkedPath returns the path of the file that belongs to a socket. The file lies beside it, so that it does not
+// survive a reboot: the role of the router does not either.
 func ParkedPath(socket string) string { return socket + ".parked" }
 
-// Park appends n to the file at path as one JSON line.
+// Park adds n to the file at path as one JSON line. It holds the file's lock for one write of some 200 bytes; a script
+// that is killed meanwhile leaves whole lines. Nothing waits for a disk: the file lies in /run and need not outlive the
+// machine.
 func Park(path string, n control.Notification) error {
 	n.Source = SourceParked
 	line, err := json.Marshal(n)
@@ -41,17 +44,15 @@ func Park(path string, n control.Notification) error {
 	}
 	defer f.Close()
 	shareWithDaemon(f)
-	if err := makeRoom(f, len(line)+1); err != nil {
-		return fmt.Errorf("park notification: %w", err)
-	}
-	if _, err := f.Write(append(line, '\n')); err != nil {
+	if err := addLine(f, append(line, '\n')); err != nil {
 		return fmt.Errorf("park notification: %w", err)
 	}
 	return nil
 }
 
-// shareWithDaemon lets the daemon read what another user parked: the directory is the daemon's, so whose it is, theirs is
-// the file. It is best effort; where keepalived runs scripts as a member of the daemon's group, the mode is enough.
+// shareWithDaemon lets the daemon read what another user parked: it gives the file to the owner of the directory, who
+// is the daemon's user. Failing is no error: where keepalived runs its scripts in the daemon's group, the mode is
+// enough.
 func shareWithDaemon(f *os.File) {
 	var dir unix.Stat_t
 	if unix.Stat(filepath.Dir(f.Name()), &dir) != nil {
@@ -63,38 +64,49 @@ func shareWithDaemon(f *os.File) {
 	_ = f.Chmod(0o660)
 }
 
-// makeRoom drops the older half of the file when need more bytes would not fit.
-func makeRoom(f *os.File, need int) error {
+// addLine appends a line to f, which is locked. Where there is no room, a new file with the newer half of the lines and
+// this one takes the place of f: emptying f first could lose all of them, because keepalived kills its scripts when it
+// stops. Others who wait for the lock of f see that it has no name any more and open the new file.
+func addLine(f *os.File, line []byte) error {
 	st, err := f.Stat()
-	if err != nil || st.Size()+int64(need) <= maxParked {
+	if err != nil {
+		return err
+	}
+	if st.Size()+int64(len(line)) <= maxParked {
+		_, err := f.Write(line)
 		return err
 	}
 	keep := make([]byte, maxParked/2)
 	n, err := f.ReadAt(keep, max(st.Size()-int64(len(keep)), 0))
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
 	keep = keep[:n]
 	keep = keep[bytes.IndexByte(keep, '\n')+1:]
-	if err := f.Truncate(0); err != nil {
+	next, err := renameio.NewPendingFile(f.Name(), renameio.WithTempDir(filepath.Dir(f.Name())))
+	if err != nil {
 		return err
 	}
-	_, err = f.Write(keep)
-	return err
+	defer next.Cleanup()
+	shareWithDaemon(next.File)
+	if _, err := next.Write(append(keep, line...)); err != nil {
+		return err
+	}
+	return next.CloseAtomicallyReplace()
 }
 
-// Unpark reads and removes the parked notifications, in the order in which they were parked. A missing file holds none.
-// Lines that cannot be read are reported in err beside the good ones in ns.
+// Unpark reads and removes the parked notifications, oldest first. A missing file holds none. Lines that cannot be read
+// are reported in err; ns has the others.
 //
-// The daemon calls it when its socket already takes connections and before it answers any, so that no notification can
-// fall between: see handOver.
+// The daemon calls it after its socket takes connections and before it answers any, so that it misses no notification:
+// see handOver.
 func Unpark(path string) (ns []control.Notification, err error) {
 	err = takeParked(path, func(n control.Notification) error { ns = append(ns, n); return nil })
 	return ns, err
 }
 
-// takeParked calls take for each parked notification and then removes the file, which is locked meanwhile. When take
-// fails all stay: those that were taken already are repetitions then.
+// takeParked locks the file, calls take for each parked notification, and removes the file. When take fails, all of
+// them stay: those that take has accepted are then delivered twice, which is safe.
 func takeParked(path string, take func(control.Notification) error) error {
 	f, err := openLocked(path, os.O_RDWR)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -113,7 +125,7 @@ func takeParked(path string, take func(control.Notification) error) error {
 	if err == nil && bad > 0 {
 		err = fmt.Errorf("%d lines are not readable", bad)
 	}
-	if rerr := os.Remove(path); rerr != nil { // what stays would be carried out again at every start
+	if rerr := os.Remove(path); rerr != nil { // the daemon would carry out what stays at every start
 		err = errors.Join(err, rerr)
 	}
 	if err != nil {
@@ -135,11 +147,11 @@ func readParked(r io.Reader) (ns []control.Notification, bad int, err error) {
 	return ns, bad, lines.Err()
 }
 
-// lockWait bounds how long the lock is waited for; its holders write or read a few kilobytes.
+// lockWait bounds how long Park and Unpark wait for the lock. Its holders write or read a few kilobytes.
 const lockWait = 200 * time.Millisecond
 
-// openLocked opens the file and locks it against other processes. A file that was removed while we waited for its lock
-// is opened anew: what would be written into it nobody would read.
+// openLocked opens the file and locks it against other processes. When the file was removed or replaced while we waited
+// for its lock, it opens the path again: nobody would read what we write into the old file.
 func openLocked(path string, flag int) (*os.File, error) {
 	for deadline := time.Now().Add(lockWait); ; time.Sleep(time.Millisecond) {
 		f, err := os.OpenFile(path, flag|unix.O_NOFOLLOW, 0o660)

@@ -1,8 +1,8 @@
-// Package notify turns keepalived's words into one notification and delivers it to the daemon, or parks it in a file
-// where the daemon finds it at its start.
+// Package notify makes a notification of the arguments of a keepalived script and delivers it to the daemon, or parks
+// it in a file that the daemon reads when it starts.
 //
-// keepalived starts scripts in ways that differ by release and by who wrote the configuration. All of these mean the
-// same; what keepalived appends itself (only to the generic "notify" script) is type, name, state and priority:
+// The arguments of a script depend on keepalived's release and on the configuration. All of these mean the same; the
+// type, name, state and priority are what keepalived itself appends to the generic "notify" script, and to no other:
 //
 //	notify_master "ctsync notify master"             master
 //	notify_master "ctsync notify master syncgrp"     master syncgrp
@@ -10,7 +10,7 @@
 //	notify        "ctsync notify master"             master GROUP syncgrp MASTER 0
 //	notify        "ctsync notify master syncgrp"     master syncgrp GROUP syncgrp MASTER 0
 //
-// Where configured and appended words disagree, the appended ones are keepalived's own and count.
+// Where the configured and the appended words disagree, the appended ones count: they are keepalived's own.
 package notify
 
 import (
@@ -25,7 +25,7 @@ import (
 // ErrUsage is wrapped by every error of Parse.
 var ErrUsage = errors.New("want STATE [GROUP], or keepalived's GROUP|INSTANCE NAME STATE [PRIORITY]")
 
-// words are keepalived's states: the four changes of role, and what it also tells a generic script.
+// words are keepalived's states: the four roles, and the events that only a generic script gets.
 var words = map[string]control.State{
 	"MASTER":              control.StateMaster,
 	"BACKUP":              control.StateBackup,
@@ -37,8 +37,9 @@ var words = map[string]control.State{
 	"BACKUP_PRIORITY":     "BACKUP_PRIORITY",
 }
 
-// Parse reads the arguments of a notify script. Words of keepalived may come in any case, names keep theirs and lose
-// the quotes that keepalived writes around them in its FIFO. The result has no times and no source yet.
+// Parse reads the arguments of a notify script. keepalived's words may be in upper or lower case. Names keep their case
+// and lose the quotes that keepalived puts around them in its FIFO. The result has no times and no source yet; an error
+// wraps ErrUsage.
 func Parse(args []string) (control.Notification, error) {
 	if typ(args, 0) != "" && len(args) >= 3 {
 		return parseAppended(args)
@@ -66,8 +67,8 @@ func Parse(args []string) (control.Notification, error) {
 	return control.Notification{}, fmt.Errorf("%d words after %s: %w", len(rest), args[0], ErrUsage)
 }
 
-// isAppended reports whether args are TYPE NAME STATE and perhaps more. To look at the state, too, tells a group that
-// is named GROUP from the type.
+// isAppended reports whether args are TYPE NAME STATE and perhaps more. It also looks at the state, because a group may
+// be named GROUP.
 func isAppended(args []string) bool {
 	if typ(args, 0) == "" || len(args) < 3 {
 		return false
@@ -76,7 +77,7 @@ func isAppended(args []string) bool {
 	return err == nil
 }
 
-// parseAppended reads TYPE NAME STATE [PRIORITY]; releases before 2.0 left out the priority.
+// parseAppended reads TYPE NAME STATE [PRIORITY]. keepalived before 2.0 appends no priority.
 func parseAppended(args []string) (n control.Notification, err error) {
 	n.Type, n.Name = typ(args, 0), unquote(args[1])
 	if n.State, err = parseState(args[2]); err != nil {
@@ -94,7 +95,7 @@ func parseAppended(args []string) (n control.Notification, err error) {
 	return valid(n)
 }
 
-// typ returns args[i] as a type, or "" if it is none.
+// typ returns the type that args[i] is, or "".
 func typ(args []string, i int) string {
 	if i >= len(args) {
 		return ""
@@ -114,7 +115,7 @@ func parseState(word string) (control.State, error) {
 	return s, nil
 }
 
-// unquote takes off one pair of double quotes: a FIFO line that went through a shell script keeps them.
+// unquote removes one pair of double quotes: a FIFO line that went through a shell script keeps them.
 func unquote(name string) string {
 	if len(name) >= 2 && name[0] == '"' && name[len(name)-1] == '"' {
 		return name[1 : len(name)-1]
@@ -122,7 +123,7 @@ func unquote(name string) string {
 	return name
 }
 
-// valid refuses a name that is missing although keepalived always gives one.
+// valid refuses an empty name: keepalived always gives one.
 func valid(n control.Notification) (control.Notification, error) {
 	if n.Name == "" {
 		return control.Notification{}, fmt.Errorf("name of the %s is empty: %w", strings.ToLower(n.Type), ErrUsage)

@@ -14,6 +14,9 @@ func TestParse(t *testing.T) {
 	group := func(name string, s control.State, prio int) control.Notification {
 		return control.Notification{Type: control.TypeGroup, Name: name, State: s, Priority: prio}
 	}
+	instance := func(name string, s control.State, prio int) control.Notification {
+		return control.Notification{Type: control.TypeInstance, Name: name, State: s, Priority: prio}
+	}
 	for _, c := range []struct {
 		args string // separated by |
 		want control.Notification
@@ -27,18 +30,18 @@ func TestParse(t *testing.T) {
 		{"fault|\"syncgrp\"", group("syncgrp", control.StateFault, 0)},
 		{"master|group", group("group", control.StateMaster, 0)},
 		{"backup|master", group("master", control.StateBackup, 0)},
-		{"backup|INSTANCE|VI_1", control.Notification{Type: control.TypeInstance, Name: "VI_1", State: control.StateBackup}},
+		{"backup|INSTANCE|VI_1", instance("VI_1", control.StateBackup, 0)},
 		{"backup|GROUP|syncgrp", group("syncgrp", control.StateBackup, 0)},
 		{"GROUP|syncgrp|MASTER|100", group("syncgrp", control.StateMaster, 100)},
 		{"GROUP|\"syncgrp\"|MASTER|0", group("syncgrp", control.StateMaster, 0)},
 		{"GROUP|syncgrp|MASTER", group("syncgrp", control.StateMaster, 0)},
 		{"group|Syncgrp|stop|255", group("Syncgrp", control.StateStop, 255)},
-		{"INSTANCE|VI_1|FAULT|254", control.Notification{Type: control.TypeInstance, Name: "VI_1", State: control.StateFault, Priority: 254}},
-		{"INSTANCE|VI_1|MASTER_RX_LOWER_PRI|100", control.Notification{Type: control.TypeInstance, Name: "VI_1", State: "MASTER_RX_LOWER_PRI", Priority: 100}},
-		{"INSTANCE|VI_1|DELETED|0", control.Notification{Type: control.TypeInstance, Name: "VI_1", State: "DELETED"}},
+		{"INSTANCE|VI_1|FAULT|254", instance("VI_1", control.StateFault, 254)},
+		{"INSTANCE|VI_1|MASTER_RX_LOWER_PRI|100", instance("VI_1", "MASTER_RX_LOWER_PRI", 100)},
+		{"INSTANCE|VI_1|DELETED|0", instance("VI_1", "DELETED", 0)},
 		{"GROUP|MASTER|BACKUP|7", group("MASTER", control.StateBackup, 7)},
 		{"master|GROUP|syncgrp|MASTER|0", group("syncgrp", control.StateMaster, 0)},
-		{"master|INSTANCE|VI_1|MASTER|150", control.Notification{Type: control.TypeInstance, Name: "VI_1", State: control.StateMaster, Priority: 150}},
+		{"master|INSTANCE|VI_1|MASTER|150", instance("VI_1", control.StateMaster, 150)},
 		{"master|GROUP|syncgrp|BACKUP|0", group("syncgrp", control.StateBackup, 0)},
 		{"master|syncgrp|GROUP|syncgrp|MASTER|0", group("syncgrp", control.StateMaster, 0)},
 		{"fault|GROUP|GROUP|GROUP|MASTER|3", group("GROUP", control.StateMaster, 3)},

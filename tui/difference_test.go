@@ -7,6 +7,7 @@ import (
 	"github.com/charmbracelet/x/ansi"
 
 	"ctsync/daemon/control"
+	"ctsync/daemon/expr"
 	"ctsync/daemon/flow"
 )
 
@@ -54,7 +55,7 @@ func TestNoDifferenceSeen(t *testing.T) {
 		m.table.source, m.table.rows, m.table.list = r.source, nil, list{}
 		m.table.counts = &control.DifferenceCounts{Compared: 1003, Unsettled: r.unsettled}
 		if m.table.filterText = r.filter; r.filter != "" {
-			m.table.filter, _ = flow.ParseExpr(r.filter)
+			m.table.filter, _ = expr.Parse(r.filter)
 		}
 		if got, want := m.differenceSummary(), m.look.in(r.in, r.want); got != want {
 			t.Errorf("%s, filter %q, %d unsettled: %q, want %q", m.table.from().name, r.filter, r.unsettled, got, want)

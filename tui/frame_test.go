@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"ctsync/daemon/control"
+	"ctsync/daemon/expr"
 	"ctsync/daemon/flow"
 )
 
@@ -124,11 +125,11 @@ func scenes() map[string]model {
 	with("expectations-on", viewExpect, func(m *model) { *m = sampleExpecting(*m) })
 	with("filter-wrong", viewTable, func(m *model) {
 		m.line = line{kind: lineFilter, input: typed("proto:tcp dpot:443")}
-		_, m.line.err = flow.ParseExpr(m.line.text)
+		_, m.line.err = expr.Parse(m.line.text)
 	})
 	with("sorted", viewTable, func(m *model) {
 		m.table.order = order{by: "source", desc: true}
-		m.table.filter, _ = flow.ParseExpr("proto:tcp")
+		m.table.filter, _ = expr.Parse("proto:tcp")
 		m.table.filterText, m.table.matches = "proto:tcp", 1000
 		m.table.list.cursor = 4
 		m.table.rows[5].gone, m.table.kept = true, true

@@ -4,7 +4,7 @@ import (
 	"strconv"
 	"strings"
 
-	"ctsync/daemon/flow"
+	"ctsync/daemon/expr"
 )
 
 func itoa(n int) string { return strconv.Itoa(n) }
@@ -52,7 +52,7 @@ func (m model) helpLines() []string {
 	lines = append(lines, m.section("Everywhere", always)...)
 	if m.view == viewTable {
 		lines = append(lines, " "+l.in(title, "Filter")+l.in(faint, "  terms with and, or, not, ( ); != < <= > >= and ranges; Tab completes"))
-		for _, k := range flow.Keys() {
+		for _, k := range expr.Keys() {
 			lines = append(lines, "   "+l.in(accent, l.pad(k.Example, 30, false))+" "+k.Doc)
 		}
 	}

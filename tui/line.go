@@ -6,7 +6,7 @@ import (
 
 	tea "github.com/charmbracelet/bubbletea"
 
-	"ctsync/daemon/flow"
+	"ctsync/daemon/expr"
 )
 
 // lineKind is what is being typed in the bottom line.
@@ -67,7 +67,7 @@ func (m model) lineChanged() (model, tea.Cmd) {
 		return m, nil
 	}
 	text := strings.TrimSpace(m.line.text)
-	if _, err := flow.ParseExpr(m.line.text); err != nil {
+	if _, err := expr.Parse(m.line.text); err != nil {
 		m.line.err = err
 		return m, nil
 	}
@@ -107,7 +107,7 @@ func (m model) lineFoot() []string {
 
 // lineAdvice says what is wrong with the line, pointing at the column, or what may come.
 func (m model) lineAdvice(indent int) string {
-	var x *flow.ExprError
+	var x *expr.Error
 	switch {
 	case errors.As(m.line.err, &x):
 		text := x.Message
@@ -152,7 +152,7 @@ func filterAdvice(i input) string {
 		name = strings.ToLower(word[:at])
 	}
 	var fit []string
-	for _, k := range flow.Keys() {
+	for _, k := range expr.Keys() {
 		if name != "" && (name == k.Name || name == k.Other) {
 			return k.Name + ": " + k.Doc + ", for example " + k.Example
 		}
@@ -170,7 +170,7 @@ func filterAdvice(i input) string {
 func completed(i input) input {
 	word, from := wordAt(i)
 	common := ""
-	for _, k := range flow.Keys() {
+	for _, k := range expr.Keys() {
 		if !strings.HasPrefix(k.Name, strings.ToLower(word)) {
 			continue
 		}

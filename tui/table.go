@@ -8,6 +8,7 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"ctsync/daemon/control"
+	"ctsync/daemon/expr"
 	"ctsync/daemon/flow"
 )
 
@@ -43,7 +44,7 @@ type row struct {
 // table is the view of the flow tables.
 type table struct {
 	source     int
-	filter     *flow.Expr // nil = all
+	filter     *expr.Expr // nil = all
 	filterText string
 	order      order
 	group      string // "" or one of control.GroupKeys

@@ -10,6 +10,7 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"ctsync/daemon/control"
+	"ctsync/daemon/expr"
 	"ctsync/daemon/flow"
 )
 
@@ -221,7 +222,7 @@ func TestGroupTerms(t *testing.T) {
 		{"source-network", "2001:db8::/64"}, {"port", "tcp/443"}, {"port", "icmp"}, {"port", "99"}, {"protocol", "udp"}, {"state", "tcp ESTABLISHED"},
 		{"state", "tcp SYN_SENT2"}, {"state", "udp"}, {"zone", "7"},
 	} {
-		if _, err := flow.ParseExpr(groupTerm(r.by, r.key)); err != nil {
+		if _, err := expr.Parse(groupTerm(r.by, r.key)); err != nil {
 			t.Errorf("%s %s: %q: %v", r.by, r.key, groupTerm(r.by, r.key), err)
 		}
 	}

@@ -6,7 +6,7 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"ctsync/daemon/control"
-	"ctsync/daemon/flow"
+	"ctsync/daemon/expr"
 )
 
 // tableStep shows another table. Filter and grouping stay; an order that the table does not have does not.
@@ -121,10 +121,10 @@ func (m model) lessFiltered() (model, tea.Cmd) {
 
 // filtered asks for the flows that a filter lets pass. A text that is no filter changes nothing.
 func (m model) filtered(text string) (model, tea.Cmd) {
-	var filter *flow.Expr
+	var filter *expr.Expr
 	if text != "" {
 		var err error
-		if filter, err = flow.ParseExpr(text); err != nil {
+		if filter, err = expr.Parse(text); err != nil {
 			return m.complain(err.Error()), nil
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"ctsync/daemon/control"
+	"ctsync/daemon/expr"
 	"ctsync/daemon/flow"
 )
 
@@ -136,7 +137,7 @@ type sighting struct{ seen [3]*row }
 
 // sight looks a flow up in the tables; in the kernel's only when kernel is set, before stands for it otherwise.
 func sight(ctx context.Context, c *control.Client, orig flow.Tuple, kernel bool, before *row) (s sighting, err error) {
-	filter, err := flow.ParseExpr(tupleFilter(&orig))
+	filter, err := expr.Parse(tupleFilter(&orig))
 	if err != nil {
 		return s, err
 	}
@@ -282,7 +283,7 @@ type watchMsg struct {
 
 func openEvents(c *control.Client, orig flow.Tuple, serial int) tea.Cmd {
 	return func() tea.Msg {
-		filter, err := flow.ParseExpr(tupleFilter(&orig))
+		filter, err := expr.Parse(tupleFilter(&orig))
 		if err != nil {
 			return watchMsg{serial: serial, err: err}
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ctsync/daemon/control"
+	"ctsync/daemon/expr"
 	"ctsync/daemon/flow"
 )
 
@@ -144,7 +145,7 @@ func TestTupleFilter(t *testing.T) {
 	gre := sampleFlow6()
 	gre.Orig.Proto, gre.Orig.Zone = flow.GRE, 7
 	for _, f := range []flow.Flow{sampleFlow(0), sampleFlow6(), icmp, gre} {
-		x, err := flow.ParseExpr(tupleFilter(&f.Orig))
+		x, err := expr.Parse(tupleFilter(&f.Orig))
 		if err != nil || !x.Match(&f, flow.Ages{}) {
 			t.Errorf("%s: %v", tupleFilter(&f.Orig), err)
 		}

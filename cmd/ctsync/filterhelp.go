@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"ctsync/daemon/flow"
+	"ctsync/daemon/expr"
 )
 
 // filterHelp is the page of "ctsync help filter": its list of keys is the table that the parser uses.
@@ -36,7 +36,7 @@ A key and a value, key:value or key=value, look at one thing:
 Times are 90, 90s, 5m, 2h, 1d, 1w or 1h30m; sizes 1000, 1k, 1M, 1Ki; marks decimal or 0x17.
 
 `...)
-	for _, k := range flow.Keys() {
+	for _, k := range expr.Keys() {
 		b = fmt.Appendf(b, "  %-12s %-32s %s\n", k.Name, k.Example, k.Doc)
 		if len(k.Values) > 0 {
 			b = fmt.Appendf(b, "  %-12s %s\n", "", wrapped(k.Values, 104, "\n"+strings.Repeat(" ", 15)))

@@ -105,30 +105,25 @@ func (a *app) tables(ctx context.Context, q control.FlowQuery, families ...flow.
 	return nil
 }
 
-// sortedRows asks for a sorted list of both families and returns the rows of each, so that the limit is of both together.
+// sortedRows asks for a sorted list of both families and returns the rows of each, so that the limit counts both
+// together. It holds the whole list, at most control.MaxSorted flows: the second table needs rows from all of it.
 func (a *app) sortedRows(ctx context.Context, q control.FlowQuery) (map[flow.Family][]byte, error) {
-	var all []byte
+	rows, n := map[flow.Family][]byte{}, 0
 	err := a.ask(ctx, func(ctx context.Context, c *control.Client) error {
-		r, err := c.FlowText(ctx, q, control.FormatVyOS)
-		if err != nil {
-			return err
-		}
-		defer r.Close()
-		all, err = io.ReadAll(r)
-		return err
+		return c.Flows(ctx, q, func(e control.Entry) error {
+			f, err := e.Flow()
+			if err != nil {
+				return fmt.Errorf("read flow: %w", err)
+			}
+			n++
+			rows[f.Orig.Family] = append(flow.AppendVyOS(rows[f.Orig.Family], &f), '\n')
+			return nil
+		})
 	})
 	if err != nil {
 		return nil, err
 	}
-	rows := map[flow.Family][]byte{}
-	for row := range bytes.Lines(all) {
-		f := flow.IPv4
-		if fields := bytes.Fields(row); len(fields) > 1 && bytes.Count(fields[1], []byte(":")) > 1 { // more than a port's
-			f = flow.IPv6
-		}
-		rows[f] = append(rows[f], row...)
-	}
-	a.sayEnd(q, bytes.Count(all, []byte("\n")))
+	a.sayEnd(q, n)
 	return rows, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ctsync/daemon/control"
+	"ctsync/daemon/expr"
 	"ctsync/daemon/flow"
 )
 
@@ -63,11 +64,11 @@ func (o *listOptions) query(t control.Table) (q control.FlowQuery, err error) {
 }
 
 // parseFilter reads the value of --filter, nil for none.
-func parseFilter(text string) (*flow.Expr, error) {
+func parseFilter(text string) (*expr.Expr, error) {
 	if strings.TrimSpace(text) == "" {
 		return nil, nil
 	}
-	e, err := flow.ParseExpr(text)
+	e, err := expr.Parse(text)
 	if err != nil {
 		return nil, usageError{err}
 	}

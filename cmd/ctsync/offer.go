@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ctsync/daemon/control"
-	"ctsync/daemon/flow"
+	"ctsync/daemon/expr"
 )
 
 // Bounds of what is asked of the daemon for offers. Nobody waits longer for a tab, and longer lists say nothing.
@@ -31,7 +31,7 @@ var groupOf = map[string]string{
 func (a *app) filterFlag(cmd *cobra.Command, filter *string) {
 	cmd.Flags().StringVar(filter, "filter", "", `only flows that match, such as "proto:tcp dport:443": see "ctsync help filter"`)
 	complete(cmd, "filter", func(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
-		live := func(key string, filter *flow.Expr) []control.Group { return a.values(cmd.Context(), args, key, filter) }
+		live := func(key string, filter *expr.Expr) []control.Group { return a.values(cmd.Context(), args, key, filter) }
 		return completeFilter(typed, live), noFiles | cobra.ShellCompDirectiveNoSpace
 	})
 }
@@ -64,14 +64,14 @@ func (o *listOptions) offerSort(cmd *cobra.Command, args []string, typed string)
 // completeFilter offers keys and their values for the last word of a filter; live returns the values that flows have which
 // the words before it let through (nil = all), with how many there are of each. A key that is the only one is offered
 // with its values, because shells close quotes behind a single offer.
-func completeFilter(typed string, live func(key string, filter *flow.Expr) []control.Group) (offers []string) {
+func completeFilter(typed string, live func(key string, filter *expr.Expr) []control.Group) (offers []string) {
 	at := strings.LastIndexAny(typed, " (!") + 1
 	if relation := strings.IndexByte(typed[at:], '='); relation == 0 { // the ! of key!=value
 		at = strings.LastIndexAny(typed[:at-1], " (!") + 1
 	}
 	before, word := typed[:at], typed[at:]
-	var matching []flow.Key
-	for _, k := range flow.Keys() {
+	var matching []expr.Key
+	for _, k := range expr.Keys() {
 		for _, relation := range []string{":", "=", "!="} {
 			if values, ok := strings.CutPrefix(word, k.Name+relation); ok {
 				return completeValue(before, k.Name+relation, values, k, live)
@@ -89,7 +89,7 @@ func completeFilter(typed string, live func(key string, filter *flow.Expr) []con
 }
 
 // completeValue offers what can follow the last comma of values.
-func completeValue(before, key, values string, k flow.Key, live func(string, *flow.Expr) []control.Group) (offers []string) {
+func completeValue(before, key, values string, k expr.Key, live func(string, *expr.Expr) []control.Group) (offers []string) {
 	last := strings.LastIndexByte(values, ',') + 1
 	offer := func(value, doc string) {
 		if strings.HasPrefix(value, values[last:]) && len(offers) < offerMost {
@@ -102,7 +102,7 @@ func completeValue(before, key, values string, k flow.Key, live func(string, *fl
 	if groupOf[k.Name] == "" {
 		return offers
 	}
-	filter, err := flow.ParseExpr(strings.TrimRight(before, " (!"))
+	filter, err := expr.Parse(strings.TrimRight(before, " (!"))
 	if err != nil { // not finished, or empty
 		filter = nil
 	}
@@ -132,7 +132,7 @@ func plain(value string) bool {
 
 // values asks the daemon for the values of a key: of the external cache where the command is about it, else of the
 // internal one, which has what the kernel's table has and costs the kernel nothing. Without a daemon there are none.
-func (a *app) values(ctx context.Context, args []string, key string, filter *flow.Expr) []control.Group {
+func (a *app) values(ctx context.Context, args []string, key string, filter *expr.Expr) []control.Group {
 	ctx, cancel := context.WithTimeout(ctx, offerWait)
 	defer cancel()
 	q := control.FlowQuery{Table: control.TableInternal, Group: groupOf[key], Filter: filter, Limit: control.MaxSorted}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ctsync/daemon/control"
+	"ctsync/daemon/expr"
 	"ctsync/daemon/flow"
 )
 
@@ -23,7 +24,7 @@ func TestFilterHelp(t *testing.T) {
 }
 
 func TestCompleteFilter(t *testing.T) {
-	live := func(key string, _ *flow.Expr) []control.Group {
+	live := func(key string, _ *expr.Expr) []control.Group {
 		if key != "dport" {
 			t.Errorf("asked for the values of %s", key)
 		}
@@ -127,6 +128,28 @@ func TestWriteFrame(t *testing.T) {
 	}
 }
 
+// A line is cut by the cells that a terminal needs for it, not by bytes: a rune stays whole, a wide one takes two cells,
+// a tab ends at the next multiple of eight, and a sequence takes none and is not cut.
+func TestWriteFrameCells(t *testing.T) {
+	for line, want := range map[string]string{
+		"größer als":              "größer a",
+		"日本語の経路":                  "日本語の",
+		"a日本語の経路":                 "a日本語",
+		"\x1b[31mred text\x1b[m!": "\x1b[31mred text\x1b[m",
+		"sum:\t\t12":              "sum:    ",
+		"\tx":                     "        ",
+		"é́ combined":             "é́ combin",
+	} {
+		var b bytes.Buffer
+		if err := writeFrame(&b, "", []byte(line+"\n"), 4, 8, false); err != nil {
+			t.Fatal(err)
+		}
+		if want = "\x1b[H" + want + "\x1b[K\r\n\x1b[J"; b.String() != want {
+			t.Errorf("%q: %q, want %q", line, b.String(), want)
+		}
+	}
+}
+
 // A sorted list is of both families together, though each has a table: the limit is that of the list.
 func TestSortedTables(t *testing.T) {
 	b := fakeDaemon("plain")
@@ -137,6 +160,7 @@ func TestSortedTables(t *testing.T) {
 			f.Timeout = uint32(90 - i)
 			if i%2 == 1 {
 				f.Orig.Family, f.Orig.Proto = flow.IPv6, flow.ICMPv6 // an address without brackets
+				f.Reply = f.Orig.Inverse()
 			}
 			if q.Family != 0 && q.Family != f.Orig.Family || left == 0 {
 				continue

@@ -143,11 +143,16 @@ func (a *app) exit(err error) int {
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
-// ask runs f with a client that is closed afterwards.
+// ask runs f with a client and closes that afterwards. When ctx has ended, the error of f is that of ctx: a request that
+// breaks off because of an interrupt may also look as if the daemon had gone.
 func (a *app) ask(ctx context.Context, f func(context.Context, *control.Client) error) error {
 	c := control.New(a.socket)
 	defer c.Close()
-	return f(ctx, c)
+	err := f(ctx, c)
+	if err != nil && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
 }
 
 // buildVersion returns the version given to the build, or what the Go tool knows.

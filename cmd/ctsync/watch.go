@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
+	"github.com/charmbracelet/x/ansi"
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
@@ -95,13 +97,26 @@ func writeFrame(w io.Writer, head string, frame []byte, rows, columns int, first
 		if n++; n == rows { // the last row stays free, so that nothing scrolls
 			break
 		}
-		line = bytes.TrimSuffix(line, []byte("\n"))
-		b.Write(line[:min(len(line), columns)])
-		b.WriteString(clearRest + "\r\n")
+		b.WriteString(fit(string(bytes.TrimSuffix(line, []byte("\n"))), columns) + clearRest + "\r\n")
 	}
 	b.WriteString(clearBelow)
 	_, err := w.Write(b.Bytes())
 	return err
+}
+
+// tabStop is the distance of a terminal's tab stops, in cells.
+const tabStop = 8
+
+// fit cuts a line to the cells of a terminal's row. Tabs become blanks: how wide one is depends on where it stands.
+func fit(line string, columns int) string {
+	var b strings.Builder
+	for i, part := range strings.Split(line, "\t") {
+		if i > 0 {
+			b.WriteString(strings.Repeat(" ", tabStop-ansi.StringWidth(b.String())%tabStop))
+		}
+		b.WriteString(part)
+	}
+	return ansi.Truncate(b.String(), columns, "")
 }
 
 // terminalSize returns the size of the terminal that w is, or 0, 0.

@@ -27,7 +27,7 @@
 // durations are seconds with a fraction, counters are unsigned and start at 0 with the daemon.
 //
 // A list ends with the trailer Ctsync-Error when it is not complete, and with Ctsync-Next when there may be more behind
-// its limit: the from of the next query. filter= is in the language of flow.Expr.
+// its limit: the from of the next query. filter= is in the language of expr.Expr.
 //
 // No client can harm another or the daemon: request sizes, header times, idle times, the number of connections and the
 // time that a reader may leave a stream unread are all limited.

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"ctsync/daemon/expr"
 	"ctsync/daemon/flow"
 )
 
@@ -33,7 +34,7 @@ type FlowQuery struct {
 	Table   Table
 	Entries string      // "" or EntriesMain; EntriesExpect for expectations (caches only, neither sorted nor filtered)
 	Family  flow.Family // 0 = both
-	Filter  *flow.Expr  // nil = all
+	Filter  *expr.Expr  // nil = all
 	Sort    string      // "" = order of storage; or a name of Orders, or of GroupOrders with Group
 	Desc    bool
 	Skip    int
@@ -54,6 +55,11 @@ const (
 	maxSkip   = 4 << 20
 	maxDepth  = 100000
 )
+
+// Passes reports whether q selects a flow with the times a by its family and filter.
+func (q *FlowQuery) Passes(f *flow.Flow, a flow.Ages) bool {
+	return (q.Family == 0 || f.Orig.Family == q.Family) && (q.Filter == nil || q.Filter.Match(f, a))
+}
 
 // values encodes q for a URL.
 func (q FlowQuery) values() url.Values {
@@ -148,8 +154,8 @@ func (q *FlowQuery) parseScope(v url.Values) (err error) {
 	if q.Entries == EntriesExpect {
 		return &Error{Code: CodeBadRequest, Message: "expectations are not filtered", Hint: "leave the filter out"}
 	}
-	q.Filter, err = flow.ParseExpr(text)
-	if x := (*flow.ExprError)(nil); errors.As(err, &x) {
+	q.Filter, err = expr.Parse(text)
+	if x := (*expr.Error)(nil); errors.As(err, &x) {
 		return &Error{Code: CodeBadRequest, Message: fmt.Sprintf("filter column %d: %s", x.Column, x.Message), Hint: x.Hint, Column: x.Column}
 	}
 	return err
@@ -162,9 +168,9 @@ func (q *FlowQuery) answerable() error {
 	}
 	need := q.Filter.Needs()
 	switch {
-	case q.Table == TableKernel && need&flow.NeedIdle != 0:
+	case q.Table == TableKernel && need&expr.NeedIdle != 0:
 		return &Error{Code: CodeBadRequest, Message: "the kernel's table does not tell how long a flow is idle", Hint: "filter by timeout, or read a cache"}
-	case (q.Table == TableInternal || q.Table == TableExternal) && need&flow.NeedCounters != 0:
+	case (q.Table == TableInternal || q.Table == TableExternal) && need&expr.NeedCounters != 0:
 		return &Error{Code: CodeBadRequest, Message: "the caches keep no packets and bytes", Hint: "read the kernel's table"}
 	}
 	return nil

@@ -14,12 +14,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"ctsync/daemon/expr"
 	"ctsync/daemon/flow"
 )
 
-func parsed(t *testing.T, s string) *flow.Expr {
+func parsed(t *testing.T, s string) *expr.Expr {
 	t.Helper()
-	e, err := flow.ParseExpr(s)
+	e, err := expr.Parse(s)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,7 @@ type Statistics struct {
 
 	Expect              *ExpectStatistics `json:"expect,omitempty"`      // nil while expect-sync is off
 	ExpectationsIgnored uint64            `json:"expectations_ignored"`  // expectation messages received while expect-sync is off
-	Unsupported         map[string]uint64 `json:"unsupported,omitempty"` // what the peer cannot be told of, by what it is and why: "flows: ..."
+	Unsupported         Reasons           `json:"unsupported,omitempty"` // what the peer cannot be told of, by what it is and why: "flows: ..."
 }
 
 // CacheStats are the counters of one cache, counted as conntrackd counts them. Full counts flows refused because the
@@ -61,23 +61,23 @@ type InjectCounts struct {
 // kernel once, so the counts may be lower than those of messages.
 type InjectStatistics struct {
 	InjectCounts
-	Flows     uint64            `json:"flows"`              // that the peer has now
-	Waiting   uint64            `json:"waiting"`            // flows and expectations of which the kernel is still to be told
-	Missing   uint64            `json:"missing"`            // flows that the kernel refused and that are tried again
-	Replaced  uint64            `json:"replaced"`           // of those created: something else on the tuple was deleted first
-	Expired   uint64            `json:"expired"`            // not put there: their time was up
-	Filtered  uint64            `json:"filtered"`           // not put there: the filter does not let them pass
-	Refreshed uint64            `json:"refreshed"`          // timers set again because the peer keeps the flow alive
-	Lost      uint64            `json:"lost"`               // flows that the kernel ended by itself while the peer had them
-	KeptOwn   uint64            `json:"kept_own"`           // ended by the peer but not deleted: this router has them too
-	KeptBusy  uint64            `json:"kept_busy"`          // ended by the peer but not deleted: packets pass here
-	Disowned  uint64            `json:"disowned"`           // flows of this router that became the peer's
-	Errors    map[string]uint64 `json:"errors,omitempty"`   // why the kernel does not have flows, or could not do what was asked
-	Degraded  map[string]uint64 `json:"degraded,omitempty"` // put there without something, by what
-	Named     []string          `json:"named,omitempty"`    // the last of what was lost
-	Bytes     uint64            `json:"bytes"`              // memory of what is known of the peer's flows
-	Limit     uint64            `json:"limit"`              // flows that may be known
-	Full      uint64            `json:"full"`               // flows refused because that many were
+	Flows     uint64   `json:"flows"`              // that the peer has now
+	Waiting   uint64   `json:"waiting"`            // flows and expectations of which the kernel is still to be told
+	Missing   uint64   `json:"missing"`            // flows that the kernel refused and that are tried again
+	Replaced  uint64   `json:"replaced"`           // of those created: something else on the tuple was deleted first
+	Expired   uint64   `json:"expired"`            // not put there: their time was up
+	Filtered  uint64   `json:"filtered"`           // not put there: the filter does not let them pass
+	Refreshed uint64   `json:"refreshed"`          // timers set again because the peer keeps the flow alive
+	Lost      uint64   `json:"lost"`               // flows that the kernel ended by itself while the peer had them
+	KeptOwn   uint64   `json:"kept_own"`           // ended by the peer but not deleted: this router has them too
+	KeptBusy  uint64   `json:"kept_busy"`          // ended by the peer but not deleted: packets pass here
+	Disowned  uint64   `json:"disowned"`           // flows of this router that became the peer's
+	Errors    Reasons  `json:"errors,omitempty"`   // why the kernel does not have flows, or could not do what was asked
+	Degraded  Reasons  `json:"degraded,omitempty"` // put there without something, by what
+	Named     []string `json:"named,omitempty"`    // the last of what was lost
+	Bytes     uint64   `json:"bytes"`              // memory of what is known of the peer's flows
+	Limit     uint64   `json:"limit"`              // flows that may be known
+	Full      uint64   `json:"full"`               // flows refused because that many were
 }
 
 // Counts returns conntrackd's counters of them, nil for nil.
@@ -214,17 +214,4 @@ type KernelStatistics struct {
 	TableEntries  uint64   `json:"table_entries"`
 	TableMax      uint64   `json:"table_max"`      // nf_conntrack_max
 	EventsSetting int      `json:"events_setting"` // nf_conntrack_events: 0 off, 1 on, 2 for flows made while somebody listens
-}
-
-// CommitStatistics sum up all commits by outcome of their flows.
-type CommitStatistics struct {
-	Commits  uint64            `json:"commits"`
-	Created  uint64            `json:"created"`
-	Updated  uint64            `json:"updated"`
-	Replaced uint64            `json:"replaced"`
-	Expired  uint64            `json:"expired"`
-	Filtered uint64            `json:"filtered"`
-	Failed   uint64            `json:"failed"`
-	Errors   map[string]uint64 `json:"errors,omitempty"` // failed, by errno name
-	Expect   *ExpectResult     `json:"expect,omitempty"` // of expectations; nil while none were committed
 }

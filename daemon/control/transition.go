@@ -85,34 +85,3 @@ type InjectResult struct {
 	Waited       Duration `json:"waited_seconds"` // for those on their way
 	DumpDuration Duration `json:"dump_seconds"`   // of reading the kernel's table
 }
-
-// CommitResult says what became of every flow of the external cache in one commit. Total is the sum of the outcomes.
-type CommitResult struct {
-	Total    uint64            `json:"total"`
-	Created  uint64            `json:"created"`
-	Updated  uint64            `json:"updated"`  // the kernel had the flow and got what it lacked
-	Replaced uint64            `json:"replaced"` // a stranger on the tuple was deleted first
-	Expired  uint64            `json:"expired"`  // its time was up
-	Filtered uint64            `json:"filtered"` // the filter does not let it pass
-	Failed   uint64            `json:"failed"`
-	Errors   map[string]uint64 `json:"errors,omitempty"`   // failed, by errno name
-	Degraded map[string]uint64 `json:"degraded,omitempty"` // created or updated without something, by what: "helper ftp", "master"
-	Named    []string          `json:"named,omitempty"`    // examples of what was lost
-
-	Expect *ExpectResult `json:"expect,omitempty"` // nil while expect-sync is off
-
-	Duration Duration `json:"duration_seconds"`
-}
-
-// ExpectResult says what became of every expectation of the external cache in one commit. Total is the sum of the outcomes.
-type ExpectResult struct {
-	Total    uint64            `json:"total"`
-	Created  uint64            `json:"created"`
-	Updated  uint64            `json:"updated"`  // the kernel had it and got its timeout
-	Replaced uint64            `json:"replaced"` // another one for the same connection was deleted first
-	Expired  uint64            `json:"expired"`  // its time was up
-	Filtered uint64            `json:"filtered"` // the filter does not let its master pass
-	Failed   uint64            `json:"failed"`
-	Errors   map[string]uint64 `json:"errors,omitempty"` // failed, by errno name and what it means here, or by what protocol v1 does not carry
-	Named    []string          `json:"named,omitempty"`  // examples of what was lost
-}

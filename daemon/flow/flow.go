@@ -1,5 +1,4 @@
-// Package flow holds tuples, flows and expectations as pointer-free values that can be map keys, print and filter
-// themselves.
+// Package flow holds tuples, flows and expectations as pointer-free values that can be map keys and print themselves.
 //
 // A Flow is one entry of the kernel's conntrack table, whether it came from ctnetlink, from the peer or from a cache.
 // Every optional attribute has a bit in Flow.Has: an attribute whose bit is clear was not carried by the source and
@@ -133,6 +132,15 @@ const (
 
 // Is reports whether all attributes of a are present.
 func (h Attr) Is(a Attr) bool { return h&a == a }
+
+// Unreplied reports whether f is known to have had no packet in the reply direction yet.
+func (f *Flow) Unreplied() bool { return f.Has.Is(HasStatus) && f.Status&StatusSeenReply == 0 }
+
+// Same reports whether f is the flow that want describes: the same two endpoints and the same translation. A want
+// without a reply tuple says nothing about translation. State, timeout and other attributes are not compared.
+func (f *Flow) Same(want *Flow) bool {
+	return f.Orig == want.Orig && (!want.Has.Is(HasReply) || f.Reply == want.Reply)
+}
 
 // SNAT reports whether the source is translated: replies go to another address or port than the original source.
 // It compares tuples and needs HasReply; status bits are not looked at.

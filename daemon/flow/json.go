@@ -102,7 +102,7 @@ func carried[T any](f *Flow, a Attr, v T) *T {
 func (f *Flow) JSON() JSON {
 	j := JSON{
 		Family:    f.Orig.Family.String(),
-		Protocol:  protoText(f.Orig.Proto),
+		Protocol:  f.Orig.Proto.Name(),
 		State:     stateText(f),
 		Orig:      f.Orig.json(),
 		Timeout:   carried(f, HasTimeout, f.Timeout),
@@ -145,21 +145,13 @@ func (f *Flow) JSON() JSON {
 	return j
 }
 
-// protoText is the name of p, or its number where "unknown" would lose it.
-func protoText(p Proto) string {
-	if name := p.String(); name != unknownName {
-		return name
-	}
-	return strconv.Itoa(int(p))
-}
-
 // stateText is the name of the protocol state, or its number where "NONE" would lose it.
 func stateText(f *Flow) string {
 	s, ok := f.State()
 	switch {
 	case !ok:
 		return ""
-	case int(s) >= len(statesOf(f.Orig.Proto)):
+	case int(s) >= len(States(f.Orig.Proto)):
 		return strconv.Itoa(int(s))
 	}
 	return StateName(f.Orig.Proto, s)
@@ -194,7 +186,7 @@ func (t *Tuple) json() TupleJSON {
 }
 
 func (t *Tuple) protoJSON() ProtoTupleJSON {
-	return ProtoTupleJSON{Protocol: protoText(t.Proto), TupleJSON: t.json()}
+	return ProtoTupleJSON{Protocol: t.Proto.Name(), TupleJSON: t.json()}
 }
 
 // tuple is the inverse of Tuple.json.

@@ -112,7 +112,7 @@ func (j *JSON) state(f *Flow) error {
 	}
 	proto := f.Orig.Proto
 	s, err := ParseState(proto, j.State)
-	if n, numErr := strconv.ParseUint(j.State, 10, 8); err != nil && numErr == nil && statesOf(proto) != nil {
+	if n, numErr := strconv.ParseUint(j.State, 10, 8); err != nil && numErr == nil && States(proto) != nil {
 		s, err = uint8(n), nil
 	}
 	if err != nil {

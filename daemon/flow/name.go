@@ -63,10 +63,21 @@ func (p Proto) String() string {
 	return unknownName
 }
 
+// Protos returns the protocols that have a name of their own.
+func Protos() []Proto { return []Proto{TCP, UDP, UDPLite, ICMP, ICMPv6, SCTP, GRE, DCCP} }
+
+// Name returns what ParseProto reads back: the name of p, or its number if it has no name.
+func (p Proto) Name() string {
+	if name := p.String(); name != unknownName {
+		return name
+	}
+	return strconv.Itoa(int(p))
+}
+
 // ParseProto reads a name as Proto.String prints it in either case, icmp6 or ipv6-icmp for icmpv6, or a decimal
 // protocol number.
 func ParseProto(name string) (Proto, error) {
-	for _, p := range [...]Proto{TCP, UDP, UDPLite, ICMP, ICMPv6, SCTP, GRE, DCCP} {
+	for _, p := range Protos() {
 		if strings.EqualFold(name, p.String()) {
 			return p, nil
 		}
@@ -96,8 +107,8 @@ var (
 	}
 )
 
-// statesOf returns the state names of p, nil when p has no states.
-func statesOf(p Proto) []string {
+// States returns the state names of p by number, nil if p has no states. They are shared: do not change them.
+func States(p Proto) []string {
 	switch p {
 	case TCP:
 		return tcpStates[:]
@@ -112,7 +123,7 @@ func statesOf(p Proto) []string {
 // StateName returns the name of state s of protocol p (TCP, SCTP or DCCP), "NONE" for a state beyond the last as
 // conntrack(8) does, and "" for a protocol without states.
 func StateName(p Proto, s uint8) string {
-	states := statesOf(p)
+	states := States(p)
 	switch {
 	case states == nil:
 		return ""
@@ -124,7 +135,7 @@ func StateName(p Proto, s uint8) string {
 
 // ParseState is the inverse of StateName in either case; LISTEN is an older name of TCP's SYN_SENT2.
 func ParseState(p Proto, name string) (uint8, error) {
-	for i, s := range statesOf(p) {
+	for i, s := range States(p) {
 		if strings.EqualFold(name, s) {
 			return uint8(i), nil
 		}
@@ -172,6 +183,9 @@ var statusNames = [...]string{
 	"EXPECTED", "SEEN_REPLY", "ASSURED", "CONFIRMED", "SRC_NAT", "DST_NAT", "SEQ_ADJUST", "SRC_NAT_DONE", "DST_NAT_DONE",
 	"DYING", "FIXED_TIMEOUT", "TEMPLATE", "UNTRACKED", "HELPER", "OFFLOAD", "HW_OFFLOAD",
 }
+
+// StatusAll are the status bits that have a name.
+const StatusAll uint32 = 1<<len(statusNames) - 1
 
 // StatusNames returns the names of the set bits, lowest first; a bit without a name is a hexadecimal number.
 func StatusNames(status uint32) []string {

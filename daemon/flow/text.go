@@ -54,7 +54,7 @@ func AppendConntrack(b []byte, f *Flow) []byte {
 	if !whole && f.Orig.Zone != 0 {
 		b = appendNumber(b, " zone-orig=", uint64(f.Orig.Zone))
 	}
-	if unreplied(f) {
+	if f.Unreplied() {
 		b = append(b, " [UNREPLIED]"...)
 	}
 	if f.Has.Is(HasReply) {
@@ -92,6 +92,13 @@ func appendCounters(b []byte, f *Flow, dir Direction) []byte {
 	b = appendNumber(b, " packets=", f.Packets[dir])
 	return appendNumber(b, " bytes=", f.Bytes[dir])
 }
+
+// Unknown stands for a time that the table does not tell.
+const Unknown time.Duration = -1
+
+// Ages are the times of a flow that it does not carry itself: Unknown, or since it was first seen and since something was
+// last heard of it.
+type Ages struct{ Age, Idle time.Duration }
 
 // AppendAges appends what a cache knows of an entry's times, in whole seconds.
 func AppendAges(b []byte, a Ages) []byte {

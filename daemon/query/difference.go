@@ -299,12 +299,12 @@ func (x *comparison) judge(c *core, s *suspect, found *flow.Flow, errno unix.Err
 func (x *comparison) report(v *verdict) error {
 	diff := control.Difference{What: v.what, Attributes: v.attributes, Kernel: v.kernel}
 	unknown := flow.Ages{Age: flow.Unknown, Idle: flow.Unknown}
-	wanted := v.kernel != nil && passes(&x.q, v.kernel, unknown)
+	wanted := v.kernel != nil && x.q.Passes(v.kernel, unknown)
 	var m control.Meta
 	if v.entry.Ref != 0 {
 		diff.Cache = &v.entry.Flow
 		m = meta(&v.entry, v.now)
-		wanted = wanted || passes(&x.q, diff.Cache, agesOf(&v.entry, v.now.cache))
+		wanted = wanted || x.q.Passes(diff.Cache, agesOf(&v.entry, v.now.cache))
 	}
 	if !wanted {
 		return nil

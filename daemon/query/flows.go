@@ -11,6 +11,7 @@ import (
 	"ctsync/daemon/cache"
 	"ctsync/daemon/control"
 	"ctsync/daemon/ctnetlink"
+	"ctsync/daemon/expr"
 	"ctsync/daemon/flow"
 )
 
@@ -48,20 +49,20 @@ func kernelTells(q *control.FlowQuery) error {
 	if q.Table != control.TableKernel {
 		return nil
 	}
-	var need flow.Need
+	var need expr.Need
 	if q.Filter != nil {
 		need = q.Filter.Needs()
 	}
 	switch q.Sort {
 	case "packets", "bytes":
-		need |= flow.NeedCounters
+		need |= expr.NeedCounters
 	case "age":
-		need |= flow.NeedAge
+		need |= expr.NeedAge
 	}
 	for _, s := range []struct {
-		need         flow.Need
+		need         expr.Need
 		sysctl, what string
-	}{{flow.NeedCounters, "nf_conntrack_acct", "count packets and bytes"}, {flow.NeedAge, "nf_conntrack_timestamp", "note when a flow began"}} {
+	}{{expr.NeedCounters, "nf_conntrack_acct", "count packets and bytes"}, {expr.NeedAge, "nf_conntrack_timestamp", "note when a flow began"}} {
 		if need&s.need != 0 && sysctl(s.sysctl) == 0 {
 			return &control.Error{
 				Code: control.CodeRefused, Message: "the kernel does not " + s.what,
@@ -100,7 +101,7 @@ func (d *Daemon) wanted(ctx context.Context, q control.FlowQuery, fn entryFunc) 
 	}
 	return copyOut(ctx, d, &q, wholeEntries, func(entries []cache.Entry, now moment) error {
 		for i := range entries {
-			if e := &entries[i]; passes(&q, &e.Flow, agesOf(e, now.cache)) {
+			if e := &entries[i]; q.Passes(&e.Flow, agesOf(e, now.cache)) {
 				if err := fn(e, now); err != nil {
 					return err
 				}
@@ -108,10 +109,6 @@ func (d *Daemon) wanted(ctx context.Context, q control.FlowQuery, fn entryFunc) 
 		}
 		return nil
 	})
-}
-
-func passes(q *control.FlowQuery, f *flow.Flow, a flow.Ages) bool {
-	return (q.Family == 0 || f.Orig.Family == q.Family) && (q.Filter == nil || q.Filter.Match(f, a))
 }
 
 // agesOf returns the times of a cache's entry.
@@ -137,7 +134,7 @@ func (d *Daemon) kernelEntries(ctx context.Context, q control.FlowQuery, fn entr
 		if f.Has.Is(flow.HasTimestamp) {
 			a.Age = max(time.Duration(now-int64(f.Start)), 0)
 		}
-		if !passes(&q, f, a) {
+		if !q.Passes(f, a) {
 			return nil
 		}
 		e.Flow = *f
@@ -197,7 +194,7 @@ func (d *Daemon) sortedFlows(ctx context.Context, q control.FlowQuery, fn emitFu
 		}
 		for i := range entries {
 			// What changed meanwhile, or took the place of what ended, may not be wanted any more.
-			if e := &entries[i]; passes(&q, &e.Flow, agesOf(e, now.cache)) {
+			if e := &entries[i]; q.Passes(&e.Flow, agesOf(e, now.cache)) {
 				if err := fn(&e.Flow, meta(e, now)); err != nil {
 					return err
 				}

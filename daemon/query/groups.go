@@ -38,7 +38,7 @@ var groupings = map[string]grouping{
 	"source-network":      {func(f *flow.Flow) groupKey { return network(f.Orig.Src, f.Orig.Family) }, networkText},
 	"destination-network": {func(f *flow.Flow) groupKey { return network(f.Orig.Dst, f.Orig.Family) }, networkText},
 	"port":                {portKey, portText},
-	"protocol":            {func(f *flow.Flow) groupKey { return groupKey{proto: f.Orig.Proto} }, func(k *groupKey) string { return protocolName(k.proto) }},
+	"protocol":            {func(f *flow.Flow) groupKey { return groupKey{proto: f.Orig.Proto} }, func(k *groupKey) string { return k.proto.Name() }},
 	"state":               {stateKey, stateText},
 	"zone":                {func(f *flow.Flow) groupKey { return groupKey{number: uint32(f.Orig.Zone)} }, numberText},
 	"mark":                {func(f *flow.Flow) groupKey { return groupKey{number: f.Mark} }, numberText},
@@ -86,16 +86,16 @@ func numberText(k *groupKey) string { return strconv.FormatUint(uint64(k.number)
 
 func portText(k *groupKey) string {
 	if !k.proto.HasPorts() {
-		return protocolName(k.proto)
+		return k.proto.Name()
 	}
-	return protocolName(k.proto) + "/" + strconv.FormatUint(uint64(k.number), 10)
+	return k.proto.Name() + "/" + strconv.FormatUint(uint64(k.number), 10)
 }
 
 func stateText(k *groupKey) string {
 	if k.number == 1<<8 {
-		return protocolName(k.proto)
+		return k.proto.Name()
 	}
-	return protocolName(k.proto) + " " + flow.StateName(k.proto, uint8(k.number))
+	return k.proto.Name() + " " + flow.StateName(k.proto, uint8(k.number))
 }
 
 func helperText(k *groupKey) string {
@@ -103,14 +103,6 @@ func helperText(k *groupKey) string {
 		return "none"
 	}
 	return flow.HelperName(&k.name)
-}
-
-// protocolName is the name of a protocol, or its number.
-func protocolName(p flow.Proto) string {
-	if name := p.String(); name != "unknown" {
-		return name
-	}
-	return strconv.Itoa(int(p))
 }
 
 // counting is a grouping in progress. Its memory is bounded: the flows of keys beyond the first maxGroups are counted

@@ -97,7 +97,7 @@ func (x *comparison) foresee(c *core, s *suspect, found *flow.Flow, errno unix.E
 		v.what = control.WouldCreate
 	case errno != 0:
 		x.again = append(x.again, *s)
-	case !sameFlow(found, f):
+	case !found.Same(f):
 		v.what, v.kernel = control.WouldReplace, found
 	default:
 		if v.attributes = changes(found, f, c.cfg.TCPWindowTracking); v.attributes != 0 {

@@ -1,10 +1,12 @@
-package flow
+package expr
 
 import (
 	"encoding/binary"
 	"slices"
 	"strings"
 	"time"
+
+	"ctsync/daemon/flow"
 )
 
 // What those keys match that have rules of their own.
@@ -12,7 +14,7 @@ import (
 // stateValues are the states of all protocols, and stateIndex is where in it those of TCP, SCTP and DCCP stand.
 var stateValues, stateIndex = func() (values []string, index [3][]uint8) {
 	for i, p := range statefulProtos {
-		for _, name := range statesOf(p) {
+		for _, name := range flow.States(p) {
 			name = strings.ToLower(name)
 			at := slices.Index(values, name)
 			if at < 0 {
@@ -25,18 +27,18 @@ var stateValues, stateIndex = func() (values []string, index [3][]uint8) {
 	return values, index
 }()
 
-var statefulProtos = [...]Proto{TCP, SCTP, DCCP}
+var statefulProtos = [...]flow.Proto{flow.TCP, flow.SCTP, flow.DCCP}
 
-func testState(t *term, f *Flow, _ Ages) bool {
+func testState(t *term, f *flow.Flow, _ flow.Ages) bool {
 	s, ok := f.State()
 	if !ok {
 		return false
 	}
 	index := stateIndex[0]
 	switch f.Orig.Proto {
-	case SCTP:
+	case flow.SCTP:
 		index = stateIndex[1]
-	case DCCP:
+	case flow.DCCP:
 		index = stateIndex[2]
 	}
 	return int(s) < len(index) && t.has(index[s])
@@ -44,34 +46,32 @@ func testState(t *term, f *Flow, _ Ages) bool {
 
 // statusValues are the names of the bits, and one for the lack of a bit.
 var statusValues = func() (list []string) {
-	for _, name := range statusNames {
+	for _, name := range flow.StatusNames(flow.StatusAll) {
 		list = append(list, strings.ToLower(name))
 	}
 	return append(list, "unreplied")
 }()
 
-func testStatus(t *term, f *Flow, _ Ages) bool {
-	return f.Status&uint32(t.bits[0]&(1<<len(statusNames)-1)) != 0 || t.has(uint8(len(statusNames))) && unreplied(f)
+func testStatus(t *term, f *flow.Flow, _ flow.Ages) bool {
+	return f.Status&flow.StatusAll&uint32(t.bits[0]) != 0 || t.has(uint8(len(statusValues)-1)) && f.Unreplied()
 }
-
-func unreplied(f *Flow) bool { return f.Has.Is(HasStatus) && f.Status&StatusSeenReply == 0 }
 
 // translated reports which ends of f are translated: by its tuples or, where there is no reply tuple, by its status.
-func translated(f *Flow) (source, destination bool) {
-	if f.Has.Is(HasReply) {
+func translated(f *flow.Flow) (source, destination bool) {
+	if f.Has.Is(flow.HasReply) {
 		return f.SNAT(), f.DNAT()
 	}
-	return f.Status&StatusSrcNAT != 0, f.Status&StatusDstNAT != 0
+	return f.Status&flow.StatusSrcNAT != 0, f.Status&flow.StatusDstNAT != 0
 }
 
-func testNAT(t *term, f *Flow, _ Ages) bool {
+func testNAT(t *term, f *flow.Flow, _ flow.Ages) bool {
 	source, destination := translated(f)
 	nat := source || destination
 	return nat && t.has(0) || !nat && t.has(1) || source && t.has(2) || destination && t.has(3)
 }
 
-func testHelper(t *term, f *Flow, _ Ages) bool {
-	helped := f.Has.Is(HasHelper) && f.Helper[0] != 0
+func testHelper(t *term, f *flow.Flow, _ flow.Ages) bool {
+	helped := f.Has.Is(flow.HasHelper) && f.Helper[0] != 0
 	for _, name := range t.names {
 		switch {
 		case name == "any" && helped, name == "none" && !helped, helped && foldsTo(&f.Helper, name):
@@ -106,7 +106,7 @@ func lowerCase(c byte) byte {
 	return c
 }
 
-func testMark(t *term, f *Flow, _ Ages) bool {
+func testMark(t *term, f *flow.Flow, _ flow.Ages) bool {
 	for _, m := range t.masked {
 		if f.Mark&m.mask == m.value {
 			return true
@@ -115,15 +115,15 @@ func testMark(t *term, f *Flow, _ Ages) bool {
 	return t.holds(uint64(f.Mark))
 }
 
-func testLabel(t *term, f *Flow, _ Ages) bool {
+func testLabel(t *term, f *flow.Flow, _ flow.Ages) bool {
 	return binary.LittleEndian.Uint64(f.Labels[:8])&t.bits[0] != 0 || binary.LittleEndian.Uint64(f.Labels[8:])&t.bits[1] != 0
 }
 
 // testTimeout looks at what is left, if the table tells when it was that much.
-func testTimeout(t *term, f *Flow, a Ages) bool {
+func testTimeout(t *term, f *flow.Flow, a flow.Ages) bool {
 	left := uint64(f.Timeout)
 	if a.Idle > 0 {
 		left -= min(left, uint64(a.Idle/time.Second))
 	}
-	return f.Has.Is(HasTimeout) && t.holds(left)
+	return f.Has.Is(flow.HasTimeout) && t.holds(left)
 }

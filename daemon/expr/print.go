@@ -1,11 +1,13 @@
-package flow
+package expr
 
 import (
 	"net/netip"
 	"strings"
+
+	"ctsync/daemon/flow"
 )
 
-// String returns the expression as ParseExpr reads it back, in one form for all ways to write it: "and" left out, "!" for
+// String returns the expression as Parse reads it back, in one form for all ways to write it: "and" left out, "!" for
 // not, lists in ascending order. It is "" for an expression that matches every flow.
 func (e *Expr) String() string {
 	var b strings.Builder
@@ -77,11 +79,11 @@ func (t *term) values() []string {
 	for _, m := range t.masked {
 		list = append(list, kindMark.print(uint64(m.value))+"/"+kindMark.print(uint64(m.mask)))
 	}
-	for _, s := range t.four {
-		list = append(list, s.text(IPv4))
+	for _, r := range t.four {
+		list = append(list, printAddresses(r, flow.IPv4))
 	}
-	for _, s := range t.six {
-		list = append(list, s.text(IPv6))
+	for _, r := range t.six {
+		list = append(list, printAddresses(r, flow.IPv6))
 	}
 	for _, name := range t.names {
 		list = append(list, quote(name, true))
@@ -90,7 +92,7 @@ func (t *term) values() []string {
 		switch {
 		case !t.has(uint8(i)):
 		case t.key.kind == kindProto:
-			list = append(list, protoText(Proto(i)))
+			list = append(list, flow.Proto(i).Name())
 		case t.key.kind == kindName:
 			list = append(list, t.key.Values[i])
 		default: // labels
@@ -111,15 +113,14 @@ func printRange(k valueKind, first, last uint64) string {
 	return k.print(first) + "-" + k.print(last)
 }
 
-// text returns a span as an address, a network or a range.
-func (s span) text(family Family) string {
-	first, last := addrOf(s.first), addrOf(s.last)
-	from, to := first.IP(family), last.IP(family)
+// printAddresses returns a range as an address, a network or a range.
+func printAddresses(r flow.Range, family flow.Family) string {
+	from, to := r.First.IP(family), r.Last.IP(family)
 	if from == to {
 		return from.String()
 	}
 	for bits := range from.BitLen() {
-		if p := netip.PrefixFrom(from, bits); p.Masked() == p && spanOf(p) == s {
+		if p := netip.PrefixFrom(from, bits); p.Masked() == p && flow.RangeOf(p) == r {
 			return p.String()
 		}
 	}

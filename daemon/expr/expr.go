@@ -1,8 +1,10 @@
-package flow
+// Package expr is the language in which people say which flows they mean.
+package expr
 
 import (
 	"fmt"
-	"time"
+
+	"ctsync/daemon/flow"
 )
 
 // An Expr says which flows somebody wants to see: the filter of lists, of event streams and of the monitor.
@@ -45,38 +47,31 @@ const (
 	NeedCounters                  // Packets, Bytes
 )
 
-// Unknown stands for a time that the table does not tell.
-const Unknown time.Duration = -1
-
-// Ages are the times of a flow that it does not carry itself: Unknown, or since it was first seen and since something was
-// last heard of it.
-type Ages struct{ Age, Idle time.Duration }
-
-// ExprError says what is wrong with an expression, and where.
-type ExprError struct {
+// Error says what is wrong with an expression, and where.
+type Error struct {
 	Column  int    // of the character, from 1
 	Message string // what is wrong there
 	Hint    string // what was expected
 }
 
 // Error returns column, message and hint on one line.
-func (e *ExprError) Error() string {
+func (e *Error) Error() string {
 	if e.Hint == "" {
 		return fmt.Sprintf("filter column %d: %s", e.Column, e.Message)
 	}
 	return fmt.Sprintf("filter column %d: %s: %s", e.Column, e.Message, e.Hint)
 }
 
-// ParseExpr reads an expression. The error is an *ExprError, and the Expr then nil. An expression without a word matches
+// Parse reads an expression. The error is an *Error, and the Expr then nil. An expression without a word matches
 // every flow.
-func ParseExpr(s string) (*Expr, error) {
-	p := &exprParser{s: s}
+func Parse(s string) (*Expr, error) {
+	p := &parser{s: s}
 	if len(s) > maxExpr {
-		return nil, &ExprError{Column: maxExpr + 1, Message: "filter is too long", Hint: fmt.Sprintf("at most %d characters", maxExpr)}
+		return nil, &Error{Column: maxExpr + 1, Message: "filter is too long", Hint: fmt.Sprintf("at most %d characters", maxExpr)}
 	}
 	for i := range len(s) {
 		if s[i] > '~' || s[i] < ' ' && !blank(s[i]) {
-			return nil, &ExprError{Column: i + 1, Message: "unexpected character", Hint: "names and addresses are plain ASCII"}
+			return nil, &Error{Column: i + 1, Message: "unexpected character", Hint: "names and addresses are plain ASCII"}
 		}
 	}
 	e := new(Expr)
@@ -95,7 +90,7 @@ func ParseExpr(s string) (*Expr, error) {
 }
 
 // Match reports whether f, of these ages, is one of the wanted flows.
-func (e *Expr) Match(f *Flow, a Ages) bool { return e.root.match(f, a) }
+func (e *Expr) Match(f *flow.Flow, a flow.Ages) bool { return e.root.match(f, a) }
 
 // Needs returns what the expression looks at.
 func (e *Expr) Needs() Need { return e.need }
@@ -117,7 +112,7 @@ const (
 	nodeTerm
 )
 
-func (n *node) match(f *Flow, a Ages) bool {
+func (n *node) match(f *flow.Flow, a flow.Ages) bool {
 	switch n.kind {
 	case nodeTerm:
 		return n.term.match(f, a)

@@ -1,4 +1,4 @@
-package flow
+package expr
 
 import (
 	"errors"
@@ -10,34 +10,62 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"ctsync/daemon/flow"
 )
 
+// tuple returns the tuple from src and port a to dst and port b.
+func tuple(p flow.Proto, src string, a uint16, dst string, b uint16) flow.Tuple {
+	from, to := netip.MustParseAddr(src), netip.MustParseAddr(dst)
+	t := flow.Tuple{
+		Src: flow.AddrFrom(from), Dst: flow.AddrFrom(to), SrcPort: a, DstPort: b, Family: flow.IPv6, Proto: p,
+	}
+	if from.Is4() {
+		t.Family = flow.IPv4
+	}
+	return t
+}
+
+// plain returns a flow without NAT that has a status and a timeout.
+func plain(orig flow.Tuple, status, timeout uint32) flow.Flow {
+	return flow.Flow{
+		Orig: orig, Reply: orig.Inverse(), Has: flow.HasReply | flow.HasStatus | flow.HasTimeout, Status: status,
+		Timeout: timeout,
+	}
+}
+
 // sampleFlows are the flows that expressions are tried on, by a letter.
-func sampleFlows() map[rune]Flow {
-	web := plain(tuple(TCP, "10.0.0.7", 40000, "192.0.2.80", 443), StatusSeenReply|StatusAssured, 100)
-	web.Has |= HasTCPState | HasMark | HasID | HasCounters
-	web.TCPState, web.Mark, web.ID, web.Packets, web.Bytes = TCPEstablished, 0x17, 1015734848, [2]uint64{600, 400}, [2]uint64{900_000, 200_000}
+func sampleFlows() map[rune]flow.Flow {
+	web := plain(tuple(flow.TCP, "10.0.0.7", 40000, "192.0.2.80", 443), flow.StatusSeenReply|flow.StatusAssured, 100)
+	web.Has |= flow.HasTCPState | flow.HasMark | flow.HasID | flow.HasCounters
+	web.TCPState, web.Mark, web.ID, web.Packets, web.Bytes = flow.TCPEstablished, 0x17, 1015734848, [2]uint64{600, 400}, [2]uint64{900_000, 200_000}
 
-	dns := plain(tuple(UDP, "10.1.2.3", 5353, "192.0.2.53", 53), 0, 30)
-	dns.Reply.Dst, dns.Reply.DstPort = AddrFrom(netip.MustParseAddr("198.51.100.1")), 1024
+	dns := plain(tuple(flow.UDP, "10.1.2.3", 5353, "192.0.2.53", 53), 0, 30)
+	dns.Reply.Dst, dns.Reply.DstPort = flow.AddrFrom(netip.MustParseAddr("198.51.100.1")), 1024
 
-	ftp := plain(tuple(TCP, "2001:db8::1", 2121, "2001:db8:1::21", 21), StatusSeenReply|StatusHelper, 7200)
-	ftp.Has |= HasTCPState | HasHelper | HasLabels
-	ftp.TCPState, ftp.Labels[0] = TCPTimeWait, 1<<5
+	ftp := plain(tuple(flow.TCP, "2001:db8::1", 2121, "2001:db8:1::21", 21), flow.StatusSeenReply|flow.StatusHelper, 7200)
+	ftp.Has |= flow.HasTCPState | flow.HasHelper | flow.HasLabels
+	ftp.TCPState, ftp.Labels[0] = flow.TCPTimeWait, 1<<5
 	copy(ftp.Helper[:], "ftp")
 	ftp.Orig.Zone, ftp.Reply.Zone = 7, 7
 
-	data := plain(tuple(SCTP, "10.0.0.8", 1, "10.0.0.9", 2), StatusExpected|StatusSeenReply, 60)
-	data.Has |= HasSCTP | HasMaster
+	data := plain(tuple(flow.SCTP, "10.0.0.8", 1, "10.0.0.9", 2), flow.StatusExpected|flow.StatusSeenReply, 60)
+	data.Has |= flow.HasSCTP | flow.HasMaster
 	data.SCTPState = 4 // ESTABLISHED
-	data.Reply.Src, data.Reply.Zone = AddrFrom(netip.MustParseAddr("172.16.0.1")), 3
+	data.Reply.Src, data.Reply.Zone = flow.AddrFrom(netip.MustParseAddr("172.16.0.1")), 3
 
-	peer := Flow{Orig: tuple(ICMP, "10.0.0.7", 443, "10.9.9.9", 8<<8), Has: HasStatus, Status: StatusSeenReply | StatusSrcNAT}
-	return map[rune]Flow{'w': web, 'd': dns, 'f': ftp, 's': data, 'i': peer}
+	peer := flow.Flow{Orig: tuple(flow.ICMP, "10.0.0.7", 443, "10.9.9.9", 8<<8), Has: flow.HasStatus, Status: flow.StatusSeenReply | flow.StatusSrcNAT}
+	return map[rune]flow.Flow{'w': web, 'd': dns, 'f': ftp, 's': data, 'i': peer}
 }
 
-func TestExpr(t *testing.T) {
-	ages := map[rune]Ages{'w': {90 * time.Second, 40 * time.Second}, 'd': {time.Second, 0}, 'f': {2 * time.Hour, time.Minute}, 's': {Unknown, Unknown}, 'i': {30 * time.Second, 30 * time.Second}}
+func TestMatch(t *testing.T) {
+	ages := map[rune]flow.Ages{
+		'w': {Age: 90 * time.Second, Idle: 40 * time.Second},
+		'd': {Age: time.Second},
+		'f': {Age: 2 * time.Hour, Idle: time.Minute},
+		's': {Age: flow.Unknown, Idle: flow.Unknown},
+		'i': {Age: 30 * time.Second, Idle: 30 * time.Second},
+	}
 	for _, tc := range []struct{ expr, want, print string }{
 		{"", "wdfsi", ""},
 		{"  \t", "wdfsi", ""},
@@ -151,7 +179,7 @@ func TestExpr(t *testing.T) {
 		{`"q\"\\"`, "", `"q\"\\"`},
 		{"tcp ::1", "", "tcp ::1"},
 	} {
-		e, err := ParseExpr(tc.expr)
+		e, err := Parse(tc.expr)
 		if err != nil {
 			t.Errorf("%q: %v", tc.expr, err)
 			continue
@@ -168,7 +196,7 @@ func TestExpr(t *testing.T) {
 	}
 }
 
-func TestExprErrors(t *testing.T) {
+func TestErrors(t *testing.T) {
 	for _, tc := range []struct {
 		expr   string
 		column int
@@ -221,8 +249,8 @@ func TestExprErrors(t *testing.T) {
 		{strings.Repeat("!", 100) + "tcp", 66, "nested too deeply"},
 		{strings.Repeat("tcp ", 1025), 4097, "too long"},
 	} {
-		e, err := ParseExpr(tc.expr)
-		var x *ExprError
+		e, err := Parse(tc.expr)
+		var x *Error
 		if !errors.As(err, &x) || e != nil {
 			t.Errorf("%.40q: %v, %v", tc.expr, e, err)
 			continue
@@ -233,9 +261,9 @@ func TestExprErrors(t *testing.T) {
 	}
 }
 
-func TestExprNeeds(t *testing.T) {
+func TestNeeds(t *testing.T) {
 	for expr, want := range map[string]Need{"tcp": 0, "timeout<5": 0, "age>5": NeedAge, "tcp !(idle>5 or bytes>1)": NeedIdle | NeedCounters, "packets>1": NeedCounters} {
-		e, err := ParseExpr(expr)
+		e, err := Parse(expr)
 		if err != nil || e.Needs() != want {
 			t.Errorf("%q: %v, %v", expr, e.Needs(), err)
 		}
@@ -255,12 +283,12 @@ func TestKeys(t *testing.T) {
 		if k.Doc == "" || k.Kind == "" || strings.ToLower(k.Name) != k.Name || hexadecimal(k.Name) {
 			t.Errorf("%+v", k)
 		}
-		e, err := ParseExpr(k.Example)
+		e, err := Parse(k.Example)
 		if err != nil || e.root.term.key == nil || e.root.term.key.Name != k.Name || !strings.HasPrefix(k.Example, k.Name) {
 			t.Errorf("%s: example %q: %v", k.Name, k.Example, err)
 		}
 		for _, v := range k.Values {
-			if _, err := ParseExpr(k.Name + ":" + v); err != nil {
+			if _, err := Parse(k.Name + ":" + v); err != nil {
 				t.Error(err)
 			}
 		}
@@ -292,43 +320,43 @@ func exprText(t *rapid.T) string {
 }
 
 // What an expression prints is the expression.
-func TestExprPrintsItself(t *testing.T) {
+func TestPrintsItself(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := exprText(t)
-		e, err := ParseExpr(s)
+		e, err := Parse(s)
 		if err != nil {
 			t.Fatalf("%q: %v", s, err)
 		}
-		back, err := ParseExpr(e.String())
+		back, err := Parse(e.String())
 		if err != nil || !reflect.DeepEqual(e, back) {
 			t.Fatalf("%q prints as %q: %v, as %v", s, e, err, back)
 		}
 	})
 }
 
-func FuzzParseExpr(f *testing.F) {
+func FuzzParse(f *testing.F) {
 	for _, s := range []string{"proto:tcp dport:80,443 !src:10.0.0.0/8", `"a\"b" or (x)`, "mark:0x10/0xff idle>1m", "fd00:1 [::1]:5 10.1", "age:1h-2w", "label:1-127", "::", "a:b:c"} {
 		f.Add(s)
 	}
 	flows := sampleFlows()
 	f.Fuzz(func(t *testing.T, s string) {
-		e, err := ParseExpr(s)
+		e, err := Parse(s)
 		if (e == nil) != (err != nil) {
 			t.Fatalf("%v, %v", e, err)
 		}
 		if err != nil {
-			var x *ExprError
+			var x *Error
 			if !errors.As(err, &x) || x.Column < 1 || x.Column > len(s)+1 || x.Message == "" {
 				t.Fatalf("%#v", err)
 			}
 			return
 		}
-		back, err := ParseExpr(e.String())
+		back, err := Parse(e.String())
 		if err != nil && len(e.String()) <= maxExpr || err == nil && !reflect.DeepEqual(e, back) {
 			t.Fatalf("%q prints as %q: %v", s, e, err)
 		}
 		for _, x := range flows {
-			if err == nil && e.Match(&x, Ages{}) != back.Match(&x, Ages{}) {
+			if err == nil && e.Match(&x, flow.Ages{}) != back.Match(&x, flow.Ages{}) {
 				t.Fatalf("%q and %q differ", s, e)
 			}
 		}
@@ -337,32 +365,32 @@ func FuzzParseExpr(f *testing.F) {
 
 var typical = []string{"tcp", "443", "10.0.0.", "proto:tcp dport:443", "src:10.0.0.0/8 state:established", "nat:yes", "proto:tcp dport:80,443,8080 !src:10.0.0.0/8,192.168.0.0/16", "(nat:snat or mark:0x10/0xf0) idle>1m", "ftp"}
 
-func TestExprMatchDoesNotAllocate(t *testing.T) {
+func TestMatchDoesNotAllocate(t *testing.T) {
 	flows := sampleFlows()
 	for _, s := range typical {
-		e, err := ParseExpr(s)
+		e, err := Parse(s)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, f := range flows {
-			if n := testing.AllocsPerRun(100, func() { e.Match(&f, Ages{time.Minute, time.Second}) }); n != 0 {
+			if n := testing.AllocsPerRun(100, func() { e.Match(&f, flow.Ages{Age: time.Minute, Idle: time.Second}) }); n != 0 {
 				t.Errorf("%q: %v allocations", s, n)
 			}
 		}
 	}
 }
 
-func BenchmarkExprMatch(b *testing.B) {
+func BenchmarkMatch(b *testing.B) {
 	f := sampleFlows()['w']
 	for _, s := range typical {
-		e, err := ParseExpr(s)
+		e, err := Parse(s)
 		if err != nil {
 			b.Fatal(err)
 		}
 		b.Run(s, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				e.Match(&f, Ages{time.Minute, time.Second})
+				e.Match(&f, flow.Ages{Age: time.Minute, Idle: time.Second})
 			}
 		})
 	}

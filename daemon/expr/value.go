@@ -1,10 +1,12 @@
-package flow
+package expr
 
 import (
 	"math"
 	"slices"
 	"strconv"
 	"strings"
+
+	"ctsync/daemon/flow"
 )
 
 // valueKind is how the values of a key are written.
@@ -117,12 +119,9 @@ func printUnit(v uint64, units []unit) string {
 }
 
 // protoNames are the names of protocols.
-func protoNames() []string {
-	var names []string
-	for p := range 256 {
-		if name := Proto(p).String(); name != unknownName {
-			names = append(names, name)
-		}
+func protoNames() (names []string) {
+	for _, p := range flow.Protos() {
+		names = append(names, p.String())
 	}
 	return names
 }

@@ -1,10 +1,12 @@
-package flow
+package expr
 
 import (
 	"errors"
 	"slices"
 	"strings"
 	"time"
+
+	"ctsync/daemon/flow"
 )
 
 // Key is a word that an Expr knows in front of an operator.
@@ -19,7 +21,7 @@ type Key struct {
 	kind valueKind
 	most uint64 // the greatest number
 	need Need
-	test func(t *term, f *Flow, a Ages) bool // of the values, whatever the relation
+	test func(t *term, f *flow.Flow, a flow.Ages) bool // of the values, whatever the relation
 }
 
 // Keys returns all keys in the order in which help lists them.
@@ -29,65 +31,73 @@ func Keys() []Key { return slices.Clone(keys) }
 // has none: an address that no flow has.
 var keys = []Key{
 	{Name: "proto", Other: "protocol", Kind: "protocol name or number", Example: "proto:tcp,udp", Doc: "layer-4 protocol", kind: kindProto,
-		test: func(t *term, f *Flow, _ Ages) bool { return t.has(uint8(f.Orig.Proto)) }},
+		test: func(t *term, f *flow.Flow, _ flow.Ages) bool { return t.has(uint8(f.Orig.Proto)) }},
 	{Name: "family", Kind: "ipv4 or ipv6", Values: []string{"ipv4", "ipv6"}, Example: "family:ipv6", Doc: "layer-3 protocol", kind: kindName,
-		test: func(t *term, f *Flow, _ Ages) bool {
-			return f.Orig.Family == IPv4 && t.has(0) || f.Orig.Family == IPv6 && t.has(1)
+		test: func(t *term, f *flow.Flow, _ flow.Ages) bool {
+			return f.Orig.Family == flow.IPv4 && t.has(0) || f.Orig.Family == flow.IPv6 && t.has(1)
 		}},
-	address("addr", "address", "addr:10.0.0.7", "any of the four addresses", func(t *term, f *Flow, _ Ages) bool {
+	address("addr", "address", "addr:10.0.0.7", "any of the four addresses", func(t *term, f *flow.Flow, _ flow.Ages) bool {
 		return t.covers(&f.Orig.Src, f.Orig.Family) || t.covers(&f.Orig.Dst, f.Orig.Family) || t.covers(&f.Reply.Src, f.Reply.Family) || t.covers(&f.Reply.Dst, f.Reply.Family)
 	}),
-	address("src", "source", "src:10.0.0.0/8", "original source address", func(t *term, f *Flow, _ Ages) bool { return t.covers(&f.Orig.Src, f.Orig.Family) }),
-	address("dst", "destination", "dst:2001:db8::/32", "original destination address", func(t *term, f *Flow, _ Ages) bool { return t.covers(&f.Orig.Dst, f.Orig.Family) }),
-	address("reply-src", "rsrc", "reply-src:192.0.2.1-192.0.2.9", "source address of replies: the destination after translation", func(t *term, f *Flow, _ Ages) bool { return t.covers(&f.Reply.Src, f.Reply.Family) }),
-	address("reply-dst", "rdst", "reply-dst:198.51.100.1", "destination address of replies: the source after translation", func(t *term, f *Flow, _ Ages) bool { return t.covers(&f.Reply.Dst, f.Reply.Family) }),
-	port("port", "", "port:53", "any of the four ports", func(t *term, f *Flow, _ Ages) bool {
+	address("src", "source", "src:10.0.0.0/8", "original source address", func(t *term, f *flow.Flow, _ flow.Ages) bool { return t.covers(&f.Orig.Src, f.Orig.Family) }),
+	address("dst", "destination", "dst:2001:db8::/32", "original destination address", func(t *term, f *flow.Flow, _ flow.Ages) bool { return t.covers(&f.Orig.Dst, f.Orig.Family) }),
+	address("reply-src", "rsrc", "reply-src:192.0.2.1-192.0.2.9", "source address of replies: the destination after translation", func(t *term, f *flow.Flow, _ flow.Ages) bool { return t.covers(&f.Reply.Src, f.Reply.Family) }),
+	address("reply-dst", "rdst", "reply-dst:198.51.100.1", "destination address of replies: the source after translation", func(t *term, f *flow.Flow, _ flow.Ages) bool { return t.covers(&f.Reply.Dst, f.Reply.Family) }),
+	port("port", "", "port:53", "any of the four ports", func(t *term, f *flow.Flow, _ flow.Ages) bool {
 		return f.Orig.Proto.HasPorts() && (t.holds(uint64(f.Orig.SrcPort)) || t.holds(uint64(f.Orig.DstPort)) ||
-			f.Has.Is(HasReply) && (t.holds(uint64(f.Reply.SrcPort)) || t.holds(uint64(f.Reply.DstPort))))
+			f.Has.Is(flow.HasReply) && (t.holds(uint64(f.Reply.SrcPort)) || t.holds(uint64(f.Reply.DstPort))))
 	}),
-	port("sport", "", "sport:1024-65535", "original source port", func(t *term, f *Flow, _ Ages) bool { return f.Orig.Proto.HasPorts() && t.holds(uint64(f.Orig.SrcPort)) }),
-	port("dport", "", "dport:80,443", "original destination port", func(t *term, f *Flow, _ Ages) bool { return f.Orig.Proto.HasPorts() && t.holds(uint64(f.Orig.DstPort)) }),
-	port("reply-sport", "rsport", "reply-sport:8080", "source port of replies", func(t *term, f *Flow, _ Ages) bool {
-		return f.Has.Is(HasReply) && f.Reply.Proto.HasPorts() && t.holds(uint64(f.Reply.SrcPort))
+	port("sport", "", "sport:1024-65535", "original source port", func(t *term, f *flow.Flow, _ flow.Ages) bool {
+		return f.Orig.Proto.HasPorts() && t.holds(uint64(f.Orig.SrcPort))
 	}),
-	port("reply-dport", "rdport", "reply-dport>=32768", "destination port of replies", func(t *term, f *Flow, _ Ages) bool {
-		return f.Has.Is(HasReply) && f.Reply.Proto.HasPorts() && t.holds(uint64(f.Reply.DstPort))
+	port("dport", "", "dport:80,443", "original destination port", func(t *term, f *flow.Flow, _ flow.Ages) bool {
+		return f.Orig.Proto.HasPorts() && t.holds(uint64(f.Orig.DstPort))
+	}),
+	port("reply-sport", "rsport", "reply-sport:8080", "source port of replies", func(t *term, f *flow.Flow, _ flow.Ages) bool {
+		return f.Has.Is(flow.HasReply) && f.Reply.Proto.HasPorts() && t.holds(uint64(f.Reply.SrcPort))
+	}),
+	port("reply-dport", "rdport", "reply-dport>=32768", "destination port of replies", func(t *term, f *flow.Flow, _ flow.Ages) bool {
+		return f.Has.Is(flow.HasReply) && f.Reply.Proto.HasPorts() && t.holds(uint64(f.Reply.DstPort))
 	}),
 	{Name: "state", Kind: "state of TCP, SCTP or DCCP", Values: stateValues, Example: "state:established", Doc: "state of the protocol", kind: kindName, test: testState},
 	{Name: "status", Kind: "status bit or unreplied", Values: statusValues, Example: "status:assured", Doc: "what the kernel notes of the flow; any of a list", kind: kindName, test: testStatus},
 	{Name: "nat", Kind: "yes, no, snat or dnat", Values: []string{"yes", "no", "snat", "dnat"}, Example: "nat:yes", Doc: "translation of source or destination", kind: kindName, test: testNAT},
 	{Name: "helper", Kind: "name, any or none", Example: "helper:ftp", Doc: "helper that reads along", kind: kindHelper, test: testHelper},
 	{Name: "expected", Kind: "yes or no", Values: []string{"yes", "no"}, Example: "expected:yes", Doc: "flow that a helper expected", kind: kindName,
-		test: func(t *term, f *Flow, _ Ages) bool {
-			expected := f.Has.Is(HasMaster) || f.Status&StatusExpected != 0
+		test: func(t *term, f *flow.Flow, _ flow.Ages) bool {
+			expected := f.Has.Is(flow.HasMaster) || f.Status&flow.StatusExpected != 0
 			return expected && t.has(0) || !expected && t.has(1)
 		}},
 	{Name: "zone", Kind: "number", Example: "zone:7", Doc: "conntrack zone of either direction", kind: kindNumber, most: 1<<16 - 1,
-		test: func(t *term, f *Flow, _ Ages) bool {
-			return t.holds(uint64(f.Orig.Zone)) || f.Has.Is(HasReply) && t.holds(uint64(f.Reply.Zone))
+		test: func(t *term, f *flow.Flow, _ flow.Ages) bool {
+			return t.holds(uint64(f.Orig.Zone)) || f.Has.Is(flow.HasReply) && t.holds(uint64(f.Reply.Zone))
 		}},
 	{Name: "mark", Kind: "number or value/mask", Example: "mark:0x10/0xff", Doc: "connection mark, 0 where there is none", kind: kindMark, most: 1<<32 - 1, test: testMark},
 	{Name: "label", Kind: "number of a bit", Example: "label:5", Doc: "connection label; any of a list", kind: kindLabel, most: 127, test: testLabel},
 	{Name: "timeout", Kind: "time", Example: "timeout<60s", Doc: "time until the entry ends if nothing comes", kind: kindTime, most: 1<<32 - 1, test: testTimeout},
 	{Name: "age", Kind: "time", Example: "age>30s", Doc: "since the flow was first seen (kernel: nf_conntrack_timestamp)", kind: kindTime, most: 1<<40 - 1, need: NeedAge,
-		test: func(t *term, _ *Flow, a Ages) bool { return a.Age >= 0 && t.holds(uint64(a.Age/time.Second)) }},
+		test: func(t *term, _ *flow.Flow, a flow.Ages) bool { return a.Age >= 0 && t.holds(uint64(a.Age/time.Second)) }},
 	{Name: "idle", Kind: "time", Example: "idle>1m", Doc: "since something was last heard of it; not of the kernel's table", kind: kindTime, most: 1<<40 - 1, need: NeedIdle,
-		test: func(t *term, _ *Flow, a Ages) bool { return a.Idle >= 0 && t.holds(uint64(a.Idle/time.Second)) }},
+		test: func(t *term, _ *flow.Flow, a flow.Ages) bool {
+			return a.Idle >= 0 && t.holds(uint64(a.Idle/time.Second))
+		}},
 	{Name: "bytes", Kind: "size", Example: "bytes>1M", Doc: "both directions; only of the kernel's table (nf_conntrack_acct)", kind: kindSize, most: 1<<63 - 1, need: NeedCounters,
-		test: func(t *term, f *Flow, _ Ages) bool { return f.Has.Is(HasCounters) && t.holds(f.Bytes[0]+f.Bytes[1]) }},
+		test: func(t *term, f *flow.Flow, _ flow.Ages) bool {
+			return f.Has.Is(flow.HasCounters) && t.holds(f.Bytes[0]+f.Bytes[1])
+		}},
 	{Name: "packets", Kind: "number", Example: "packets>=1k", Doc: "both directions; only of the kernel's table (nf_conntrack_acct)", kind: kindSize, most: 1<<63 - 1, need: NeedCounters,
-		test: func(t *term, f *Flow, _ Ages) bool {
-			return f.Has.Is(HasCounters) && t.holds(f.Packets[0]+f.Packets[1])
+		test: func(t *term, f *flow.Flow, _ flow.Ages) bool {
+			return f.Has.Is(flow.HasCounters) && t.holds(f.Packets[0]+f.Packets[1])
 		}},
 	{Name: "id", Kind: "number", Example: "id:1015734848", Doc: "CONN ID of the kernel", kind: kindNumber, most: 1<<32 - 1,
-		test: func(t *term, f *Flow, _ Ages) bool { return f.Has.Is(HasID) && t.holds(uint64(f.ID)) }},
+		test: func(t *term, f *flow.Flow, _ flow.Ages) bool { return f.Has.Is(flow.HasID) && t.holds(uint64(f.ID)) }},
 }
 
-func address(name, other, example, doc string, test func(*term, *Flow, Ages) bool) Key {
+func address(name, other, example, doc string, test func(*term, *flow.Flow, flow.Ages) bool) Key {
 	return Key{Name: name, Other: other, Kind: "address, network or range", Example: example, Doc: doc, kind: kindAddress, test: test}
 }
 
-func port(name, other, example, doc string, test func(*term, *Flow, Ages) bool) Key {
+func port(name, other, example, doc string, test func(*term, *flow.Flow, flow.Ages) bool) Key {
 	return Key{Name: name, Other: other, Kind: "port", Example: example, Doc: doc, kind: kindNumber, most: 1<<16 - 1, test: test}
 }
 
@@ -108,7 +118,7 @@ func keyHint(name string) string {
 	for _, k := range keys {
 		names = append(names, k.Name)
 	}
-	if near := Nearest(name, names); near != "" {
+	if near := flow.Nearest(name, names); near != "" {
 		return "did you mean " + near + "?"
 	}
 	return "want one of " + strings.Join(names, ", ") + ", or quote it to look for the text"
@@ -119,7 +129,7 @@ func (k *Key) want() string { return k.Kind + ", such as " + k.Example }
 
 // hint is the error of a value that is not one of the key's. The nearest of the names is offered.
 func (k *Key) hint(word string, names []string) error {
-	if near := Nearest(strings.ReplaceAll(word, "_", "-"), names); near != "" {
+	if near := flow.Nearest(strings.ReplaceAll(word, "_", "-"), names); near != "" {
 		return errors.New("did you mean " + near + "?")
 	}
 	if k.Name == "state" && slices.Contains(statusValues, word) {

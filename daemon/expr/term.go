@@ -1,4 +1,4 @@
-package flow
+package expr
 
 import (
 	"cmp"
@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"ctsync/daemon/flow"
 )
 
 // relation is an operator between key and value.
@@ -32,12 +34,12 @@ type term struct {
 	key *Key
 	rel relation
 
-	numbers   []numbers // what matches; of a comparison what it comes to
-	bound     uint64    // what a comparison was made with
-	masked    []masked  // marks
-	four, six []span    // addresses
-	bits      [4]uint64 // protocols, labels, or indices in Key.Values
-	names     []string  // helpers, lower case
+	numbers   []numbers    // what matches; of a comparison what it comes to
+	bound     uint64       // what a comparison was made with
+	masked    []masked     // marks
+	four, six flow.AddrSet // addresses
+	bits      [4]uint64    // protocols, labels, or indices in Key.Values
+	names     []string     // helpers, lower case
 
 	text string // lower case
 	find text   // what text comes to
@@ -49,7 +51,7 @@ type numbers struct{ first, last uint64 }
 // masked is a mark of which only the bits of mask count.
 type masked struct{ value, mask uint32 }
 
-func (t *term) match(f *Flow, a Ages) bool {
+func (t *term) match(f *flow.Flow, a flow.Ages) bool {
 	if t.key == nil {
 		return t.find.match(f)
 	}
@@ -72,12 +74,12 @@ func (t *term) has(i uint8) bool { return t.bits[i>>6]>>(i&63)&1 != 0 }
 func (t *term) set(i uint8) { t.bits[i>>6] |= 1 << (i & 63) }
 
 // covers reports whether the address a of a family is one of the addresses.
-func (t *term) covers(a *Addr, family Family) bool {
+func (t *term) covers(a *flow.Addr, family flow.Family) bool {
 	switch family {
-	case IPv4:
-		return inside(t.four, a)
-	case IPv6:
-		return inside(t.six, a)
+	case flow.IPv4:
+		return t.four.Has(a)
+	case flow.IPv6:
+		return t.six.Has(a)
 	}
 	return false // the reply of a flow that has none
 }
@@ -88,7 +90,7 @@ func (t *term) add(word string) error {
 	case kindAddress:
 		return t.addAddress(word)
 	case kindProto:
-		p, err := ParseProto(word)
+		p, err := flow.ParseProto(word)
 		if err != nil {
 			return k.hint(word, protoNames())
 		}
@@ -100,7 +102,7 @@ func (t *term) add(word string) error {
 		}
 		t.set(uint8(i))
 	case kindHelper:
-		if len(word) > len(Flow{}.Helper)-1 {
+		if len(word) > len(flow.Flow{}.Helper)-1 {
 			return k.hint(word, nil)
 		}
 		t.names = append(t.names, strings.ToLower(word))
@@ -156,26 +158,26 @@ func (t *term) addNumbers(word string) error {
 }
 
 func (t *term) addAddress(word string) error {
-	s, family, ok := parseSpan(word)
+	r, family, ok := parseRange(word)
 	switch {
 	case !ok:
 		return t.key.hint(word, nil)
-	case family == IPv4:
-		t.four = append(t.four, s)
+	case family == flow.IPv4:
+		t.four = append(t.four, r)
 	default:
-		t.six = append(t.six, s)
+		t.six = append(t.six, r)
 	}
 	return nil
 }
 
-// parseSpan reads an address, a network, or a range of addresses.
-func parseSpan(word string) (s span, family Family, ok bool) {
-	family = IPv4
+// parseRange reads an address, a network, or a range of addresses.
+func parseRange(word string) (r flow.Range, family flow.Family, ok bool) {
+	family = flow.IPv4
 	if p, err := netip.ParsePrefix(word); err == nil {
 		if !p.Addr().Is4() {
-			family = IPv6
+			family = flow.IPv6
 		}
-		return spanOf(p), family, true
+		return flow.RangeOf(p), family, true
 	}
 	first, last, isRange := strings.Cut(word, "-")
 	if !isRange {
@@ -184,20 +186,17 @@ func parseSpan(word string) (s span, family Family, ok bool) {
 	a, err := netip.ParseAddr(first)
 	b, lerr := netip.ParseAddr(last)
 	if cmp.Or(err, lerr) != nil || a.Zone()+b.Zone() != "" || a.Is4() != b.Is4() || b.Less(a) {
-		return s, 0, false
+		return r, 0, false
 	}
 	if !a.Is4() {
-		family = IPv6
+		family = flow.IPv6
 	}
-	from, to := AddrFrom(a), AddrFrom(b)
-	s.first[0], s.first[1] = from.words()
-	s.last[0], s.last[1] = to.words()
-	return s, family, true
+	return flow.Range{First: flow.AddrFrom(a), Last: flow.AddrFrom(b)}, family, true
 }
 
 // finish brings the values into their one order.
 func (t *term) finish() {
-	t.four, t.six = united(t.four, 32), united(t.six, 128)
+	t.four, t.six = flow.NewAddrSet(t.four, flow.IPv4), flow.NewAddrSet(t.six, flow.IPv6)
 	slices.Sort(t.names)
 	t.names = slices.Compact(t.names)
 	slices.SortFunc(t.masked, func(a, b masked) int { return cmp.Or(cmp.Compare(a.mask, b.mask), cmp.Compare(a.value, b.value)) })

@@ -1,4 +1,4 @@
-package flow
+package expr
 
 import (
 	"fmt"
@@ -6,25 +6,25 @@ import (
 )
 
 // exprParser reads an expression from left to right. at is the next byte; between two words it stands behind the blanks.
-type exprParser struct {
+type parser struct {
 	s  string
 	at int
 }
 
 func blank(c byte) bool { return c == ' ' || c >= '\t' && c <= '\r' }
 
-func (p *exprParser) blanks() {
+func (p *parser) blanks() {
 	for p.at < len(p.s) && blank(p.s[p.at]) {
 		p.at++
 	}
 }
 
-func (p *exprParser) fail(at int, message, hint string) *ExprError {
-	return &ExprError{Column: at + 1, Message: message, Hint: hint}
+func (p *parser) fail(at int, message, hint string) *Error {
+	return &Error{Column: at + 1, Message: message, Hint: hint}
 }
 
 // take passes over word and the blanks behind it if it is next.
-func (p *exprParser) take(word string) bool {
+func (p *parser) take(word string) bool {
 	if !strings.HasPrefix(p.s[p.at:], word) {
 		return false
 	}
@@ -34,7 +34,7 @@ func (p *exprParser) take(word string) bool {
 }
 
 // takeWord is take for a word of letters, which must end there.
-func (p *exprParser) takeWord(word string) bool {
+func (p *parser) takeWord(word string) bool {
 	end := p.at + len(word)
 	if end > len(p.s) || !strings.EqualFold(p.s[p.at:end], word) {
 		return false
@@ -47,7 +47,7 @@ func (p *exprParser) takeWord(word string) bool {
 	return true
 }
 
-func (p *exprParser) or(depth int) (node, error) {
+func (p *parser) or(depth int) (node, error) {
 	var parts []node
 	for {
 		n, err := p.and(depth)
@@ -61,7 +61,7 @@ func (p *exprParser) or(depth int) (node, error) {
 	}
 }
 
-func (p *exprParser) and(depth int) (node, error) {
+func (p *parser) and(depth int) (node, error) {
 	var parts []node
 	for {
 		n, err := p.not(depth)
@@ -80,7 +80,7 @@ func (p *exprParser) and(depth int) (node, error) {
 	}
 }
 
-func (p *exprParser) not(depth int) (node, error) {
+func (p *parser) not(depth int) (node, error) {
 	start := p.at
 	if depth > maxDepth {
 		return node{}, p.fail(start, "nested too deeply", fmt.Sprintf("at most %d parentheses and negations", maxDepth))
@@ -105,7 +105,7 @@ func (p *exprParser) not(depth int) (node, error) {
 }
 
 // term reads a key with its values, or a text.
-func (p *exprParser) term() (term, error) {
+func (p *parser) term() (term, error) {
 	start := p.at
 	end := start
 	for end < len(p.s) && identifier(p.s[end]) {
@@ -144,7 +144,7 @@ func (p *exprParser) term() (term, error) {
 }
 
 // misplaced says what is wrong with what stands where a word should.
-func (p *exprParser) misplaced() error {
+func (p *parser) misplaced() error {
 	switch {
 	case p.at == len(p.s):
 		return p.fail(p.at, "the filter ends too early", `want a word, a term such as dport:443, or "("`)
@@ -160,7 +160,7 @@ func identifier(c byte) bool {
 func hexadecimal(s string) bool { return strings.Trim(s, "0123456789abcdef") == "" }
 
 // relation passes over an operator and the blanks behind it.
-func (p *exprParser) relation() relation {
+func (p *parser) relation() relation {
 	for _, r := range [...]relation{relNot, relAtLeast, relAtMost, relAbove, relBelow, relIs} {
 		if p.take(r.String()) {
 			return r
@@ -173,7 +173,7 @@ func (p *exprParser) relation() relation {
 }
 
 // values reads what stands behind a key and its operator.
-func (p *exprParser) values(k *Key, rel relation) (term, error) {
+func (p *parser) values(k *Key, rel relation) (term, error) {
 	t := term{key: k, rel: rel}
 	if !k.kind.ordered() && rel != relIs && rel != relNot {
 		return t, p.fail(p.at, fmt.Sprintf("%s has no order", k.Name), "want "+k.Name+`: or `+k.Name+"!=")
@@ -205,7 +205,7 @@ func (p *exprParser) values(k *Key, rel relation) (term, error) {
 }
 
 // word reads what is between blanks, or in quotes; a value also ends at a comma.
-func (p *exprParser) word(value bool) (word string, quoted bool, err error) {
+func (p *parser) word(value bool) (word string, quoted bool, err error) {
 	if p.at < len(p.s) && p.s[p.at] == '"' {
 		word, err = p.quoted()
 		return word, true, err
@@ -222,7 +222,7 @@ func (p *exprParser) word(value bool) (word string, quoted bool, err error) {
 }
 
 // quoted reads a text in quotes, in which a backslash makes the next character plain.
-func (p *exprParser) quoted() (string, error) {
+func (p *parser) quoted() (string, error) {
 	start := p.at
 	var b strings.Builder
 	for p.at++; p.at < len(p.s); p.at++ {

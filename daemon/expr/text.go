@@ -1,10 +1,11 @@
-package flow
+package expr
 
 import (
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
+
+	"ctsync/daemon/flow"
 )
 
 // text is what a word without a key matches, one of:
@@ -26,13 +27,13 @@ type text struct {
 	unreplied bool
 	snat      bool
 	dnat      bool
-	family    Family
+	family    flow.Family
 	number    bool // id, and port if it fits, are something to look for
 	id        uint32
 	port      uint16
-	end       bool   // port belongs to the addresses
-	four, six []span // of addresses
-	helper    string // part of its name, lower case; "" = none
+	end       bool         // port belongs to the addresses
+	four, six flow.AddrSet // of addresses
+	helper    string       // part of its name, lower case; "" = none
 }
 
 // newText makes the term of a text in lower case.
@@ -58,95 +59,93 @@ func newText(word string) term {
 
 // addresses takes word for an address, a network or the beginning of an address, and reports whether it is.
 func (x *text) addresses(word string) bool {
-	if s, family, ok := parseSpan(word); ok {
-		if family == IPv4 {
-			x.four = []span{s}
+	if r, family, ok := parseRange(word); ok {
+		if family == flow.IPv4 {
+			x.four = flow.AddrSet{r}
 		} else {
-			x.six = []span{s}
+			x.six = flow.AddrSet{r}
 		}
 		return true
 	}
 	if strings.Contains(word, ".") {
-		x.four = begun(word, ".", 4, 10, 8)
+		x.four = begun(word, flow.IPv4)
 		return x.four != nil
 	}
 	if strings.Contains(word, ":") && !strings.Contains(word, "::") {
-		x.six = begun(word, ":", 8, 16, 16)
+		x.six = begun(word, flow.IPv6)
 		return x.six != nil
 	}
 	return false
 }
 
-// begun returns the addresses that begin with word: parts of a number of bits, written in a base, between separators. The
-// last part may have more digits than word has of it.
-func begun(word, separator string, parts, base, bits int) []span {
+// begun returns the addresses whose text begins with word. The last part of word may be the beginning of a longer
+// number.
+func begun(word string, family flow.Family) flow.AddrSet {
+	separator, parts, base, width := ".", 4, 10, 1 // width of a part in bytes
+	if family == flow.IPv6 {
+		separator, parts, base, width = ":", 8, 16, 2
+	}
 	list := strings.Split(word, separator)
 	if len(list) > parts {
 		return nil
 	}
-	var whole [16]byte
-	width := bits / 8
-	put := func(at int, v uint64) netip.Prefix {
-		b := whole
+	put := func(a *flow.Addr, part int, v uint64) {
 		for i := range width {
-			b[at*width+i] = byte(v >> (8 * (width - 1 - i)))
+			a[part*width+i] = byte(v >> (8 * (width - 1 - i)))
 		}
-		if parts == 4 {
-			return netip.PrefixFrom(netip.AddrFrom4([4]byte(b[:4])), (at+1)*bits)
-		}
-		return netip.PrefixFrom(netip.AddrFrom16(b), (at+1)*bits)
 	}
+	var start flow.Addr
 	last := len(list) - 1
 	for i, part := range list[:last] {
-		v, err := strconv.ParseUint(part, base, bits)
+		v, err := strconv.ParseUint(part, base, 8*width)
 		if err != nil {
 			return nil
 		}
-		p := put(i, v).Addr().As16()
-		if parts == 4 {
-			copy(whole[:4], p[12:])
-		} else {
-			whole = p
-		}
+		put(&start, i, v)
 	}
+	between := func(first, final uint64) flow.Range { // addresses with such a last part
+		r := flow.Range{First: start, Last: start}
+		put(&r.First, last, first)
+		put(&r.Last, last, final)
+		for i := (last + 1) * width; i < parts*width; i++ {
+			r.Last[i] = 0xff
+		}
+		return r
+	}
+	end := uint64(1) << (8 * width)
 	if list[last] == "" {
-		if last == 0 {
-			return nil
-		}
-		v, _ := strconv.ParseUint(list[last-1], base, bits)
-		return []span{spanOf(put(last-1, v))}
+		return flow.AddrSet{between(0, end-1)}
 	}
-	var spans []span
-	v, err := strconv.ParseUint(list[last], base, bits)
+	v, err := strconv.ParseUint(list[last], base, 8*width)
 	if err != nil {
 		return nil
 	}
-	for n := uint64(1); v*n < 1<<bits; n *= uint64(base) { // v, v with one more digit, with two
-		first, final := spanOf(put(last, v*n)), spanOf(put(last, min(v*n+n, 1<<bits)-1))
-		spans = append(spans, span{first.first, final.last})
+	var ranges []flow.Range
+	for n := uint64(1); v*n < end; n *= uint64(base) { // v, v with one more digit, with two
+		ranges = append(ranges, between(v*n, min(v*n+n, end)-1))
 		if v == 0 {
 			break
 		}
 	}
-	return united(spans, map[int]int{4: 32, 8: 128}[parts])
+	return flow.NewAddrSet(ranges, family)
 }
 
 // words takes word for a name.
 func (x *text) words(word string) {
-	for p := range 256 {
-		if name := Proto(p).String(); name != unknownName && strings.Contains(name, word) {
+	for _, p := range flow.Protos() {
+		if strings.Contains(p.String(), word) {
 			x.protos[p>>6] |= 1 << (p & 63)
 		}
 	}
 	for i, p := range statefulProtos {
-		for s, name := range statesOf(p) {
-			code := p == TCP && TCPStateCode(uint8(s)) != "" && strings.EqualFold(TCPStateCode(uint8(s)), word)
+		for s, name := range flow.States(p) {
+			code := p == flow.TCP && flow.TCPStateCode(uint8(s)) != "" && strings.EqualFold(flow.TCPStateCode(uint8(s)), word)
 			if code || strings.Contains(strings.ToLower(name), strings.ReplaceAll(word, "-", "_")) {
 				x.states[i] |= 1 << s
 			}
 		}
 	}
-	for _, f := range []Family{IPv4, IPv6} {
+	for _, f := range []flow.Family{flow.IPv4, flow.IPv6} {
 		if word == f.String() {
 			x.family = f
 		}
@@ -155,7 +154,7 @@ func (x *text) words(word string) {
 		return
 	}
 	is := func(name string) bool { return strings.HasPrefix(name, word) }
-	for name, bit := range map[string]uint32{"assured": StatusAssured, "offload": StatusOffload | StatusHWOffload, "expected": StatusExpected} {
+	for name, bit := range map[string]uint32{"assured": flow.StatusAssured, "offload": flow.StatusOffload | flow.StatusHWOffload, "expected": flow.StatusExpected} {
 		if is(name) {
 			x.status |= bit
 		}
@@ -164,7 +163,7 @@ func (x *text) words(word string) {
 	x.snat, x.dnat = is("snat") || is("nat"), is("dnat") || is("nat")
 }
 
-func (x *text) match(f *Flow) bool {
+func (x *text) match(f *flow.Flow) bool {
 	if len(x.four)+len(x.six) > 0 {
 		return x.matchAddress(f)
 	}
@@ -172,7 +171,7 @@ func (x *text) match(f *Flow) bool {
 		return x.matchNumber(f) || x.matchHelper(f)
 	}
 	p := f.Orig.Proto
-	if x.protos[p>>6]>>(p&63)&1 != 0 || f.Status&x.status != 0 || f.Orig.Family == x.family || x.unreplied && unreplied(f) {
+	if x.protos[p>>6]>>(p&63)&1 != 0 || f.Status&x.status != 0 || f.Orig.Family == x.family || x.unreplied && f.Unreplied() {
 		return true
 	}
 	if x.states != [3]uint16{} {
@@ -188,37 +187,37 @@ func (x *text) match(f *Flow) bool {
 	return x.matchHelper(f)
 }
 
-func (x *text) matchAddress(f *Flow) bool {
-	for _, t := range [...]*Tuple{&f.Orig, &f.Reply} {
+func (x *text) matchAddress(f *flow.Flow) bool {
+	for _, t := range [...]*flow.Tuple{&f.Orig, &f.Reply} {
 		list := x.four
 		switch t.Family {
-		case IPv6:
+		case flow.IPv6:
 			list = x.six
-		case IPv4:
+		case flow.IPv4:
 		default:
 			continue
 		}
 		ports := t.Proto.HasPorts()
-		if inside(list, &t.Src) && (!x.end || ports && t.SrcPort == x.port) || inside(list, &t.Dst) && (!x.end || ports && t.DstPort == x.port) {
+		if list.Has(&t.Src) && (!x.end || ports && t.SrcPort == x.port) || list.Has(&t.Dst) && (!x.end || ports && t.DstPort == x.port) {
 			return true
 		}
 	}
 	return false
 }
 
-func (x *text) matchNumber(f *Flow) bool {
-	if f.Has.Is(HasID) && f.ID == x.id {
+func (x *text) matchNumber(f *flow.Flow) bool {
+	if f.Has.Is(flow.HasID) && f.ID == x.id {
 		return true
 	}
 	if !f.Orig.Proto.HasPorts() || uint32(x.port) != x.id {
 		return false
 	}
 	return f.Orig.SrcPort == x.port || f.Orig.DstPort == x.port ||
-		f.Has.Is(HasReply) && (f.Reply.SrcPort == x.port || f.Reply.DstPort == x.port)
+		f.Has.Is(flow.HasReply) && (f.Reply.SrcPort == x.port || f.Reply.DstPort == x.port)
 }
 
-func (x *text) matchHelper(f *Flow) bool {
-	if !f.Has.Is(HasHelper) {
+func (x *text) matchHelper(f *flow.Flow) bool {
+	if !f.Has.Is(flow.HasHelper) {
 		return false
 	}
 	name := f.Helper[:]

@@ -1,0 +1,29 @@
+package control
+
+// maxReasons bounds the reasons that are counted one by one: some hold the name of a helper, which the peer chooses.
+const maxReasons = 64
+
+// otherReasons counts what came after maxReasons reasons.
+const otherReasons = "for other reasons"
+
+// Reasons counts by reason, such as "EEXIST" or "helper ftp". It holds at most maxReasons reasons and otherReasons, and
+// is not safe for concurrent use.
+type Reasons map[string]uint64
+
+// Count adds n to the count of a reason. *r may be nil.
+func (r *Reasons) Count(why string, n uint64) {
+	if *r == nil {
+		*r = Reasons{}
+	}
+	if _, known := (*r)[why]; !known && len(*r) >= maxReasons {
+		why = otherReasons
+	}
+	(*r)[why] += n
+}
+
+// Add adds the counts of more. *r may be nil, and stays nil when there is nothing to add.
+func (r *Reasons) Add(more Reasons) {
+	for why, n := range more {
+		r.Count(why, n)
+	}
+}
