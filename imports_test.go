@@ -18,7 +18,8 @@ const module = "ctsync/"
 var mayImport = map[string][]string{
 	"daemon/flow":      {},
 	"daemon/lifetime":  {"daemon/flow"},
-	"daemon/transport": {},
+	"daemon/rtnetlink": {},
+	"daemon/transport": {"daemon/rtnetlink"},
 	"daemon/ctnetlink": {"daemon/flow"},
 	"daemon/cache":     {"daemon/flow"},
 	"daemon/wire":      {"daemon/flow"},
@@ -31,7 +32,7 @@ var mayImport = map[string][]string{
 	"tui/quiet":        {},
 	"daemon": {
 		"daemon/flow", "daemon/lifetime", "daemon/ctnetlink", "daemon/cache", "daemon/wire", "daemon/session",
-		"daemon/transport", "daemon/control", "daemon/metrics", "daemon/config", "notify",
+		"daemon/transport", "daemon/rtnetlink", "daemon/control", "daemon/metrics", "daemon/config", "notify",
 	},
 	"cmd/ctsyncd":   {"daemon", "daemon/config"},
 	"cmd/ctsync":    {"daemon/control", "notify", "tui", "daemon/flow", "daemon/config"},
