@@ -31,9 +31,6 @@ type Keeper struct {
 // one is looked at even if the kernel says nothing.
 const retryInterval = time.Second
 
-// eventPause is how long events are gathered after one that was looked at.
-const eventPause = 20 * time.Millisecond
-
 // task is a goroutine that keeps one link open, until its configuration changes.
 type task struct {
 	ch     *Channel
@@ -74,7 +71,6 @@ func (k *Keeper) Run(ctx context.Context) error {
 			for _, t := range tasks {
 				loop.Signal(t.kick)
 			}
-			time.Sleep(eventPause)
 		}
 	}
 }

@@ -1,12 +1,12 @@
 package link
 
 import (
-	"fmt"
-	"net"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"ctsync/daemon/config"
+	"ctsync/daemon/rtnetlink"
 )
 
 // listenNowhere are the addresses of listen-address that no interface of this router has.
@@ -14,46 +14,41 @@ func listenNowhere(cfg *config.Config) (missing []netip.Addr, err error) {
 	if len(cfg.ListenAddress) == 0 {
 		return nil, nil
 	}
-	own, err := net.InterfaceAddrs()
+	own, err := rtnetlink.Own()
 	if err != nil {
-		return nil, fmt.Errorf("list own addresses: %w", err)
-	}
-	has := map[netip.Addr]bool{}
-	for _, a := range own {
-		if p, err := netip.ParsePrefix(a.String()); err == nil {
-			has[p.Addr()] = true
-		}
+		return nil, err
 	}
 	for _, a := range cfg.ListenAddress {
-		if !has[a.WithZone("")] {
+		if !slices.Contains(own, a.WithZone("")) {
 			missing = append(missing, a)
 		}
 	}
 	return missing, nil
 }
 
-// complainListen logs what listenNowhere finds when it is not what was said before, and returns what was said now.
-func (d *Daemon) complainListen(cfg *config.Config, before string) string {
-	missing, err := listenNowhere(cfg)
+// complainListen logs what is wrong with listen-address when it is not what was said before, and returns what it is now.
+func (k *Keeper) complainListen(cfg *config.Config, before string) string {
+	text, err := ListenWarning(cfg)
 	if err != nil {
-		d.log.Error("listen-address is not checked", "err", err)
+		k.Log.Error("listen-address is not checked", "err", err)
 		return before
 	}
-	text := listenWarning(missing)
 	if text != "" && text != before {
-		d.log.Error(text)
+		k.Log.Error(text)
 	}
 	return text
 }
 
-// listenWarning says what is wrong with addresses that are nowhere, "" if there are none.
-func listenWarning(missing []netip.Addr) string {
-	if len(missing) == 0 {
-		return ""
+// ListenWarning says which addresses of listen-address no interface of this router has, "" if all are there.
+func ListenWarning(cfg *config.Config) (string, error) {
+	missing, err := listenNowhere(cfg)
+	if err != nil || len(missing) == 0 {
+		return "", err
 	}
 	var names []string
 	for _, a := range missing {
 		names = append(names, a.String())
 	}
-	return "listen-address " + strings.Join(names, ", ") + ": no interface of this router has it, add the address or correct the file"
+	return "listen-address " + strings.Join(names, ", ") +
+		": no interface of this router has it, add the address or correct the file", nil
 }

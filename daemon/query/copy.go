@@ -1,11 +1,11 @@
-package daemon
+package query
 
 import (
 	"context"
-	"time"
 
 	"ctsync/daemon/cache"
 	"ctsync/daemon/control"
+	"ctsync/daemon/core"
 )
 
 // extract is what is copied of each entry of a cache.
@@ -31,21 +31,15 @@ func wantsAll(q *control.FlowQuery) bool {
 // copied is a slice of a cache.
 type copied[T any] struct {
 	items []T
-	now   moment
+	now   core.Moment
 	err   error
 }
 
-// moment is a time on the clock of the caches and on the wall clock. The kernel's entries have none: it is zero.
-type moment struct {
-	cache int64
-	wall  time.Time
-}
-
-func (c *core) moment() moment { return moment{c.now(), time.Now()} }
-
 // copyOut hands to fn what x takes of the entries of a cache, slice by slice from q.From on. While fn is busy with a slice
 // the next one is being copied: going to the loop and back costs more than the copying.
-func copyOut[T any](ctx context.Context, d *Daemon, q *control.FlowQuery, x extract[T], fn func(items []T, now moment) error) error {
+func copyOut[T any](
+	ctx context.Context, r *Reader, q *control.FlowQuery, x extract[T], fn func(items []T, now core.Moment) error,
+) error {
 	ctx, cancel := context.WithCancel(ctx)
 	ready, free := make(chan copied[T]), make(chan []T, 2)
 	for range cap(free) {
@@ -57,7 +51,7 @@ func copyOut[T any](ctx context.Context, d *Daemon, q *control.FlowQuery, x extr
 			var s copied[T]
 			select {
 			case items := <-free:
-				s, from = copySlice(ctx, d, q.Table, x, from, items)
+				s, from = copySlice(ctx, r, q.Table, x, from, items)
 				more = from != 0
 			case <-ctx.Done():
 				return
@@ -87,16 +81,18 @@ func copyOut[T any](ctx context.Context, d *Daemon, q *control.FlowQuery, x extr
 }
 
 // copySlice copies into items what stands from a position on, and returns where to go on, 0 at the end.
-func copySlice[T any](ctx context.Context, d *Daemon, t control.Table, x extract[T], from cache.Ref, items []T) (copied[T], cache.Ref) {
+func copySlice[T any](
+	ctx context.Context, r *Reader, t control.Table, x extract[T], from cache.Ref, items []T,
+) (copied[T], cache.Ref) {
 	var s copied[T]
-	s.err = d.do(ctx, func(c *core) {
+	s.err = r.Loop.Do(ctx, func(c *core.Core) {
 		n := 0
-		from = c.scan(t, x.brief)(from, len(items), func(e *cache.Entry) bool {
+		from = scan(c, t, x.brief)(from, len(items), func(e *cache.Entry) bool {
 			x.take(&items[n], e)
 			n++
 			return true
 		})
-		s.items, s.now = items[:n], c.moment()
+		s.items, s.now = items[:n], c.Moment()
 	})
 	if s.err != nil {
 		from = 0
@@ -105,14 +101,16 @@ func copySlice[T any](ctx context.Context, d *Daemon, t control.Table, x extract
 }
 
 // scan returns how a cache is read.
-func (c *core) scan(t control.Table, brief bool) func(from cache.Ref, max int, fn func(*cache.Entry) bool) cache.Ref {
+func scan(
+	c *core.Core, t control.Table, brief bool,
+) func(from cache.Ref, max int, fn func(*cache.Entry) bool) cache.Ref {
 	switch external := t == control.TableExternal; {
 	case external && brief:
-		return c.external.ScanBrief
+		return c.Peer.External.ScanBrief
 	case external:
-		return c.external.Scan
+		return c.Peer.External.Scan
 	case brief:
-		return c.internal.ScanBrief
+		return c.Own.Internal.ScanBrief
 	}
-	return c.internal.Scan
+	return c.Own.Internal.Scan
 }

@@ -1,4 +1,4 @@
-package daemon
+package query
 
 import (
 	"context"
@@ -9,8 +9,9 @@ import (
 
 	"ctsync/daemon/cache"
 	"ctsync/daemon/control"
-	"ctsync/daemon/ctnetlink"
+	"ctsync/daemon/core"
 	"ctsync/daemon/flow"
+	"ctsync/daemon/kernel"
 )
 
 // A comparison tells, without changing anything, in which flows a cache and the kernel differ. Both change meanwhile, so
@@ -27,13 +28,13 @@ const (
 
 // comparison is one in progress.
 type comparison struct {
-	d      *Daemon
+	*Reader
 	q      control.FlowQuery
 	fn     func(*control.Difference, control.Meta) error
 	left   int // differences that may still be shown, negative: all
 	counts control.DifferenceCounts
 
-	dump, k kernel // k looks up while dump is being read
+	dump, k kernel.Table // k looks up while dump is being read
 	filter  flow.Filter
 	seen    []uint64 // refs of the internal cache that the dump has, as a bit set
 	slice   []flow.Flow
@@ -59,26 +60,28 @@ type verdict struct {
 	attributes flow.Attr
 	kernel     *flow.Flow  // the kernel's entry, nil = none
 	entry      cache.Entry // Ref 0 = none
-	now        moment
+	now        core.Moment
 }
 
-// differences compares a cache with the kernel's table.
-func (d *Daemon) differences(ctx context.Context, q control.FlowQuery, fn func(*control.Difference, control.Meta) error) (control.DifferenceCounts, error) {
-	if err := d.hasTable(ctx, q.Table); err != nil {
+// Differences compares a cache with the kernel's table and calls fn for each difference that q asks for.
+func (r *Reader) Differences(
+	ctx context.Context, q control.FlowQuery, fn func(*control.Difference, control.Meta) error,
+) (control.DifferenceCounts, error) {
+	if err := r.hasTable(ctx, q.Table); err != nil {
 		return control.DifferenceCounts{}, err
 	}
-	dump, err := ctnetlink.Dial()
+	dump, err := r.Dial()
 	if err != nil {
-		return control.DifferenceCounts{}, fmt.Errorf("dial ctnetlink: %w", err)
+		return control.DifferenceCounts{}, fmt.Errorf("open a conntrack socket: %w", err)
 	}
 	defer dump.Close()
-	k, err := ctnetlink.Dial()
+	k, err := r.Dial()
 	if err != nil {
-		return control.DifferenceCounts{}, fmt.Errorf("dial ctnetlink: %w", err)
+		return control.DifferenceCounts{}, fmt.Errorf("open a conntrack socket: %w", err)
 	}
 	defer k.Close()
-	x := newComparison(d, q, fn, dump, k)
-	if err := d.do(ctx, func(c *core) { x.filter = c.filter }); err != nil {
+	x := r.newComparison(q, fn, dump, k)
+	if err := r.Loop.Do(ctx, func(c *core.Core) { x.filter = c.Own.Filter }); err != nil {
 		return x.counts, err
 	}
 	if q.Table == control.TableExternal {
@@ -89,10 +92,13 @@ func (d *Daemon) differences(ctx context.Context, q control.FlowQuery, fn func(*
 	return x.counts, err
 }
 
-func newComparison(d *Daemon, q control.FlowQuery, fn func(*control.Difference, control.Meta) error, dump, k kernel) *comparison {
+func (r *Reader) newComparison(
+	q control.FlowQuery, fn func(*control.Difference, control.Meta) error, dump, k kernel.Table,
+) *comparison {
 	x := &comparison{
-		d: d, q: q, fn: fn, left: q.Limit, counts: control.DifferenceCounts{Found: map[string]uint64{}}, dump: dump, k: k,
-		slice: make([]flow.Flow, 0, compareSlice), keys: make([]flow.Flow, compareSlice), found: make([]flow.Flow, compareSlice),
+		Reader: r, q: q, fn: fn, left: q.Limit, counts: control.DifferenceCounts{Found: map[string]uint64{}},
+		dump: dump, k: k, slice: make([]flow.Flow, 0, compareSlice),
+		keys: make([]flow.Flow, compareSlice), found: make([]flow.Flow, compareSlice),
 		errs: make([]unix.Errno, compareSlice), verdicts: make([]verdict, compareSlice),
 	}
 	if q.Limit == 0 {
@@ -128,7 +134,7 @@ func (x *comparison) internal(ctx context.Context) error {
 		return err
 	}
 	q := control.FlowQuery{Table: control.TableInternal}
-	if err := copyOut(ctx, x.d, &q, wholeEntries, func(entries []cache.Entry, _ moment) error {
+	if err := copyOut(ctx, x.Reader, &q, wholeEntries, func(entries []cache.Entry, _ core.Moment) error {
 		for i := range entries {
 			e := &entries[i]
 			if x.q.Family != 0 && e.Flow.Orig.Family != x.q.Family || x.has(e.Ref) || !x.filter.Pass(&e.Flow.Orig) {
@@ -146,14 +152,14 @@ func (x *comparison) internal(ctx context.Context) error {
 
 // compareDumped looks for a slice of the dump in the cache.
 func (x *comparison) compareDumped(ctx context.Context) error {
-	if err := x.d.do(ctx, func(c *core) {
+	if err := x.Loop.Do(ctx, func(c *core.Core) {
 		for i := range x.slice {
-			ref, attributes := c.internal.Compare(&x.slice[i])
+			ref, attributes := c.Own.Internal.Compare(&x.slice[i])
 			if ref != 0 {
 				x.note(ref)
 			}
 			switch {
-			case ref == 0 && c.external.Injected(&x.slice[i].Orig): // the peer's, put here at once
+			case ref == 0 && c.Peer.External.Injected(&x.slice[i].Orig): // the peer's, put here at once
 				x.counts.Filtered++
 			case ref == 0 || attributes != 0:
 				x.suspect = append(x.suspect, suspect{flow: x.slice[i], kernel: true, checked: true})
@@ -215,10 +221,13 @@ func (x *comparison) pause(ctx context.Context) error {
 		return ctx.Err()
 	case <-time.After(comparePause):
 	}
-	if done, err := x.d.caughtUp(ctx, compareCatch); err != nil || done {
+	if done, err := core.CaughtUp(ctx, x.Loop, compareCatch); err != nil || done {
 		return err
 	}
-	return &control.Error{Code: control.CodeBusy, Message: "events come faster than they are handled, so the internal cache is behind the kernel", Hint: "try again later"}
+	return &control.Error{
+		Code:    control.CodeBusy,
+		Message: "events come faster than they are handled, so the internal cache is behind the kernel", Hint: "try again later",
+	}
 }
 
 // look asks the kernel and the cache about a slice of suspects once more.
@@ -234,8 +243,10 @@ func (x *comparison) look(ctx context.Context, list []suspect) error {
 }
 
 // decide asks judge about each suspect of a slice, with what the kernel said of it, and reports the differences.
-func (x *comparison) decide(ctx context.Context, list []suspect, judge func(*core, *suspect, *flow.Flow, unix.Errno) verdict) error {
-	if err := x.d.do(ctx, func(c *core) {
+func (x *comparison) decide(
+	ctx context.Context, list []suspect, judge func(*core.Core, *suspect, *flow.Flow, unix.Errno) verdict,
+) error {
+	if err := x.Loop.Do(ctx, func(c *core.Core) {
 		for i := range list {
 			x.verdicts[i] = judge(c, &list[i], &x.found[i], x.errs[i])
 		}
@@ -253,7 +264,7 @@ func (x *comparison) decide(ctx context.Context, list []suspect, judge func(*cor
 }
 
 // judge decides about one suspect. One whose kernel entry changed since the last look must wait for another.
-func (x *comparison) judge(c *core, s *suspect, found *flow.Flow, errno unix.Errno) (v verdict) {
+func (x *comparison) judge(c *core.Core, s *suspect, found *flow.Flow, errno unix.Errno) (v verdict) {
 	if errno != 0 && errno != unix.ENOENT { // no answer
 		s.checked = false
 		x.again = append(x.again, *s)
@@ -262,14 +273,16 @@ func (x *comparison) judge(c *core, s *suspect, found *flow.Flow, errno unix.Err
 	there := errno == 0 && found.Orig == s.flow.Orig // else as the reply of another
 	var ref cache.Ref
 	if there {
-		ref, v.attributes = c.internal.Compare(found)
+		ref, v.attributes = c.Own.Internal.Compare(found)
 	} else {
-		ref, _ = c.internal.Lookup(&s.flow.Orig)
+		ref, _ = c.Own.Internal.Lookup(&s.flow.Orig)
 	}
-	if there && ref != 0 && v.attributes == 0 || !there && ref == 0 || ref == 0 && c.external.Injected(&s.flow.Orig) {
+	same := there && ref != 0 && v.attributes == 0 || !there && ref == 0
+	if same || ref == 0 && c.Peer.External.Injected(&s.flow.Orig) {
 		return verdict{}
 	}
-	steady := s.checked && there == s.kernel && (!there || found.ID == s.flow.ID && cache.Differences(found, &s.flow) == 0)
+	steady := s.checked && there == s.kernel &&
+		(!there || found.ID == s.flow.ID && cache.Differences(found, &s.flow) == 0)
 	if there {
 		s.flow = *found
 	}
@@ -278,12 +291,12 @@ func (x *comparison) judge(c *core, s *suspect, found *flow.Flow, errno unix.Err
 		return verdict{}
 	}
 	if ref != 0 {
-		c.internal.Load(ref, &v.entry)
+		c.Own.Internal.Load(ref, &v.entry)
 	}
 	if there {
 		v.kernel = &s.flow
 	}
-	v.now = c.moment()
+	v.now = c.Moment()
 	switch {
 	case !there:
 		v.what = control.CacheOnly
@@ -304,7 +317,7 @@ func (x *comparison) report(v *verdict) error {
 	if v.entry.Ref != 0 {
 		diff.Cache = &v.entry.Flow
 		m = meta(&v.entry, v.now)
-		wanted = wanted || x.q.Passes(diff.Cache, agesOf(&v.entry, v.now.cache))
+		wanted = wanted || x.q.Passes(diff.Cache, v.entry.Ages(v.now.Cache))
 	}
 	if !wanted {
 		return nil

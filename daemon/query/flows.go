@@ -1,30 +1,26 @@
-package daemon
+package query
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
 	"ctsync/daemon/cache"
 	"ctsync/daemon/control"
-	"ctsync/daemon/ctnetlink"
+	"ctsync/daemon/core"
 	"ctsync/daemon/expr"
 	"ctsync/daemon/flow"
+	"ctsync/daemon/kernel"
 )
 
 // errEnough ends a walk when the reader has what it asked for.
 var errEnough = errors.New("enough")
 
-// emitFunc receives one flow of a table.
-type emitFunc func(f *flow.Flow, m control.Meta) error
-
-// flows streams a table to the control server. A slow reader holds up nobody: slices are copied out of the loop first,
-// and everything else, filtering and sorting too, is done outside; the kernel's table is read through a socket of its own.
-func (d *Daemon) flows(ctx context.Context, q control.FlowQuery, fn func(f *flow.Flow, m control.Meta) error) error {
-	if err := d.hasTable(ctx, q.Table); err != nil {
+// Flows passes the flows of a table that q asks for to fn.
+func (r *Reader) Flows(ctx context.Context, q control.FlowQuery, fn func(f *flow.Flow, m control.Meta) error) error {
+	if err := r.hasTable(ctx, q.Table); err != nil {
 		return err
 	}
 	if err := kernelTells(&q); err != nil {
@@ -33,10 +29,10 @@ func (d *Daemon) flows(ctx context.Context, q control.FlowQuery, fn func(f *flow
 	var err error
 	switch {
 	case q.Sort != "":
-		err = d.sortedFlows(ctx, q, fn)
+		err = r.sortedFlows(ctx, q, fn)
 	default:
 		fn = cut(q, fn)
-		err = d.wanted(ctx, q, func(e *cache.Entry, now moment) error { return fn(&e.Flow, meta(e, now)) })
+		err = r.wanted(ctx, q, func(e *cache.Entry, now core.Moment) error { return fn(&e.Flow, meta(e, now)) })
 	}
 	if errors.Is(err, errEnough) {
 		return nil
@@ -62,8 +58,11 @@ func kernelTells(q *control.FlowQuery) error {
 	for _, s := range []struct {
 		need         expr.Need
 		sysctl, what string
-	}{{expr.NeedCounters, "nf_conntrack_acct", "count packets and bytes"}, {expr.NeedAge, "nf_conntrack_timestamp", "note when a flow began"}} {
-		if need&s.need != 0 && sysctl(s.sysctl) == 0 {
+	}{
+		{expr.NeedCounters, "nf_conntrack_acct", "count packets and bytes"},
+		{expr.NeedAge, "nf_conntrack_timestamp", "note when a flow began"},
+	} {
+		if need&s.need != 0 && kernel.Sysctl(s.sysctl) == 0 {
 			return &control.Error{
 				Code: control.CodeRefused, Message: "the kernel does not " + s.what,
 				Hint: "set net.netfilter." + s.sysctl + " to 1: it holds for flows that begin afterwards",
@@ -91,17 +90,14 @@ func cut(q control.FlowQuery, fn emitFunc) emitFunc {
 	}
 }
 
-// entryFunc receives one entry of a table. Its times are those of now; one of the kernel has none.
-type entryFunc func(e *cache.Entry, now moment) error
-
 // wanted calls fn for the entries of a table that q.Family and q.Filter let pass, in the order of storage.
-func (d *Daemon) wanted(ctx context.Context, q control.FlowQuery, fn entryFunc) error {
+func (r *Reader) wanted(ctx context.Context, q control.FlowQuery, fn entryFunc) error {
 	if q.Table == control.TableKernel {
-		return d.kernelEntries(ctx, q, fn)
+		return r.kernelEntries(ctx, q, fn)
 	}
-	return copyOut(ctx, d, &q, wholeEntries, func(entries []cache.Entry, now moment) error {
+	return copyOut(ctx, r, &q, wholeEntries, func(entries []cache.Entry, now core.Moment) error {
 		for i := range entries {
-			if e := &entries[i]; q.Passes(&e.Flow, agesOf(e, now.cache)) {
+			if e := &entries[i]; q.Passes(&e.Flow, e.Ages(now.Cache)) {
 				if err := fn(e, now); err != nil {
 					return err
 				}
@@ -111,17 +107,12 @@ func (d *Daemon) wanted(ctx context.Context, q control.FlowQuery, fn entryFunc) 
 	})
 }
 
-// agesOf returns the times of a cache's entry.
-func agesOf(e *cache.Entry, now int64) flow.Ages {
-	return flow.Ages{Age: max(time.Duration(now-e.Created), 0), Idle: max(time.Duration(now-e.Updated), 0)}
-}
-
 // kernelEntries reads the kernel's table. The refs count the records. When the kernel notes when flows began, that is the
 // time of creation, and now the wall clock.
-func (d *Daemon) kernelEntries(ctx context.Context, q control.FlowQuery, fn entryFunc) error {
-	k, err := ctnetlink.Dial()
+func (r *Reader) kernelEntries(ctx context.Context, q control.FlowQuery, fn entryFunc) error {
+	k, err := r.Dial()
 	if err != nil {
-		return fmt.Errorf("dial ctnetlink: %w", err)
+		return fmt.Errorf("open a conntrack socket: %w", err)
 	}
 	defer k.Close()
 	now := time.Now().UnixNano()
@@ -140,7 +131,7 @@ func (d *Daemon) kernelEntries(ctx context.Context, q control.FlowQuery, fn entr
 		e.Flow = *f
 		e.Ref++
 		e.Created = int64(f.Start)
-		return fn(&e, moment{})
+		return fn(&e, core.Moment{})
 	})
 	if err == nil && interrupted {
 		err = errResized
@@ -148,53 +139,51 @@ func (d *Daemon) kernelEntries(ctx context.Context, q control.FlowQuery, fn entr
 	return err
 }
 
-// errResized ends a reading of the kernel's table that may have missed flows.
-var errResized = &control.Error{Code: control.CodeBusy, Message: "the kernel's table changed its size while it was read, so flows may be missing", Hint: "try again"}
-
 // orders maps the names of control.Orders to the cache's.
 var orders = map[string]cache.Order{
 	"source": cache.BySource, "destination": cache.ByDestination, "protocol": cache.ByProtocol, "state": cache.ByState,
 	"age": cache.ByCreated, "idle": cache.ByUpdated, "timeout": cache.ByTimeout, "mark": cache.ByMark, "zone": cache.ByZone,
-	"sport": cache.BySourcePort, "dport": cache.ByDestinationPort, "id": cache.ByID, "nat": cache.ByNAT, "helper": cache.ByHelper, "packets": cache.ByPackets, "bytes": cache.ByBytes,
+	"sport": cache.BySourcePort, "dport": cache.ByDestinationPort, "id": cache.ByID, "nat": cache.ByNAT,
+	"helper": cache.ByHelper, "packets": cache.ByPackets, "bytes": cache.ByBytes,
 }
 
 // sortedFlows emits a page of a table. What the pager keeps of a cache are references: the entries are read when their
 // order is known.
-func (d *Daemon) sortedFlows(ctx context.Context, q control.FlowQuery, fn emitFunc) error {
-	kernel := q.Table == control.TableKernel
+func (r *Reader) sortedFlows(ctx context.Context, q control.FlowQuery, fn emitFunc) error {
+	fromKernel := q.Table == control.TableKernel
 	desc := q.Desc
 	if q.Sort == "age" || q.Sort == "idle" { // the order of the times is the other way round
 		desc = !desc
 	}
-	page := cache.NewPager(orders[q.Sort], desc, q.Skip, q.Limit, kernel)
+	page := cache.NewPager(orders[q.Sort], desc, q.Skip, q.Limit, fromKernel)
 	var err error
 	if wantsAll(&q) {
 		rank := briefEntries(func(r *cache.Rank, e *cache.Entry) { *r = page.Rank(e) })
-		err = copyOut(ctx, d, &q, rank, func(ranks []cache.Rank, _ moment) error {
+		err = copyOut(ctx, r, &q, rank, func(ranks []cache.Rank, _ core.Moment) error {
 			for _, r := range ranks {
 				page.AddRank(r)
 			}
 			return nil
 		})
 	} else {
-		err = d.wanted(ctx, q, func(e *cache.Entry, _ moment) error { page.Add(e); return nil })
+		err = r.wanted(ctx, q, func(e *cache.Entry, _ core.Moment) error { page.Add(e); return nil })
 	}
 	if err != nil {
 		return err
 	}
-	if kernel {
+	if fromKernel {
 		return page.Entries(func(e *cache.Entry) error { return fn(&e.Flow, control.Meta{}) })
 	}
 	entries := make([]cache.Entry, 0, wholeEntries.slice)
 	for refs := range slices.Chunk(page.Refs(), wholeEntries.slice) {
 		entries = entries[:0]
-		var now moment
-		if err := d.do(ctx, func(c *core) { entries, now = c.loadAll(q.Table, refs, entries), c.moment() }); err != nil {
+		var now core.Moment
+		if err := r.Loop.Do(ctx, func(c *core.Core) { entries, now = loadAll(c, q.Table, refs, entries), c.Moment() }); err != nil {
 			return err
 		}
 		for i := range entries {
 			// What changed meanwhile, or took the place of what ended, may not be wanted any more.
-			if e := &entries[i]; q.Passes(&e.Flow, agesOf(e, now.cache)) {
+			if e := &entries[i]; q.Passes(&e.Flow, e.Ages(now.Cache)) {
 				if err := fn(&e.Flow, meta(e, now)); err != nil {
 					return err
 				}
@@ -205,65 +194,27 @@ func (d *Daemon) sortedFlows(ctx context.Context, q control.FlowQuery, fn emitFu
 }
 
 // loadAll appends the entries of refs that are still there.
-func (c *core) loadAll(t control.Table, refs []cache.Ref, entries []cache.Entry) []cache.Entry {
-	load := c.internal.Load
+func loadAll(c *core.Core, t control.Table, refs []cache.Ref, entries []cache.Entry) []cache.Entry {
+	load := c.Own.Internal.Load
 	if t == control.TableExternal {
-		load = c.external.Load
+		load = c.Peer.External.Load
 	}
+	var e cache.Entry
 	for _, r := range refs {
-		if load(r, &c.scratch) {
-			entries = append(entries, c.scratch)
+		if load(r, &e) {
+			entries = append(entries, e)
 		}
 	}
 	return entries
 }
 
 // meta turns the cache's clock into wall-clock time, which is what readers know.
-func meta(e *cache.Entry, now moment) control.Meta {
-	if now.wall.IsZero() { // of the kernel
+func meta(e *cache.Entry, now core.Moment) control.Meta {
+	if now.Wall.IsZero() { // of the kernel
 		return control.Meta{}
 	}
 	return control.Meta{
-		Created: now.wall.Add(time.Duration(e.Created - now.cache)), Updated: now.wall.Add(time.Duration(e.Updated - now.cache)), Place: uint32(e.Ref),
+		Created: now.Wall.Add(time.Duration(e.Created - now.Cache)),
+		Updated: now.Wall.Add(time.Duration(e.Updated - now.Cache)), Place: uint32(e.Ref),
 	}
-}
-
-// expectations streams a cache of expectations to the control server. They are few: all are copied at once.
-func (d *Daemon) expectations(ctx context.Context, q control.FlowQuery, fn func(e *flow.Expectation, m control.Meta) error) error {
-	if err := d.hasTable(ctx, q.Table); err != nil {
-		return err
-	}
-	var entries []cache.ExpectEntry
-	var now int64
-	on := false
-	if err := d.do(ctx, func(c *core) {
-		on, now = c.expecting(), c.now()
-		scan := c.expect.internal.Scan
-		if q.Table == control.TableExternal {
-			scan = c.expect.external.Scan
-		}
-		scan(0, math.MaxInt, func(x *cache.ExpectEntry) {
-			if q.Family == 0 || x.Expectation.Expect.Family == q.Family {
-				entries = append(entries, *x)
-			}
-		})
-	}); err != nil {
-		return err
-	}
-	if !on {
-		return &control.Error{Code: control.CodeDisabled, Message: "ExpectationSync is disabled", Hint: "set expect-sync in the configuration"}
-	}
-	entries = entries[min(q.Skip, len(entries)):]
-	if q.Limit > 0 {
-		entries = entries[:min(q.Limit, len(entries))]
-	}
-	wall := time.Now()
-	for i := range entries {
-		x := &entries[i]
-		m := control.Meta{Created: wall.Add(time.Duration(x.Created - now)), Updated: wall.Add(time.Duration(x.Updated - now))}
-		if err := fn(&x.Expectation, m); err != nil {
-			return err
-		}
-	}
-	return nil
 }

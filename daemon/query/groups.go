@@ -1,4 +1,4 @@
-package daemon
+package query
 
 import (
 	"bytes"
@@ -10,6 +10,7 @@ import (
 
 	"ctsync/daemon/cache"
 	"ctsync/daemon/control"
+	"ctsync/daemon/core"
 	"ctsync/daemon/flow"
 )
 
@@ -207,9 +208,9 @@ func compareKeys(x, y *groupKey) int {
 	)
 }
 
-// groups counts the flows that q asks for.
-func (d *Daemon) groups(ctx context.Context, q control.FlowQuery) (control.Groups, error) {
-	if err := d.hasTable(ctx, q.Table); err != nil {
+// Groups counts the flows that q asks for.
+func (r *Reader) Groups(ctx context.Context, q control.FlowQuery) (control.Groups, error) {
+	if err := r.hasTable(ctx, q.Table); err != nil {
 		return control.Groups{}, err
 	}
 	if err := kernelTells(&q); err != nil {
@@ -219,14 +220,14 @@ func (d *Daemon) groups(ctx context.Context, q control.FlowQuery) (control.Group
 	var err error
 	if wantsAll(&q) {
 		key := briefEntries(func(k *groupKey, e *cache.Entry) { *k = g.by.of(&e.Flow) })
-		err = copyOut(ctx, d, &q, key, func(keys []groupKey, _ moment) error {
+		err = copyOut(ctx, r, &q, key, func(keys []groupKey, _ core.Moment) error {
 			for _, k := range keys {
 				g.addKey(k, &control.Count{Flows: 1})
 			}
 			return nil
 		})
 	} else {
-		err = d.wanted(ctx, q, func(e *cache.Entry, _ moment) error { g.add(&e.Flow); return nil })
+		err = r.wanted(ctx, q, func(e *cache.Entry, _ core.Moment) error { g.add(&e.Flow); return nil })
 	}
 	if err != nil {
 		return control.Groups{}, err

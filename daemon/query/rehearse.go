@@ -1,4 +1,4 @@
-package daemon
+package query
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 
 	"ctsync/daemon/cache"
 	"ctsync/daemon/control"
+	"ctsync/daemon/core"
 	"ctsync/daemon/flow"
 	"ctsync/daemon/lifetime"
 	"ctsync/daemon/wire"
@@ -17,7 +18,7 @@ import (
 // already, in all that a commit can change, is no difference.
 func (x *comparison) external(ctx context.Context) error {
 	q := control.FlowQuery{Table: control.TableExternal}
-	return copyOut(ctx, x.d, &q, wholeEntries, func(entries []cache.Entry, _ moment) error {
+	return copyOut(ctx, x.Reader, &q, wholeEntries, func(entries []cache.Entry, _ core.Moment) error {
 		for i := range entries {
 			if e := &entries[i]; x.q.Family == 0 || e.Flow.Orig.Family == x.q.Family {
 				x.counts.Compared++
@@ -74,9 +75,9 @@ func (x *comparison) rehearseSlice(ctx context.Context, list []suspect) error {
 	return x.decide(ctx, list, x.foresee)
 }
 
-// foresee decides what a commit would do with one entry, as commitment.load and commitment.conflicts do.
-func (x *comparison) foresee(c *core, s *suspect, found *flow.Flow, errno unix.Errno) (v verdict) {
-	if !c.external.Load(s.ref, &v.entry) || v.entry.Flow.Orig != s.flow.Orig {
+// foresee decides what a commit would do with one entry, as package restore would.
+func (x *comparison) foresee(c *core.Core, s *suspect, found *flow.Flow, errno unix.Errno) (v verdict) {
+	if !c.Peer.External.Load(s.ref, &v.entry) || v.entry.Flow.Orig != s.flow.Orig {
 		return verdict{} // ended meanwhile
 	}
 	if v.entry.Flow != s.flow {
@@ -85,13 +86,13 @@ func (x *comparison) foresee(c *core, s *suspect, found *flow.Flow, errno unix.E
 		return verdict{}
 	}
 	f := &v.entry.Flow
-	v.now = c.moment()
+	v.now = c.Moment()
 	switch {
-	case !c.filter.Pass(&f.Orig):
+	case !c.Own.Filter.Pass(&f.Orig):
 		x.counts.Filtered++
 	case wire.Uncarried(f) != "":
 		v.what = control.WouldLose
-	case lifetime.Expired(f, v.entry.Updated, c.peer.heard, v.now.cache):
+	case lifetime.Expired(f, v.entry.Updated, c.PeerHeard(), v.now.Cache):
 		v.what = control.WouldExpire
 	case errno == unix.ENOENT:
 		v.what = control.WouldCreate
@@ -100,7 +101,7 @@ func (x *comparison) foresee(c *core, s *suspect, found *flow.Flow, errno unix.E
 	case !found.Same(f):
 		v.what, v.kernel = control.WouldReplace, found
 	default:
-		if v.attributes = changes(found, f, c.cfg.TCPWindowTracking); v.attributes != 0 {
+		if v.attributes = changes(found, f, c.Config.TCPWindowTracking); v.attributes != 0 {
 			v.what, v.kernel = control.WouldUpdate, found
 		}
 	}
@@ -109,7 +110,8 @@ func (x *comparison) foresee(c *core, s *suspect, found *flow.Flow, errno unix.E
 
 // changes returns what an update of the kernel's entry have to want would change, other than the timeout.
 func changes(have, want *flow.Flow, windows bool) flow.Attr {
-	changeable := flow.HasStatus | flow.HasMark | flow.HasTCPState | flow.HasSCTP | flow.HasDCCP | flow.HasLabels | flow.HasSeqAdj | flow.HasSynproxy
+	changeable := flow.HasStatus | flow.HasMark | flow.HasTCPState | flow.HasSCTP | flow.HasDCCP | flow.HasLabels |
+		flow.HasSeqAdj | flow.HasSynproxy
 	if windows {
 		changeable |= flow.HasTCPWScale
 	}

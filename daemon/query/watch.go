@@ -1,25 +1,29 @@
 package query
 
-// watchEvents passes events on to a reader until he leaves.
-func (d *Daemon) watchEvents(ctx context.Context, q control.FlowQuery, fn func(*control.EventBatch) error) error {
-	w := newWatcher(q.Table)
-	full := false
-	if err := d.do(ctx, func(c *core) {
-		if full = len(c.watchers) == maxWatchers; !full {
-			c.watchers = append(c.watchers, w)
-		}
-	}); err != nil {
+import (
+	"context"
+	"fmt"
+
+	"ctsync/daemon/control"
+	"ctsync/daemon/core"
+)
+
+// Watch passes events on to a reader until it leaves.
+func (r *Reader) Watch(ctx context.Context, q control.FlowQuery, fn func(*control.EventBatch) error) error {
+	w := core.NewWatcher(q.Table)
+	ok := false
+	if err := r.Loop.Do(ctx, func(c *core.Core) { ok = c.Watch(w) }); err != nil {
 		return err
 	}
-	if full {
-		return &control.Error{Code: control.CodeBusy, Message: fmt.Sprintf("%d readers watch events already", maxWatchers), Hint: "end one of them"}
+	if !ok {
+		return &control.Error{
+			Code: control.CodeBusy, Message: fmt.Sprintf("%d readers watch events already", core.MaxWatchers), Hint: "end one of them",
+		}
 	}
 	defer func() {
-		_ = d.do(context.WithoutCancel(ctx), func(c *core) { // fails only when the loop has ended
-			c.watchers = slices.DeleteFunc(c.watchers, func(x *watcher) bool { return x == w })
-		})
+		_ = r.Loop.Do(context.WithoutCancel(ctx), func(c *core.Core) { c.Unwatch(w) }) // fails only when the loop has ended
 	}()
-	batch := control.EventBatch{Events: make([]control.Event, 0, watchedEvents)}
+	batch := core.NewEventBatch()
 	if err := fn(&batch); err != nil {
 		return err
 	}
@@ -27,9 +31,9 @@ func (d *Daemon) watchEvents(ctx context.Context, q control.FlowQuery, fn func(*
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-w.wake:
+		case <-w.Wake:
 		}
-		batch = w.take(batch)
+		batch = w.Take(batch)
 		wanted := control.EventBatch{Events: sifted(&q, batch.Events), Lost: batch.Lost, Overruns: batch.Overruns}
 		if len(wanted.Events) == 0 && wanted.Lost == 0 && wanted.Overruns == 0 {
 			continue
@@ -44,7 +48,7 @@ func (d *Daemon) watchEvents(ctx context.Context, q control.FlowQuery, fn func(*
 func sifted(q *control.FlowQuery, events []control.Event) []control.Event {
 	n := 0
 	for i := range events {
-		if e := &events[i]; passes(q, &e.Flow, e.Ages) {
+		if e := &events[i]; q.Passes(&e.Flow, e.Ages) {
 			if n != i {
 				events[n] = *e
 			}
@@ -53,4 +57,3 @@ func sifted(q *control.FlowQuery, events []control.Event) []control.Event {
 	}
 	return events[:n]
 }
-

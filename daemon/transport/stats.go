@@ -102,3 +102,23 @@ func kernelDrops(fd int) uint64 {
 	}
 	return uint64(info[drops])
 }
+
+// Add returns the sum of the counters of s and t; what is no counter is t's.
+func (s Stats) Add(t Stats) Stats {
+	t.BytesSent += s.BytesSent
+	t.BytesRecv += s.BytesRecv
+	t.DatagramsSent += s.DatagramsSent
+	t.DatagramsRecv += s.DatagramsRecv
+	t.SendErrors += s.SendErrors
+	t.SendQueueFull += s.SendQueueFull
+	t.SendUnreachable += s.SendUnreachable
+	t.SendBlocked += s.SendBlocked
+	t.SendOther += s.SendOther
+	t.RecvErrors += s.RecvErrors
+	t.WrongInterface += s.WrongInterface
+	t.WrongSource += s.WrongSource
+	t.Looped += s.Looped
+	t.Truncated += s.Truncated
+	t.KernelDrops += s.KernelDrops
+	return t
+}

@@ -1,0 +1,3 @@
+package session
+
+func Readable(d []byte) bool { return len(d) > 0 }

@@ -1,0 +1,110 @@
+package daemon
+
+import (
+	"context"
+	"os"
+	"time"
+
+	"ctsync/daemon/control"
+	"ctsync/daemon/core"
+	"ctsync/daemon/kernel"
+	"ctsync/daemon/link"
+	"ctsync/daemon/session"
+)
+
+// snapshot takes the whole of what is shown. What the core keeps is of one moment.
+func (d *Daemon) snapshot(ctx context.Context) (control.Snapshot, error) {
+	s := control.Snapshot{Status: d.statusAround(), Statistics: d.statisticsAround()}
+	err := d.in.Do(ctx, func(c *core.Core) {
+		c.Status(&s.Status)
+		c.Statistics(&s.Statistics)
+	})
+	return s, err
+}
+
+// status takes the snapshot behind ctsync show status.
+func (d *Daemon) status(ctx context.Context) (control.Status, error) {
+	s := d.statusAround()
+	err := d.in.Do(ctx, func(c *core.Core) { c.Status(&s) })
+	return s, err
+}
+
+// statusAround is what the core does not keep.
+func (d *Daemon) statusAround() control.Status {
+	s := control.Status{
+		Version: d.version, PID: os.Getpid(), Started: d.started, Mode: "ftfw", Jobs: d.jobs.Snapshot(),
+		NeedRestart: *d.needRestart.Load(), Warnings: d.warnings(),
+	}
+	state, since := d.roles.Current()
+	s.Role, s.RoleSince = state.Role(), since
+	for _, t := range d.roles.History.List() {
+		if !t.Started.IsZero() || t.Outcome == control.OutcomeRunning {
+			s.LastTransition = &t
+		}
+	}
+	select {
+	case <-d.ready:
+		s.Ready = true
+	default:
+	}
+	return s
+}
+
+// warnings lists what an operator should mend.
+func (d *Daemon) warnings() []string {
+	var w []string
+	switch kernel.Sysctl("nf_conntrack_events") {
+	case 0:
+		w = append(w, "net.netfilter.nf_conntrack_events is 0: the kernel raises no events, its table is polled; set it to 1 or 2")
+	case -1:
+		w = append(w, "no conntrack in this network namespace: load nf_conntrack, for example by a firewall or NAT rule")
+	}
+	if text, err := link.ListenWarning(d.inForce.Load()); err == nil && text != "" {
+		w = append(w, text)
+	}
+	if trouble := d.metricsTrouble.Load(); trouble != nil {
+		w = append(w, *trouble)
+	}
+	if d.history != "" {
+		w = append(w, d.history)
+	}
+	return append(w, d.keepalivedComplaints()...)
+}
+
+// statistics takes the snapshot behind ctsync show statistics.
+func (d *Daemon) statistics(ctx context.Context) (control.Statistics, error) {
+	s := d.statisticsAround()
+	err := d.in.Do(ctx, func(c *core.Core) { c.Statistics(&s) })
+	return s, err
+}
+
+// statisticsAround is what the core does not keep.
+func (d *Daemon) statisticsAround() (s control.Statistics) {
+	ls := d.sockets.Events.Stats()
+	s.Kernel = control.KernelStatistics{
+		Events: ls.Events, Unknown: ls.Unknown, Malformed: ls.Malformed, Overruns: ls.Overruns,
+		BufferBytes: uint64(ls.BufferBytes), BufferLimit: uint64(ls.BufferLimit), BufferGrown: ls.BufferGrown,
+		Coalesce:      control.Duration(ls.Coalesce),
+		TableEntries:  uint64(max(kernel.Sysctl("nf_conntrack_count"), 0)),
+		TableMax:      uint64(max(kernel.Sysctl("nf_conntrack_max"), 0)),
+		EventsSetting: kernel.Sysctl("nf_conntrack_events"), FilterInKernel: ls.Cover.String(),
+	}
+	s.Uptime, s.Requests = control.Duration(time.Since(d.started)), d.server.Requests()
+	return s
+}
+
+// resend lists the messages in flight.
+func (d *Daemon) resend(ctx context.Context) ([]control.Resend, error) {
+	var inFlight []session.InFlight
+	if err := d.in.Do(ctx, func(c *core.Core) { inFlight = c.AppendInFlight(nil) }); err != nil {
+		return nil, err
+	}
+	list := make([]control.Resend, len(inFlight))
+	for i, m := range inFlight {
+		list[i] = control.Resend{Kind: control.ResendObject, Seq: m.Seq, Flags: uint8(m.Flags)}
+		if m.Control() {
+			list[i].Kind = control.ResendControl
+		}
+	}
+	return list, nil
+}
