@@ -1,0 +1,87 @@
+package daemon_test
+
+import (
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestStartupResyncLatePeer starts the peer's conntrackd 5 s after ctsyncd, and a second one after the first has died with
+// our request: conntrackd tells of what it found in its kernel only when it is asked, and never asks by itself whether it
+// has been.
+func TestStartupResyncLatePeer(t *testing.T) {
+	const n = 200
+	a, b := newPair(t)
+	a.create(testFlows(n)) // older than its conntrackd, which raises no event of them
+	b.start(options{})
+	time.Sleep(5 * time.Second)
+	if why := strings.Join(b.status().Why, "\n"); !strings.Contains(why, "the peer has not been heard") {
+		t.Errorf("alone: %s", why)
+	}
+	a.startConntrackd(options{})
+	same(t, a, b, n, 30*time.Second)
+	inStepWith(b)
+
+	// The peer dies with the request unread, and what comes next is another life of it.
+	if err := a.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	b.ctsync("flush", "external")
+	b.ctsync("request")
+	b.eventually(10*time.Second, "misses its peer", func() bool {
+		why := strings.Join(b.status().Why, "\n")
+		return strings.Contains(why, "silent") && strings.Contains(why, "has been asked for and is not complete")
+	})
+	a.stop(syscall.SIGKILL)
+	if n := b.statistics().External.Active; n != 0 {
+		t.Errorf("%d flows came from a peer that did nothing", n)
+	}
+	a.startConntrackd(options{})
+	same(t, a, b, n, 30*time.Second)
+	inStepWith(b)
+}
+
+// inStepWith waits until r says that it is in step with whatever its peer is.
+func inStepWith(r *router) {
+	r.t.Helper()
+	r.eventually(30*time.Second, "is in step", func() bool { return r.status().InStep })
+}
+
+// TestStartupResyncOff restarts a daemon beside a peer that holds flows: without startup-resync it asks for nothing. (Of a
+// peer that has only just started it asks in any case: what was known of that one's former life may be out of date.)
+func TestStartupResyncOff(t *testing.T) {
+	const n = 200
+	a, b := newPair(t)
+	a.startConntrackd(options{})
+	b.start(options{})
+	a.create(testFlows(n))
+	same(t, a, b, n, 20*time.Second)
+	b.stop(syscall.SIGKILL)
+	b.start(options{extra: "startup-resync = false\n"})
+	b.eventually(20*time.Second, "hears its peer", func() bool { return b.status().Established })
+	time.Sleep(2 * time.Second) // a bulk would come within milliseconds
+	if s := b.statistics(); s.External.Active != 0 || s.Session.Sent["resync"] != 0 {
+		t.Errorf("%d flows, %d requests", s.External.Active, s.Session.Sent["resync"])
+	}
+	b.ctsync("request")
+	same(t, a, b, n, 20*time.Second)
+}
+
+// TestOneBulkForARestart: a peer that begins anew is sent the table, and asks for it; one bulk is the answer to both.
+func TestOneBulkForARestart(t *testing.T) {
+	const n = 5000
+	a, b := newPair(t)
+	a.start(options{})
+	a.create(testFlows(n))
+	for life := range 2 {
+		a.log.mark()
+		b.start(options{})
+		same(t, a, b, n, 30*time.Second)
+		inStepWith(b)
+		if got := strings.Count(a.log.since(), `msg="bulk update sent" flows=5000`); got != 1 {
+			t.Errorf("life %d of the peer: %d bulks\n%s", life, got, a.log.since())
+		}
+		b.stop(syscall.SIGTERM)
+	}
+}
