@@ -58,7 +58,9 @@ func (ch *Channel) Fail(err error) {
 func (ch *Channel) Gone() bool { return ch.gone }
 
 func (ch *Channel) multicast() bool { return !ch.cfg.Peer.IsValid() }
-func (ch *Channel) usable() bool    { return ch.Open != nil && ch.state == running && !ch.gone }
+
+// Usable reports whether datagrams can be sent by the link.
+func (ch *Channel) Usable() bool { return ch.Open != nil && ch.state == running && !ch.gone }
 
 // running is what transport.Link.Up says of an interface that carries traffic.
 const running = "RUNNING"

@@ -64,7 +64,7 @@ func (s *Set) admit(ch *Channel, from Sender, now int64) Verdict {
 		return Stranger
 	case !known:
 		s.log.Info("peer heard", "peer", from.Addr, "interface", ch.Name())
-	case !ch.multicast(), moved && (silent >= peerMoves || !s.peer.At.usable()):
+	case !ch.multicast(), moved && (silent >= peerMoves || !s.peer.At.Usable()):
 		s.log.Info("peer heard on another link", "peer", from.Addr, "interface", ch.Name(), "was", s.peer.Addr)
 	case silent >= peerSilence:
 		s.log.Info("peer has a new address", "was", s.peer.Addr, "peer", from.Addr, "interface", ch.Name())

@@ -147,7 +147,7 @@ func (s *Set) Review(deaf bool, now int64) {
 func (s *Set) Silent(now int64) bool { return now-s.choice.heard >= linkSilence }
 
 func (s *Set) setUsable(ch *Channel, now int64) {
-	s.chose(s.Sending().Name(), s.choice.set(ch.index, ch.usable(), ch.wrong(), now), now)
+	s.chose(s.Sending().Name(), s.choice.set(ch.index, ch.Usable(), ch.wrong(), now), now)
 }
 
 // chose notes that another link sends, if why is not empty.

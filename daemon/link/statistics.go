@@ -71,7 +71,7 @@ func (s *Set) Status(to *control.Status, now int64) {
 		}
 	}
 	for _, ch := range s.channels {
-		if ch != active && !ch.usable() {
+		if ch != active && !ch.Usable() {
 			to.Warnings = append(to.Warnings, fmt.Sprintf("the sync link on %s cannot stand in for the one on %s: %s",
 				ch.Name(), active.Name(), ch.wrong()))
 		}
@@ -83,7 +83,7 @@ func (s *Set) NoLink() string {
 	if len(s.channels) == 0 {
 		return "the sync link is not open yet"
 	}
-	if ch := s.Sending(); !ch.usable() {
+	if ch := s.Sending(); !ch.Usable() {
 		return fmt.Sprintf("the sync link on %s is not usable: %s", s.Names(), ch.wrong())
 	}
 	return ""

@@ -15,8 +15,8 @@ const bulkAhead = 8 * loop.SliceSize
 // requestPause is how long the bulk for a peer that restarted waits for its request: one bulk is the answer to both.
 const requestPause = int64(200 * time.Millisecond)
 
-// bulk sends the internal cache to the peer, step by step in the loop.
-type bulk struct {
+// Bulk sends the internal cache to the peer, step by step in the loop. The zero value is about to begin.
+type Bulk struct {
 	began     bool
 	announced bool       // all of it
 	idle      bool       // the peer does not answer
@@ -28,13 +28,13 @@ type bulk struct {
 	total     int        // about
 }
 
-// step does the next piece of the work. wait says that it has to wait for the peer, more that it is not complete.
+// Step does the next piece of the work. wait says that it has to wait for the peer, more that it is not complete.
 //
 // While the peer does not answer nothing is announced. When it comes back it gets the rest, or, if it restarted, the whole
 // once.
-func (b *bulk) step(c *core.Core) (wait, more bool) {
+func (b *Bulk) Step(c *core.Core) (wait, more bool) {
 	if b.began && c.PeerIsNew() {
-		*b = bulk{}
+		*b = Bulk{}
 	}
 	if b.idle = !c.Answers(); b.idle {
 		return true, true
@@ -67,7 +67,7 @@ func (b *bulk) step(c *core.Core) (wait, more bool) {
 
 // awaitsRequest reports whether a peer that restarted is to be given time to ask for the table, which it is sent in any
 // case.
-func (b *bulk) awaitsRequest(c *core.Core) bool {
+func (b *Bulk) awaitsRequest(c *core.Core) bool {
 	if !c.AwaitsRequest() {
 		return false
 	}
@@ -100,14 +100,14 @@ func (u *Upkeep) RunBulk(ctx context.Context, ready, wanted <-chan struct{}) err
 // Bulk announces every flow of the internal cache to the peer, then every expectation, and returns when the last one has
 // left. While the peer does not answer it waits, and is no job. progress may be nil.
 func (u *Upkeep) Bulk(ctx context.Context, progress func(done, total int)) error {
-	var b bulk
+	var b Bulk
 	began := time.Now()
 	report, end := func(int, int) {}, func() {}
 	defer func() { end() }()
 	listed := false
 	for pause, more := time.Millisecond, true; more; {
 		wait := false
-		if err := u.Loop.Do(ctx, func(c *core.Core) { wait, more = b.step(c) }); err != nil {
+		if err := u.Loop.Do(ctx, func(c *core.Core) { wait, more = b.Step(c) }); err != nil {
 			return err
 		}
 		if listed == b.idle {
