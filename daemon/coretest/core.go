@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -123,6 +124,50 @@ func Inbox(t testing.TB) func(*core.Options) {
 	}
 	t.Cleanup(in.Close)
 	return func(o *core.Options) { o.Inbox = in }
+}
+
+// Serve takes the calls of others for a core whose loop does not run, until the test ends. around, which may be nil, is
+// called with each run of the calls that wait, on one thread.
+func Serve(t testing.TB, c *core.Core, in *loop.Inbox[*core.Core], around func(run func())) {
+	t.Helper()
+	if around == nil {
+		around = func(run func()) { run() }
+	}
+	Run(t, func(ctx context.Context) error {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		defer in.Close()
+		defer context.AfterFunc(ctx, in.Poller.Ring)()
+		for sleep := time.Duration(0); ctx.Err() == nil; {
+			if _, err := in.Poller.Wait(sleep); err != nil {
+				return err
+			}
+			if in.Waiting() {
+				around(func() { in.Run(c, 1) })
+			}
+			in.Poller.Listen()
+			if sleep = time.Minute; in.Waiting() || ctx.Err() != nil {
+				sleep = 0
+			}
+		}
+		return nil
+	})
+}
+
+// Drive does work that enters the loop of a core which does not run: it takes the calls of work here. That is much faster
+// than Serve, and deterministic.
+func Drive(c *core.Core, in *loop.Inbox[*core.Core], work func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- work() }()
+	for {
+		select {
+		case err := <-done:
+			return err
+		default:
+			in.Run(c, 1)
+			runtime.Gosched()
+		}
+	}
 }
 
 // Run runs tasks until the test ends, and waits for them then.
