@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"ctsync/daemon/flow"
 	"ctsync/daemon/wire"
 )
 
@@ -43,6 +44,32 @@ const nearby = 1 << 17
 func (s *FTFW) Continues(datagram []byte) bool {
 	h, _, _, bad := wire.Next(datagram)
 	return bad == wire.OK && s.in.known && h.Seq-s.in.last+nearby <= 2*nearby
+}
+
+// Readable reports whether a datagram is of this protocol: it has a message, and a new session would take in every one
+// of them. It tells, before any session hears of the datagram, whether its sender may be a peer. A peer that is refused
+// for one bad message is known by its next datagram: whoever speaks the protocol says something every second.
+func Readable(datagram []byte) bool {
+	var f flow.Flow
+	var e flow.Expectation
+	for rest := datagram; len(rest) > 0; {
+		h, body, behind, bad := wire.Next(rest)
+		if bad != wire.OK || !wellFormed(&h) {
+			return false
+		}
+		var err error
+		switch {
+		case h.Type.IsFlow():
+			_, err = wire.ParseFlow(body, &f)
+		case h.Type != wire.Control:
+			_, err = wire.ParseExpectation(body, &e)
+		}
+		if err != nil && !errors.Is(err, wire.ErrDCCP) { // conntrackd sends those, see parse
+			return false
+		}
+		rest = behind
+	}
+	return len(datagram) > 0
 }
 
 // wellFormed reports whether type, flags and range go together. The order of precedence is conntrackd's.
