@@ -110,15 +110,11 @@ func (d *Daemon) dirtyBelow(ctx context.Context, n int) error {
 
 // dirtyPassed waits until everything that is dirty now has left.
 func (d *Daemon) dirtyPassed(ctx context.Context) error {
-	var flows, expectations uint64
-	if err := d.do(ctx, func(c *core) {
-		flows, expectations = c.queued(), c.expect.popped+uint64(c.expect.internal.Dirty())
-	}); err != nil {
+	var tail uint32
+	if err := d.do(ctx, func(c *core) { tail = c.internal.Tail() }); err != nil {
 		return err
 	}
-	return d.poll(ctx, func(c *core) bool {
-		return (c.popped >= flows || c.internal.Dirty() == 0) && (c.expect.popped >= expectations || c.expect.internal.Dirty() == 0)
-	})
+	return d.poll(ctx, func(c *core) bool { return c.internal.Passed(tail) })
 }
 
 // poll asks the core until cond holds. What it waits for takes network round trips, so a millisecond's pause costs

@@ -53,7 +53,6 @@ type core struct {
 	outgoing cache.Outgoing // reused by transmit
 	scratch  cache.Entry    // for one look at an entry
 	at       int64          // when the datagram at hand came: the clock is asked once for all of its messages
-	popped   uint64         // records taken from the dirty list since the start
 	counts   counters
 	totals   control.CommitStatistics
 	took     durations
@@ -99,7 +98,7 @@ type counters struct {
 
 // applyEvents puts a block of kernel events into the internal cache.
 func (c *core) applyEvents(b *ctnetlink.Block) {
-	now, before := c.now(), c.queued()
+	now, before := c.now(), c.internal.Tail()
 	c.internal.Prefetch(b.Flow[:b.N])
 	next := 0 // of b.Expect
 	for i := range b.N {
@@ -201,7 +200,6 @@ func (c *core) transmit() {
 		if !c.internal.Next(o) {
 			break
 		}
-		c.popped++
 		if o.Type != cache.KindDestroy && !c.filter.Pass(&o.Flow.Orig) {
 			continue // the filter has changed and will have the flow's end sent, if the peer knows of it
 		}
@@ -216,10 +214,7 @@ func (c *core) transmit() {
 		lifetime.Age(&o.Flow, o.Updated, now)
 		c.trim(&o.Flow)
 		seq := c.session.SendFlow(now, wire.Type(o.Type), &o.Flow, session.Ref(o.Ref))
-		c.internal.Sent(o.Ref, seq)
-		if c.probe.state == probeQueued {
-			c.followSent(seq)
-		}
+		c.sent(o.Ref, seq)
 		if _, ends := c.session.Output(); len(ends) >= outputDatagrams {
 			c.flushOutput()
 		}

@@ -51,7 +51,7 @@ func newTestCore() (*core, *memLink) {
 		internal: cache.NewInternal(1 << 20), external: cache.NewExternal(1 << 20),
 		complained: map[string]int64{}, wantReconcile: make(chan struct{}, 1), wantBulk: make(chan struct{}, 1), wantSweep: make(chan struct{}, 1), wantReread: make(chan struct{}, 1), wantInject: make(chan struct{}, 1),
 	}
-	c.expect = newExpectations(1<<10, c.queued)
+	c.expect = newExpectations(1<<10, c.internal)
 	c.choice = newChoice(0, rand.Uint32)
 	c.setLinks([]*channel{newChannel()}, linkConfigs(cfg))
 	c.linkOpened(c.links[0], l)

@@ -138,7 +138,7 @@ func (d *Daemon) newCore() *core {
 	limit := cacheLimit(cfg)
 	c.choice = newChoice(c.now(), rand.Uint32)
 	c.internal, c.external = cache.NewInternal(limit), cache.NewExternal(limit)
-	c.expect = newExpectations(expectLimit(), c.queued)
+	c.expect = newExpectations(expectLimit(), c.internal)
 	c.followInjection()
 	state, _ := d.roles.current()
 	c.role = state.Role()

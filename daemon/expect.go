@@ -12,9 +12,6 @@ import (
 	"ctsync/daemon/wire"
 )
 
-// expectRef marks what is an expectation among the session's references; the caches number both from 1.
-const expectRef session.Ref = 1 << 31
-
 // expectations is the core's part that keeps expectations (expect-sync). It is there even while expect-sync is off: what
 // the peer has been told of is then still to be taken back.
 type expectations struct {
@@ -22,7 +19,6 @@ type expectations struct {
 	external *cache.ExternalExpect
 
 	outgoing cache.OutgoingExpect // reused by transmit
-	popped   uint64               // records taken from the dirty list since the start
 	orphans  []orphan             // expectations whose master is not in the internal cache yet
 	adjusted []flow.Tuple         // masters to be read again, see rereadMasters
 }
@@ -43,8 +39,8 @@ const (
 	expectFactor = 2       // records per expectation that the kernel may have: some have ended and wait to be told
 )
 
-func newExpectations(limit int, place func() uint64) expectations {
-	return expectations{internal: cache.NewInternalExpect(limit, place), external: cache.NewExternalExpect(limit)}
+func newExpectations(limit int, flows *cache.Internal) expectations {
+	return expectations{internal: cache.NewInternalExpect(limit, flows), external: cache.NewExternalExpect(limit)}
 }
 
 // expectLimit returns how many expectations a cache may hold.
@@ -54,10 +50,6 @@ func expectLimit() int {
 	}
 	return expectWaits
 }
-
-// queued returns the place in the queue to the peer that something takes which becomes dirty now: behind all flows that
-// are dirty.
-func (c *core) queued() uint64 { return c.popped + uint64(c.internal.Dirty()) }
 
 // expecting reports whether expectations are replicated.
 func (c *core) expecting() bool { return len(c.cfg.ExpectSync) > 0 }
@@ -131,22 +123,15 @@ func (c *core) adoptOrphans(now int64) {
 	x.orphans = left
 }
 
-// sendExpectation sends the expectation that is next in the queue, and reports whether there was one: flows that were
-// dirty before it come first.
+// sendExpectation sends the expectation that is first in the queue, and reports whether that is one and not a flow.
 func (c *core) sendExpectation(now int64) bool {
-	passed := c.popped
-	if c.internal.Dirty() == 0 {
-		passed = math.MaxUint64
-	}
-	x := &c.expect
-	o := &x.outgoing
-	if !x.internal.Next(passed, o) {
+	o := &c.expect.outgoing
+	if !c.expect.internal.Next(o) {
 		return false
 	}
-	x.popped++
 	e := &o.Expectation
 	if l, lacking := wire.ExpectationLack(e); lacking {
-		if x.internal.Note(o.Ref) {
+		if c.internal.Note(o.Ref) {
 			c.counts.lacks[l]++
 		}
 		return true // never sent, so the peer has nothing to be told of later either
@@ -154,8 +139,8 @@ func (c *core) sendExpectation(now int64) bool {
 	if passed := (now - o.Updated) / int64(time.Second); passed > 0 && e.Has.Is(flow.HasTimeout) {
 		e.Timeout = lifetime.Left(e.Timeout, passed)
 	}
-	seq := c.session.SendExpectation(now, wire.ExpNew+wire.Type(o.Type), e, expectRef|session.Ref(o.Ref))
-	x.internal.Sent(o.Ref, seq)
+	seq := c.session.SendExpectation(now, wire.ExpNew+wire.Type(o.Type), e, session.Ref(o.Ref))
+	c.sent(o.Ref, seq)
 	return true
 }
 
@@ -183,21 +168,20 @@ func (c *core) peerExpectation(t wire.Type, e *flow.Expectation) {
 	}
 }
 
-// acked and lost tell the cache that a reference belongs to.
+// sent, acked and lost say what became of a flow or an expectation that left the queue.
+func (c *core) sent(r cache.Ref, seq uint32) {
+	c.internal.Sent(r, seq)
+	if c.probe.state == probeQueued {
+		c.followSent(seq)
+	}
+}
+
 func (c *core) acked(r session.Ref, seq uint32) {
 	c.followAcked(seq)
-	if r&expectRef != 0 {
-		c.expect.internal.Acked(cache.Ref(r&^expectRef), seq)
-		return
-	}
 	c.internal.Acked(cache.Ref(r), seq)
 }
 
 func (c *core) lost(r session.Ref, seq uint32) {
-	if r&expectRef != 0 {
-		c.expect.internal.Lost(cache.Ref(r&^expectRef), seq)
-		return
-	}
 	c.internal.Lost(cache.Ref(r), seq)
 	c.followLost(seq)
 }

@@ -6,6 +6,7 @@ import (
 
 	"ctsync/daemon/ctnetlink"
 	"ctsync/daemon/flow"
+	"ctsync/daemon/session"
 	"ctsync/daemon/wire"
 )
 
@@ -137,8 +138,8 @@ func TestExpectationsKeepTheirPlace(t *testing.T) {
 		t.Fatalf("%d dirty", p.a.dirty())
 	}
 	for seq := first; seq < first+2*ctnetlink.BlockSize+1; seq++ {
-		p.a.lost(expectRef|1, seq)
-		if p.a.expect.internal.Dirty() > 0 {
+		p.a.lost(session.Ref(ref), seq)
+		if p.a.dirty() > 0 {
 			if seq != first+ctnetlink.BlockSize {
 				t.Errorf("sent as number %d after the first, want %d", seq-first, ctnetlink.BlockSize)
 			}

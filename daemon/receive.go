@@ -59,7 +59,6 @@ func (c *core) newSession() {
 		BulkReceived:    func() { c.applyTold(); c.bulkReceived() },
 	}, c.now())
 	c.internal.PeerForgot()
-	c.expect.internal.PeerForgot()
 	c.probe.state = probeIdle
 	if c.cfg.StartupResync {
 		c.requestResync()
@@ -67,7 +66,7 @@ func (c *core) newSession() {
 }
 
 // dirty returns how many messages of state wait to be sent.
-func (c *core) dirty() int { return c.internal.Dirty() + c.expect.internal.Dirty() }
+func (c *core) dirty() int { return c.internal.Dirty() }
 
 // ackWindow is after how many messages the receiver acknowledges: conntrackd's default.
 const ackWindow = 300
