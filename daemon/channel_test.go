@@ -175,7 +175,7 @@ func TestRubbishIsNoSignOfLife(t *testing.T) {
 	*clock += 60 * sec
 	c.datagram(c.links[0], addrA, []byte("rubbish of a known sender"))
 	st := c.session.Stats()
-	if c.peer.heard != heard || c.peerAnswers() || st.MalformedTotal() != 1 {
+	if c.peer.heard != heard || c.peerAnswers() || st.Malformed[wire.BadSize] != 1 {
 		t.Errorf("heard %d later, answers %v, malformed %v", c.peer.heard-heard, c.peerAnswers(), st.Malformed)
 	}
 	c.datagram(c.links[0], addrA, wire.AppendControl(nil, wire.Alive, 101, 0, 0))

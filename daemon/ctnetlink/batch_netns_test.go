@@ -317,27 +317,3 @@ func TestGetBatch(t *testing.T) {
 		}
 	}
 }
-
-func TestFlush(t *testing.T) {
-	c := dial(t, nstest.New(t))
-	fs := []flow.Flow{
-		plain(tuple(flow.TCP, "10.1.0.1:1001", "10.2.0.1:80")),
-		plain(tuple(flow.TCP, "[fd01::1]:1001", "[fd02::1]:80")),
-		plain(tuple(flow.UDP, "[fd01::1]:1001", "[fd02::1]:80")),
-	}
-	for _, tc := range []struct {
-		family flow.Family
-		left   uint32
-	}{{flow.IPv4, 2}, {flow.IPv6, 1}, {0, 0}} {
-		mustApply(t, c.Create, fs)
-		if err := c.Flush(tc.family); err != nil {
-			t.Fatal(err)
-		}
-		if n, _, err := c.Count(); err != nil || n != tc.left {
-			t.Errorf("flush %v leaves %d, error %v; want %d", tc.family, n, err, tc.left)
-		}
-		if err := c.Flush(0); err != nil {
-			t.Fatal(err)
-		}
-	}
-}

@@ -99,19 +99,6 @@ func (c *Conn) Get(key *flow.Tuple, dir flow.Direction, f *flow.Flow) error {
 	return nil
 }
 
-// Flush deletes every entry of family, 0 for both.
-func (c *Conn) Flush(family flow.Family) error {
-	b, at := openMessage(c.out[:0], msgCtDelete, unix.NLM_F_ACK, uint8(family))
-	if family != 0 {
-		b[at+nlHeaderLen+1] = 1 // in version 0 the kernel ignores the family
-	}
-	closeMessage(b, at)
-	if err := c.ask(b, nil); err != nil {
-		return fmt.Errorf("flush flows: %w", err)
-	}
-	return nil
-}
-
 // errNoAnswer is the loss of an answer to a single request, which only a lack of kernel memory explains.
 var errNoAnswer = fmt.Errorf("netlink answer lost: %w", unix.ENOBUFS)
 

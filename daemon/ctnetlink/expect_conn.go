@@ -49,14 +49,3 @@ func (c *Conn) GetExpectation(key *flow.Tuple, e *flow.Expectation) error {
 	}
 	return nil
 }
-
-// FlushExpectations deletes every expectation of the namespace, of both families.
-func (c *Conn) FlushExpectations() error {
-	b, at := openMessage(c.out[:0], msgExpectDelete, unix.NLM_F_ACK, unix.AF_UNSPEC)
-	setSubsystem(b[at:], subsysExpect)
-	closeMessage(b, at)
-	if err := c.ask(b, nil); err != nil {
-		return fmt.Errorf("flush expectations: %w", err)
-	}
-	return nil
-}

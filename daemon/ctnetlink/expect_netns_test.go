@@ -125,9 +125,7 @@ func TestExpectRoundTrip(t *testing.T) {
 	if err := c.DeleteExpectations([]flow.Expectation{other, list[0], list[0]}, errs); err != nil || errs[0] != unix.ENOENT || errs[1] != 0 || errs[2] != unix.ENOENT {
 		t.Errorf("delete by another id, delete, delete again: %v, %v", errs[:3], err)
 	}
-	if err := c.FlushExpectations(); err != nil {
-		t.Fatal(err)
-	}
+	flushExpectations(t, c)
 	if n := len(dumpExpectations(t, c)); n != 0 {
 		t.Errorf("%d expectations after a flush", n)
 	}
@@ -199,9 +197,7 @@ func TestExpectEvents(t *testing.T) {
 		t.Fatal(err)
 	}
 	list := makeExpectations(t, c)
-	if err := c.FlushExpectations(); err != nil {
-		t.Fatal(err)
-	}
+	flushExpectations(t, c)
 	seen := map[Kind]map[flow.Tuple]flow.Expectation{EventExpectNew: {}, EventExpectDestroy: {}}
 	var b Block
 	for len(seen[EventExpectDestroy]) < len(list) {
@@ -249,9 +245,7 @@ func TestExpectBlockOverflow(t *testing.T) {
 		if err := c.CreateExpectations(list, errs); err != nil {
 			t.Fatal(err)
 		}
-		if err := c.FlushExpectations(); err != nil {
-			t.Fatal(err)
-		}
+		flushExpectations(t, c)
 	}
 	var b Block
 	got := [8]int{}

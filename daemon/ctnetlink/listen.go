@@ -23,22 +23,6 @@ const (
 	EventExpectDestroy
 )
 
-func (k Kind) String() string {
-	switch k {
-	case EventNew:
-		return "NEW"
-	case EventUpdate:
-		return "UPDATE"
-	case EventDestroy:
-		return "DESTROY"
-	case EventExpectNew:
-		return "EXPECT_NEW"
-	case EventExpectDestroy:
-		return "EXPECT_DESTROY"
-	}
-	return fmt.Sprintf("Kind(%d)", uint8(k))
-}
-
 // BlockSize is the number of events in a full Block, and ExpectBlockSize how many of them may be of expectations.
 const (
 	BlockSize       = 64

@@ -172,9 +172,7 @@ func TestIgnore(t *testing.T) {
 	mustApply(t, own.Create, []flow.Flow{packets, deleted, expiring})
 	mustApply(t, own.Update, []flow.Flow{{Orig: deleted.Orig, Has: flow.HasMark, Mark: 3}})
 	mustApply(t, third.Create, []flow.Flow{plain(tuple(flow.UDP, "10.1.0.1:1004", "10.2.0.1:80"))})
-	if err := third.Flush(flow.IPv6); err != nil {
-		t.Fatal(err)
-	}
+	flush(t, third, flow.IPv6)
 	mustApply(t, other.Create, []flow.Flow{theirs})
 	if e := read(t, l, 1)[0]; e.Kind != EventNew || e.Flow.Orig != theirs.Orig {
 		t.Fatalf("%v %v, want the flow of the other socket", e.Kind, e.Flow.Orig)
@@ -252,9 +250,7 @@ func TestOverrun(t *testing.T) {
 	for round := range 4 {
 		fs := many(3000)
 		mustApply(t, c.Create, fs)
-		if err := c.Flush(0); err != nil {
-			t.Fatal(err)
-		}
+		flush(t, c, 0)
 		overrun, events := drain(t, l, &b)
 		if !overrun || events == 0 || events >= 6000 {
 			t.Errorf("round %d: overrun %v after %d events", round, overrun, events)

@@ -94,7 +94,7 @@ func BenchmarkSend(b *testing.B) {
 func BenchmarkReceive(b *testing.B) {
 	s, seq := established(Config{Seq: 1}, Handler{})
 	f := stateFlow(1, 1)
-	size := wire.FlowSize(&f)
+	size := flowSize(&f)
 	n := 1400 / size
 	var d, ack []byte
 	b.ReportAllocs()

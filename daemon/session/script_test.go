@@ -149,6 +149,17 @@ func typeName(t wire.Type) string {
 	return [...]string{"NEW", "UPD", "DEL", "EXP_NEW", "EXP_UPD", "EXP_DEL"}[t]
 }
 
+// flagNames returns the names of the set flags joined by "|".
+func flagNames(f wire.Flags) string {
+	var set []string
+	for i, name := range [...]string{"0x01", "RESYNC", "NACK", "ACK", "ALIVE", "HELLO", "HELLO_BACK", "0x80"} {
+		if f>>i&1 != 0 {
+			set = append(set, name)
+		}
+	}
+	return strings.Join(set, "|")
+}
+
 // text writes a datagram in the words of a script.
 func text(t *testing.T, b []byte) string {
 	var words []string
@@ -157,7 +168,7 @@ func text(t *testing.T, b []byte) string {
 		if b = rest; bad != wire.OK {
 			t.Fatalf("malformed output: %v", bad)
 		}
-		w := h.Flags.String()
+		w := flagNames(h.Flags)
 		if h.Type != wire.Control {
 			var f flow.Flow
 			if _, err := wire.ParseFlow(body, &f); err != nil {

@@ -30,15 +30,6 @@ type Stats struct {
 	PeerRestarts  uint64 // lives of the peer that began, the first one included
 }
 
-// MalformedTotal returns the number of malformed messages of any kind.
-func (s *Stats) MalformedTotal() uint64 {
-	var n uint64
-	for _, c := range s.Malformed {
-		n += c
-	}
-	return n
-}
-
 func (m *Messages) count(t wire.Type, f wire.Flags) {
 	if f&wire.Hello != 0 {
 		m.Hello++

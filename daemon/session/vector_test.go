@@ -173,8 +173,8 @@ func TestVectors(t *testing.T) {
 				}
 			}
 			st := r.s.Stats()
-			if st.MalformedTotal() != tt.malformed || st.UnknownAttributes != 0 || st.Before != 0 {
-				t.Errorf("malformed %d, unknown attributes %d, before %d", st.MalformedTotal(), st.UnknownAttributes, st.Before)
+			if malformed(&st) != tt.malformed || st.UnknownAttributes != 0 || st.Before != 0 {
+				t.Errorf("malformed %d, unknown attributes %d, before %d", malformed(&st), st.UnknownAttributes, st.Before)
 			}
 			if r.flows != tt.flows || st.Lost != tt.lost || r.restarts != tt.restarts || r.bulks != tt.bulks {
 				t.Errorf("flows %d, lost %d, restarts %d, bulks %d; want %d, %d, %d, %d",

@@ -46,8 +46,6 @@ const (
 const (
 	helperSize = 12 // longest HELPER_NAME that conntrackd reads, NUL included
 	fnSize     = 28 // longest FN, NUL included
-
-	maxFlowSize = 304 // a TCP flow over IPv6 with every attribute
 )
 
 // AppendFlow appends a message that describes f, byte for byte as conntrackd writes it. An attribute is written when
@@ -77,12 +75,6 @@ func AppendFlow(b []byte, typ Type, flags Flags, seq uint32, f *flow.Flow) []byt
 		b = appendNAT(b, f)
 	}
 	return finish(appendExtensions(b, f), start)
-}
-
-// FlowSize returns the number of bytes that AppendFlow appends for f.
-func FlowSize(f *flow.Flow) int {
-	var room [maxFlowSize]byte // so append never goes to the heap
-	return len(AppendFlow(room[:0], CTNew, 0, 0, f))
 }
 
 func appendProtocol(b []byte, f *flow.Flow) []byte {

@@ -25,32 +25,8 @@ const (
 	Control    Type = 10
 )
 
-// String returns conntrackd's name of t.
-func (t Type) String() string {
-	switch t {
-	case CTNew:
-		return "CT_NEW"
-	case CTUpdate:
-		return "CT_UPD"
-	case CTDestroy:
-		return "CT_DEL"
-	case ExpNew:
-		return "EXP_NEW"
-	case ExpUpdate:
-		return "EXP_UPD"
-	case ExpDestroy:
-		return "EXP_DEL"
-	case Control:
-		return "CTL"
-	}
-	return "unknown"
-}
-
 // IsFlow reports whether the body of a message of type t describes a flow.
 func (t Type) IsFlow() bool { return t <= CTDestroy }
-
-// IsExpectation reports whether the body of a message of type t describes an expectation.
-func (t Type) IsExpectation() bool { return t >= ExpNew && t <= ExpDestroy }
 
 // Flags is the second byte of a message.
 type Flags uint8
@@ -66,25 +42,6 @@ const (
 
 	ranged = Resync | Nack | Ack
 )
-
-// String returns the names of the set flags joined by "|", and "-" for none.
-func (f Flags) String() string {
-	if f == 0 {
-		return "-"
-	}
-	names := [8]string{"0x01", "RESYNC", "NACK", "ACK", "ALIVE", "HELLO", "HELLO_BACK", "0x80"}
-	s := ""
-	for i, name := range names {
-		if f&(1<<i) == 0 {
-			continue
-		}
-		if s != "" {
-			s += "|"
-		}
-		s += name
-	}
-	return s
-}
 
 // Header is what stands before the attributes of a message. From and To are 0 unless the message is a control message
 // with Ack, Nack or Resync.
@@ -111,27 +68,6 @@ const (
 
 	NumMalformed = int(iota) // kinds, OK included: the length of an array of counters
 )
-
-// String returns the words of `conntrackd -s network` for m.
-func (m Malformed) String() string {
-	switch m {
-	case OK:
-		return "ok"
-	case BadVersion:
-		return "wrong protocol version"
-	case BadHeader:
-		return "malformed header"
-	case BadPayload:
-		return "malformed payload"
-	case BadType:
-		return "bad message type"
-	case Truncated:
-		return "truncated message"
-	case BadSize:
-		return "bad message size"
-	}
-	return "unknown"
-}
 
 // Next takes the first message off a datagram. body holds its attributes and rest the messages behind it, both part
 // of b. With BadVersion only this message is to be skipped: rest goes on behind it. After Truncated and BadSize nothing

@@ -264,7 +264,7 @@ func TestTruncatedBodies(t *testing.T) {
 				f := udpFlow()
 				_, err = ParseFlow(v.body[:n:n], &f)
 				zero = f == (flow.Flow{})
-			case v.header.Type.IsExpectation():
+			case isExpectation(v.header.Type):
 				e := flow.Expectation{Timeout: 1}
 				_, err = ParseExpectation(v.body[:n:n], &e)
 				zero = e == (flow.Expectation{})
@@ -299,7 +299,7 @@ func TestAttributeOrder(t *testing.T) {
 			if got != want || err != wantErr {
 				t.Errorf("%s: %v\n%s", v.place, err, cmp.Diff(want, got))
 			}
-		case v.header.Type.IsExpectation():
+		case isExpectation(v.header.Type):
 			var want, got flow.Expectation
 			_, wantErr := ParseExpectation(v.body, &want)
 			_, err := ParseExpectation(mixed, &got)
