@@ -307,8 +307,8 @@ func removeSpaces(s string) []byte {
 	return b
 }
 
-// TestTupleShape holds the short way of reading a tuple against the long one: for every protocol, and with each bit of it
-// changed. A tuple with ports is read by the short way.
+// TestTupleShape holds the short way of reading a tuple against the long one: for every protocol, and with each bit of
+// it changed. A tuple with ports is read by the short way.
 func TestTupleShape(t *testing.T) {
 	for _, orig := range []flow.Tuple{
 		tuple(flow.UDP, "10.1.2.3:4660", "192.168.254.255:65244"),

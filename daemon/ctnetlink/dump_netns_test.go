@@ -206,8 +206,8 @@ func TestCPUStatsFields(t *testing.T) {
 	}
 }
 
-// TestDCCP shows what this kernel does with DCCP: it tracks it whole, or, without its tracker (Linux 6.18 has none), as a
-// protocol without ports.
+// TestDCCP shows what this kernel does with DCCP: it tracks it whole, or, without its tracker (Linux 6.18 has none),
+// as a protocol without ports.
 func TestDCCP(t *testing.T) {
 	c := dial(t, nstest.New(t))
 	f := plain(tuple(flow.DCCP, "10.1.0.1:1001", "10.2.0.1:80"))

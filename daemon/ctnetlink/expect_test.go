@@ -205,8 +205,8 @@ func TestNamesHelper(t *testing.T) {
 	}
 }
 
-// FuzzDecodeExpectation holds that an error leaves a zero value, and that what was decoded survives being written as the
-// kernel writes it and fits into a request.
+// FuzzDecodeExpectation holds that an error leaves a zero value, and that what was decoded survives being written as
+// the kernel writes it and fits into a request.
 func FuzzDecodeExpectation(f *testing.F) {
 	for _, s := range expectSamples() {
 		f.Add(appendKernelExpect(nil, &s.e))

@@ -173,10 +173,10 @@ func TestFilterLargeAfterLarge(t *testing.T) {
 	}
 }
 
-// BenchmarkFilteredEvents makes and reads events of which 99 in a hundred are of flows that the filter does not let pass,
-// with the filter in the kernel and with the filter in user space alone. The figures are per event: what the kernel
-// does to make and deliver it, and for those that arrive to read, decode and judge it. "nobody listens" is what making
-// the flow costs without any of this.
+// BenchmarkFilteredEvents makes and reads events of which 99 in a hundred are of flows that the filter does not let
+// pass, with the filter in the kernel and with the filter in user space alone. The figures are per event: what the
+// kernel does to make and deliver it, and for those that arrive to read, decode and judge it. "nobody listens" is what
+// making the flow costs without any of this.
 func BenchmarkFilteredEvents(b *testing.B) {
 	f := flow.NewFilter(dozens())
 	const n = 20_000

@@ -91,8 +91,8 @@ func near(t *rapid.T, p netip.Prefix) netip.Addr {
 	return a
 }
 
-// TestFilterProgram runs the programs of random filters on random events: the kernel drops exactly what user space would,
-// except DESTROY, and what our own sockets asked for.
+// TestFilterProgram runs the programs of random filters on random events: the kernel drops exactly what user space
+// would, except DESTROY, and what our own sockets asked for.
 func TestFilterProgram(t *testing.T) {
 	protocols := []flow.Proto{flow.ICMP, flow.TCP, flow.UDP, flow.ICMPv6, flow.SCTP, flow.DCCP, flow.UDPLite, flow.GRE, 50, 255}
 	rapid.Check(t, func(t *rapid.T) {

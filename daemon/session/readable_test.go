@@ -12,7 +12,8 @@ import (
 	"ctsync/daemon/wire"
 )
 
-// captured returns the datagrams of all captured conversations of conntrackd, flows and expectations, in any of its modes.
+// captured returns the datagrams of all captured conversations of conntrackd, flows and expectations, in any of its
+// modes.
 func captured(t *testing.T) (datagrams [][]byte) {
 	t.Helper()
 	file, err := os.Open("../wire/testdata/conntrackd-1.4.7.jsonl.gz")
@@ -38,7 +39,8 @@ func captured(t *testing.T) (datagrams [][]byte) {
 	return datagrams
 }
 
-// TestCapturesAreReadable takes what conntrackd sent, and pieces of it. What is cut off inside a message is not readable.
+// TestCapturesAreReadable takes what conntrackd sent, and pieces of it. What is cut off inside a message is not
+// readable.
 func TestCapturesAreReadable(t *testing.T) {
 	all := captured(t)
 	if len(all) < 700 {

@@ -12,8 +12,8 @@ import (
 )
 
 // The simulator joins two ends by a link that loses, doubles, delays and reorders, lets flows come, change and go on
-// both, cuts the link, has an end move to another link and restarts the ends, and then wants both to know the same. Time is a number; a seed decides
-// everything.
+// both, cuts the link, has an end move to another link and restarts the ends, and then wants both to know the same.
+// Time is a number; a seed decides everything.
 
 const (
 	simKeys  = 48 // flows of one end, named by a key
@@ -223,8 +223,8 @@ func (s *simulation) isCut() bool {
 	return false
 }
 
-// move carries out the moves that are due and returns when the next is. What is on its way by the old link gets lost, or
-// comes as it would have, or later: behind what the new one carries.
+// move carries out the moves that are due and returns when the next is. What is on its way by the old link gets lost,
+// or comes as it would have, or later: behind what the new one carries.
 func (s *simulation) move() (next int64) {
 	next = math.MaxInt64
 	for i := range s.moves {

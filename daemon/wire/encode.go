@@ -48,11 +48,11 @@ const (
 	fnSize     = 28 // longest FN, NUL included
 )
 
-// AppendFlow appends a message that describes f, byte for byte as conntrackd writes it. An attribute is written when
-// its bit in f.Has is set; PORT and ICMP_* always, for they are part of the key. Four things differ from what f
-// holds, because they would harm the peer or have no place on the wire: DYING is cleared in STATUS (a peer that commits
-// it gets EBUSY), a helper name of more than 11 characters is left out (it would lose the whole message), a zone of one
-// direction only is left out, and so are GRE keys and UDP-Lite ports.
+// AppendFlow appends a message that describes f, byte for byte as conntrackd writes it. It writes an attribute when
+// its bit in f.Has is set, and PORT and ICMP_* always, because they are part of the key. Four things differ from what
+// f holds, because they would harm the peer or have no place on the wire: DYING is cleared in STATUS (a peer that
+// commits it gets EBUSY), a helper name of more than 11 characters is left out (with it the peer refuses the whole
+// message), and so are a zone of one direction only, and GRE keys and UDP-Lite ports.
 func AppendFlow(b []byte, typ Type, flags Flags, seq uint32, f *flow.Flow) []byte {
 	start := len(b)
 	b = begin(b, typ, flags, seq)
@@ -149,7 +149,7 @@ func appendNAT(b []byte, f *flow.Flow) []byte {
 }
 
 func appendICMPNAT(b []byte, f *flow.Flow, src, dst bool) []byte {
-	status := f.Has.Is(flow.HasStatus) // without it the zeros tell nothing
+	status := f.Has.Is(flow.HasStatus) // without it the zeros have no meaning
 	switch {
 	case f.Reply.SrcPort != f.Orig.SrcPort && (src || dst):
 		b = appendSwapped16(b, attrSPATPort, f.Reply.SrcPort)

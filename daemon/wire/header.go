@@ -52,11 +52,11 @@ type Header struct {
 	Seq, From, To uint32
 }
 
-// Malformed says why a message was refused. The kinds are those that conntrackd counts.
+// Malformed says why a message was refused. The kinds are those that `conntrackd -s network` counts.
 type Malformed uint8
 
-// Kinds of malformed messages. Next returns OK, BadVersion, Truncated and BadSize; the other three are decided by those
-// who know the mode and read the body.
+// Kinds of malformed messages. Next returns OK, BadVersion, Truncated and BadSize. Its caller, who knows the mode and
+// reads the body, finds the other three.
 const (
 	OK         Malformed = iota
 	BadVersion           // version is not 1
@@ -69,8 +69,8 @@ const (
 	NumMalformed = int(iota) // kinds, OK included: the length of an array of counters
 )
 
-// Next takes the first message off a datagram. body holds its attributes and rest the messages behind it, both part
-// of b. With BadVersion only this message is to be skipped: rest goes on behind it. After Truncated and BadSize nothing
+// Next takes the first message off a datagram. body holds its attributes and rest the messages behind it; both are
+// parts of b. After BadVersion skip only this message: rest continues behind it. After Truncated and BadSize nothing
 // more can be read: rest is nil. The checks and their order are conntrackd's, so that both count the same.
 //
 // Call it while bytes are left; an empty b is Truncated.
@@ -124,7 +124,7 @@ func AppendControl(b []byte, flags Flags, seq, from, to uint32) []byte {
 	return b
 }
 
-// begin appends the header of a state message whose length finish fills in.
+// begin appends the header of a state message; finish fills in its length.
 func begin(b []byte, typ Type, flags Flags, seq uint32) []byte {
 	b = append(b, Version<<4|byte(typ)&0x0f, byte(flags), 0, 0)
 	return binary.BigEndian.AppendUint32(b, seq)

@@ -74,8 +74,8 @@ func TestNext(t *testing.T) {
 	}
 }
 
-// TestTruncatedDatagrams cuts every captured datagram at every length: whole messages stay readable, and what is left of
-// one is counted once, as conntrackd counts it.
+// TestTruncatedDatagrams cuts every captured datagram at every length: whole messages stay readable, and what is left
+// of one is counted once, as conntrackd counts it.
 func TestTruncatedDatagrams(t *testing.T) {
 	raw, _ := vectors(t)
 	for _, whole := range raw {
