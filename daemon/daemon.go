@@ -21,6 +21,7 @@ import (
 	"ctsync/daemon/config"
 	"ctsync/daemon/control"
 	"ctsync/daemon/ctnetlink"
+	"ctsync/daemon/keepalived"
 	"ctsync/daemon/metrics"
 	"ctsync/notify"
 )
@@ -54,7 +55,7 @@ type Daemon struct {
 	filter    filterSource
 	registry  *prometheus.Registry
 
-	keepalived keepalivedWatch
+	keepalived keepalived.Watch
 	restart    func(ctx context.Context) error // Options.Restart
 
 	socket     net.Listener
@@ -84,6 +85,7 @@ func New(cfg *config.Config, opt Options) (*Daemon, error) {
 		cfg: cfg, log: opt.Logger, recent: opt.Recent, version: opt.Version, restart: opt.Restart, started: time.Now(),
 		ready: make(chan struct{}), reconciled: make(chan struct{}), wantLinks: make(chan struct{}, 1),
 	}
+	d.keepalived.Log = opt.Logger
 	var err error
 	if d.in, err = newInbox(); err != nil {
 		return nil, err

@@ -3,11 +3,13 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"time"
 
 	"ctsync/daemon/config"
+	"ctsync/daemon/keepalived"
 	"ctsync/daemon/metrics"
 )
 
@@ -15,13 +17,17 @@ import (
 // without its metrics than without its daemon.
 const metricsRetry = time.Second
 
-// Check tells whether what cfg names beyond the file itself can be used. A daemon that runs copes with what fails here
-// and says so in its status.
-func Check(cfg *config.Config) error {
-	if cfg.MetricsWebConfig == "" {
-		return nil
+// Check reads the files that cfg names. The error says what is wrong with the web configuration of the metrics, the
+// warnings say what is wrong with keepalived's configuration. A running daemon copes with both and shows them in its
+// status.
+func Check(cfg *config.Config) (warnings []string, err error) {
+	if cfg.MetricsWebConfig != "" {
+		if err := metrics.CheckWebConfig(cfg.MetricsWebConfig); err != nil {
+			return nil, err
+		}
 	}
-	return metrics.CheckWebConfig(cfg.MetricsWebConfig)
+	k := keepalived.Watch{Log: slog.New(slog.DiscardHandler)}
+	return k.Complaints(cfg.KeepalivedConfig, cfg.SyncGroup), nil
 }
 
 // metricsPage returns what shows the metrics. Each surface has its own, so that strangers who keep the one busy do not

@@ -110,18 +110,17 @@ func parseFlags(args []string) (opt options, err error) {
 
 // check answers --check. What keepalived's configuration lacks does not make ours invalid.
 func check(path string, stdout, stderr io.Writer) int {
+	var warnings []string
 	cfg, err := config.Load(path)
 	if err == nil {
-		err = daemon.Check(cfg)
+		warnings, err = daemon.Check(cfg)
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, err)
 		return exitFailure
 	}
-	if k, err := config.ReadKeepalived(cfg.KeepalivedConfig); err == nil {
-		for _, c := range k.Complaints(cfg.SyncGroup) {
-			fmt.Fprintf(stderr, "%s: warning: %s\n", path, c)
-		}
+	for _, w := range warnings {
+		fmt.Fprintf(stderr, "%s: warning: %s\n", path, w)
 	}
 	fmt.Fprintf(stdout, "%s: ok\n", path)
 	return exitDone

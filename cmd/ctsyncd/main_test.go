@@ -139,7 +139,7 @@ func TestCheckKeepalived(t *testing.T) {
 	writeFile(t, path, fmt.Sprintf("keepalived-config = %q\n[failover-mechanism.vrrp]\nsync-group = \"g\"\n[interface.eth0]\n", keepalived))
 	for text, want := range map[string]string{
 		"":                                     "",
-		"vrrp_sync_group G {\n}\n":             path + ": warning: " + keepalived + ` has no vrrp_sync_group "g", the sync-group whose transitions count here: it has "G"; did you mean "G"?` + "\n",
+		"vrrp_sync_group G {\n}\n":             path + ": warning: " + keepalived + ` has no vrrp_sync_group "g", which sync-group names: it has "G"; did you mean "G"?` + "\n",
 		"vrrp_sync_group g {\n notify /x\n}\n": "",
 	} {
 		if text != "" {

@@ -1,4 +1,4 @@
-package config
+package keepalived
 
 import (
 	"path/filepath"
@@ -24,9 +24,9 @@ const (
 	maxNesting  = 32
 )
 
-// keepalivedParser walks the text of a configuration and of what it includes.
-type keepalivedParser struct {
-	k     *Keepalived
+// parser walks the text of a configuration and of what it includes.
+type parser struct {
+	c     *Config
 	read  func(path string) (string, error)
 	match func(pattern string) ([]string, error)
 	files int
@@ -41,30 +41,30 @@ type keepalivedParser struct {
 	before int    // depth before the first of them
 }
 
-func parseKeepalived(path, text string, read func(string) (string, error), match func(string) ([]string, error)) *Keepalived {
-	p := &keepalivedParser{k: &Keepalived{Path: path}, read: read, match: match}
+func parse(path, text string, read func(string) (string, error), match func(string) ([]string, error)) *Config {
+	p := &parser{c: &Config{Path: path}, read: read, match: match}
 	p.file(path, text, 0)
 	if p.depth != 0 {
 		p.doubt("its braces do not match")
 	}
-	return p.k
+	return p.c
 }
 
-func (p *keepalivedParser) doubt(why string) {
-	if p.k.Doubt == "" {
-		p.k.Doubt = why
+func (p *parser) doubt(why string) {
+	if p.c.Doubt == "" {
+		p.c.Doubt = why
 	}
 }
 
-func (p *keepalivedParser) file(path, text string, nesting int) {
+func (p *parser) file(path, text string, nesting int) {
 	for len(text) > 0 {
 		var line string
 		line, text, _ = strings.Cut(text, "\n")
-		words, continued := keepalivedWords(line)
+		words, continued := split(line)
 		for continued && len(text) > 0 {
 			line, text, _ = strings.Cut(text, "\n")
-			var more []keepalivedWord
-			more, continued = keepalivedWords(line)
+			var more []word
+			more, continued = split(line)
 			words = append(words, more...)
 		}
 		if len(words) > 0 {
@@ -74,7 +74,7 @@ func (p *keepalivedParser) file(path, text string, nesting int) {
 }
 
 // line takes the words of a line, of which there is at least one.
-func (p *keepalivedParser) line(path string, words []keepalivedWord, nesting int) {
+func (p *parser) line(path string, words []word, nesting int) {
 	var open []int // groups that the lines before began under other conditions
 	words, condition := p.condition(words, &open)
 	if len(words) == 0 {
@@ -95,14 +95,14 @@ func (p *keepalivedParser) line(path string, words []keepalivedWord, nesting int
 	case first.text == "vrrp_sync_group" && p.depth == 0:
 		p.group(words, condition, open)
 	case slices.Contains([]string{"notify_fifo", "vrrp_notify_fifo", "enable_dbus"}, first.text):
-		p.k.Elsewhere = true
+		p.c.Elsewhere = true
 	}
 	p.body(words, condition)
 }
 
 // condition takes the condition off a line. Where the line before opened a block under another one, this line opens the
 // same block, and open becomes the groups that it is of so far.
-func (p *keepalivedParser) condition(words []keepalivedWord, open *[]int) (rest []keepalivedWord, conditional bool) {
+func (p *parser) condition(words []word, open *[]int) (rest []word, conditional bool) {
 	if words[0].quoted || !strings.HasPrefix(words[0].text, "@") {
 		p.id = ""
 		return words, false
@@ -110,7 +110,7 @@ func (p *keepalivedParser) condition(words []keepalivedWord, open *[]int) (rest 
 	switch id := words[0].text; {
 	case p.id == "":
 		p.before = p.depth
-	case id != p.id && p.depth > p.before && slices.ContainsFunc(words, func(w keepalivedWord) bool { return w.opens("{") }):
+	case id != p.id && p.depth > p.before && slices.ContainsFunc(words, func(w word) bool { return w.opens("{") }):
 		p.depth, *open = p.before, p.open
 	}
 	p.id = words[0].text
@@ -118,19 +118,19 @@ func (p *keepalivedParser) condition(words []keepalivedWord, open *[]int) (rest 
 }
 
 // group begins a sync group. The block is also that of the groups in open.
-func (p *keepalivedParser) group(words []keepalivedWord, condition bool, open []int) {
+func (p *parser) group(words []word, condition bool, open []int) {
 	if len(words) < 2 || words[1].brace() {
 		return // keepalived ignores a group without a name
 	}
 	if strings.Contains(words[1].text, "$") {
 		p.doubt("a definition stands in the name of a group")
 	}
-	p.k.Groups = append(p.k.Groups, SyncGroup{Name: words[1].text, Doubt: condition})
-	p.opening = append(slices.Clone(open), len(p.k.Groups)-1)
+	p.c.Groups = append(p.c.Groups, Group{Name: words[1].text, Doubt: condition})
+	p.opening = append(slices.Clone(open), len(p.c.Groups)-1)
 }
 
 // body follows the braces of a line and notes what it says inside a group.
-func (p *keepalivedParser) body(words []keepalivedWord, condition bool) {
+func (p *parser) body(words []word, condition bool) {
 	first := true // the next word is a keyword
 	for _, w := range words {
 		switch {
@@ -159,19 +159,19 @@ func (p *keepalivedParser) body(words []keepalivedWord, condition bool) {
 }
 
 // keyword notes a keyword inside a group.
-func (p *keepalivedParser) keyword(word string, condition bool) {
-	if p.open == nil || p.depth != p.openedAt || word != "notify" && !slices.Contains(told[:], word) {
+func (p *parser) keyword(word string, condition bool) {
+	if p.open == nil || p.depth != p.openedAt || word != "notify" && !slices.Contains(scripts[:], word) {
 		return
 	}
 	for _, i := range p.open {
-		p.k.Groups[i].Notify = append(p.k.Groups[i].Notify, word)
-		p.k.Groups[i].Doubt = p.k.Groups[i].Doubt || condition
+		p.c.Groups[i].Notify = append(p.c.Groups[i].Notify, word)
+		p.c.Groups[i].Doubt = p.c.Groups[i].Doubt || condition
 	}
 }
 
 // definition judges the i-th of words, which names or uses a definition. It matters where it may stand for a group, its
 // name or braces; addresses and the like are left alone.
-func (p *keepalivedParser) definition(words []keepalivedWord, i int) {
+func (p *parser) definition(words []word, i int) {
 	text := words[i].text
 	switch {
 	case i == 0 && strings.Contains(text, "="): // a definition: harmless, unless its value may open a block
@@ -184,11 +184,11 @@ func (p *keepalivedParser) definition(words []keepalivedWord, i int) {
 		p.doubt("a definition is used where a group may be")
 	}
 	for _, g := range p.open {
-		p.k.Groups[g].Doubt = true
+		p.c.Groups[g].Doubt = true
 	}
 }
 
-func (p *keepalivedParser) include(from, pattern string, nesting int) {
+func (p *parser) include(from, pattern string, nesting int) {
 	if !filepath.IsAbs(pattern) {
 		pattern = filepath.Join(filepath.Dir(from), pattern)
 	}
