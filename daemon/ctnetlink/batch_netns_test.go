@@ -84,7 +84,8 @@ func TestLostAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	errs := make([]unix.Errno, len(fs))
-	if lost, err := c.change(0, batchSize, errs, func(b []byte, i int) []byte { return AppendCreate(b, &fs[i], true) }); !lost || err != nil {
+	create := func(b []byte, i int) []byte { return AppendCreate(b, &fs[i], true) }
+	if lost, err := c.change(0, batchSize, errs, create); !lost || err != nil {
 		t.Fatalf("nothing is lost: %v, error %v", lost, err)
 	}
 	if err := c.Create(fs[:1700], errs); err != nil {
@@ -122,7 +123,8 @@ func TestShortSendBuffer(t *testing.T) {
 		t.Fatal(err)
 	}
 	fs := many(1000)
-	if lost, err := c.change(0, batchSize, make([]unix.Errno, batchSize), func(b []byte, i int) []byte { return AppendCreate(b, &fs[i], true) }); !lost || err != nil {
+	create := func(b []byte, i int) []byte { return AppendCreate(b, &fs[i], true) }
+	if lost, err := c.change(0, batchSize, make([]unix.Errno, batchSize), create); !lost || err != nil {
 		t.Fatalf("a batch fits: %v, error %v", lost, err)
 	}
 	mustApply(t, c.Create, fs)
@@ -229,7 +231,8 @@ func TestLiberal(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got.TCPFlags != tc.flags || got.TCPWScale != tc.wscale || got.TCPState != 3 {
-			t.Errorf("flags %x scales %v state %d, want %x and %v", got.TCPFlags, got.TCPWScale, got.TCPState, tc.flags, tc.wscale)
+			t.Errorf("flags %x scales %v state %d, want %x and %v",
+				got.TCPFlags, got.TCPWScale, got.TCPState, tc.flags, tc.wscale)
 		}
 	}
 }

@@ -122,7 +122,8 @@ func TestExpectRoundTrip(t *testing.T) {
 	}
 	other := got[list[0].Expect]
 	other.ID++
-	if err := c.DeleteExpectations([]flow.Expectation{other, list[0], list[0]}, errs); err != nil || errs[0] != unix.ENOENT || errs[1] != 0 || errs[2] != unix.ENOENT {
+	err := c.DeleteExpectations([]flow.Expectation{other, list[0], list[0]}, errs)
+	if err != nil || errs[0] != unix.ENOENT || errs[1] != 0 || errs[2] != unix.ENOENT {
 		t.Errorf("delete by another id, delete, delete again: %v, %v", errs[:3], err)
 	}
 	flushExpectations(t, c)
@@ -155,7 +156,8 @@ func TestExpectRefusals(t *testing.T) {
 	}
 	for _, tc := range cases {
 		errs := make([]unix.Errno, 1)
-		if err := c.CreateExpectations([]flow.Expectation{withE(base, tc.change)}, errs); err != nil || errs[0] != tc.want {
+		err := c.CreateExpectations([]flow.Expectation{withE(base, tc.change)}, errs)
+		if err != nil || errs[0] != tc.want {
 			t.Errorf("%s: %v, %v, want %v", tc.name, errs[0], err, tc.want)
 		}
 	}
@@ -175,7 +177,7 @@ func TestExpectZone(t *testing.T) {
 	if err := c.GetExpectation(&e.Expect, &got); err != nil {
 		t.Fatal(err)
 	}
-	if z := got.Expect.Zone; z != 0 && z != 7 { // 0 on Linux 6.18, which does not tell it
+	if z := got.Expect.Zone; z != 0 && z != 7 { // 0 on Linux 6.18, which does not send it
 		t.Errorf("zone %d", z)
 	}
 	plain := e.Expect
@@ -304,13 +306,15 @@ func TestExpectReadByOthers(t *testing.T) {
 		byTuple[e.Expect] = e
 	}
 	nstest.RequireCommand(t, "conntrack", "conntrack")
-	text := ns.Run(t, "conntrack", "-L", "expect", "-o", "xml") + ns.Run(t, "conntrack", "-L", "expect", "-f", "ipv6", "-o", "xml")
+	text := ns.Run(t, "conntrack", "-L", "expect", "-o", "xml") +
+		ns.Run(t, "conntrack", "-L", "expect", "-f", "ipv6", "-o", "xml")
 	for i, want := range list {
 		name := expectSamples()[i].name
 		if diff := sameExpect(want, byTuple[want.Expect]); diff != "" {
 			t.Errorf("%s by ti-mo (-meant +read)\n%s", name, diff)
 		}
-		if line := string(flow.AppendXMLExpectation(nil, &want)); !strings.Contains(withoutTail(text), withoutTail(line)) {
+		line := string(flow.AppendXMLExpectation(nil, &want))
+		if !strings.Contains(withoutTail(text), withoutTail(line)) {
 			t.Errorf("%s is not in conntrack's list:\n%s\n%s", name, line, text)
 		}
 	}

@@ -100,7 +100,8 @@ func TestEvents(t *testing.T) {
 	}
 	mustApply(t, c.Update, changes)
 	for i, e := range read(t, l, len(want)) {
-		if e.Kind != EventUpdate || e.Flow.ID != ids[e.Flow.Orig] || e.Flow.Mark != uint32(i) || !e.Flow.Has.Is(flow.HasMark) {
+		f := &e.Flow
+		if e.Kind != EventUpdate || f.ID != ids[f.Orig] || f.Mark != uint32(i) || !f.Has.Is(flow.HasMark) {
 			t.Fatalf("%v %+v", e.Kind, e.Flow)
 		}
 	}
@@ -117,7 +118,8 @@ func TestEvents(t *testing.T) {
 		}
 	}
 	s := l.Stats()
-	if diff := cmp.Diff(ListenStats{Events: uint64(3 * len(want)), BufferBytes: 8 << 20, Cover: CoverWhole}, s); diff != "" {
+	seen := ListenStats{Events: uint64(3 * len(want)), BufferBytes: 8 << 20, Cover: CoverWhole}
+	if diff := cmp.Diff(seen, s); diff != "" {
 		t.Errorf("statistics (-want +got)\n%s", diff)
 	}
 }
@@ -132,7 +134,8 @@ func TestMarkCleared(t *testing.T) {
 	mustApply(t, c.Create, []flow.Flow{f})
 	mustApply(t, c.Update, []flow.Flow{{Orig: f.Orig, Has: flow.HasMark}})
 	got := read(t, l, 2)
-	if got[0].Flow.Mark != 5 || got[1].Kind != EventUpdate || got[1].Flow.Mark != 0 || !got[1].Flow.Has.Is(flow.HasMark) {
+	if set, cleared := &got[0], &got[1]; set.Flow.Mark != 5 || cleared.Kind != EventUpdate ||
+		cleared.Flow.Mark != 0 || !cleared.Flow.Has.Is(flow.HasMark) {
 		t.Errorf("%+v", got)
 	}
 }
@@ -180,7 +183,8 @@ func TestIgnore(t *testing.T) {
 
 	// A packet changes an entry that we made: port id 0.
 	ns.Do(func() { answer(t, "127.0.0.1:7002", "127.0.0.1:7001") })
-	if e := read(t, l, 1)[0]; e.Kind != EventUpdate || e.Flow.Orig != packets.Orig || e.Flow.Status&flow.StatusSeenReply == 0 {
+	if e := read(t, l, 1)[0]; e.Kind != EventUpdate || e.Flow.Orig != packets.Orig ||
+		e.Flow.Status&flow.StatusSeenReply == 0 {
 		t.Fatalf("%v %+v, want a reply seen", e.Kind, e.Flow)
 	}
 	// Somebody else deletes an entry that we made: their port id.

@@ -10,7 +10,7 @@ import (
 	"ctsync/daemon/nstest"
 )
 
-// dial opens a Conn inside ns that lives as long as the test.
+// dial opens a Conn inside ns that is closed when the test ends.
 func dial(t testing.TB, ns *nstest.NS) *Conn {
 	t.Helper()
 	var c *Conn

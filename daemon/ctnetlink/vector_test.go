@@ -68,7 +68,8 @@ func TestRecordedMessages(t *testing.T) {
 				continue
 			}
 			withXML++
-			if want, known := kinds[v.Kind]; !known || kind != want || !strings.Contains(v.XML, `<flow type="`+strings.ToLower(v.Kind)) {
+			want, known := kinds[v.Kind]
+			if !known || kind != want || !strings.Contains(v.XML, `<flow type="`+strings.ToLower(v.Kind)) {
 				t.Errorf("kind %v of %s", kind, v.Kind)
 			}
 			got := parseXML(t, "<conntrack>"+v.XML+"</conntrack>")[0]

@@ -187,7 +187,8 @@ func TestBadPayloadForEver(t *testing.T) {
 	}
 	st := s.Stats()
 	if asked != badMost || st.PayloadsLost != 20-badMost || st.Malformed[wire.BadPayload] != 20 || st.Lost != badMost {
-		t.Errorf("asked again %d times, given up %d, malformed %d, lost %d", asked, st.PayloadsLost, st.Malformed[wire.BadPayload], st.Lost)
+		t.Errorf("asked again %d times, given up %d, malformed %d, lost %d",
+			asked, st.PayloadsLost, st.Malformed[wire.BadPayload], st.Lost)
 	}
 	now += badPeriod
 	b := datagram(t, "BAD 0")
@@ -236,7 +237,8 @@ func TestDeafPeer(t *testing.T) {
 			b = wire.AppendControl(b[:0], wire.Ack, st.PeerSeq+1, 0, st.Seq-1)
 			s.Receive(now, wire.AppendControl(b, wire.Alive, seq, 0, 0))
 			if got := s.State(); got.PeerSeq != seq || got.UnackedControl > 2 {
-				t.Errorf("number %d, %d control messages unacknowledged; want %d, at most 2", got.PeerSeq, got.UnackedControl, seq)
+				t.Errorf("number %d, %d control messages unacknowledged; want %d, at most 2",
+					got.PeerSeq, got.UnackedControl, seq)
 			}
 		})
 	}

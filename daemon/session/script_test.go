@@ -1,6 +1,7 @@
 package session
 
 import (
+	"encoding/binary"
 	"fmt"
 	"strconv"
 	"strings"
@@ -200,7 +201,8 @@ func datagram(t *testing.T, words string) []byte {
 				typ = map[string]wire.Type{"NEW": 0, "UPD": 1, "DEL": 2, "BAD": 0}[name]
 			default:
 				h.Flags |= map[string]wire.Flags{
-					"ACK": wire.Ack, "NACK": wire.Nack, "RESYNC": wire.Resync, "ALIVE": wire.Alive, "HELLO": wire.Hello, "HELLO_BACK": wire.HelloBack,
+					"ACK": wire.Ack, "NACK": wire.Nack, "RESYNC": wire.Resync, "ALIVE": wire.Alive,
+					"HELLO": wire.Hello, "HELLO_BACK": wire.HelloBack,
 				}[name]
 			}
 		}
@@ -210,7 +212,9 @@ func datagram(t *testing.T, words string) []byte {
 		}
 		switch {
 		case strings.HasPrefix(f[0], "BAD"):
-			b = append(b, 0x10, byte(h.Flags), 0, 16, byte(seq>>24), byte(seq>>16), byte(seq>>8), byte(seq), 0xff, 0xff, 0, 1, 0, 0, 0, 0)
+			b = append(b, 0x10, byte(h.Flags), 0, 16)
+			b = binary.BigEndian.AppendUint32(b, uint32(seq))
+			b = append(b, 0xff, 0xff, 0, 1, 0, 0, 0, 0)
 		case typ != wire.Control:
 			k, _ := strconv.Atoi(f[2][1:])
 			fl := stateFlow(k, 1)

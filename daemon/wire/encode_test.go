@@ -39,7 +39,8 @@ func TestAppendFlow(t *testing.T) {
 		{"least", udpFlow(), udp4},
 		{"without reply", with(translated, func(f *flow.Flow) { f.Has = 0 }), udp4},
 		{"no attribute without its bit", with(udpFlow(), func(f *flow.Flow) {
-			f.Status, f.Timeout, f.Mark, f.Helper[0], f.Labels[0], f.Synproxy.ISN, f.SeqAdj[0].CorrectionPos = 1, 2, 3, 'a', 5, 6, 7
+			f.Status, f.Timeout, f.Mark, f.Helper[0] = 1, 2, 3, 'a'
+			f.Labels[0], f.Synproxy.ISN, f.SeqAdj[0].CorrectionPos = 5, 6, 7
 			f.Master = f.Orig
 		}), udp4},
 		{"DYING is cleared", withStatus(udpFlow(), 0x20a), ip4 + "00080005 0000000a " + udp + port},

@@ -15,7 +15,9 @@ import (
 
 func testTuple(p flow.Proto, src string, a uint16, dst string, b uint16) flow.Tuple {
 	from, to := netip.MustParseAddr(src), netip.MustParseAddr(dst)
-	t := flow.Tuple{Src: flow.AddrFrom(from), Dst: flow.AddrFrom(to), SrcPort: a, DstPort: b, Family: flow.IPv6, Proto: p}
+	t := flow.Tuple{
+		Src: flow.AddrFrom(from), Dst: flow.AddrFrom(to), SrcPort: a, DstPort: b, Family: flow.IPv6, Proto: p,
+	}
 	if from.Is4() {
 		t.Family = flow.IPv4
 	}
@@ -269,7 +271,8 @@ func TestTruncatedBodies(t *testing.T) {
 				_, err = ParseExpectation(v.body[:n:n], &e)
 				zero = e == (flow.Expectation{})
 			}
-			if want := cut(v.body, n); want != nil && !errors.Is(err, want) || want == nil && errors.Is(err, ErrLength) {
+			want := cut(v.body, n)
+			if want != nil && !errors.Is(err, want) || want == nil && errors.Is(err, ErrLength) {
 				t.Fatalf("%s cut to %d: %v, want %v", v.place, n, err, want)
 			}
 			if (err != nil) != zero {

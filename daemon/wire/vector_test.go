@@ -124,7 +124,9 @@ func vectors(t testing.TB) (raw [][]byte, all []vector) {
 func isExpectation(t Type) bool { return t >= ExpNew && t <= ExpDestroy }
 
 func TestVectorHeaders(t *testing.T) {
-	flags := map[string]Flags{"RESYNC": Resync, "NACK": Nack, "ACK": Ack, "ALIVE": Alive, "HELLO": Hello, "HELLO_BACK": HelloBack}
+	flags := map[string]Flags{
+		"RESYNC": Resync, "NACK": Nack, "ACK": Ack, "ALIVE": Alive, "HELLO": Hello, "HELLO_BACK": HelloBack,
+	}
 	types := map[string]Type{
 		"CT_NEW": CTNew, "CT_UPD": CTUpdate, "CT_DEL": CTDestroy,
 		"EXP_NEW": ExpNew, "EXP_UPD": ExpUpdate, "EXP_DEL": ExpDestroy, "CTL": Control,
@@ -308,7 +310,10 @@ func (v *vector) flow(t *testing.T) flow.Flow {
 	for _, nat := range []struct {
 		to   *flow.Addr
 		addr *netip.Addr
-	}{{&f.Reply.Dst, a.SNAT_IPV4}, {&f.Reply.Src, a.DNAT_IPV4}, {&f.Reply.Dst, a.SNAT_IPV6}, {&f.Reply.Src, a.DNAT_IPV6}} {
+	}{
+		{&f.Reply.Dst, a.SNAT_IPV4}, {&f.Reply.Src, a.DNAT_IPV4},
+		{&f.Reply.Dst, a.SNAT_IPV6}, {&f.Reply.Src, a.DNAT_IPV6},
+	} {
 		if nat.addr != nil {
 			*nat.to = flow.AddrFrom(*nat.addr)
 		}
@@ -331,7 +336,9 @@ func (v *vector) flow(t *testing.T) flow.Flow {
 // replyTuple is the reply tuple on the sender's kernel, as far as the wire can carry it.
 func (v *vector) replyTuple(f *flow.Flow) flow.Tuple {
 	r := v.Reply
-	t := flow.Tuple{Src: flow.AddrFrom(r.Src), Dst: flow.AddrFrom(r.Dst), Family: f.Orig.Family, Proto: r.Proto, Zone: f.Orig.Zone}
+	t := flow.Tuple{
+		Src: flow.AddrFrom(r.Src), Dst: flow.AddrFrom(r.Dst), Family: f.Orig.Family, Proto: r.Proto, Zone: f.Orig.Zone,
+	}
 	if r.Proto.IsICMP() {
 		t.SrcPort, t.DstPort = r.ICMPID, uint16(r.ICMPType)<<8|uint16(r.ICMPCode)
 	} else if carriesPorts(r.Proto) {
