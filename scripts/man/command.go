@@ -52,7 +52,7 @@ func (p *page) commands(list []command) {
 			}
 			p.flags(c.Flags)
 			if c.Example != "" {
-				p.WriteString(".PP\n")
+				p.WriteString(".PP\nFor example:\n.PP\n")
 				p.literal(unindent(strings.Split(c.Example, "\n")))
 			}
 		}
