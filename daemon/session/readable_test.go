@@ -118,7 +118,7 @@ func takenIn(d []byte) bool {
 			Flow: func(wire.Type, *flow.Flow) {}, Acked: func(Ref, uint32) {}, Lost: func(Ref, uint32) {},
 		}, second)
 		s.Receive(second, message)
-		if !s.State().PeerKnown {
+		if !s.in.known {
 			return false
 		}
 	}

@@ -201,7 +201,7 @@ func (s *FTFW) peerRestarted() {
 	s.window = newWindow(s.cfg.Window)
 	s.bulk.asked, s.bulk.again = false, false
 	if s.resync.phase != resyncIdle {
-		s.resync.phase, s.resync.first = resyncWanted, 0
+		s.resync.phase, s.resync.sent = resyncWanted, false
 	}
 	if s.h.PeerRestarted != nil {
 		s.h.PeerRestarted()
@@ -243,7 +243,6 @@ func (s *FTFW) acked(from, to uint32) {
 	s.ring.remove(from, to, func(e element) {
 		switch e.kind {
 		case state:
-			s.stats.Acked++
 			s.h.Acked(Ref(e.a), e.seq)
 		case resync:
 			s.resyncAcked(e.seq)

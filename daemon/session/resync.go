@@ -26,7 +26,7 @@ type resyncState struct {
 	phase resyncPhase
 	seq   uint32 // of the latest request
 	at    int64  // when it was sent, then when it was acknowledged
-	first int64  // when it was sent first; 0 = not yet
+	sent  bool   // ResyncSent was called for it
 }
 
 // bulkState is the peer's request for our table.
@@ -41,7 +41,7 @@ type bulkState struct {
 // called from a callback.
 func (s *FTFW) RequestResync(now int64) {
 	s.advance(now)
-	s.resync.phase, s.resync.first = resyncWanted, 0
+	s.resync.phase, s.resync.sent = resyncWanted, false
 }
 
 func (s *FTFW) pumpResync() {
@@ -50,8 +50,8 @@ func (s *FTFW) pumpResync() {
 	}
 	s.ring.drop(s.resync.seq, resync) // the new request covers what the former asked for
 	s.resync.phase, s.resync.at = resyncAsked, s.now
-	if s.resync.first == 0 {
-		s.resync.first = s.now
+	if !s.resync.sent {
+		s.resync.sent = true
 		if s.h.ResyncSent != nil {
 			s.h.ResyncSent()
 		}

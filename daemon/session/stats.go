@@ -22,7 +22,6 @@ type Stats struct {
 	UnknownAttributes uint64                    // attributes of a newer version of the protocol, skipped
 	Stray             uint64                    // acknowledgements of and requests for numbers that were never sent
 
-	Acked         uint64 // state messages that the peer acknowledged
 	Nacked        uint64 // state messages that the peer asked for again
 	Stale         uint64 // state messages and RESYNCs that the peer neither acknowledged nor asked for, treated as lost
 	Retransmitted uint64 // control messages sent again; the caller counts the state messages that it sends again
@@ -74,10 +73,9 @@ type State struct {
 	PeerHello   bool  // the peer has not heard our answer to its hello
 	Heard       int64 // when the peer last spoke; 0 = never
 
-	Seq       uint32 // number of the next message
-	AckedSeq  uint32 // highest number that the peer acknowledged
-	PeerKnown bool   // PeerSeq is valid
-	PeerSeq   uint32 // last number taken in from the peer
+	Seq      uint32 // number of the next message
+	AckedSeq uint32 // highest number that the peer acknowledged
+	PeerSeq  uint32 // last number taken in from the peer; 0 before the first
 
 	Unacked          int   // state messages in flight
 	UnackedControl   int   // control messages in flight
@@ -86,11 +84,6 @@ type State struct {
 	NacksOutstanding int   // NACKs that the peer has not acknowledged
 	ResyncPending    bool  // a resync was requested and the peer's table is not complete yet
 	BulkRunning      bool  // between BulkStarted and BulkSent
-	Held             int   // numbers of RESYNCs and NACKs of the peer that wait for their answer to be acknowledged
-
-	// ResyncAt is when the latest resync request was first sent, 0 = not yet. At BulkReceived the peer has nothing that
-	// it did not mention since then.
-	ResyncAt int64
 }
 
 // Stats returns the counters.
@@ -100,11 +93,10 @@ func (s *FTFW) Stats() Stats { return s.stats }
 func (s *FTFW) State() State {
 	return State{
 		Established: s.established, PeerHello: s.in.hello, Heard: s.heard,
-		Seq: s.seq, AckedSeq: s.ackedSeq, PeerKnown: s.in.known, PeerSeq: s.in.last,
+		Seq: s.seq, AckedSeq: s.ackedSeq, PeerSeq: s.in.last,
 		Unacked: s.ring.state, UnackedControl: s.ring.control + len(s.again), OldestUnacked: s.oldestUnacked(),
 		Window: s.window.limit, NacksOutstanding: s.nacksOutstanding(),
-		ResyncPending: s.resync.phase != resyncIdle, ResyncAt: s.resync.first, BulkRunning: s.bulk.running,
-		Held: len(s.acks.held),
+		ResyncPending: s.resync.phase != resyncIdle, BulkRunning: s.bulk.running,
 	}
 }
 
