@@ -91,7 +91,8 @@ func TestAccepted(t *testing.T) {
 			write(t, filepath.Join(dir, "parts", "2.inc"), "include ../group.conf\n")
 			write(t, filepath.Join(dir, "group.conf"), accepted["plain"][group:])
 		}
-		if out, err := ns.Exec(t.Context(), "keepalived", "-t", "-i", "main", "-f", path).CombinedOutput(); err != nil || len(out) > 0 {
+		out, err := ns.Exec(t.Context(), "keepalived", "-t", "-i", "main", "-f", path).CombinedOutput()
+		if err != nil || len(out) > 0 {
 			t.Errorf("%s: keepalived -t: %v\n%s", name, err, out)
 		}
 		c, err := Read(path)

@@ -65,8 +65,8 @@ func readFile(path string) (string, error) {
 // scripts are the keywords that name the script of one transition.
 var scripts = [...]string{"notify_master", "notify_backup", "notify_fault", "notify_stop"}
 
-// Complaints says what is certainly wrong with the sync group called name, one line each: that it does not exist, or that
-// it runs no script on some transition. It leaves out what is not certain.
+// Complaints says what is certainly wrong with the sync group called name, one line each: that it does not exist, or
+// that it runs no script on some transition. It leaves out what is not certain.
 func (c *Config) Complaints(name string) []string {
 	i := slices.IndexFunc(c.Groups, func(g Group) bool { return g.Name == name })
 	if i < 0 {

@@ -148,7 +148,8 @@ func TestComplaints(t *testing.T) {
 	for _, g := range strings.Fields("a b c d e f g h i j") {
 		many += "vrrp_sync_group " + g + " {\n}\n"
 	}
-	if got := parseFiles("/k.conf", many).Complaints("x")[0]; !strings.HasSuffix(got, `it has "a", "b", "c", "d", "e", "f", "g", "h", 2 more`) {
+	got := parseFiles("/k.conf", many).Complaints("x")[0]
+	if !strings.HasSuffix(got, `it has "a", "b", "c", "d", "e", "f", "g", "h", 2 more`) {
 		t.Errorf("many groups: %s", got)
 	}
 }

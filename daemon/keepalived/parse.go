@@ -6,25 +6,26 @@ import (
 	"strings"
 )
 
-// The grammar of keepalived.conf as far as it decides which sync groups there are:
+// The part of the grammar of keepalived.conf that decides which sync groups there are:
 //
-//	# and ! begin a comment, unless quoted or behind a backslash
-//	"a b" is one word; { and } are words of their own even where no blank stands around them
-//	keyword word ... {        opens a block; the { may also stand alone on the next line
-//	include PATTERN           inserts files, the pattern relative to the file that says it; also includer, includem, ...
-//	@ID line, @^ID line       counts only for a keepalived started with -i ID, or without
-//	$NAME=value, ${NAME}      definitions, which may span lines that end in a backslash; ~SEQ(...) repeats a line
+//	# and ! begin a comment, unless quoted or after a backslash
+//	"a b" is one word; { and } are words of their own, also without blanks around them
+//	keyword word ... {        opens a block; the { may also be on the next line, alone
+//	include PATTERN           inserts files, relative to the file that includes them; also includer, includem, ...
+//	@ID line, @^ID line       applies only if keepalived was started with -i ID, or without
+//	$NAME=value, ${NAME}      defines and uses a text, which may span lines that end in a backslash
+//	~SEQ(...) line            repeats a line
 //
-// Conditional lines are all taken as if they counted, definitions are not expanded: where that could hide or make up a
-// group, it is a Doubt.
+// The parser takes every conditional line as if it applied, and expands no definition. Where that could hide or invent
+// a group, it notes a Doubt.
 
-// Bounds of what is read. A file that includes itself ends at the first.
+// Bounds of what is read. The first one also stops a file that includes itself.
 const (
 	maxIncludes = 1000
 	maxNesting  = 32
 )
 
-// parser walks the text of a configuration and of what it includes.
+// parser walks through the text of a configuration and of the files that it includes.
 type parser struct {
 	c     *Config
 	read  func(path string) (string, error)
@@ -36,9 +37,9 @@ type parser struct {
 	open     []int // groups whose block is open
 	openedAt int   // depth inside that block
 
-	// Of lines that follow each other under different conditions and open a block only one counts.
+	// Of consecutive lines with different conditions that each open a block, only one applies.
 	id     string // condition of the line before, or ""
-	before int    // depth before the first of them
+	before int    // depth before the first of these lines
 }
 
 func parse(path, text string, read func(string) (string, error), match func(string) ([]string, error)) *Config {
@@ -73,9 +74,9 @@ func (p *parser) file(path, text string, nesting int) {
 	}
 }
 
-// line takes the words of a line, of which there is at least one.
+// line reads the words of a line, at least one.
 func (p *parser) line(path string, words []word, nesting int) {
-	var open []int // groups that the lines before began under other conditions
+	var open []int // groups that the lines before began with other conditions
 	words, condition := p.condition(words, &open)
 	if len(words) == 0 {
 		return
@@ -100,8 +101,8 @@ func (p *parser) line(path string, words []word, nesting int) {
 	p.body(words, condition)
 }
 
-// condition takes the condition off a line. Where the line before opened a block under another one, this line opens the
-// same block, and open becomes the groups that it is of so far.
+// condition takes the condition off a line. If the line before opened a block with another condition, this line opens
+// the same block, and open becomes the groups whose block it is so far.
 func (p *parser) condition(words []word, open *[]int) (rest []word, conditional bool) {
 	if words[0].quoted || !strings.HasPrefix(words[0].text, "@") {
 		p.id = ""
@@ -110,26 +111,26 @@ func (p *parser) condition(words []word, open *[]int) (rest []word, conditional 
 	switch id := words[0].text; {
 	case p.id == "":
 		p.before = p.depth
-	case id != p.id && p.depth > p.before && slices.ContainsFunc(words, func(w word) bool { return w.opens("{") }):
+	case id != p.id && p.depth > p.before && slices.ContainsFunc(words, word.opens):
 		p.depth, *open = p.before, p.open
 	}
 	p.id = words[0].text
 	return words[1:], true
 }
 
-// group begins a sync group. The block is also that of the groups in open.
+// group begins a sync group. Its block is also the block of the groups in open.
 func (p *parser) group(words []word, condition bool, open []int) {
 	if len(words) < 2 || words[1].brace() {
 		return // keepalived ignores a group without a name
 	}
 	if strings.Contains(words[1].text, "$") {
-		p.doubt("a definition stands in the name of a group")
+		p.doubt("the name of a group contains a definition")
 	}
 	p.c.Groups = append(p.c.Groups, Group{Name: words[1].text, Doubt: condition})
 	p.opening = append(slices.Clone(open), len(p.c.Groups)-1)
 }
 
-// body follows the braces of a line and notes what it says inside a group.
+// body follows the braces of a line and notes the keywords inside a group.
 func (p *parser) body(words []word, condition bool) {
 	first := true // the next word is a keyword
 	for _, w := range words {
@@ -169,19 +170,19 @@ func (p *parser) keyword(word string, condition bool) {
 	}
 }
 
-// definition judges the i-th of words, which names or uses a definition. It matters where it may stand for a group, its
-// name or braces; addresses and the like are left alone.
+// definition looks at the i-th of words, which makes or uses a definition. That matters if the definition may contain a
+// group, its name or braces. It does not matter in an address and the like.
 func (p *parser) definition(words []word, i int) {
 	text := words[i].text
 	switch {
-	case i == 0 && strings.Contains(text, "="): // a definition: harmless, unless its value may open a block
+	case i == 0 && strings.Contains(text, "="): // harmless, unless the value may open a block
 		for _, w := range words {
 			if w.brace() || strings.Contains(w.text, "vrrp_sync_group") {
-				p.doubt("a definition may hold a group")
+				p.doubt("a definition may contain a group")
 			}
 		}
 	case i == 0, p.depth == 0:
-		p.doubt("a definition is used where a group may be")
+		p.doubt("a definition is used where a group may begin")
 	}
 	for _, g := range p.open {
 		p.c.Groups[g].Doubt = true

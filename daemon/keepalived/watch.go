@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Watch remembers what is wrong with keepalived's configuration, so that it logs each complaint once. Its methods may be
-// called from any goroutine.
+// Watch remembers what is wrong with keepalived's configuration, so that it logs each complaint once. Its methods may
+// be called from any goroutine.
 type Watch struct {
 	Log *slog.Logger
 
@@ -22,8 +22,9 @@ type Watch struct {
 // monitor that asks every second does not make the daemon read the file every second.
 const fresh = 5 * time.Second
 
-// Complaints says what is certainly wrong with the sync group in the configuration at path; see Config.Complaints. A file
-// that does not exist or cannot be read is no complaint. It logs a complaint that it did not return the time before.
+// Complaints says what is certainly wrong with the sync group in the configuration at path; see Config.Complaints. A
+// file that does not exist or cannot be read is no complaint. It logs a complaint that it did not return the time
+// before.
 func (w *Watch) Complaints(path, group string) []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()

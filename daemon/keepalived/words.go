@@ -10,9 +10,10 @@ type word struct {
 
 func (w word) brace() bool { return !w.quoted && (w.text == "{" || w.text == "}") }
 
-func (w word) opens(keyword string) bool { return !w.quoted && w.text == keyword }
+func (w word) opens() bool { return !w.quoted && w.text == "{" }
 
-// split splits a line. continued says that it ends in a backslash: the next line belongs to it.
+// split returns the words of a line. continued says that the line ends in a backslash, so that the next line is part of
+// it.
 func split(line string) (words []word, continued bool) {
 	line = strings.TrimSuffix(line, "\r")
 	var text strings.Builder
