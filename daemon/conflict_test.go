@@ -214,9 +214,7 @@ func TestCommitSkipsExpired(t *testing.T) {
 	if _, ok := b.kernelFlows(isOurs)[closing.Orig]; ok {
 		t.Error("a connection whose time was up lives again")
 	}
-	if err := b.kern.Flush(0); err != nil {
-		t.Fatal(err)
-	}
+	b.flushKernel()
 	peer.stop()
 	time.Sleep(3 * time.Second)
 	outcomes(t, b.takeover(), control.CommitResult{Created: 1, Expired: 3})

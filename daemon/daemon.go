@@ -20,6 +20,7 @@ import (
 	"ctsync/daemon/core"
 	"ctsync/daemon/ctnetlink"
 	"ctsync/daemon/job"
+	"ctsync/daemon/keepalived"
 	"ctsync/daemon/kernel"
 	"ctsync/daemon/link"
 	"ctsync/daemon/loop"
@@ -64,7 +65,7 @@ type Daemon struct {
 	filter   filterSource
 	registry *prometheus.Registry
 
-	keepalived keepalivedWatch
+	keepalived keepalived.Watch
 	restart    func(ctx context.Context) error // Options.Restart
 	history    string                          // what is wrong with the file of transitions, "" if nothing is
 
@@ -99,6 +100,7 @@ func New(cfg *config.Config, opt Options) (d *Daemon, err error) {
 			d.close()
 		}
 	}()
+	d.keepalived.Log = opt.Logger
 	d.needRestart.Store(new([]string))
 	d.loaded.Store(cfg)
 	d.inForce.Store(cfg)
@@ -178,13 +180,17 @@ func (d *Daemon) build() {
 	d.server = control.NewServer(d.backend(), d.log)
 }
 
-// Check tells whether what cfg names beyond the file itself can be used. A daemon that runs copes with what fails here
-// and says so in its status.
-func Check(cfg *config.Config) error {
-	if cfg.MetricsWebConfig == "" {
-		return nil
+// Check reads the files that cfg names. The error says what is wrong with the web configuration of the metrics, the
+// warnings say what is wrong with keepalived's configuration. A running daemon copes with both and shows them in its
+// status.
+func Check(cfg *config.Config) (warnings []string, err error) {
+	if cfg.MetricsWebConfig != "" {
+		if err := metrics.CheckWebConfig(cfg.MetricsWebConfig); err != nil {
+			return nil, err
+		}
 	}
-	return metrics.CheckWebConfig(cfg.MetricsWebConfig)
+	k := keepalived.Watch{Log: slog.New(slog.DiscardHandler)}
+	return k.Complaints(cfg.KeepalivedConfig, cfg.SyncGroup), nil
 }
 
 // Ready is closed when every part serves.

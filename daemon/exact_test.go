@@ -238,7 +238,7 @@ func TestBeLiberalStays(t *testing.T) {
 	for _, pair := range [][2]*router{{a, b}, {b, a}} {
 		from, to := pair[0], pair[1]
 		same(t, from, to, n, 20*time.Second)
-		to.kern.Flush(0)
+		to.flushKernel()
 		to.eventually(10*time.Second, "sees its kernel empty", func() bool { return to.statistics().Internal.Active == 0 })
 		outcomes(t, to.takeover(), control.CommitResult{Created: n})
 		for _, f := range to.kernelFlows(isTestFlow) {

@@ -80,6 +80,13 @@ func newPair(t *testing.T) (a, b *router) {
 	return mk(nsA, "a", "10.255.0.1", "10.255.0.2"), mk(nsB, "b", "10.255.0.2", "10.255.0.1")
 }
 
+// flushKernel empties the router's conntrack table.
+func (r *router) flushKernel() {
+	r.t.Helper()
+	nstest.RequireCommand(r.t, "conntrack", "conntrack")
+	r.ns.Run(r.t, "conntrack", "-F")
+}
+
 func (r *router) socket() string { return filepath.Join(r.dir, "ctsync.sock") }
 
 // options are what a test changes of the usual configuration.

@@ -93,9 +93,7 @@ func TestDaemonKilledWhileTableEmpties(t *testing.T) {
 	a.create(testFlows(n))
 	inStep(t, a, b, 60*time.Second)
 	a.stop(syscall.SIGKILL)
-	if err := a.kern.Flush(0); err != nil {
-		t.Fatal(err)
-	}
+	a.flushKernel()
 	a.start(options{})
 	inStep(t, a, b, 60*time.Second)
 	if s := b.statistics(); s.Kernel.Swept == 0 && s.External.Destroyed < n {

@@ -113,7 +113,7 @@ func TestRestart(t *testing.T) {
 	if code != 0 || now.PID != before.PID || now.Version != "upgraded" || !now.Started.After(before.Started) || !now.Ready {
 		t.Errorf("restart: exit status %d: %s\nbefore %+v\nafter %+v", code, out, before, now)
 	}
-	for _, line := range []string{"ctsyncd upgraded runs anew", "asked for its internal cache", "internal cache sent to the peer"} {
+	for _, line := range []string{"ctsyncd restarted: version upgraded", "asked for its internal cache", "internal cache sent to the peer"} {
 		if !strings.Contains(out, line) {
 			t.Errorf("restart does not say %q: %s", line, out)
 		}

@@ -71,6 +71,12 @@ func (d *Daemon) warnings() []string {
 	return append(w, d.keepalivedComplaints()...)
 }
 
+// keepalivedComplaints says what is wrong with keepalived's configuration, and logs what is new.
+func (d *Daemon) keepalivedComplaints() []string {
+	cfg := d.loaded.Load()
+	return d.keepalived.Complaints(cfg.KeepalivedConfig, cfg.SyncGroup)
+}
+
 // statistics takes the snapshot behind ctsync show statistics.
 func (d *Daemon) statistics(ctx context.Context) (control.Statistics, error) {
 	s := d.statisticsAround()

@@ -204,9 +204,7 @@ func TestTakeoverCutShort(t *testing.T) {
 	b.start(options{})
 	b.takeover()
 	b.stop(syscall.SIGKILL)
-	if err := b.kern.Flush(0); err != nil {
-		t.Fatal(err)
-	}
+	b.flushKernel()
 	path := filepath.Join(b.dir, "transitions.json")
 	file, err := os.ReadFile(path)
 	if err != nil {

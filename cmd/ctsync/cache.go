@@ -10,7 +10,7 @@ import (
 	"ctsync/daemon/control"
 )
 
-// cacheHeading and expectHeading stand above the lines of a cache, which are conntrackd's.
+// cacheHeading and expectHeading stand above the entries of a cache, which are printed as conntrackd prints them.
 const (
 	cacheHeading  = "Main Table Entries:\n\n"
 	expectHeading = "Expect Table Entries:\n\n"
@@ -20,7 +20,8 @@ func (a *app) showCache() *cobra.Command {
 	xml, output := false, ""
 	o := &listOptions{}
 	cmd := &cobra.Command{
-		Use: "cache internal|external [main|expect]", Short: "Show the entries of a cache (conntrackd -i, -e)", Args: cacheAnd(control.EntriesMain, control.EntriesExpect),
+		Use: "cache internal|external [main|expect]", Short: "Show the entries of a cache (conntrackd -i, -e)",
+		Args:              cacheAnd(control.EntriesMain, control.EntriesExpect),
 		ValidArgsFunction: offerCacheAnd(control.EntriesMain, control.EntriesExpect),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			q, err := o.query(control.Table(args[0]))
@@ -33,11 +34,13 @@ func (a *app) showCache() *cobra.Command {
 			if err := a.cacheLayout(o, &xml, output); err != nil {
 				return err
 			}
-			return a.repeat(cmd.Context(), o.watch, func(ctx context.Context, rows int) error { return a.cache(ctx, fitting(q, rows), o, xml) })
+			return a.repeat(cmd.Context(), o.watch, func(ctx context.Context, rows int) error {
+				return a.cache(ctx, fitting(q, rows), o, xml)
+			})
 		},
 	}
-	cmd.Flags().BoolVarP(&xml, "xml", "x", false, "one XML element per line (conntrackd -x)")
-	cmd.Flags().StringVarP(&output, "output", "o", "", "xml or json: the same as --xml or --json (conntrack -o)")
+	cmd.Flags().BoolVarP(&xml, "xml", "x", false, "print one XML element per line (conntrackd -x)")
+	cmd.Flags().StringVarP(&output, "output", "o", "", "`FORMAT` xml or json, as --xml or --json (conntrack -o)")
 	complete(cmd, "output", cobra.FixedCompletions(outputs, noFiles))
 	o.flags(a, cmd)
 	return cmd
@@ -46,7 +49,7 @@ func (a *app) showCache() *cobra.Command {
 // outputs are the values of --output.
 var outputs = []string{"xml", "json"}
 
-// cacheLayout takes --output for the flag that it is another word for, and refuses flags that contradict each other.
+// cacheLayout treats --output as the flag that it stands for, and refuses flags that contradict each other.
 func (a *app) cacheLayout(o *listOptions, xml *bool, output string) error {
 	switch output {
 	case "":
@@ -69,7 +72,7 @@ func (a *app) cacheLayout(o *listOptions, xml *bool, output string) error {
 	return nil
 }
 
-// cache prints the entries of a cache once.
+// cache prints the entries of a cache.
 func (a *app) cache(ctx context.Context, q control.FlowQuery, o *listOptions, xml bool) error {
 	if q.Group != "" {
 		return a.groups(ctx, q)
@@ -88,7 +91,7 @@ func (a *app) cache(ctx context.Context, q control.FlowQuery, o *listOptions, xm
 	return err
 }
 
-// cacheAnd makes a cobra check: a cache, and perhaps one of two words behind it.
+// cacheAnd returns a cobra check: a cache, and optionally one of two words behind it.
 func cacheAnd(one, other string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 || len(args) > 2 || args[0] != control.CacheInternal && args[0] != control.CacheExternal {
@@ -101,7 +104,7 @@ func cacheAnd(one, other string) cobra.PositionalArgs {
 	}
 }
 
-// offerCacheAnd offers what cacheAnd lets pass.
+// offerCacheAnd offers what cacheAnd accepts.
 func offerCacheAnd(one, other string) cobra.CompletionFunc {
 	return func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		switch len(args) {

@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// The scripts of the shells. They hand the line to "ctsync __line" and show what it offers.
+// The completion scripts. They pass the command line to "ctsync __line" and show what that offers.
 var (
 	//go:embed completion/ctsync.bash
 	bashScript string
@@ -27,9 +27,9 @@ func (a *app) completion() *cobra.Command {
 	scripts := map[string]string{"bash": bashScript, "zsh": zshScript, "fish": fishScript}
 	return &cobra.Command{
 		Use: "completion bash|zsh|fish", Short: "Print the completion script of a shell",
-		Long: `Prints a script that completes commands, flags, words, and the keys and values of a filter; of addresses, ports, marks
-and the like those are offered that the daemon's caches have at the moment. "make install" puts the scripts where the
-shells look. By hand:
+		Long: `The script completes commands, flags and arguments, and the keys and values of a filter. For
+addresses, ports, marks and the like it offers those that the daemon's caches have now.
+"make install" installs the scripts for all three shells. To use one without that:
 
     bash   source <(ctsync completion bash)
     zsh    source <(ctsync completion zsh)
@@ -45,9 +45,10 @@ shells look. By hand:
 	}
 }
 
-// line is what the scripts call: __line SHELL LINE [BREAKS], where LINE ends at the cursor and BREAKS are the characters
-// at which bash begins a new word. It prints a line that says what stands behind an offer (space, nospace, or files for
-// the shell's own offers of files) and then the offers, one a line; but for bash each with a tab and what it means.
+// line is the command that the scripts call: __line SHELL LINE [BREAKS]. LINE ends at the cursor, and BREAKS are the
+// characters at which bash begins a new word. The first line that it prints says what follows an offer: space, nospace,
+// or files when the shell shall offer files. The others are offers, one per line, each with a tab and its meaning
+// except for bash.
 func (a *app) line() *cobra.Command {
 	return &cobra.Command{
 		Use: "__line SHELL LINE [BREAKS]", Hidden: true, DisableFlagParsing: true, Args: cobra.RangeArgs(2, 3),
@@ -75,7 +76,7 @@ func (a *app) line() *cobra.Command {
 	}
 }
 
-// offers asks the tree of commands what can stand at the end of a line: whole words, each with a tab and what it means.
+// offers asks the tree of commands for the words that can stand at the end of a line, each with a tab and its meaning.
 func (a *app) offers(ctx context.Context, l line) (offers []string, directive cobra.ShellCompDirective) {
 	if len(l.words) < 2 { // the program's own name
 		return nil, cobra.ShellCompDirectiveError
@@ -96,8 +97,8 @@ func (a *app) offers(ctx context.Context, l line) (offers []string, directive co
 		return nil, cobra.ShellCompDirectiveError
 	}
 	flag, value := "", l.word()
-	if before, after, given := strings.Cut(value, "="); given && strings.HasPrefix(before, "--") { // the value is offered, the word wanted
-		flag, value = before+"=", after
+	if before, after, given := strings.Cut(value, "="); given && strings.HasPrefix(before, "--") {
+		flag, value = before+"=", after // cobra offers the value alone, the shell wants the word
 	}
 	all := offers[:last]
 	offers = nil
@@ -109,8 +110,8 @@ func (a *app) offers(ctx context.Context, l line) (offers []string, directive co
 	return offers, cobra.ShellCompDirective(n)
 }
 
-// bashOffers leaves out what offers mean, and of each what bash does not take for the word that it completes: all up to
-// the last of breaks in it.
+// bashOffers removes the meanings, and the part of each offer that bash does not count as the word that it completes:
+// everything up to the last character of breaks in it.
 func bashOffers(offers []string, word, breaks string) []string {
 	at := strings.LastIndexAny(word, breaks) + 1
 	for i, o := range offers {

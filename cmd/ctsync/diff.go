@@ -14,11 +14,16 @@ func (a *app) showDiff() *cobra.Command {
 	filter, limit, watch := "", 0, time.Duration(0)
 	cmd := &cobra.Command{
 		Use: "diff internal|external [ipv4|ipv6]", Short: "Show in which flows a cache and the kernel's table differ",
-		Long: `Diff internal shows the flows that would be lost or wrong after a failover because the internal cache does not have them
-as the kernel does: kernel-only flows are not replicated, cache-only ones have ended, and differing ones say in what
-(kernel / cache). Whether the peer has the cache, "ctsync show status" says. Diff external shows what a commit would do to
-the kernel's table now: create, update or replace flows, or not restore them because they are expired or lost on the way.
-Nothing is changed. A flow that changes at the moment is looked at again before it is shown.`,
+		Long: `Diff internal compares the internal cache with the kernel's table. It shows the flows that a
+failover would lose or restore wrongly: kernel-only flows are not replicated, cache-only flows
+have ended, and for differing flows it shows what differs (kernel / cache). "ctsync show status"
+says whether the peer has received the cache.
+
+Diff external shows what a commit would do to the kernel's table now: which flows it would
+create, update or replace, and which it would not restore, because they have expired or because
+the protocol does not carry their key (lost).
+
+Neither changes anything. A flow that changes meanwhile is compared again before it is shown.`,
 		Args: cacheAnd("ipv4", "ipv6"), ValidArgsFunction: offerCacheAnd("ipv4", "ipv6"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			expr, err := parseFilter(filter)
@@ -33,7 +38,7 @@ Nothing is changed. A flow that changes at the moment is looked at again before 
 				return err
 			}
 			return a.repeat(cmd.Context(), watch, func(ctx context.Context, rows int) error {
-				if rows > 0 { // the last but one is for the counts, the last stays free
+				if rows > 0 { // the last row but one is for the counts, the last stays empty
 					rows = max(rows-2, 1)
 				}
 				return a.copyText(ctx, (*control.Client).DifferenceText, fitting(q, rows))
@@ -41,7 +46,7 @@ Nothing is changed. A flow that changes at the moment is looked at again before 
 		},
 	}
 	a.filterFlag(cmd, &filter)
-	cmd.Flags().IntVar(&limit, "limit", 0, "show at most so many; all are counted")
+	cmd.Flags().IntVar(&limit, "limit", 0, "print at most `N` differences; all are counted")
 	watchFlag(cmd, &watch)
 	return cmd
 }

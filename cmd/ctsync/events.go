@@ -12,14 +12,16 @@ import (
 func (a *app) events() *cobra.Command {
 	filter := ""
 	cmd := &cobra.Command{
-		Use: "events [internal|external]", Short: "Show what happens to this router's flows, and what the peer tells of its own, live",
-		Long: `Events shows the beginning, change and end of flows as they happen: of this router (internal), as its kernel tells,
-and of the peer (external), as its messages tell. What a commit puts into the kernel raises no event, nor does what a
-flush, a comparison or a sweep changes in a cache.
+		Use: "events [internal|external]", Short: "Show changes of this router's and the peer's flows as they happen",
+		Long: `Events prints a line when a flow begins, changes or ends: for this router's flows (internal)
+when its kernel reports it, for the peer's flows (external) when the peer's messages report it.
+There is no event for what a commit puts into the kernel, and none for what a flush, a comparison
+or a sweep changes in a cache.
 
-Events that are not read in time are lost: how many is said where they are missing. The daemon never waits; a reader who
-takes nothing for a minute is disconnected.`,
-		Args: words(control.CacheInternal, control.CacheExternal), ValidArgs: []string{control.CacheInternal, control.CacheExternal},
+The daemon does not wait for a slow reader. Events that are not read in time are lost, and a line
+says how many. A reader who reads nothing for a minute is disconnected.`,
+		Args:      words(control.CacheInternal, control.CacheExternal),
+		ValidArgs: []string{control.CacheInternal, control.CacheExternal},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			expr, err := parseFilter(filter)
 			if err != nil {
@@ -39,8 +41,11 @@ takes nothing for a minute is disconnected.`,
 	return cmd
 }
 
-// copyText prints what the daemon writes, line by line as it comes.
-func (a *app) copyText(ctx context.Context, ask func(*control.Client, context.Context, control.FlowQuery, control.Format) (io.ReadCloser, error), q control.FlowQuery) error {
+// textRequest is a method of the client that returns a stream of lines.
+type textRequest func(*control.Client, context.Context, control.FlowQuery, control.Format) (io.ReadCloser, error)
+
+// copyText prints the daemon's lines as they come.
+func (a *app) copyText(ctx context.Context, ask textRequest, q control.FlowQuery) error {
 	format := control.FormatText
 	if a.json {
 		format = control.FormatNDJSON

@@ -4,11 +4,15 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 
 	"ctsync/daemon/control"
 	"ctsync/daemon/flow"
@@ -135,4 +139,43 @@ func TestInterruptedNotify(t *testing.T) {
 	if got := run(ctx, []string{"--socket", serveFake(t, fakeDaemon("plain")), "notify", "stop"}, time.Now(), &out, &errs); got != exitDone {
 		t.Errorf("exit status %d: %s", got, errs.String())
 	}
+}
+
+// endless is a list without an end.
+type endless struct{}
+
+func (endless) Read(b []byte) (int, error) { return len(b), nil }
+
+// No command leaves a goroutine or a connection, whether it prints all, is cut off by a pager that has ended, or is
+// refused.
+func TestNothingLeft(t *testing.T) {
+	sockets := map[string]string{}
+	for _, kind := range []string{"plain", "refusing", "breaking"} {
+		sockets[kind] = serveFake(t, fakeDaemon(kind))
+	}
+	held := func(what string, f func()) {
+		others := goleak.IgnoreCurrent()
+		f()
+		if err := goleak.Find(others); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	for _, args := range []string{
+		"show status", "show table", "show table --sort age", "show cache external", "show diff internal", "show log",
+		"show statistics rsqueue", "show table --group-by port", "events", "commit", "notify master",
+	} {
+		for kind, socket := range sockets {
+			for _, stdout := range []io.Writer{io.Discard, failingWriter{}} {
+				held(args+" of one that is "+kind, func() {
+					line := append([]string{"--socket", socket}, strings.Fields(args)...)
+					run(t.Context(), line, time.Now(), stdout, io.Discard)
+				})
+			}
+		}
+	}
+	held("a list without an end", func() {
+		if _, err := spool(failingWriter{}, endless{}); !errors.Is(err, os.ErrClosed) {
+			t.Errorf("write error: %v", err)
+		}
+	})
 }

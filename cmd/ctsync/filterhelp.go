@@ -9,31 +9,31 @@ import (
 	"ctsync/daemon/expr"
 )
 
-// filterHelp is the page of "ctsync help filter": its list of keys is the table that the parser uses.
+// filterHelp is the page of "ctsync help filter". Its list of keys is the table that the parser uses.
 func filterHelp() *cobra.Command {
 	return &cobra.Command{Use: "filter", Short: "The language of --filter", Long: string(appendFilterHelp(nil))}
 }
 
 func appendFilterHelp(b []byte) []byte {
-	b = append(b, `A filter is one or several words; a flow must match all of them.
+	b = append(b, `A filter is one or more words. It selects the flows that match all of them.
 
   ctsync show table --filter "proto:tcp dport:80,443 !src:10.0.0.0/8"
   ctsync show cache external --filter "(nat:snat or mark:0x10/0xf0) idle>1m" --sort -age --limit 20
   ctsync events --filter "established 10.0.0."
 
-  a b, a and b, a && b     both
-  a or b, a || b           one of them
-  !a, not a                the opposite
-  (a or b) c               parentheses first
-  "a b"                    in quotes: blanks and signs are part of the word
+  a b, a and b, a && b     both match
+  a or b, a || b           at least one matches
+  !a, not a                a does not match
+  (a or b) c               parentheses bind first
+  "a b"                    in quotes, blanks and signs are part of the word
 
-A key and a value, key:value or key=value, look at one thing:
+A key with a value, key:value or key=value, compares one property of the flow:
   key:a,b                  one of several values
-  key:a-b                  a range, where values have an order
+  key:a-b                  a range, for values that have an order
   key!=a,b                 none of them
-  key>a key>=a key<a key<=a   where values have an order
+  key>a key>=a key<a key<=a   for values that have an order
 
-Times are 90, 90s, 5m, 2h, 1d, 1w or 1h30m; sizes 1000, 1k, 1M, 1Ki; marks decimal or 0x17.
+Times are written 90, 90s, 5m, 2h, 1d, 1w or 1h30m, sizes 1000, 1k, 1M or 1Ki, marks in decimal or as 0x17.
 
 `...)
 	for _, k := range expr.Keys() {
@@ -43,13 +43,13 @@ Times are 90, 90s, 5m, 2h, 1d, 1w or 1h30m; sizes 1000, 1k, 1M, 1Ki; marks decim
 		}
 	}
 	return append(b, `
-A word without a key is looked for where a reader would: an address or network, the beginning of an address (10.0. or
-fd00:1), address and port (10.0.0.7:443), a port or CONN ID, a part of the name of protocol, state or helper, or one of
-assured, unreplied, expected, offload, nat, snat, dnat, ipv4, ipv6. Upper and lower case are the same.
+A word without a key can be an address or network, the beginning of an address (10.0. or fd00:1), an address and port
+(10.0.0.7:443), a port, a CONN ID, a part of the name of a protocol, state or helper, or one of assured, unreplied,
+expected, offload, nat, snat, dnat, ipv4, ipv6. Upper and lower case are the same.
 `...)
 }
 
-// wrapped joins words by commas and breaks lines that get longer than width.
+// wrapped joins words with commas. Where a line would get longer than width, it writes breaks.
 func wrapped(words []string, width int, breaks string) string {
 	var b strings.Builder
 	n := 0

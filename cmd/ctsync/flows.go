@@ -12,8 +12,9 @@ import (
 	"ctsync/daemon/flow"
 )
 
-// tableEmpty is what VyOS's documentation notes on an empty table.
-const tableEmpty = "The table is empty. If connections are expected, conntrack is not enabled: create a NAT or a firewall rule.\n"
+// tableEmpty explains an empty table, as VyOS's documentation does.
+const tableEmpty = "The table is empty. If there should be connections, conntrack is not enabled: " +
+	"create a NAT or a firewall rule.\n"
 
 func (a *app) showTable() *cobra.Command {
 	o := &listOptions{}
@@ -28,14 +29,16 @@ func (a *app) showTable() *cobra.Command {
 			if q.Family, err = family(args); err != nil {
 				return err
 			}
-			return a.repeat(cmd.Context(), o.watch, func(ctx context.Context, rows int) error { return a.table(ctx, fitting(q, rows), o) })
+			return a.repeat(cmd.Context(), o.watch, func(ctx context.Context, rows int) error {
+				return a.table(ctx, fitting(q, rows), o)
+			})
 		},
 	}
 	o.flags(a, cmd)
 	return cmd
 }
 
-// family reads the word that may stand at the end of a command; 0 = both.
+// family reads the word ipv4 or ipv6 at the end of a command. 0 means both.
 func family(args []string) (flow.Family, error) {
 	if len(args) == 0 {
 		return 0, nil
@@ -47,7 +50,7 @@ func family(args []string) (flow.Family, error) {
 	return f, nil
 }
 
-// table prints the kernel's table once.
+// table prints the kernel's table.
 func (a *app) table(ctx context.Context, q control.FlowQuery, o *listOptions) error {
 	switch {
 	case q.Group != "":
@@ -64,7 +67,7 @@ func (a *app) table(ctx context.Context, q control.FlowQuery, o *listOptions) er
 	return a.tables(ctx, q, flow.IPv4, flow.IPv6)
 }
 
-// tables prints VyOS's table of each family below one legend. A second family without flows is left out.
+// tables prints VyOS's table of each family below one legend. It leaves out a second family without flows.
 func (a *app) tables(ctx context.Context, q control.FlowQuery, families ...flow.Family) error {
 	list := func(f flow.Family, h heading) (listed, error) {
 		q.Family = f
@@ -93,7 +96,7 @@ func (a *app) tables(ctx context.Context, q control.FlowQuery, families ...flow.
 			return err
 		}
 		total.bytes += n.bytes
-		if q.Limit > 0 && q.Sort == "" { // of both tables together, as of a sorted list
+		if q.Limit > 0 && q.Sort == "" { // the limit counts both tables together, as it does in a sorted list
 			if q.Limit -= n.lines; q.Limit <= 0 {
 				return nil
 			}
@@ -127,19 +130,19 @@ func (a *app) sortedRows(ctx context.Context, q control.FlowQuery) (map[flow.Fam
 	return rows, nil
 }
 
-// heading stands above a list, or is left out together with an empty one unless it is printed always.
+// heading is the text above a list.
 type heading struct {
 	text   string
-	always bool
+	always bool // also above an empty list
 }
 
-// listed is how long a list was, without its heading.
+// listed is the length of a list without its heading.
 type listed struct {
 	bytes int64
 	lines int
 }
 
-// list prints a list of flows below a heading. With --json it prints an object per line and no heading.
+// list prints a list of flows below a heading. With --json it prints one object per line and no heading.
 func (a *app) list(ctx context.Context, q control.FlowQuery, format control.Format, h heading) (n listed, err error) {
 	if a.json {
 		format, h = control.FormatNDJSON, heading{}
@@ -159,7 +162,7 @@ func (a *app) list(ctx context.Context, q control.FlowQuery, format control.Form
 	return n, err
 }
 
-// below prints what r has below a heading.
+// below copies r to the output, below a heading.
 func (a *app) below(h heading, r io.Reader) (n listed, err error) {
 	w := &headed{w: a.stdout, head: h.text}
 	if h.always {
@@ -172,18 +175,18 @@ func (a *app) below(h heading, r io.Reader) (n listed, err error) {
 	return n, err
 }
 
-// sayEnd says when a sorted list may have ended because the daemon sorts no longer ones.
+// sayEnd prints a note when a sorted list is as long as the daemon makes one, so that there may be more flows.
 func (a *app) sayEnd(q control.FlowQuery, lines int) {
 	if q.Sort != "" && lines == control.MaxSorted {
 		fmt.Fprintf(a.stderr, "ctsync: a sorted list ends after %d flows: narrow it by --filter\n", control.MaxSorted)
 	}
 }
 
-// headed writes a heading before the first write, and counts lines.
+// headed writes a heading before the first write, and counts the lines below it.
 type headed struct {
 	w     io.Writer
 	head  string
-	lines int // behind the heading
+	lines int
 }
 
 func (h *headed) Write(b []byte) (int, error) {

@@ -8,12 +8,13 @@ import (
 	"ctsync/daemon/control"
 )
 
-// groups prints how many flows there are by a key.
+// groups prints how many flows there are for each value of a key.
 func (a *app) groups(ctx context.Context, q control.FlowQuery) error {
-	return shown(a, ctx, func(c *control.Client, ctx context.Context) (control.Groups, error) { return c.Groups(ctx, q) }, appendGroups)
+	ask := func(c *control.Client, ctx context.Context) (control.Groups, error) { return c.Groups(ctx, q) }
+	return shown(a, ctx, ask, appendGroups)
 }
 
-// appendGroups appends a table: packets and bytes only where the kernel counts.
+// appendGroups appends a table. It has packets and bytes only where the kernel counts them.
 func appendGroups(b []byte, g control.Groups) []byte {
 	counted := g.Packets > 0
 	row := func(c control.Count, key string) {
@@ -35,7 +36,7 @@ func appendGroups(b []byte, g control.Groups) []byte {
 		row(g.Other, fmt.Sprintf("other (%d groups)", g.OtherCount))
 	}
 	if g.Unnamed.Flows > 0 {
-		row(g.Unnamed, "other (more groups than the daemon keeps apart)")
+		row(g.Unnamed, "other (more groups than the daemon counts)")
 	}
 	row(g.Count, "all")
 	return b

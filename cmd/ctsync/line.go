@@ -2,10 +2,10 @@ package main
 
 import "strings"
 
-// line is a command line of a shell up to the cursor.
+// line is the command line of a shell up to the cursor.
 type line struct {
-	words []string // without quotes; the last is the one at the cursor, "" behind a blank
-	quote byte     // that is open at the cursor, or 0
+	words []string // without quotes; the last one is at the cursor, and "" behind a blank
+	quote byte     // the quote that is open at the cursor, or 0
 }
 
 // word returns the word at the cursor.
@@ -16,11 +16,11 @@ func (l line) word() string {
 	return l.words[len(l.words)-1]
 }
 
-// splitLine splits a line as shells do, as far as quotes go. It expands nothing: what a variable or a command stands for
-// is not known here, and nothing may run because a key was pressed.
+// splitLine splits a line into words and handles quotes as shells do. It expands no variables and runs no commands:
+// pressing the tab key must not run anything.
 func splitLine(text string) (l line) {
 	var word strings.Builder
-	inside := false // a word
+	inside := false // inside a word
 	for i := 0; i < len(text); i++ {
 		c := text[i]
 		switch {

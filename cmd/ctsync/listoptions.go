@@ -13,27 +13,28 @@ import (
 	"ctsync/daemon/flow"
 )
 
-// listOptions are the flags of what lists flows.
+// listOptions are the flags of commands that list flows.
 type listOptions struct {
 	filter, sort, group string
 	limit               int
 	wide                bool
-	watch               time.Duration // 0 = once
+	watch               time.Duration // between two lists, 0 = only one list
 }
 
 func (o *listOptions) flags(a *app, cmd *cobra.Command) {
 	a.filterFlag(cmd, &o.filter)
 	f := cmd.Flags()
-	f.StringVar(&o.sort, "sort", "", "sort by a column, the other way round with a dash in front: "+strings.Join(control.Orders, ", "))
-	f.StringVar(&o.group, "group-by", "", "count instead of listing, by "+strings.Join(control.GroupKeys, ", "))
-	f.IntVar(&o.limit, "limit", 0, "at most so many rows")
-	f.BoolVar(&o.wide, "wide", false, "both tuples, mark, zone and counters, in the layout of conntrack -L")
+	orders, keys := strings.Join(control.Orders, ", "), strings.Join(control.GroupKeys, ", ")
+	f.StringVar(&o.sort, "sort", "", "sort by this `COLUMN`, or descending by -COLUMN: "+orders)
+	f.StringVar(&o.group, "group-by", "", "count flows by this `KEY` instead of listing them: "+keys)
+	f.IntVar(&o.limit, "limit", 0, "print at most `N` rows")
+	f.BoolVar(&o.wide, "wide", false, "print both tuples, mark, zone and counters, as conntrack -L does")
 	watchFlag(cmd, &o.watch)
 	complete(cmd, "sort", o.offerSort)
 	complete(cmd, "group-by", cobra.FixedCompletions(control.GroupKeys, noFiles))
 }
 
-// query makes the query that the flags say.
+// query returns the query that the flags describe.
 func (o *listOptions) query(t control.Table) (q control.FlowQuery, err error) {
 	q = control.FlowQuery{Table: t, Limit: o.limit, Group: o.group}
 	if q.Filter, err = parseFilter(o.filter); err != nil {
@@ -63,7 +64,7 @@ func (o *listOptions) query(t control.Table) (q control.FlowQuery, err error) {
 	return q, nil
 }
 
-// parseFilter reads the value of --filter, nil for none.
+// parseFilter reads the value of --filter. It returns nil for an empty one.
 func parseFilter(text string) (*expr.Expr, error) {
 	if strings.TrimSpace(text) == "" {
 		return nil, nil
@@ -75,6 +76,7 @@ func parseFilter(text string) (*expr.Expr, error) {
 	return e, nil
 }
 
+// oneOf checks that the value of a flag is one of some words.
 func oneOf(flag, word string, words []string) error {
 	if slices.Contains(words, word) {
 		return nil

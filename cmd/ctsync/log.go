@@ -18,8 +18,9 @@ func (a *app) showLog() *cobra.Command {
 	after, follow := uint64(0), false
 	cmd := &cobra.Command{
 		Use: "log", Short: "Show the last lines of the daemon's log", Args: none,
-		Long: `Log shows the lines that the daemon keeps in memory, the last 1000, wherever its log goes. The number in front of a line
-is its ID, for --after; the daemon counts anew when it starts.`,
+		Long: `Log shows the last 1000 lines of the log. The daemon keeps them in memory, wherever its log goes.
+The number in front of a line is its ID, for --after. After a restart of the daemon IDs start at
+1 again.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !follow {
 				return a.log(cmd.Context(), after, 0)
@@ -31,12 +32,13 @@ is its ID, for --after; the daemon counts anew when it starts.`,
 			return err
 		},
 	}
-	cmd.Flags().Uint64Var(&after, "after", 0, "only lines after the one with this `ID`")
-	cmd.Flags().BoolVar(&follow, "follow", false, "go on with new lines as they come")
+	cmd.Flags().Uint64Var(&after, "after", 0, "only lines after the line with this `ID`")
+	cmd.Flags().BoolVar(&follow, "follow", false, "wait for new lines and print them")
 	return cmd
 }
 
-// log prints the lines after one, once for every = 0, else what is new again and again until ctx ends.
+// log prints the lines after the one with that ID. Unless every is 0, it then looks for new ones that often until ctx
+// ends.
 func (a *app) log(ctx context.Context, after uint64, every time.Duration) error {
 	return a.ask(ctx, func(ctx context.Context, c *control.Client) error {
 		for {
@@ -61,10 +63,11 @@ func (a *app) log(ctx context.Context, after uint64, every time.Duration) error 
 	})
 }
 
-// printLog prints lines, and says how many are missing between them and the one that was printed before.
+// printLog prints lines. When some are missing between them and the last printed one, it says how many.
 func (a *app) printLog(after uint64, lines []control.LogLine) (err error) {
 	if len(lines) > 0 && after > 0 && lines[0].ID > after+1 {
-		fmt.Fprintf(a.stderr, "ctsync: %d lines are missing: the daemon does not keep them any more\n", lines[0].ID-after-1)
+		missing := lines[0].ID - after - 1
+		fmt.Fprintf(a.stderr, "ctsync: %d lines are missing: the daemon does not keep them any more\n", missing)
 	}
 	var b []byte
 	for _, l := range lines {

@@ -11,11 +11,11 @@ import (
 	"ctsync/daemon/control"
 )
 
-// What follows the log gets each line once, and goes on after a restart of the daemon.
+// --follow prints each line once, and goes on after a restart of the daemon.
 func TestFollowLog(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	pages := [][]string{{"one", "two"}, {"one", "two"}, {"one", "two", "three"}, {"new life"}} // what is kept, from ID 1
+	pages := [][]string{{"one", "two"}, {"one", "two"}, {"one", "two", "three"}, {"restarted"}} // the lines that the daemon keeps, from ID 1
 	asked := 0
 	b := fakeDaemon("plain")
 	b.Log = func(after uint64) control.LogPage {
@@ -39,7 +39,7 @@ func TestFollowLog(t *testing.T) {
 	for line := range strings.Lines(out.String()) {
 		got = append(got, strings.TrimSpace(line[strings.Index(line, "INFO")+4:]))
 	}
-	if want := "one two three new life"; strings.Join(got, " ") != want {
+	if want := "one two three restarted"; strings.Join(got, " ") != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }

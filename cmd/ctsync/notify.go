@@ -13,11 +13,13 @@ import (
 func (a *app) notify() *cobra.Command {
 	return &cobra.Command{
 		Use:   "notify STATE [GROUP]",
-		Short: "Tell the daemon what keepalived made of this router",
-		Long: `notify tells the daemon that keepalived changed the state of a sync-group: master, backup, fault or stop.
+		Short: "Report a change of keepalived's state to the daemon",
+		Long: `Notify reports that keepalived changed the state of a sync-group to master, backup, fault or
+stop. keepalived's notify scripts call it.
 
-It returns in milliseconds: the daemon accepts the transition and does its work afterwards. If the daemon is away the
-transition is parked beside its socket, and carried out when it starts. Both are exit status 0.
+It returns within milliseconds: the daemon accepts the notification and does the work afterwards.
+When no daemon is running, the notification is parked beside the daemon's socket, and the daemon
+carries it out when it starts. In both cases the exit status is 0.
 
 The arguments that keepalived appends to a generic notify script are understood:
 
@@ -31,7 +33,8 @@ The arguments that keepalived appends to a generic notify script are understood:
 				return usageError{fmt.Errorf("notify: %w", err)}
 			}
 			n.At, n.Boottime, n.Source = a.started, control.Boottime(), notify.SourceNotify
-			// keepalived kills its scripts when it stops, and what it said then would be lost: SIGTERM waits for the deadline.
+			// keepalived kills its scripts when it stops. SIGTERM must not lose the notification: it waits for the
+			// deadline.
 			d, err := notify.Deliver(context.WithoutCancel(cmd.Context()), a.socket, n)
 			if err != nil {
 				return fmt.Errorf("notify %s: %w", n.State, err)
@@ -41,7 +44,8 @@ The arguments that keepalived appends to a generic notify script are understood:
 	}
 }
 
-// printDelivery is silent when all went as expected: ctsync-notify writes what is printed to the system log.
+// printDelivery prints nothing when the daemon has accepted the notification: ctsync-notify writes what is printed to
+// the system log.
 func (a *app) printDelivery(n control.Notification, d notify.Delivery) error {
 	if a.json {
 		return a.printJSON(struct {
@@ -51,7 +55,8 @@ func (a *app) printDelivery(n control.Notification, d notify.Delivery) error {
 	}
 	switch {
 	case d.Transition == nil:
-		fmt.Fprintf(a.stderr, "ctsync: notify %s: parked in %s until the daemon starts: %s\n", n.State, d.Parked, oneLine(d.Cause.Error()))
+		fmt.Fprintf(a.stderr, "ctsync: notify %s: parked in %s until the daemon starts: %s\n",
+			n.State, d.Parked, oneLine(d.Cause.Error()))
 	case d.Transition.Outcome != control.OutcomeRunning && d.Transition.Outcome != control.OutcomeDone:
 		fmt.Fprintf(a.stderr, "ctsync: notify %s: %s\n", n.State, oneLine(d.Transition.Outcome))
 	}

@@ -13,38 +13,45 @@ import (
 	"ctsync/daemon/expr"
 )
 
-// Bounds of what is asked of the daemon for offers. Nobody waits longer for a tab, and longer lists say nothing.
+// Bounds of what is asked of the daemon for offers. Nobody waits longer for a tab, and nobody reads longer lists.
 const (
 	offerWait = 2 * time.Second
 	offerMost = 30
 )
 
-// noFiles makes a list of offers all that is offered.
+// noFiles keeps the shell from offering files as well.
 const noFiles = cobra.ShellCompDirectiveNoFileComp
 
-// groupOf are the keys of a filter whose values the daemon can count, and by what it counts them.
+// groupOf has the keys of a filter whose values the daemon can count, and the names by which it groups them.
 var groupOf = map[string]string{
-	"proto": "protocol", "src": "source", "dst": "destination", "dport": "port", "zone": "zone", "mark": "mark", "helper": "helper",
+	"proto": "protocol", "src": "source", "dst": "destination", "dport": "port",
+	"zone": "zone", "mark": "mark", "helper": "helper",
 }
+
+const filterUsage = "only flows that match this `FILTER`, such as \"proto:tcp dport:443\": see \"ctsync help filter\""
 
 // filterFlag adds --filter to cmd.
 func (a *app) filterFlag(cmd *cobra.Command, filter *string) {
-	cmd.Flags().StringVar(filter, "filter", "", `only flows that match, such as "proto:tcp dport:443": see "ctsync help filter"`)
+	cmd.Flags().StringVar(filter, "filter", "", filterUsage)
 	complete(cmd, "filter", func(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
-		live := func(key string, filter *expr.Expr) []control.Group { return a.values(cmd.Context(), args, key, filter) }
+		live := func(key string, filter *expr.Expr) []control.Group {
+			return a.values(cmd.Context(), args, key, filter)
+		}
 		return completeFilter(typed, live), noFiles | cobra.ShellCompDirectiveNoSpace
 	})
 }
 
-// complete offers for a flag what offer returns.
+// complete sets what is offered for the value of a flag.
 func complete(cmd *cobra.Command, flag string, offer cobra.CompletionFunc) {
 	if err := cmd.RegisterFlagCompletionFunc(flag, offer); err != nil {
 		panic(err) // there is no such flag
 	}
 }
 
-// offerSort offers the columns that the list has, with a dash where one was typed.
-func (o *listOptions) offerSort(cmd *cobra.Command, args []string, typed string) (offers []string, _ cobra.ShellCompDirective) {
+// offerSort offers the columns that the list has, with a dash when one was typed.
+func (o *listOptions) offerSort(
+	cmd *cobra.Command, _ []string, typed string,
+) (offers []string, _ cobra.ShellCompDirective) {
 	kernel := cmd.Name() == "table"
 	columns := control.Orders
 	if o.group != "" {
@@ -61,10 +68,12 @@ func (o *listOptions) offerSort(cmd *cobra.Command, args []string, typed string)
 	return offers, noFiles
 }
 
-// completeFilter offers keys and their values for the last word of a filter; live returns the values that flows have which
-// the words before it let through (nil = all), with how many there are of each. A key that is the only one is offered
-// with its values, because shells close quotes behind a single offer.
-func completeFilter(typed string, live func(key string, filter *expr.Expr) []control.Group) (offers []string) {
+// liveValues returns the values of a key among the flows that match filter (nil = all), each with the number of flows.
+type liveValues func(key string, filter *expr.Expr) []control.Group
+
+// completeFilter offers keys and their values for the last word of a filter. live gets the words before it. A key that
+// is the only match is offered together with its values, because shells close the quotes behind a single offer.
+func completeFilter(typed string, live liveValues) (offers []string) {
 	at := strings.LastIndexAny(typed, " (!") + 1
 	if relation := strings.IndexByte(typed[at:], '='); relation == 0 { // the ! of key!=value
 		at = strings.LastIndexAny(typed[:at-1], " (!") + 1
@@ -88,8 +97,8 @@ func completeFilter(typed string, live func(key string, filter *expr.Expr) []con
 	return offers
 }
 
-// completeValue offers what can follow the last comma of values.
-func completeValue(before, key, values string, k expr.Key, live func(string, *expr.Expr) []control.Group) (offers []string) {
+// completeValue offers what can stand behind the last comma of values.
+func completeValue(before, key, values string, k expr.Key, live liveValues) (offers []string) {
 	last := strings.LastIndexByte(values, ',') + 1
 	offer := func(value, doc string) {
 		if strings.HasPrefix(value, values[last:]) && len(offers) < offerMost {
@@ -103,7 +112,7 @@ func completeValue(before, key, values string, k expr.Key, live func(string, *ex
 		return offers
 	}
 	filter, err := expr.Parse(strings.TrimRight(before, " (!"))
-	if err != nil { // not finished, or empty
+	if err != nil { // it is empty, or not complete
 		filter = nil
 	}
 	seen := map[string]bool{}
@@ -124,14 +133,17 @@ func completeValue(before, key, values string, k expr.Key, live func(string, *ex
 	return offers
 }
 
-// plain says whether a value means nothing to a shell: names of helpers come from the peer, and what is offered ends up on
-// a command line.
+// plain reports whether a value has no special meaning for a shell. Names of helpers come from the peer, and an offer
+// ends up on a command line.
 func plain(value string) bool {
-	return value != "" && strings.Trim(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:_-") == ""
+	return value != "" && strings.Trim(value, letters+strings.ToUpper(letters)+"0123456789.:_-") == ""
 }
 
-// values asks the daemon for the values of a key: of the external cache where the command is about it, else of the
-// internal one, which has what the kernel's table has and costs the kernel nothing. Without a daemon there are none.
+const letters = "abcdefghijklmnopqrstuvwxyz"
+
+// values asks the daemon for the values of a key: in the external cache when the command is about that, else in the
+// internal cache, which has the flows of the kernel's table and costs the kernel nothing. Without a daemon there are
+// none.
 func (a *app) values(ctx context.Context, args []string, key string, filter *expr.Expr) []control.Group {
 	ctx, cancel := context.WithTimeout(ctx, offerWait)
 	defer cancel()
@@ -142,7 +154,7 @@ func (a *app) values(ctx context.Context, args []string, key string, filter *exp
 	c := control.New(a.socket)
 	defer c.Close()
 	g, err := c.Groups(ctx, q)
-	if err != nil && filter != nil { // of what a cache does not have
+	if err != nil && filter != nil { // it may ask for what a cache does not have
 		q.Filter = nil
 		g, err = c.Groups(ctx, q)
 	}
@@ -152,7 +164,7 @@ func (a *app) values(ctx context.Context, args []string, key string, filter *exp
 	return g.Groups
 }
 
-// offerNotify offers the states for the first word of a notification and the daemon's sync-group for the second.
+// offerNotify offers the states as first argument of a notification, and the daemon's sync-group as second.
 func (a *app) offerNotify(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 	switch len(args) {
 	case 0:

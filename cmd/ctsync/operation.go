@@ -9,22 +9,23 @@ import (
 	"ctsync/daemon/control"
 )
 
-// operations are conntrackd's -c -f -R -B -n -t.
+// operations are the commands for conntrackd's -c -f -R -B -n -t.
 func (a *app) operations() []*cobra.Command {
-	flush := a.operation(control.Flush, "flush [internal|external]", "Empty both caches, or one of them (conntrackd -f)")
+	const flushUse = "flush [internal|external]"
+	flush := a.operation(control.Flush, flushUse, "Empty both caches, or one of them (conntrackd -f)")
 	flush.Args = words(control.CacheInternal, control.CacheExternal)
 	flush.ValidArgs = []string{control.CacheInternal, control.CacheExternal}
 	return []*cobra.Command{
-		a.operation(control.Commit, "commit", "Put the external cache into the kernel's table (conntrackd -c)"),
+		a.operation(control.Commit, "commit", "Commit the external cache to the kernel's table (conntrackd -c)"),
 		flush,
-		a.operation(control.Resync, "resync", "Compare the internal cache with the kernel's table and repair it (conntrackd -R)"),
+		a.operation(control.Resync, "resync", "Correct the internal cache by the kernel's table (conntrackd -R)"),
 		a.operation(control.Bulk, "bulk", "Send the whole internal cache to the peer (conntrackd -B)"),
-		a.operation(control.Request, "request", "Ask the peer to send its internal cache (conntrackd -n)"),
-		a.operation(control.Purge, "purge", "Shorten the kernel's timers of flows that the peer handles now (conntrackd -t)"),
+		a.operation(control.Request, "request", "Ask the peer for its internal cache (conntrackd -n)"),
+		a.operation(control.Purge, "purge", "Let flows that the peer has taken over expire quickly (conntrackd -t)"),
 	}
 }
 
-// operation makes a command of a verb; its argument, if any, is the cache.
+// operation returns the command for a verb. Its argument, if there is one, is a cache.
 func (a *app) operation(verb control.Verb, use, short string) *cobra.Command {
 	return &cobra.Command{
 		Use: use, Short: short, Args: none,
@@ -38,9 +39,9 @@ func (a *app) operation(verb control.Verb, use, short string) *cobra.Command {
 	}
 }
 
-// reset are VyOS's reset commands.
+// reset returns VyOS's reset commands.
 func (a *app) reset() *cobra.Command {
-	cmd := &cobra.Command{Use: "reset", Short: "Empty a cache and fill it again from its source"}
+	cmd := &cobra.Command{Use: "reset", Short: "Empty a cache and fill it again"}
 	group(cmd)
 	for _, r := range []struct{ name, cache, short string }{
 		{"internal-cache", control.CacheInternal, "Fill the internal cache from the kernel and send it to the peer"},
@@ -56,7 +57,7 @@ func (a *app) reset() *cobra.Command {
 	return cmd
 }
 
-// act runs an action, with its progress on a terminal, and prints what it came to.
+// act carries out an action, shows its progress on a terminal, and prints its result.
 func (a *app) act(ctx context.Context, act control.Action) error {
 	return a.ask(ctx, func(ctx context.Context, c *control.Client) error {
 		p := newProgress(a.stderr, string(act.Verb))
@@ -76,7 +77,7 @@ func (a *app) act(ctx context.Context, act control.Action) error {
 	})
 }
 
-// appendResult appends the line of an operation and, for a commit, what was lost.
+// appendResult appends the result of an operation, and below that of a commit the flows that were not restored.
 func appendResult(b []byte, r control.Result) []byte {
 	b = fmt.Appendf(b, "%s (%s)\n", r.Summary, r.Duration)
 	if r.Commit != nil {

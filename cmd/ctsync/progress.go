@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// progress shows how far an operation has come, on one line of a terminal.
+// progress shows the progress of an operation on one line of a terminal.
 type progress struct {
-	w     io.Writer // nil: not a terminal
+	w     io.Writer // nil where there is no terminal
 	name  string
 	shown bool
 }
@@ -42,7 +42,7 @@ func (p *progress) show(done, total int) {
 	fmt.Fprintf(p.w, "%s%s: %d", clearLine, p.name, done)
 }
 
-// say shows what is being waited for.
+// say shows what the operation waits for.
 func (p *progress) say(what string) {
 	if p.w == nil {
 		return

@@ -128,8 +128,8 @@ func TestWriteFrame(t *testing.T) {
 	}
 }
 
-// A line is cut by the cells that a terminal needs for it, not by bytes: a rune stays whole, a wide one takes two cells,
-// a tab ends at the next multiple of eight, and a sequence takes none and is not cut.
+// A line is cut by the cells that a terminal needs for it, not by bytes: a rune stays whole, a wide one takes two
+// cells, a tab ends at the next multiple of eight, and a sequence takes none and is not cut.
 func TestWriteFrameCells(t *testing.T) {
 	for line, want := range map[string]string{
 		"größer als":              "größer a",

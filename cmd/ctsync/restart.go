@@ -12,19 +12,19 @@ import (
 	"ctsync/daemon/control"
 )
 
-// How long a restart waits for what, and how often it looks.
+// How long a restart waits, and how often it asks.
 const (
 	restartWait = 60 * time.Second // for the daemon, which first reads the kernel's table
-	peerWait    = 10 * time.Second // for the peer, which says something every second
+	peerWait    = 10 * time.Second // for the peer, which sends at least every second
 	restartPoll = 50 * time.Millisecond
 )
 
-// restarted is what a restart came to, for JSON.
+// restarted is the result of a restart, for JSON.
 type restarted struct {
 	Version     string           `json:"version"`
 	PID         int              `json:"pid"`
-	Ready       control.Duration `json:"ready_seconds"` // from the command to readiness
-	PeerAnswers bool             `json:"peer_answers"`  // otherwise neither of the following was tried
+	Ready       control.Duration `json:"ready_seconds"` // from the command until the daemon was ready
+	PeerAnswers bool             `json:"peer_answers"`  // without an answer the following are not tried
 	Request     *control.Result  `json:"request,omitempty"`
 	Bulk        *control.Result  `json:"bulk,omitempty"`
 }
@@ -32,9 +32,9 @@ type restarted struct {
 // restart is VyOS's "restart conntrack-sync".
 func (a *app) restart() *cobra.Command {
 	return &cobra.Command{
-		Use: "restart", Short: "Restart the daemon, ask for the peer's table and send ours", Args: none,
-		Long: `Restart the daemon in its process, by the program that is on disk now; then ask for the peer's table and send ours.
-A configuration that the program does not accept refuses the restart and changes nothing.`,
+		Use: "restart", Short: "Restart the daemon, request the peer's table and send ours", Args: none,
+		Long: `Restart in place with the program now on disk; refused, with nothing changed, if it rejects the
+configuration. Afterwards request the peer's table and send ours.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.ask(cmd.Context(), func(ctx context.Context, c *control.Client) error {
 				p := newProgress(a.stderr, "restart")
@@ -42,7 +42,7 @@ A configuration that the program does not accept refuses the restart and changes
 				p.clear()
 				switch {
 				case err != nil && ctx.Err() != nil:
-					fmt.Fprintln(a.stderr, "ctsync: restart: interrupted here; the daemon finishes what it began")
+					fmt.Fprintln(a.stderr, "ctsync: restart: interrupted here; the daemon finishes what it has begun")
 					return ctx.Err()
 				case err != nil:
 					return fmt.Errorf("restart: %w", err)
@@ -56,7 +56,7 @@ A configuration that the program does not accept refuses the restart and changes
 	}
 }
 
-// restartPair restarts the daemon and brings both routers in step again.
+// restartPair restarts the daemon and then exchanges both tables with the peer.
 func restartPair(ctx context.Context, c *control.Client, p *progress) (r restarted, err error) {
 	began := time.Now()
 	before, err := c.Status(ctx)
@@ -67,10 +67,13 @@ func restartPair(ctx context.Context, c *control.Client, p *progress) (r restart
 		return r, err
 	}
 	if slices.Contains(before.NeedRestart, "socket") {
-		return r, errors.New("the daemon begins anew and serves another socket now, as its configuration says: run ctsync request and ctsync bulk there")
+		return r, errors.New("the daemon restarts and then serves another socket, as its configuration says: " +
+			"run ctsync request and ctsync bulk with --socket")
 	}
 	p.say("waiting for the daemon")
-	now, err := await(ctx, c, restartWait, func(s *control.Status) bool { return s.Ready && !s.Started.Equal(before.Started) })
+	now, err := await(ctx, c, restartWait, func(s *control.Status) bool {
+		return s.Ready && !s.Started.Equal(before.Started)
+	})
 	if err != nil {
 		return r, fmt.Errorf("the daemon is not ready after %v, see its log: %w", restartWait, err)
 	}
@@ -90,18 +93,20 @@ func restartPair(ctx context.Context, c *control.Client, p *progress) (r restart
 		p.name = string(step.verb)
 		res, err := c.Action(ctx, control.Action{Verb: step.verb}, p.show)
 		if err != nil {
-			return r, fmt.Errorf("the daemon runs again, but %s: %w", step.verb, err)
+			return r, fmt.Errorf("the daemon is running again, but %s: %w", step.verb, err)
 		}
 		*step.to = &res
 	}
 	return r, nil
 }
 
-// errWaited is what await returns when the daemon answers and cond does not hold in time.
+// errWaited is the error of await when the daemon answers but the condition does not hold in time.
 var errWaited = errors.New("not within the time")
 
-// await asks for the status until cond holds. A daemon that cannot be reached meanwhile is waited for, too.
-func await(ctx context.Context, c *control.Client, within time.Duration, cond func(*control.Status) bool) (s control.Status, err error) {
+// await asks for the status until cond holds. It also waits for a daemon that is not reachable meanwhile.
+func await(
+	ctx context.Context, c *control.Client, within time.Duration, cond func(*control.Status) bool,
+) (s control.Status, err error) {
 	for deadline := time.Now().Add(within); ; {
 		s, err = c.Status(ctx)
 		switch {
@@ -124,9 +129,9 @@ func await(ctx context.Context, c *control.Client, within time.Duration, cond fu
 
 // appendRestarted appends a line for each step.
 func appendRestarted(b []byte, r restarted) []byte {
-	b = fmt.Appendf(b, "ctsyncd %s runs anew, pid %d, ready after %s\n", r.Version, r.PID, r.Ready)
+	b = fmt.Appendf(b, "ctsyncd restarted: version %s, pid %d, ready after %s\n", r.Version, r.PID, r.Ready)
 	if !r.PeerAnswers {
-		return fmt.Appendf(b, "the peer did not answer within %v: when it does, ctsync request asks for its table and ctsync bulk sends ours\n", peerWait)
+		return fmt.Appendf(b, "the peer did not answer within %v: run ctsync request and ctsync bulk later\n", peerWait)
 	}
 	return appendResult(appendResult(b, *r.Request), *r.Bulk)
 }

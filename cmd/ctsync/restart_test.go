@@ -12,8 +12,8 @@ import (
 	"ctsync/daemon/control"
 )
 
-// reborn is a daemon that begins anew when it is told to, is ready some requests later and then hears its peer.
-func reborn(did *atomic.Value) control.Backend {
+// restarting is a daemon that restarts when asked, is ready some requests later, and then hears its peer.
+func restarting(did *atomic.Value) control.Backend {
 	b := fakeDaemon("plain")
 	var asked atomic.Int64 // since the restart; 0 = before it
 	act, verbs := b.Action, []string{}
@@ -36,12 +36,12 @@ func reborn(did *atomic.Value) control.Backend {
 	return b
 }
 
-// What was true of the former life is not taken for the new one's.
+// What was true before the restart is not taken for what is true after it.
 func TestRestartSteps(t *testing.T) {
 	for _, flag := range []string{"", "--json"} {
 		var did atomic.Value
 		var out, errs bytes.Buffer
-		args := append([]string{"--socket", serveFake(t, reborn(&did)), "restart"}, strings.Fields(flag)...)
+		args := append([]string{"--socket", serveFake(t, restarting(&did)), "restart"}, strings.Fields(flag)...)
 		if code := run(context.Background(), args, time.Now(), &out, &errs); code != 0 || errs.Len() > 0 {
 			t.Fatalf("exit status %d: %s", code, errs.String())
 		}
@@ -49,31 +49,38 @@ func TestRestartSteps(t *testing.T) {
 			t.Errorf("the daemon did %v", did.Load())
 		}
 		if flag == "" {
-			if !strings.HasPrefix(out.String(), "ctsyncd 2 runs anew, pid 7, ready after ") || !strings.HasSuffix(out.String(), "\nrequest: 2 flows (1ms)\nbulk: 2 flows (1ms)\n") {
-				t.Errorf("%s", out.String())
+			text := out.String()
+			if !strings.HasPrefix(text, "ctsyncd restarted: version 2, pid 7, ready after ") ||
+				!strings.HasSuffix(text, "\nrequest: 2 flows (1ms)\nbulk: 2 flows (1ms)\n") {
+				t.Errorf("%s", text)
 			}
 			continue
 		}
 		var r restarted
-		if err := json.Unmarshal(out.Bytes(), &r); err != nil || !r.PeerAnswers || r.Bulk == nil || r.Bulk.Flows != 2 || r.Version != "2" {
+		err := json.Unmarshal(out.Bytes(), &r)
+		if err != nil || !r.PeerAnswers || r.Bulk == nil || r.Bulk.Flows != 2 || r.Version != "2" {
 			t.Errorf("%v: %s", err, out.String())
 		}
 	}
 }
 
 func TestRestartRefused(t *testing.T) {
-	var out, errs bytes.Buffer
 	moved := fakeDaemon("plain")
 	moved.Status = func(context.Context) (control.Status, error) {
 		return control.Status{Started: at(0), NeedRestart: []string{"socket", "coalesce"}}, nil
 	}
-	if code := run(context.Background(), []string{"--socket", serveFake(t, moved), "restart"}, time.Now(), &out, &errs); code != exitFailed || !strings.Contains(errs.String(), "another socket") {
-		t.Errorf("a daemon that moves its socket: exit status %d: %s", code, errs.String())
-	}
-	if code := run(context.Background(), []string{"--socket", serveFake(t, fakeDaemon("refusing")), "restart"}, time.Now(), &out, &errs); code != exitFailed {
-		t.Errorf("exit status %d: %s", code, errs.String())
-	}
-	if code := run(context.Background(), []string{"--socket", t.TempDir() + "/none", "restart"}, time.Now(), &out, &errs); code != exitUnreachable {
-		t.Errorf("exit status %d without a daemon: %s", code, errs.String())
+	for _, c := range []struct {
+		socket, says string
+		want         int
+	}{
+		{serveFake(t, moved), "another socket", exitFailed},
+		{serveFake(t, fakeDaemon("refusing")), "a commit is running", exitFailed},
+		{t.TempDir() + "/none", "not reachable", exitUnreachable},
+	} {
+		var out, errs bytes.Buffer
+		code := run(context.Background(), []string{"--socket", c.socket, "restart"}, time.Now(), &out, &errs)
+		if code != c.want || !strings.Contains(errs.String(), c.says) {
+			t.Errorf("exit status %d, want %d and %q: %s", code, c.want, c.says, errs.String())
+		}
 	}
 }

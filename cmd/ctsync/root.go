@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,7 +19,7 @@ import (
 // version is set by the build (-ldflags "-X main.version=...").
 var version string
 
-// app is one run of the program: its streams and its global flags.
+// app is one run of the program, with its streams and its global flags.
 type app struct {
 	started        time.Time
 	stdout, stderr io.Writer
@@ -33,31 +34,31 @@ const (
 	exitFailed      = 1
 	exitUsage       = 2
 	exitUnreachable = 3
-	exitInterrupted = 130 // as a shell has it of a program that SIGINT ended
+	exitInterrupted = 130 // what a shell reports of a program that SIGINT ended
 )
 
-// usageError is a command line that makes no sense.
+// usageError is a mistake in the command line.
 type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
 
-// root builds the tree of commands.
+// root returns the tree of commands.
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "ctsync",
-		Short: "Show and steer ctsyncd, the conntrack synchronisation daemon",
-		Long: `ctsync shows and steers ctsyncd, which keeps the connection-tracking tables of two routers in step.
+		Short: "Show and control ctsyncd, the conntrack synchronisation daemon",
+		Long: `ctsync shows and controls ctsyncd, which keeps the conntrack tables of two routers in step.
 
 Examples:
 
-  ctsync show status                                       whether the standby is in step, and why not
-  ctsync show diff internal                                on the master: flows lost or wrong after a failover now
-  ctsync show diff external                                on the standby: what a takeover would do now
-  ctsync show cache internal --group-by source --limit 10  who has the most connections
-  ctsync show transitions                                  what happened at the last failover
+  ctsync show status                                       whether the pair is in step, and if not, why
+  ctsync show diff internal                                on the master: flows that a failover would lose
+  ctsync show diff external                                on the standby: what a takeover would do
+  ctsync show cache internal --group-by source --limit 10  the hosts with the most flows
+  ctsync show transitions                                  what the last failovers did
 
-Exit status: 0 done, 1 refused or failed, 2 usage, 3 daemon not reachable, 130 interrupted before it was complete
-(events, --follow and --watch end so, with 0).`,
+Exit status: 0 done, 1 refused or failed, 2 usage error, 3 daemon not reachable, 130 interrupted
+before it was complete. When interrupted, events, --follow and --watch end with 0.`,
 		Version:       buildVersion(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -66,8 +67,9 @@ Exit status: 0 done, 1 refused or failed, 2 usage, 3 daemon not reachable, 130 i
 	if socket == "" {
 		socket = control.DefaultSocket
 	}
-	root.PersistentFlags().StringVar(&a.socket, "socket", socket, "control socket of the daemon (also CTSYNC_SOCKET)")
-	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON (lists of flows: one object per line)")
+	global := root.PersistentFlags()
+	global.StringVar(&a.socket, "socket", socket, "`PATH` of the daemon's control socket (also CTSYNC_SOCKET)")
+	global.BoolVar(&a.json, "json", false, "print JSON (of a list: one object per line)")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	complete(root, "socket", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return nil, cobra.ShellCompDirectiveDefault // files
@@ -76,12 +78,14 @@ Exit status: 0 done, 1 refused or failed, 2 usage, 3 daemon not reachable, 130 i
 	root.CompletionOptions.SetDefaultShellCompDirective(noFiles)
 	root.SetVersionTemplate("ctsync {{.Version}}\n")
 	group(root)
-	root.AddCommand(a.show(), a.events(), a.notify(), a.reset(), a.restart(), a.monitor(), a.completion(), a.line(), a.tree(), filterHelp())
+	root.AddCommand(a.show(), a.events(), a.notify(), a.reset(), a.restart(), a.monitor())
+	root.AddCommand(a.completion(), a.line(), a.tree(), filterHelp())
 	root.AddCommand(a.operations()...)
 	return root
 }
 
-// group makes cmd a command that only holds others: without a word it prints its help, an unknown word is an error.
+// group makes cmd a command that only groups others: without a word it prints its help, and an unknown word is an
+// error.
 func group(cmd *cobra.Command) {
 	cmd.SuggestionsMinimumDistance = 2
 	cmd.Args = cobra.ArbitraryArgs
@@ -99,18 +103,17 @@ func group(cmd *cobra.Command) {
 	}
 }
 
-// words makes a cobra check: at most one of the given words.
+// words returns a cobra check: at most one argument, which is one of the allowed words.
 func words(allowed ...string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return nil
 		}
-		for _, w := range allowed {
-			if len(args) == 1 && args[0] == w {
-				return nil
-			}
+		if len(args) == 1 && slices.Contains(allowed, args[0]) {
+			return nil
 		}
-		return usageError{fmt.Errorf("unexpected %q: want %s or nothing", strings.Join(args, " "), strings.Join(allowed, " or "))}
+		given := strings.Join(args, " ")
+		return usageError{fmt.Errorf("unexpected %q: want %s or nothing", given, strings.Join(allowed, " or "))}
 	}
 }
 
@@ -122,12 +125,12 @@ func none(cmd *cobra.Command, args []string) error {
 	return usageError{fmt.Errorf("unexpected %q: %q takes no arguments", args[0], cmd.CommandPath())}
 }
 
-// exit prints err on one line of stderr and returns the exit status that it stands for.
+// exit prints err as one line on stderr and returns the exit status for it.
 func (a *app) exit(err error) int {
 	switch {
 	case err == nil:
 		return exitDone
-	case errors.Is(err, context.Canceled): // the user knows
+	case errors.Is(err, context.Canceled): // the user has interrupted it, and knows
 		return exitInterrupted
 	}
 	fmt.Fprintf(a.stderr, "ctsync: %s\n", oneLine(err.Error()))
@@ -143,8 +146,8 @@ func (a *app) exit(err error) int {
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
-// ask runs f with a client and closes that afterwards. When ctx has ended, the error of f is that of ctx: a request that
-// breaks off because of an interrupt may also look as if the daemon had gone.
+// ask calls f with a client and then closes the client. When ctx has ended, ask returns the error of ctx: an
+// interrupted request may also fail as if the daemon had gone.
 func (a *app) ask(ctx context.Context, f func(context.Context, *control.Client) error) error {
 	c := control.New(a.socket)
 	defer c.Close()
@@ -155,7 +158,7 @@ func (a *app) ask(ctx context.Context, f func(context.Context, *control.Client) 
 	return err
 }
 
-// buildVersion returns the version given to the build, or what the Go tool knows.
+// buildVersion returns the version that the linker set, or the one that the Go tool knows.
 func buildVersion() string {
 	if version != "" {
 		return version

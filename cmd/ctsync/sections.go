@@ -12,14 +12,15 @@ import (
 	"ctsync/daemon/control"
 )
 
-// section is one of conntrackd's -s words: its text is conntrackd's byte for byte, its JSON the counters behind it.
+// section is one of conntrackd's -s words. Its text is conntrackd's byte for byte, its JSON has the same counters.
 type section struct {
 	name string
 	text func([]byte, control.Statistics) []byte
 	json func(control.Statistics) any
 }
 
-// sections stand in the order in which conntrackd compares an abbreviated word with them: "r" is runtime, "rs" rsqueue.
+// sections returns the sections in the order in which conntrackd compares an abbreviation with them: "r" is runtime and
+// "rs" is rsqueue.
 func sections() []section {
 	return []section{
 		{"network", appendNetwork, func(s control.Statistics) any {
@@ -28,7 +29,7 @@ func sections() []section {
 				Link control.LinkStatistics `json:"link"`
 			}{s.Tracking, s.ActiveLink()}
 		}},
-		{"cache", appendCaches, func(s control.Statistics) any { return caches{s.Internal, s.External, s.Inject.Counts()} }},
+		{"cache", appendCaches, cachesOf},
 		{"runtime", appendRuntime, func(s control.Statistics) any {
 			return struct {
 				Uptime   control.Duration          `json:"uptime_seconds"`
@@ -39,12 +40,14 @@ func sections() []section {
 		{"multicast", appendLinks, func(s control.Statistics) any { return s.Links }},
 		{"link", appendLinks, func(s control.Statistics) any { return s.Links }},
 		{"rsqueue", nil, nil}, // a list of its own
-		{"process", func(b []byte, _ control.Statistics) []byte { return b }, func(control.Statistics) any { return []any{} }},
+		{
+			"process", func(b []byte, _ control.Statistics) []byte { return b },
+			func(control.Statistics) any { return []any{} },
+		},
 		{"queue", appendQueues, func(s control.Statistics) any { return s.Session }},
 		{"ct", func(b []byte, s control.Statistics) []byte {
 			return appendTable(b, s.Internal, s.External, s.Inject.Counts(), s)
-		},
-			func(s control.Statistics) any { return caches{s.Internal, s.External, s.Inject.Counts()} }},
+		}, cachesOf},
 		{"expect", appendExpect, func(s control.Statistics) any { return s.Expect }},
 	}
 }
@@ -54,10 +57,14 @@ type caches struct {
 	Internal control.CacheStats `json:"internal"`
 	External control.CacheStats `json:"external"`
 
-	Inject *control.InjectCounts `json:"inject,omitempty"` // in place of External where the peer's flows go into the kernel
+	Inject *control.InjectCounts `json:"inject,omitempty"` // with disable-external-cache, instead of External
 }
 
-// sectionWords are the words that the help names; multicast is conntrackd's old name of link, ct is what no word shows.
+// cachesOf returns the counters of the main table.
+func cachesOf(s control.Statistics) any { return caches{s.Internal, s.External, s.Inject.Counts()} }
+
+// sectionWords are the words that the help names. Not named are multicast, conntrackd's old word for link, and ct,
+// which shows the same as no word.
 const sectionWords = "network|cache|runtime|link|rsqueue|queue|expect|process"
 
 // findSection returns the section that a word, perhaps abbreviated, names.
@@ -67,10 +74,11 @@ func findSection(word string) (section, error) {
 			return s, nil
 		}
 	}
-	return section{}, usageError{fmt.Errorf("unexpected %q: want one of %s, or nothing", word, strings.ReplaceAll(sectionWords, "|", ", "))}
+	want := strings.ReplaceAll(sectionWords, "|", ", ")
+	return section{}, usageError{fmt.Errorf("unexpected %q: want one of %s, or nothing", word, want)}
 }
 
-// sectionArgs is a cobra check: at most one word, and it names a section.
+// sectionArgs is a cobra check: at most one word, which names a section.
 func sectionArgs(cmd *cobra.Command, args []string) error {
 	switch len(args) {
 	case 0:
@@ -108,7 +116,7 @@ func (a *app) showSection(ctx context.Context, word string) error {
 	})
 }
 
-// resend prints the messages in flight.
+// resend prints the messages that the peer has not acknowledged yet.
 func (a *app) resend(ctx context.Context) error {
 	format := control.FormatConntrackd
 	if a.json {
@@ -131,7 +139,7 @@ func appendLinkCounters(b []byte, l *control.LinkStatistics) []byte {
 	return fmt.Appendf(b, "%20d Error send %20d Error recv\n\n", l.ErrorsSent, l.ErrorsReceived)
 }
 
-// appendActiveLink appends the link that sends, as it stands below other counters.
+// appendActiveLink appends the link that sends, as conntrackd prints it below other counters.
 func appendActiveLink(b []byte, s *control.Statistics) []byte {
 	l := s.ActiveLink()
 	b = fmt.Appendf(b, "%s traffic (active device=%s):\n", l.Transport, l.Device)
@@ -148,7 +156,7 @@ func appendLinks(b []byte, s control.Statistics) []byte {
 	return b
 }
 
-// appendNetwork appends conntrackd's -s network. What is malformed is never sent.
+// appendNetwork appends conntrackd's -s network. ctsyncd sends no malformed messages.
 func appendNetwork(b []byte, s control.Statistics) []byte {
 	m := s.Tracking.Malformed
 	b = append(b, "network statistics:\n\trecv:\n"...)
@@ -157,12 +165,14 @@ func appendNetwork(b []byte, s control.Statistics) []byte {
 		n    uint64
 	}{
 		{"Malformed messages", m.Total()}, {"Wrong protocol version", m.BadVersion}, {"Malformed header", m.BadHeader},
-		{"Malformed payload", m.BadPayload}, {"Bad message type", m.BadType}, {"Truncated message", m.Truncated}, {"Bad message size", m.BadSize},
+		{"Malformed payload", m.BadPayload}, {"Bad message type", m.BadType}, {"Truncated message", m.Truncated},
+		{"Bad message size", m.BadSize},
 	} {
 		b = fmt.Appendf(b, "\t\t%s:\t%20d\n", r.name, r.n)
 	}
 	b = fmt.Appendf(b, "\tsend:\n\t\tMalformed messages:\t%20d\n\n", 0)
-	b = fmt.Appendf(b, "sequence tracking statistics:\n\trecv:\n\t\tPackets lost:\t\t%20d\n\t\tPackets before:\t\t%20d\n\n", s.Tracking.Lost, s.Tracking.Before)
+	b = append(b, "sequence tracking statistics:\n\trecv:\n"...)
+	b = fmt.Appendf(b, "\t\tPackets lost:\t\t%20d\n\t\tPackets before:\t\t%20d\n\n", s.Tracking.Lost, s.Tracking.Before)
 	return appendActiveLink(b, &s)
 }
 
@@ -175,19 +185,20 @@ func appendCaches(b []byte, s control.Statistics) []byte {
 	return appendCacheDetail(b, "external", s.External)
 }
 
-// appendCacheDetail appends one cache. An update always finds its entry, because it makes one that is missing; memory is
-// bounded by the limit, so that none is found missing otherwise.
+// appendCacheDetail appends one cache. Two of conntrackd's counters are always 0: an update creates an entry that is
+// missing, and the limit of the cache bounds its memory.
 func appendCacheDetail(b []byte, name string, c control.CacheStats) []byte {
 	b = fmt.Appendf(b, "cache:%s\tactive objects:\t\t%12d\n", name, c.Objects)
 	b = fmt.Appendf(b, "\tactive/total entries:\t\t%12d/%12d\n", c.Active, c.Total)
 	b = fmt.Appendf(b, "\tcreation OK/failed:\t\t%12d/%12d\n", c.Created, c.CreateFailed)
 	b = fmt.Appendf(b, "\t\tno memory available:\t%12d\n\t\tno space left in cache:\t%12d\n", 0, c.Full)
 	b = fmt.Appendf(b, "\tupdate OK/failed:\t\t%12d/%12d\n\t\tentry not found:\t%12d\n", c.Updated, c.UpdateFailed, 0)
-	return fmt.Appendf(b, "\tdeletion created/failed:\t%12d/%12d\n\t\tentry not found:\t%12d\n\n", c.Destroyed, c.DestroyFailed, c.DestroyFailed)
+	b = fmt.Appendf(b, "\tdeletion created/failed:\t%12d/%12d\n", c.Destroyed, c.DestroyFailed)
+	return fmt.Appendf(b, "\t\tentry not found:\t%12d\n\n", c.DestroyFailed)
 }
 
-// appendRuntime appends conntrackd's -s runtime. There are no child processes here, so none fails; select and wait have
-// no counterpart that could fail without the daemon ending.
+// appendRuntime appends conntrackd's -s runtime. ctsyncd has no child processes, and select and wait have no
+// counterpart that could fail without ending the daemon.
 func appendRuntime(b []byte, s control.Statistics) []byte {
 	k := &s.Kernel
 	b = fmt.Appendf(b, "daemon uptime: %s\n\nnetlink stats:\n", uptime(time.Duration(s.Uptime)))
@@ -196,12 +207,14 @@ func appendRuntime(b []byte, s control.Statistics) []byte {
 	b = fmt.Appendf(b, "\tdump unknown type:\t\t%12d\n\tnetlink overrun:\t\t%12d\n", k.DumpMalformed, k.Overruns)
 	b = fmt.Appendf(b, "\tflush kernel table:\t\t%12d\n\tresync with kernel table:\t%12d\n", k.Purges, k.Repairs)
 	b = fmt.Appendf(b, "\tcurrent buffer size (in bytes):\t%12d\n\nruntime stats:\n", k.BufferBytes)
-	b = fmt.Appendf(b, "\tchild process failed:\t\t%12d\n\t\tchild process segfault:\t%12d\n\t\tchild process termsig:\t%12d\n", 0, 0, 0)
+	b = fmt.Appendf(b, "\tchild process failed:\t\t%12d\n", 0)
+	b = fmt.Appendf(b, "\t\tchild process segfault:\t%12d\n\t\tchild process termsig:\t%12d\n", 0, 0)
 	b = fmt.Appendf(b, "\tselect failed:\t\t\t%12d\n\twait failed:\t\t\t%12d\n", 0, 0)
-	return fmt.Appendf(b, "\tlocal read failed:\t\t%12d\n\tlocal unknown request:\t\t%12d\n\n", s.Requests.ReadFailed, s.Requests.Unknown)
+	b = fmt.Appendf(b, "\tlocal read failed:\t\t%12d\n", s.Requests.ReadFailed)
+	return fmt.Appendf(b, "\tlocal unknown request:\t\t%12d\n\n", s.Requests.Unknown)
 }
 
-// uptime prints a time as conntrackd does.
+// uptime formats a duration as conntrackd does.
 func uptime(d time.Duration) string {
 	days, hours, minutes := int(d.Hours())/24, int(d.Hours())%24, int(d.Minutes())%60
 	text := ""
@@ -214,22 +227,27 @@ func uptime(d time.Duration) string {
 	return text + fmt.Sprintf("%d min", minutes)
 }
 
-// appendQueues appends conntrackd's -s queue: what waits to be sent, and what was sent and may have to be again. Nothing
-// is ever turned away from either: the first has a place for every record, the second makes the first wait. There is no
-// queue of datagrams that could not be sent (errorq): they are lost, counted at the link, and asked for again.
+// appendQueues appends conntrackd's -s queue: what waits to be sent, and what was sent and is not acknowledged. Both
+// accept everything: the first has room for every record, and when the second is full the first waits. There is no
+// queue of datagrams that could not be sent (errorq): they are lost, counted at the link, and retransmitted on the
+// peer's request.
 func appendQueues(b []byte, s control.Statistics) []byte {
 	p := &s.Session
 	b = fmt.Appendf(b, "allocated queue nodes:\t\t%12d\n\n", p.UnacknowledgedControl)
 	for _, q := range []struct {
 		name     string
 		n, limit uint64
-	}{{"txqueue", p.Waiting, p.WaitingLimit}, {"errorq", 0, 0}, {"rsqueue", p.Unacknowledged + p.UnacknowledgedControl, p.ResendLimit}} {
-		b = fmt.Appendf(b, "queue %s:\ncurrent elements:\t\t%12d\nmaximum elements:\t\t%12d\nnot enough space errors:\t%12d\n\n", q.name, q.n, q.limit, 0)
+	}{
+		{"txqueue", p.Waiting, p.WaitingLimit}, {"errorq", 0, 0},
+		{"rsqueue", p.Unacknowledged + p.UnacknowledgedControl, p.ResendLimit},
+	} {
+		b = fmt.Appendf(b, "queue %s:\ncurrent elements:\t\t%12d\n", q.name, q.n)
+		b = fmt.Appendf(b, "maximum elements:\t\t%12d\nnot enough space errors:\t%12d\n\n", q.limit, 0)
 	}
 	return b
 }
 
-// appendExpect appends conntrackd's -s expect, which is nothing while expectations are not replicated.
+// appendExpect appends conntrackd's -s expect. It is empty while expectations are not replicated.
 func appendExpect(b []byte, s control.Statistics) []byte {
 	if s.Expect == nil {
 		return b

@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -14,14 +14,15 @@ import (
 func (a *app) show() *cobra.Command {
 	cmd := &cobra.Command{Use: "show", Short: "Show tables, caches, counters and state"}
 	group(cmd)
-	cmd.AddCommand(a.showTable(), a.showCache(), a.showDiff(), a.showStatistics(), a.showStatus(), a.showTransitions(), a.showLog())
+	cmd.AddCommand(a.showTable(), a.showCache(), a.showDiff(), a.showStatistics(), a.showStatus())
+	cmd.AddCommand(a.showTransitions(), a.showLog())
 	return cmd
 }
 
 func (a *app) showStatus() *cobra.Command {
 	watch := time.Duration(0)
 	cmd := &cobra.Command{
-		Use: "status", Short: "Show the sync group, the peer, and whether the pair is in step", Args: none,
+		Use: "status", Short: "Show the role, the peer, and whether the pair is in step", Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.repeat(cmd.Context(), watch, func(ctx context.Context, _ int) error {
 				return shown(a, ctx, (*control.Client).Status, appendStatus)
@@ -35,11 +36,12 @@ func (a *app) showStatus() *cobra.Command {
 func (a *app) showStatistics() *cobra.Command {
 	detail, watch := false, time.Duration(0)
 	cmd := &cobra.Command{
-		Use: "statistics [" + sectionWords + "]", Short: "Show the counters (conntrackd -s)", Args: sectionArgs,
-		ValidArgs: strings.Split(sectionWords, "|"),
+		Use: "statistics [" + sectionWords + "]", Short: "Show the counters (conntrackd -s)",
+		Long: "All counters; with a word (network, cache, ...) the same block as conntrackd -s WORD.",
+		Args: sectionArgs, ValidArgs: strings.Split(sectionWords, "|"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 && detail {
-				return usageError{errors.New("--detail goes with \"show statistics\" alone")}
+				return usageError{fmt.Errorf("--detail adds to all counters, %q selects some: leave one out", args[0])}
 			}
 			return a.repeat(cmd.Context(), watch, func(ctx context.Context, _ int) error {
 				if len(args) > 0 {
@@ -49,7 +51,7 @@ func (a *app) showStatistics() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&detail, "detail", false, "also the counters that conntrackd does not have")
+	cmd.Flags().BoolVar(&detail, "detail", false, "add the counters that conntrackd does not have")
 	watchFlag(cmd, &watch)
 	return cmd
 }
@@ -68,7 +70,7 @@ func (a *app) statistics(ctx context.Context, detail bool) error {
 func (a *app) showTransitions() *cobra.Command {
 	watch := time.Duration(0)
 	cmd := &cobra.Command{
-		Use: "transitions", Short: "Show keepalived's last notifications and what came of them", Args: none,
+		Use: "transitions", Short: "Show keepalived's last notifications and what the daemon did", Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.repeat(cmd.Context(), watch, func(ctx context.Context, rows int) error {
 				return shown(a, ctx, (*control.Client).Transitions, func(b []byte, ts []control.Transition) []byte {
@@ -81,8 +83,11 @@ func (a *app) showTransitions() *cobra.Command {
 	return cmd
 }
 
-// shown asks for a value and prints it as text or JSON.
-func shown[T any](a *app, ctx context.Context, ask func(*control.Client, context.Context) (T, error), text func([]byte, T) []byte) error {
+// question is a method of the client that returns one value.
+type question[T any] func(*control.Client, context.Context) (T, error)
+
+// shown asks for a value and prints it as text or as JSON.
+func shown[T any](a *app, ctx context.Context, ask question[T], text func([]byte, T) []byte) error {
 	return a.ask(ctx, func(ctx context.Context, c *control.Client) error {
 		v, err := ask(c, ctx)
 		if err != nil {

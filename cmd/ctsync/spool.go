@@ -6,15 +6,15 @@ import (
 	"sync"
 )
 
-// spoolLimit bounds what is held for a slow output, in bytes: two million flows. Beyond it the daemon has to wait, and
-// ends the list after a minute.
+// spoolLimit bounds what is held for a slow output, in bytes: some two million flows. Beyond it the daemon has to wait,
+// and it breaks off the list after a minute.
 const spoolLimit = 256 << 20
 
-// spoolChunk is how much is read and written at a time.
+// spoolChunk is how much is read and written at once, in bytes.
 const spoolChunk = 64 << 10
 
-// spool copies r to w and returns the number of bytes written. It reads ahead of w, so that a list that waits in a
-// pager is over for the daemon: the list is of one moment, and nothing is held open there while somebody reads it here.
+// spool copies r to w and returns the number of bytes written. It reads ahead of w, so that the daemon is done with a
+// list that waits in a pager here.
 func spool(w io.Writer, r io.Reader) (int64, error) {
 	q := &spoolQueue{}
 	q.changed.L = &q.mu
@@ -34,14 +34,14 @@ func spool(w io.Writer, r io.Reader) (int64, error) {
 	}
 }
 
-// spoolQueue holds what was read and not yet written.
+// spoolQueue holds what has been read and not yet written.
 type spoolQueue struct {
 	mu      sync.Mutex
 	changed sync.Cond
 	chunks  [][]byte
 	size    int
 	ended   bool
-	err     error // why reading ended, nil at the end of the list
+	err     error // why reading has failed, nil at the end of the list
 }
 
 // fill reads r to its end.
@@ -49,7 +49,7 @@ func (q *spoolQueue) fill(r io.Reader) {
 	for {
 		b := make([]byte, spoolChunk)
 		n, err := io.ReadFull(r, b)
-		if err == io.ErrUnexpectedEOF { // the last chunk; a list that broke off has an error that only wraps this one
+		if err == io.ErrUnexpectedEOF { // the last chunk; the error of a list that broke off only wraps this one
 			err = io.EOF
 		}
 		if !q.put(b[:n], err) {
@@ -82,7 +82,7 @@ func (q *spoolQueue) put(b []byte, err error) bool {
 	return !q.ended
 }
 
-// take waits for a chunk; nil means that there is none any more.
+// take waits for a chunk. nil means the end.
 func (q *spoolQueue) take() ([]byte, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -99,7 +99,7 @@ func (q *spoolQueue) take() ([]byte, error) {
 	return b, nil
 }
 
-// stop ends the reading because nobody writes any more.
+// stop ends the reading, because writing has failed.
 func (q *spoolQueue) stop() {
 	q.mu.Lock()
 	defer q.mu.Unlock()

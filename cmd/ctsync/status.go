@@ -8,11 +8,11 @@ import (
 	"ctsync/daemon/control"
 )
 
-// timeLayout is how times are printed: local, to the second.
+// timeLayout is the format of times, which are printed in local time.
 const timeLayout = "2006-01-02 15:04:05"
 
 // appendStatus appends the four lines of VyOS's "show conntrack-sync status", word for word, and then what ctsync knows
-// besides, in lines of the same kind.
+// beyond that, in lines of the same form.
 func appendStatus(b []byte, s control.Status) []byte {
 	last := "no transition yet!"
 	if t := s.LastTransition; t != nil {
@@ -39,7 +39,8 @@ func appendStatus(b []byte, s control.Status) []byte {
 	b = appendLine(b, "in step", stepText(s))
 	entries := fmt.Sprintf("%d internal, %d external", s.Internal, s.External)
 	if s.Injecting {
-		entries = fmt.Sprintf("%d internal, no external cache: %d flows of the peer go straight into the kernel", s.Internal, s.Injected)
+		const injected = "%d internal, no external cache: %d flows of the peer go straight into the kernel"
+		entries = fmt.Sprintf(injected, s.Internal, s.Injected)
 	}
 	b = appendLine(b, "cache entries", entries)
 	for _, j := range s.Jobs {
@@ -51,14 +52,15 @@ func appendStatus(b []byte, s control.Status) []byte {
 	if len(s.NeedRestart) > 0 {
 		b = appendLine(b, "waits for a restart", strings.Join(s.NeedRestart, ", "))
 	}
-	return appendLine(b, "daemon", fmt.Sprintf("ctsyncd %s, pid %d, %s, started %s", s.Version, s.PID, s.Mode, s.Started.Local().Format(timeLayout)))
+	started := s.Started.Local().Format(timeLayout)
+	return appendLine(b, "daemon", fmt.Sprintf("ctsyncd %s, pid %d, %s, started %s", s.Version, s.PID, s.Mode, started))
 }
 
 func appendLine(b []byte, key, value string) []byte {
 	return fmt.Appendf(b, "%-21s : %s\n", key, oneLine(value))
 }
 
-// linkText says which of several links sends, and since when and why if it is not the one of the start.
+// linkText says which of several links sends, and after a change since when and why.
 func linkText(l control.ActiveLink) string {
 	text := l.Device
 	if !l.Since.IsZero() {

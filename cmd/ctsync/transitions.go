@@ -11,19 +11,19 @@ import (
 	"ctsync/daemon/control"
 )
 
-// appendLastTransitions is appendTransitions without the oldest for which a terminal of so many rows has no room; 0 is any
-// number.
+// appendLastTransitions is appendTransitions without the oldest transitions for which a terminal of that many rows has
+// no room. With 0 rows it appends all.
 func appendLastTransitions(b []byte, ts []control.Transition, rows int) []byte {
 	for {
 		text := appendTransitions(nil, ts)
-		if rows == 0 || len(ts) <= 1 || bytes.Count(text, []byte("\n")) < rows { // the last row stays free
+		if rows == 0 || len(ts) <= 1 || bytes.Count(text, []byte("\n")) < rows { // the last row stays empty
 			return append(b, text...)
 		}
 		ts = ts[1:]
 	}
 }
 
-// appendTransitions appends one line per transition, newest last, and under a commit what became of the flows.
+// appendTransitions appends one line per transition, the newest last, and below it what a commit did with the flows.
 func appendTransitions(b []byte, ts []control.Transition) []byte {
 	if len(ts) == 0 {
 		return append(b, "no transition yet!\n"...)
@@ -36,19 +36,21 @@ func appendTransitions(b []byte, ts []control.Transition) []byte {
 		if t.Type == control.TypeInstance {
 			group += " (instance)"
 		}
-		b = fmt.Appendf(b, columns, fmt.Sprint(t.ID), t.Sent.Local().Format(timeLayout), t.State, group, took(t), t.Source, oneLine(t.Outcome))
+		sent := t.Sent.Local().Format(timeLayout)
+		b = fmt.Appendf(b, columns, fmt.Sprint(t.ID), sent, t.State, group, took(t), t.Source, oneLine(t.Outcome))
 		if t.Commit != nil {
 			b = appendCommit(b, t.Commit)
 		}
 		if i := t.Inject; i != nil {
-			b = fmt.Appendf(b, "%8sno commit: the kernel had %d flows of the peer, %d came late (%s), %d are refused, kernel's table read in %s\n",
-				"", i.Present, i.Late, i.Waited, i.Failed, i.DumpDuration)
+			b = fmt.Appendf(b, "%8sno commit: the kernel had %d flows of the peer, %d came late (%s), %d were refused; ",
+				"", i.Present, i.Late, i.Waited, i.Failed)
+			b = fmt.Appendf(b, "reading the kernel's table took %s\n", i.DumpDuration)
 		}
 	}
 	return b
 }
 
-// took is the time from keepalived's word to the end of the work it caused.
+// took returns the time from keepalived's notification to the end of the work that it caused.
 func took(t *control.Transition) string {
 	if t.Finished.IsZero() {
 		return "-"
@@ -56,6 +58,7 @@ func took(t *control.Transition) string {
 	return t.Finished.Sub(t.Sent).Round(time.Millisecond).String()
 }
 
+// appendCommit appends what a commit did with the flows and expectations.
 func appendCommit(b []byte, c *control.CommitResult) []byte {
 	b = fmt.Appendf(b, "%8scommit of %d flows in %s: %s\n", "", c.Total, c.Duration, outcomes(c))
 	for _, what := range slices.Sorted(maps.Keys(c.Degraded)) {
@@ -66,7 +69,8 @@ func appendCommit(b []byte, c *control.CommitResult) []byte {
 	}
 	if x := c.Expect; x != nil && x.Total > 0 {
 		b = fmt.Appendf(b, "%8sthen %d expectations: %s\n", "", x.Total, outcomes(&control.CommitResult{
-			Created: x.Created, Updated: x.Updated, Replaced: x.Replaced, Expired: x.Expired, Filtered: x.Filtered, Failed: x.Failed, Errors: x.Errors,
+			Created: x.Created, Updated: x.Updated, Replaced: x.Replaced, Expired: x.Expired, Filtered: x.Filtered,
+			Failed: x.Failed, Errors: x.Errors,
 		}))
 		for _, name := range x.Named {
 			b = fmt.Appendf(b, "%8s%s\n", "", oneLine(name))
@@ -75,7 +79,7 @@ func appendCommit(b []byte, c *control.CommitResult) []byte {
 	return b
 }
 
-// outcomes lists the outcomes that occurred.
+// outcomes returns the outcomes that occurred, with the number of flows.
 func outcomes(c *control.CommitResult) string {
 	var parts []string
 	for _, o := range []struct {

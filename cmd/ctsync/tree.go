@@ -5,24 +5,24 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// command is a command with what its help says, for the manual page (see scripts/man).
+// command is a command and its help, for the manual page (see scripts/man).
 type command struct {
 	Path     string    `json:"path"`
-	Use      string    `json:"use"` // Path and its arguments
+	Use      string    `json:"use"` // Path and the arguments
 	Short    string    `json:"short"`
 	Long     string    `json:"long,omitempty"`
 	Example  string    `json:"example,omitempty"`
-	Topic    bool      `json:"topic,omitempty"` // only a page of the help
-	Flags    []option  `json:"flags,omitempty"` // its own
+	Topic    bool      `json:"topic,omitempty"` // only a page of help
+	Flags    []option  `json:"flags,omitempty"` // without those of its parents
 	Commands []command `json:"commands,omitempty"`
 }
 
-// option is a flag of a command: --Name Value, -Shorthand.
+// option is a flag of a command.
 type option struct {
 	Name      string `json:"name"`
 	Shorthand string `json:"shorthand,omitempty"`
-	Value     string `json:"value,omitempty"`    // what kind of value, "" of a switch
-	Optional  string `json:"optional,omitempty"` // what the flag without a value means
+	Value     string `json:"value,omitempty"`    // the name of its value, "" for a switch
+	Optional  string `json:"optional,omitempty"` // the value when none is given
 	Default   string `json:"default,omitempty"`
 	Usage     string `json:"usage"`
 }
@@ -35,7 +35,7 @@ func (a *app) tree() *cobra.Command {
 	}
 }
 
-// describe describes a command and those below it.
+// describe describes a command and the commands below it.
 func describe(cmd *cobra.Command) command {
 	c := command{
 		Path: cmd.CommandPath(), Use: cmd.CommandPath(), Short: cmd.Short, Long: cmd.Long, Example: cmd.Example,

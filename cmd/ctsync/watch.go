@@ -16,7 +16,7 @@ import (
 	"ctsync/daemon/control"
 )
 
-// Sequences of a terminal.
+// Escape sequences of terminals.
 const (
 	clearScreen = "\x1b[H\x1b[2J"
 	cursorHome  = "\x1b[H"
@@ -29,13 +29,13 @@ const watchEvery = 2 * time.Second
 
 // watchFlag adds --watch to cmd.
 func watchFlag(cmd *cobra.Command, every *time.Duration) {
-	cmd.Flags().DurationVar(every, "watch", 0, "show it again and again, as --watch or --watch=5s")
+	cmd.Flags().DurationVar(every, "watch", 0, "repeat until interrupted: --watch or --watch=5s")
 	cmd.Flags().Lookup("watch").NoOptDefVal = watchEvery.String()
 }
 
-// repeat shows something once, or with --watch again and again until it is interrupted. A terminal is redrawn, notes
-// included, and show is told how many rows it has, so that it asks for no more; elsewhere rows is 0, and a line with the
-// time stands in front of each, unless that is JSON, and an empty line behind it.
+// repeat calls show once, or with --watch repeatedly until it is interrupted. On a terminal each picture replaces the
+// one before, notes on stderr included, and show gets the number of rows, so that it need not ask for more. Elsewhere
+// rows is 0, and each picture stands between a line with the time (not with --json) and an empty line.
 func (a *app) repeat(ctx context.Context, every time.Duration, show func(ctx context.Context, rows int) error) error {
 	switch {
 	case every < 0:
@@ -73,7 +73,7 @@ func (a *app) repeat(ctx context.Context, every time.Duration, show func(ctx con
 	}
 }
 
-// fitting limits q to what rows have room for, where 0 is any number.
+// fitting limits q to the rows of a terminal. 0 means no terminal, and no limit.
 func fitting(q control.FlowQuery, rows int) control.FlowQuery {
 	if rows > 0 && (q.Limit == 0 || q.Limit > rows) {
 		q.Limit = rows
@@ -81,7 +81,7 @@ func fitting(q control.FlowQuery, rows int) control.FlowQuery {
 	return q
 }
 
-// writeFrame writes one picture; rows is 0 where there is no terminal, and only there head stands in front.
+// writeFrame writes one picture. Where there is no terminal, rows is 0, and head is written before the picture.
 func writeFrame(w io.Writer, head string, frame []byte, rows, columns int, first bool) error {
 	if rows == 0 {
 		_, err := fmt.Fprintf(w, "%s%s\n", head, frame)
@@ -94,7 +94,7 @@ func writeFrame(w io.Writer, head string, frame []byte, rows, columns int, first
 	}
 	n := 0
 	for line := range bytes.Lines(frame) {
-		if n++; n == rows { // the last row stays free, so that nothing scrolls
+		if n++; n == rows { // the last row stays empty, so that nothing scrolls
 			break
 		}
 		b.WriteString(fit(string(bytes.TrimSuffix(line, []byte("\n"))), columns) + clearRest + "\r\n")
@@ -107,7 +107,8 @@ func writeFrame(w io.Writer, head string, frame []byte, rows, columns int, first
 // tabStop is the distance of a terminal's tab stops, in cells.
 const tabStop = 8
 
-// fit cuts a line to the cells of a terminal's row. Tabs become blanks: how wide one is depends on where it stands.
+// fit cuts a line to the cells of a terminal's row. It replaces tabs by blanks, because the width of a tab depends on
+// its place.
 func fit(line string, columns int) string {
 	var b strings.Builder
 	for i, part := range strings.Split(line, "\t") {
@@ -119,7 +120,7 @@ func fit(line string, columns int) string {
 	return ansi.Truncate(b.String(), columns, "")
 }
 
-// terminalSize returns the size of the terminal that w is, or 0, 0.
+// terminalSize returns the size of the terminal w, or 0, 0 if w is no terminal.
 func terminalSize(w io.Writer) (rows, columns int) {
 	f, ok := w.(*os.File)
 	if !ok {
@@ -129,7 +130,7 @@ func terminalSize(w io.Writer) (rows, columns int) {
 	if err != nil {
 		return 0, 0
 	}
-	if size.Row == 0 || size.Col == 0 { // a terminal that does not know
+	if size.Row == 0 || size.Col == 0 { // a terminal that does not know its size, such as a serial console
 		return 24, 80
 	}
 	return int(size.Row), int(size.Col)

@@ -21,7 +21,7 @@ const (
 	logSyslog  = "syslog"
 )
 
-// The severities of syslog(3) that slog's levels map to, in the order of severities.
+// The severities of syslog(3) that slog's levels map to.
 const (
 	severityError   = 3
 	severityWarning = 4
@@ -29,17 +29,16 @@ const (
 	severityDebug   = 7
 )
 
-// output is where lines go. It may be told while running to keep away from syslog; stderr takes them then.
+// output is where log lines go.
 type output struct {
 	kind     string
 	stderr   io.Writer
 	syslog   *syslog.Writer // nil unless kind is logSyslog
-	noSyslog atomic.Bool
+	noSyslog atomic.Bool    // disable-syslog: lines go to stderr instead
 	queue    queue
 }
 
-// openOutput opens the output that was asked for. Automatic choice falls back to stderr where no syslog answers; an
-// explicit one is an error.
+// openOutput opens the output of a kind. Where no syslog answers, auto falls back to stderr and syslog is an error.
 func openOutput(kind string, stderr *os.File) (*output, error) {
 	out := &output{kind: kind, stderr: stderr}
 	if kind == logAuto {
@@ -59,8 +58,8 @@ func openOutput(kind string, stderr *os.File) (*output, error) {
 	return out, nil
 }
 
-// chooseOutput picks where somebody reads: the journal when stderr is the stream that systemd made for it
-// (systemd.exec(5), JOURNAL_STREAM: device and inode), syslog when stderr leads nowhere, else stderr.
+// chooseOutput picks a place that somebody reads: the journal when stderr is the stream that systemd has connected to
+// it (systemd.exec(5), JOURNAL_STREAM: device and inode), syslog when stderr is /dev/null or closed, and else stderr.
 func chooseOutput(stderr *os.File, journalStream string) string {
 	var st unix.Stat_t
 	if unix.Fstat(int(stderr.Fd()), &st) != nil {
@@ -76,14 +75,14 @@ func chooseOutput(stderr *os.File, journalStream string) string {
 	return logStderr
 }
 
-// print writes text as it is, a line at a time.
+// print writes each line of text behind the name of the program.
 func (o *output) print(severity int, text string) {
 	for line := range strings.Lines(text) {
-		_ = o.write(severity, "ctsyncd: "+strings.TrimSuffix(line, "\n")+"\n") // there is nowhere else to say it
+		_ = o.write(severity, "ctsyncd: "+strings.TrimSuffix(line, "\n")+"\n") // an error of the log cannot be logged
 	}
 }
 
-// write writes one line that ends in a newline.
+// write writes one line, which ends in a newline.
 func (o *output) write(severity int, line string) error {
 	if o.syslog != nil && !o.noSyslog.Load() {
 		if o.toSyslog(severity, line) == nil {
@@ -109,7 +108,7 @@ func (o *output) toSyslog(severity int, line string) error {
 	return o.syslog.Debug(line)
 }
 
-// logger returns a logger that writes to o. The journal and syslog note time and priority themselves.
+// logger returns a logger that writes to o. It leaves out time and level where the journal or syslog adds them.
 func (o *output) logger(debug bool) *slog.Logger {
 	opt := &slog.HandlerOptions{Level: slog.LevelInfo}
 	if debug {
@@ -130,8 +129,7 @@ func (o *output) logger(debug bool) *slog.Logger {
 	return slog.New(h)
 }
 
-// lineWriter hands the lines of one severity to an output. A slog handler writes a whole record in one call, without
-// line breaks inside.
+// lineWriter passes the lines of one severity to an output. A slog handler writes one record per call, on one line.
 type lineWriter struct {
 	out      *output
 	severity int
@@ -141,7 +139,7 @@ func (w lineWriter) Write(line []byte) (int, error) {
 	return len(line), w.out.pass(w.severity, string(line))
 }
 
-// leveled holds a handler for each of debug, info, warning and error: an output must know the level of what it writes.
+// leveled has a handler each for debug, info, warning and error, because an output must know the level of a line.
 type leveled [4]slog.Handler
 
 func (h leveled) of(level slog.Level) slog.Handler {

@@ -116,7 +116,9 @@ func TestSyslog(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := strings.TrimSpace(string(b[:n]))
-		if !strings.HasPrefix(got, fmt.Sprintf("<%d>", facility|want.severity)) || !strings.HasSuffix(got, ": "+want.text) || !strings.Contains(got, " ctsyncd[") {
+		prefix := fmt.Sprintf("<%d>", facility|want.severity)
+		named := strings.Contains(got, " ctsyncd[")
+		if !named || !strings.HasPrefix(got, prefix) || !strings.HasSuffix(got, ": "+want.text) {
 			t.Errorf("syslog got %q, want severity %d and %q", got, want.severity, want.text)
 		}
 	}
@@ -138,7 +140,7 @@ func TestSyslog(t *testing.T) {
 	}
 }
 
-// An explicit choice that cannot be had is refused; the automatic one makes do.
+// Where no syslog answers, --log syslog is refused and --log auto writes to stderr.
 func TestOpenOutputWithoutSyslog(t *testing.T) {
 	if w, err := syslog.New(syslog.LOG_DAEMON, "ctsyncd-test"); err == nil {
 		w.Close()

@@ -6,16 +6,16 @@ import (
 	"time"
 )
 
-// logQueue is how many lines may wait for a log that does not take them: a syslog daemon that was stopped, a pipe that
-// nobody reads. Beyond it they are dropped and counted, for nothing may block the daemon's core loop.
+// logQueue is how many lines may wait for a log that is stuck: a syslog daemon that was stopped, a pipe that nobody
+// reads. Further lines are dropped and counted, because logging must not block the core loop.
 const logQueue = 1024
 
-// flushTime bounds how long the end of the daemon waits for its last lines to leave.
+// flushTime bounds how long the daemon waits at its end for the last lines to be written.
 const flushTime = 200 * time.Millisecond
 
-// queue stands between the logger and an output while the daemon runs.
+// queue lies between the logger and an output while the daemon runs.
 type queue struct {
-	on      atomic.Bool
+	on      atomic.Bool // lines go through the queue
 	lines   chan queued
 	dropped atomic.Uint64
 }
@@ -25,7 +25,7 @@ type queued struct {
 	line     string
 }
 
-// start lets a goroutine write the lines from now on. The function it returns writes what waits and ends that.
+// start starts a goroutine that writes the lines from now on. stop writes the lines that wait and ends the goroutine.
 func (o *output) start() (stop func()) {
 	o.queue.lines = make(chan queued, logQueue)
 	quit, done := make(chan struct{}), make(chan struct{})
@@ -62,12 +62,12 @@ func (o *output) drain(quit <-chan struct{}, done chan<- struct{}) {
 
 func (o *output) writeQueued(l queued) {
 	if n := o.queue.dropped.Swap(0); n > 0 {
-		o.print(severityWarning, fmt.Sprintf("%d log lines were dropped: the log did not take them", n))
+		o.print(severityWarning, fmt.Sprintf("%d log lines were dropped: the log did not accept them in time", n))
 	}
-	_ = o.write(l.severity, l.line) // there is nowhere else to say it
+	_ = o.write(l.severity, l.line) // an error of the log cannot be logged
 }
 
-// pass hands a line to the queue, or writes it where none runs.
+// pass puts a line into the queue, or writes it when no queue is running.
 func (o *output) pass(severity int, line string) error {
 	if !o.queue.on.Load() {
 		return o.write(severity, line)

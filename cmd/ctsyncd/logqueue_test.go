@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// TestLogThatNobodyReads logs into a pipe without a reader: the logger never waits, and what was dropped is told when a
-// reader comes.
+// TestLogThatNobodyReads logs into a pipe without a reader: the logger never waits, and a reader who comes later is
+// told how many lines were dropped.
 func TestLogThatNobodyReads(t *testing.T) {
 	r, w := io.Pipe()
 	out := &output{kind: logStderr, stderr: w}
@@ -37,16 +37,16 @@ func TestLogThatNobodyReads(t *testing.T) {
 	stop()
 	log.Info("after the end")
 	w.Close()
-	n, told := 0, ""
+	n, notice := 0, ""
 	for l := range lines {
 		switch {
 		case strings.Contains(l, "dropped"):
-			told = l
+			notice = l
 		default:
 			n++
 		}
 	}
-	if n < logQueue || n > logQueue+3 || told == "" {
-		t.Errorf("%d lines, %q; want about %d and a word on the rest", n, told, logQueue)
+	if n < logQueue || n > logQueue+3 || notice == "" {
+		t.Errorf("%d lines, %q; want about %d and how many were dropped", n, notice, logQueue)
 	}
 }

@@ -1,10 +1,10 @@
 // Command ctsyncd keeps the conntrack table of this router in step with its peer's.
 //
-// It runs in the foreground, under systemd or by hand. Everything it does stands in its configuration file; see
-// ctsync.toml. SIGTERM and SIGINT end it within a second, SIGHUP loads the file again (which also happens by itself when
-// the file changes), and a file that is refused leaves the old configuration in force.
+// ctsyncd runs in the foreground, under systemd or by hand. Its configuration file says what it does; see ctsync.toml.
+// It loads the file again when the file changes and on SIGHUP; when it refuses the new file, the old configuration
+// stays in force. SIGTERM and SIGINT stop it within a second.
 //
-// Exit status: 0 done, 1 failure (one line or more on stderr says what), 2 usage.
+// Exit status: 0 done, 1 failure (stderr says what failed), 2 usage error.
 package main
 
 import (
@@ -33,26 +33,26 @@ const usage = `usage: ctsyncd [--config FILE] [--log KIND] [--debug]
        ctsyncd --check [--config FILE]
        ctsyncd --version
 
-  --config FILE  configuration (default ` + config.DefaultPath + `)
-  --check        say whether the configuration is valid, and end
-  --log KIND     stderr, journal (stderr with priority prefixes), syslog, or auto (default): journal when stderr is
-                 connected to it, syslog when stderr is /dev/null, else stderr
-  --debug        log more
-  --version      print the version, and end
+  --config FILE  configuration file (default ` + config.DefaultPath + `)
+  --check        check the configuration file and exit
+  --log KIND     where the log goes: stderr, journal (stderr with priority prefixes), syslog, or auto (default):
+                 journal when stderr is connected to the journal, syslog when stderr is /dev/null, else stderr
+  --debug        log debug messages too
+  --version      print the version and exit
 `
 
-// options are the flags.
+// options are the values of the flags.
 type options struct {
 	config         string
 	log            string
 	check, version bool
 	debug          bool
-	program        string // path of this program
+	program        string // path of this program, "" when unknown
 }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
-// run is main without the process around it.
+// run carries out a command line and returns the exit status.
 func run(args []string, stdout io.Writer, stderr *os.File) int {
 	opt, err := parseFlags(args)
 	switch {
@@ -74,11 +74,11 @@ func run(args []string, stdout io.Writer, stderr *os.File) int {
 		return exitFailure
 	}
 	if opt.program, err = program(); err != nil {
-		out.print(severityError, "no restart is possible: "+err.Error())
+		out.print(severityError, "find this program: "+err.Error()+" (ctsync restart will not work)")
 	}
 	err = serve(opt, out)
 	if errors.Is(err, errRestart) {
-		err = again(opt.program)
+		err = execute(opt.program)
 	}
 	if err != nil {
 		out.print(severityError, err.Error())
@@ -105,29 +105,28 @@ func parseFlags(args []string) (opt options, err error) {
 	case logAuto, logStderr, logJournal, logSyslog:
 		return opt, nil
 	}
-	return opt, fmt.Errorf("--log %q is none of auto, stderr, journal, syslog", opt.log)
+	return opt, fmt.Errorf("--log %q: want auto, stderr, journal or syslog", opt.log)
 }
 
-// check answers --check. What keepalived's configuration lacks does not make ours invalid.
+// check carries out --check. What is wrong in keepalived's configuration is a warning: ours may be valid all the same.
 func check(path string, stdout, stderr io.Writer) int {
+	var warnings []string
 	cfg, err := config.Load(path)
 	if err == nil {
-		err = daemon.Check(cfg)
+		warnings, err = daemon.Check(cfg)
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, err)
 		return exitFailure
 	}
-	if k, err := config.ReadKeepalived(cfg.KeepalivedConfig); err == nil {
-		for _, c := range k.Complaints(cfg.SyncGroup) {
-			fmt.Fprintf(stderr, "%s: warning: %s\n", path, c)
-		}
+	for _, w := range warnings {
+		fmt.Fprintf(stderr, "%s: warning: %s\n", path, w)
 	}
 	fmt.Fprintf(stdout, "%s: ok\n", path)
 	return exitDone
 }
 
-// buildVersion is what the linker was told, else the module's version, else the commit that was built.
+// buildVersion returns the version that the linker set, else the module's version, else the commit.
 func buildVersion() string {
 	if version != "" {
 		return version

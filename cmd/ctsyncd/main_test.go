@@ -16,7 +16,7 @@ import (
 	"ctsync/daemon/config"
 )
 
-// asDaemon makes the test binary behave as ctsyncd, so that tests have a real process without building one.
+// asDaemon makes the test binary behave as ctsyncd, so that tests need not build it.
 const asDaemon = "CTSYNCD_TEST_AS_DAEMON"
 
 func TestMain(m *testing.M) {
@@ -44,15 +44,18 @@ func TestCommandLine(t *testing.T) {
 	}{
 		{"check good", []string{"--check", "--config", good}, 0, good + ": ok\n", ""},
 		{"check bad", []string{"--check", "--config=" + bad}, 1, "", badText},
-		{"check missing", []string{"--check", "--config", missing}, 1, "", "read configuration: open " + missing + ": no such file or directory\n"},
-		{"start with a bad file", []string{"--config", bad}, 1, "", "ctsyncd: " + strings.Replace(badText, "\n", "\nctsyncd: ", 1)},
+		{"check missing", []string{"--check", "--config", missing}, 1, "",
+			"read configuration: open " + missing + ": no such file or directory\n"},
+		{"start with a bad file", []string{"--config", bad}, 1, "",
+			"ctsyncd: " + strings.Replace(badText, "\n", "\nctsyncd: ", 1)},
 		{"start with a bad file, to the journal", []string{"--log", "journal", "--config", bad}, 1, "",
 			"<3>ctsyncd: " + strings.Replace(badText, "\n", "\n<3>ctsyncd: ", 1)},
 		{"help", []string{"--help"}, 0, usage, ""},
 		{"unknown flag", []string{"--chek"}, 2, "", "ctsyncd: flag provided but not defined: -chek\n" + usage},
 		{"flag without a value", []string{"--config"}, 2, "", "ctsyncd: flag needs an argument: -config\n" + usage},
 		{"argument", []string{"--check", good}, 2, "", fmt.Sprintf("ctsyncd: unexpected argument %q\n%s", good, usage)},
-		{"kind of log", []string{"--log", "file"}, 2, "", "ctsyncd: --log \"file\" is none of auto, stderr, journal, syslog\n" + usage},
+		{"kind of log", []string{"--log", "file"}, 2, "",
+			"ctsyncd: --log \"file\": want auto, stderr, journal or syslog\n" + usage},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -82,7 +85,7 @@ func TestVersion(t *testing.T) {
 	}
 }
 
-// What the example shows as defaults must be keys that exist and the defaults that are.
+// Every key of the example exists, and every default that it shows is the default.
 func TestShippedConfiguration(t *testing.T) {
 	const path = "../../scripts/ctsync.toml"
 	if status, stdout, stderr := command(t, "--check", "--config", path); status != 0 || stdout != path+": ok\n" {
@@ -132,14 +135,15 @@ func writeFile(t *testing.T, path, text string) {
 	}
 }
 
-// --check also says what keepalived's configuration lacks; ours is valid all the same.
+// --check warns of what is wrong in keepalived's configuration; ours is valid all the same.
 func TestCheckKeepalived(t *testing.T) {
 	dir := t.TempDir()
 	path, keepalived := filepath.Join(dir, "ctsync.toml"), filepath.Join(dir, "keepalived.conf")
-	writeFile(t, path, fmt.Sprintf("keepalived-config = %q\n[failover-mechanism.vrrp]\nsync-group = \"g\"\n[interface.eth0]\n", keepalived))
+	writeFile(t, path, fmt.Sprintf("keepalived-config = %q\n%s", keepalived, minimal))
+	const missing = ` has no vrrp_sync_group "g", which sync-group names: it has "G"; did you mean "G"?`
 	for text, want := range map[string]string{
 		"":                                     "",
-		"vrrp_sync_group G {\n}\n":             path + ": warning: " + keepalived + ` has no vrrp_sync_group "g", the sync-group whose transitions count here: it has "G"; did you mean "G"?` + "\n",
+		"vrrp_sync_group G {\n}\n":             path + ": warning: " + keepalived + missing + "\n",
 		"vrrp_sync_group g {\n notify /x\n}\n": "",
 	} {
 		if text != "" {

@@ -18,14 +18,14 @@ import (
 	"ctsync/daemon/nstest"
 )
 
-// patience is the deadline of everything that a process does "soon".
+// patience is how long a test waits for what a process does "soon".
 const patience = 30 * time.Second
 
 // nobody is the user and group that the daemon runs as in these tests.
 const nobody = 65534
 
-// process is a ctsyncd that runs as an unprivileged user with CAP_NET_ADMIN alone, as under the shipped unit, in a
-// namespace of its own, with this test in the place of systemd.
+// process is a ctsyncd that runs as under the shipped unit: an unprivileged user with CAP_NET_ADMIN alone. It has a
+// network namespace, and this test takes the place of systemd.
 type process struct {
 	t      *testing.T
 	dir    string
@@ -33,7 +33,7 @@ type process struct {
 	socket string
 	cmd    *exec.Cmd
 	ended  chan error
-	told   chan string // assignments that systemd was told
+	heard  chan string // assignments that systemd received
 	stderr logBuffer
 }
 
@@ -44,7 +44,7 @@ func startProcess(t *testing.T, ns *nstest.NS, text string, env ...string) *proc
 	dir := publicDir(t)
 	p := &process{
 		t: t, dir: dir, config: filepath.Join(dir, "ctsync.toml"), socket: filepath.Join(dir, "run", "s"),
-		ended: make(chan error, 1), told: make(chan string, 10000),
+		ended: make(chan error, 1), heard: make(chan string, 10000),
 	}
 	for _, d := range []string{"run", "state"} {
 		must(t, os.Mkdir(filepath.Join(dir, d), 0o755))
@@ -56,7 +56,8 @@ func startProcess(t *testing.T, ns *nstest.NS, text string, env ...string) *proc
 	must(t, err)
 	must(t, os.WriteFile(program, binary, 0o755))
 
-	p.cmd = ns.Exec(context.Background(), "setpriv", "--reuid", fmt.Sprint(nobody), "--regid", fmt.Sprint(nobody), "--clear-groups",
+	id := fmt.Sprint(nobody)
+	p.cmd = ns.Exec(context.Background(), "setpriv", "--reuid", id, "--regid", id, "--clear-groups",
 		"--inh-caps=-all,+net_admin", "--ambient-caps=+net_admin", "--bounding-set=-all,+net_admin", "--no-new-privs",
 		program, "--config", p.config, "--log", "journal")
 	p.cmd.Env = append(os.Environ(), append(env, asDaemon+"=1", "NOTIFY_SOCKET="+p.serviceManager())...)
@@ -82,7 +83,7 @@ func publicDir(t *testing.T) string {
 	return dir
 }
 
-// configure writes the configuration file anew.
+// configure replaces the configuration file.
 func (p *process) configure(text string) {
 	p.t.Helper()
 	where := fmt.Sprintf("socket = %q\nstate-directory = %q\n", p.socket, filepath.Join(p.dir, "state"))
@@ -106,21 +107,21 @@ func (p *process) serviceManager() string {
 				return
 			}
 			for line := range strings.Lines(string(b[:n])) {
-				p.told <- strings.TrimSuffix(line, "\n")
+				p.heard <- strings.TrimSuffix(line, "\n")
 			}
 		}
 	}()
 	return path
 }
 
-// hears waits until systemd is told state. What a process said last may be read after its end, but not much later.
+// hears waits until systemd receives state. The last messages of a process may be read shortly after its end.
 func (p *process) hears(state string) {
 	p.t.Helper()
 	deadline := time.After(patience)
 	ended := p.ended
 	for {
 		select {
-		case s := <-p.told:
+		case s := <-p.heard:
 			if s == state {
 				return
 			}

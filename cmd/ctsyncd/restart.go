@@ -12,18 +12,18 @@ import (
 	"time"
 )
 
-// A restart (ctsync restart) ends the daemon inside its process and executes the program anew in it: the process id, and
-// with it systemd's idea of the service, stays, and a program that was upgraded on disk is taken into use. systemd is told
-// that the service reloads, which lasts until the new life says READY.
+// A restart (ctsync restart) ends the run of the daemon and executes the program that is now on disk in the same
+// process. The process id stays, and with it systemd's view of the service: for systemd the service reloads until the
+// new run is ready.
 
-// errRestart is how serve ends when the program is to be executed anew.
+// errRestart is how serve ends when main shall execute the program again.
 var errRestart = errors.New("restart")
 
-// checkTime bounds how long the program on disk may take to judge the configuration.
+// checkTime bounds how long the program on disk may take to check the configuration.
 const checkTime = 10 * time.Second
 
-// program returns the path by which this program was started. It is not what the link behind it, or the file of that
-// name, was then: an upgrade changes them.
+// program returns the path by which this program was started. It resolves no links: after an upgrade the path leads to
+// the new program.
 func program() (string, error) {
 	path, err := exec.LookPath(os.Args[0])
 	if err != nil {
@@ -32,27 +32,27 @@ func program() (string, error) {
 	return filepath.Abs(path)
 }
 
-// restart has the program on disk judge the configuration, and if that is well ends this life. It returns before the
-// next one begins. An error says why nothing happens.
+// restart lets the program on disk check the configuration, and if that accepts it ends the run of the daemon. It
+// returns before the next run begins. After an error nothing has changed.
 func (s *service) restart(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, s.program, "--check", "--config", s.path).CombinedOutput()
 	switch exit := (*exec.ExitError)(nil); {
 	case ctx.Err() != nil:
-		return fmt.Errorf("check configuration by %s: %w", s.program, ctx.Err())
+		return fmt.Errorf("check configuration with %s: %w", s.program, ctx.Err())
 	case errors.As(err, &exit) && len(out) > 0:
 		return errors.New(strings.TrimSpace(string(out)))
 	case err != nil:
-		return fmt.Errorf("check configuration by %s: %w", s.program, err)
+		return fmt.Errorf("check configuration with %s: %w", s.program, err)
 	case !s.restarting.CompareAndSwap(false, true):
-		return errors.New("a restart has begun already")
+		return errors.New("a restart is already under way")
 	}
 	s.end()
 	return nil
 }
 
-// again executes the program in this process. It returns only when that failed.
-func again(path string) error {
+// execute executes the program in this process. It returns only when that fails.
+func execute(path string) error {
 	return fmt.Errorf("execute %s: %w", path, syscall.Exec(path, os.Args, os.Environ()))
 }

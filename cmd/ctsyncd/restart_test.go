@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -16,7 +17,7 @@ import (
 	"ctsync/daemon/nstest"
 )
 
-// act asks the process for an operation over its control socket.
+// act asks the process over its control socket for an operation.
 func (p *process) act(verb string) (status int, answer string) {
 	p.t.Helper()
 	client := http.Client{Timeout: patience, Transport: &http.Transport{
@@ -33,7 +34,7 @@ func (p *process) act(verb string) (status int, answer string) {
 	return resp.StatusCode, string(b)
 }
 
-// A restart keeps the process with the one capability that it has, and a service manager that wants its watchdog fed.
+// A restart keeps the process, its user and its one capability, and keeps feeding the watchdog.
 func TestRestartUnprivileged(t *testing.T) {
 	p := startProcess(t, syncNamespace(t), onSync0, "WATCHDOG_USEC=500000")
 	p.hears("READY=1")
@@ -43,7 +44,7 @@ func TestRestartUnprivileged(t *testing.T) {
 		return len(files)
 	}
 	before := open()
-	for range 3 { // what a life leaves behind would add up
+	for range 3 { // what a run leaves behind would add up
 		if status, answer := p.act("restart"); status != http.StatusOK || !strings.Contains(answer, "restarting") {
 			t.Fatalf("restart: %d, %s", status, answer)
 		}
@@ -52,21 +53,24 @@ func TestRestartUnprivileged(t *testing.T) {
 		p.hears("STATUS=running")
 		p.hears("WATCHDOG=1")
 	}
-	if status := p.proc("status"); !strings.Contains(status, "CapEff:\t0000000000001000") || !strings.Contains(status, "Uid:\t65534") {
-		t.Errorf("the next life does not run as the first did:\n%s", status)
+	now := p.proc("status")
+	if !strings.Contains(now, "CapEff:\t0000000000001000") || !strings.Contains(now, "Uid:\t65534") {
+		t.Errorf("after the restart the user or its capabilities differ:\n%s", now)
 	}
 	if after := open(); after > before+2 { // a request may be under way
-		t.Errorf("%d files are open after three restarts, %d were", after, before)
+		t.Errorf("%d files are open after three restarts, %d before", after, before)
 	}
 
 	// A program that is not there, or does not start, refuses the restart.
 	program := filepath.Join(p.dir, "ctsyncd")
 	must(t, os.Rename(program, program+".away"))
-	if status, answer := p.act("restart"); status != http.StatusConflict || !strings.Contains(answer, "not restarted") || !strings.Contains(answer, "no such file") {
+	refused := regexp.MustCompile("not restarted.*no such file")
+	if status, answer := p.act("restart"); status != http.StatusConflict || !refused.MatchString(answer) {
 		t.Errorf("without the program: %d, %s", status, answer)
 	}
 	must(t, os.WriteFile(program, []byte("not a program"), 0o755))
-	if status, answer := p.act("restart"); status != http.StatusConflict || !strings.Contains(answer, "exec format error") {
+	status, answer := p.act("restart")
+	if status != http.StatusConflict || !strings.Contains(answer, "exec format error") {
 		t.Errorf("with another file in its place: %d, %s", status, answer)
 	}
 	must(t, os.Rename(program+".away", program))
@@ -75,5 +79,6 @@ func TestRestartUnprivileged(t *testing.T) {
 	if status := p.exits(); status != exitDone {
 		t.Errorf("exit status %d after SIGTERM", status)
 	}
-	nstest.Eventually(t, 10*time.Second, func() bool { _, err := os.Stat(p.socket); return err != nil }, func() string { return "the control socket is gone" })
+	nstest.Eventually(t, 10*time.Second, func() bool { _, err := os.Stat(p.socket); return err != nil },
+		func() string { return "the control socket is still there" })
 }

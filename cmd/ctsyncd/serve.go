@@ -15,26 +15,26 @@ import (
 	"ctsync/daemon/config"
 )
 
-// service is a running daemon with what the system around it sends: signals, a changed file, systemd's questions.
+// service is a running daemon with its surroundings: signals, the configuration file, systemd.
 type service struct {
-	path    string
+	path    string // of the configuration file
 	daemon  *daemon.Daemon
-	inUse   *config.Config // as last accepted
-	state   string         // what systemctl status says of it
-	refused bool           // the file was not accepted when it was last looked at
+	inUse   *config.Config // the configuration in force
+	state   string         // the line that systemctl status shows
+	refused bool           // the file was refused when it was last loaded
 	log     *slog.Logger
 	out     *output
 	asked   chan os.Signal // SIGHUP
 
-	program    string // path by which this one was started
-	end        func() // ends this life
+	program    string // path by which this program was started
+	end        func() // ends the run of the daemon
 	restarting atomic.Bool
 }
 
-// serve runs the daemon until SIGTERM or SIGINT, or until it fails. A second signal ends the process at once. errRestart
-// means that the program at opt.program is to be executed anew.
+// serve runs the daemon until SIGTERM or SIGINT, or until it fails. A second signal ends the process at once.
+// errRestart asks the caller to execute the program at opt.program in this process.
 func serve(opt options, out *output) error {
-	// Go ends a process whose stderr is a broken pipe; this one must not die of a log reader that went away.
+	// Go ends a process that writes to a broken pipe on stderr. The daemon must survive the end of its log reader.
 	signal.Ignore(unix.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
 	defer stop()
@@ -53,7 +53,9 @@ func serve(opt options, out *output) error {
 		return err
 	}
 	out.noSyslog.Store(s.inUse.DisableSyslog)
-	s.daemon, err = daemon.New(s.inUse, daemon.Options{Logger: s.log, Recent: recent, Version: buildVersion(), Restart: s.restart})
+	s.daemon, err = daemon.New(s.inUse, daemon.Options{
+		Logger: s.log, Recent: recent, Version: buildVersion(), Restart: s.restart,
+	})
 	if err != nil {
 		return err
 	}
@@ -63,14 +65,13 @@ func serve(opt options, out *output) error {
 		stop()
 		if s.restarting.Load() {
 			s.log.Info("restarting", "program", s.program)
-			s.tell(reloading())
+			s.notify(reloading())
 			return
 		}
 		s.log.Info("stopping")
-		s.tell(stopping)
+		s.notify(stopping)
 	})
-	// Nobody waits for attend: the daemon's own end is what counts.
-	go s.attend(ctx)
+	go s.attend(ctx) // nobody waits for it: the end of the daemon is what counts
 	err = s.daemon.Run(ctx)
 	if !announce() {
 		<-announced
@@ -81,9 +82,10 @@ func serve(opt options, out *output) error {
 	return err
 }
 
-// attend answers systemd's watchdog, announces the daemon when it is ready, and then loads the file anew when asked.
+// attend feeds systemd's watchdog, reports when the daemon is ready, and then loads the configuration file again when
+// it changes or SIGHUP arrives.
 func (s *service) attend(ctx context.Context) {
-	if period := watchdogPeriod(s.log); period > 0 { // it runs on over a restart, so not only when ready
+	if period := watchdogPeriod(s.log); period > 0 { // before READY: during a restart the watchdog keeps running
 		go s.feedWatchdog(ctx, period, s.daemon.Ping) // a round trip through the core loop
 	}
 	select {
@@ -91,7 +93,7 @@ func (s *service) attend(ctx context.Context) {
 		return
 	case <-s.daemon.Ready():
 	}
-	s.tell(ready + "\n" + s.state)
+	s.notify(ready + "\n" + s.state)
 	changed := make(chan struct{}, 1)
 	go s.watchFile(ctx, changed)
 	for {
@@ -106,7 +108,8 @@ func (s *service) attend(ctx context.Context) {
 	}
 }
 
-// watchFile sends on changed when the file may have changed; several changes that nobody took yet are one.
+// watchFile sends on changed when the configuration file may have changed. Changes before the last one is received are
+// one.
 func (s *service) watchFile(ctx context.Context, changed chan<- struct{}) {
 	err := config.Watch(ctx, s.path, func() {
 		select {
@@ -115,32 +118,32 @@ func (s *service) watchFile(ctx context.Context, changed chan<- struct{}) {
 		}
 	})
 	if err != nil {
-		s.log.Warn("the configuration file is not watched: SIGHUP loads it", "err", err)
+		s.log.Warn("cannot watch the configuration file: send SIGHUP after changing it", "err", err)
 	}
 }
 
-// reload loads the file and hands it to the daemon if it differs; asked says that it was SIGHUP. A file that is refused
-// changes nothing.
+// reload loads the configuration file and passes it to the daemon if it differs. asked says that SIGHUP asked for it. A
+// file that is refused changes nothing.
 func (s *service) reload(asked bool) {
 	cfg, err := config.Load(s.path)
 	if err == nil && !asked && len(cfg.Changes(s.inUse)) == 0 {
-		if s.refused { // and is now as it was
+		if s.refused { // and is again what is in force
 			s.refused = false
-			s.tell(s.state)
+			s.notify(s.state)
 		}
 		return
 	}
-	s.tell(reloading())
-	defer s.tell(ready)
+	s.notify(reloading())
+	defer s.notify(ready)
 	if err != nil {
-		s.log.Error("configuration refused, the one in use stays", "file", s.path)
+		s.log.Error("configuration refused, the old one stays in force: correct the file", "file", s.path)
 		s.out.print(severityError, err.Error())
-		s.tell(status("running with an older configuration: the file is refused"))
+		s.notify(status("running with an older configuration: the file is refused"))
 		s.refused = true
 		return
 	}
 	s.refused = false
-	defer func() { s.tell(s.state) }()
+	defer func() { s.notify(s.state) }()
 	if len(cfg.Changes(s.inUse)) == 0 {
 		s.log.Info("configuration is unchanged", "file", s.path)
 		return
@@ -149,12 +152,13 @@ func (s *service) reload(asked bool) {
 	s.out.noSyslog.Store(cfg.DisableSyslog)
 	s.state = status("running")
 	if restart := s.daemon.Reload(cfg); len(restart) > 0 {
-		s.log.Warn("some settings wait for a restart", "keys", restart)
+		s.log.Warn("some settings wait for a restart: run ctsync restart", "keys", restart)
 		s.state = status("running, a restart is needed for " + strings.Join(restart, ", "))
 	}
 }
 
-// feedWatchdog answers systemd's watchdog every period for as long as ping succeeds: a daemon that hangs is restarted.
+// feedWatchdog notifies systemd's watchdog every period while ping succeeds, so that systemd restarts a daemon that
+// hangs.
 func (s *service) feedWatchdog(ctx context.Context, period time.Duration, ping func(context.Context) error) {
 	ticker := time.NewTicker(period)
 	defer ticker.Stop()
@@ -164,9 +168,9 @@ func (s *service) feedWatchdog(ctx context.Context, period time.Duration, ping f
 		cancel()
 		switch {
 		case err == nil:
-			s.tell(watchdog)
+			s.notify(watchdog)
 		case ctx.Err() == nil:
-			s.log.Error("core loop does not answer", "within", period, "err", err)
+			s.log.Error("core loop does not answer: systemd will restart the daemon", "within", period, "err", err)
 		}
 		select {
 		case <-ctx.Done():

@@ -26,7 +26,7 @@ func syncNamespace(t *testing.T) *nstest.NS {
 	return a
 }
 
-// The daemon must do all of its start with the one capability that the unit leaves it.
+// The daemon needs no more than the one capability that the unit leaves it.
 func TestUnprivileged(t *testing.T) {
 	p := startProcess(t, syncNamespace(t), onSync0)
 	p.hears("READY=1")
@@ -60,7 +60,7 @@ func TestUnprivileged(t *testing.T) {
 	}
 	t.Logf("ended %v after SIGTERM", time.Since(began))
 	if _, err := os.Stat(p.socket); err == nil {
-		t.Error("the control socket stayed behind")
+		t.Error("the control socket is still there")
 	}
 }
 
@@ -68,24 +68,24 @@ func TestReload(t *testing.T) {
 	p := startProcess(t, syncNamespace(t), onSync0)
 	p.hears("READY=1")
 
-	// By itself, when the file changes.
+	// The daemon loads a changed file by itself.
 	p.configure("purge-timeout = 7\n" + onSync0)
 	p.hears("RELOADING=1")
 	p.hears("READY=1")
 	p.logs("key=purge-timeout")
 
-	// A broken file keeps the daemon and its configuration; the log has every problem.
+	// When the file is invalid, the daemon keeps its configuration and logs every mistake.
 	p.configure("purge-timeout = 0\nsock = 1\n" + onSync0)
 	p.hears("STATUS=running with an older configuration: the file is refused")
 	p.hears("READY=1")
 	p.logs("ctsyncd: " + p.config + ":3:17: purge-timeout = 0 is out of range: 1 to 86400 seconds\n")
 	p.logs("ctsyncd: " + p.config + `:4:1: unknown key "sock"`)
 
-	// The same file as before the broken one changes nothing, and it is not refused any more.
+	// The valid file of before changes nothing, and the daemon no longer reports a refusal.
 	p.configure("purge-timeout = 7\n" + onSync0)
 	p.hears("STATUS=running")
 
-	// What waits for a restart is named.
+	// Keys that wait for a restart are named.
 	p.configure("purge-timeout = 7\nsocket-group = 0\n" + onSync0)
 	p.hears("STATUS=running, a restart is needed for socket-group")
 	p.logs("some settings wait for a restart")
@@ -113,9 +113,9 @@ func TestWatchdogIsFedByTheCoreLoop(t *testing.T) {
 	}
 }
 
-// A watchdog that is fed by a timer alone would keep a daemon alive that does nothing any more.
+// A watchdog that is fed by a timer alone would keep a daemon that hangs.
 func TestWatchdogStarvesWithoutTheCoreLoop(t *testing.T) {
-	p := &process{t: t, dir: t.TempDir(), told: make(chan string, 100)}
+	p := &process{t: t, dir: t.TempDir(), heard: make(chan string, 100)}
 	t.Setenv("NOTIFY_SOCKET", p.serviceManager())
 	s := &service{log: slog.New(slog.NewTextHandler(&p.stderr, nil))}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -135,9 +135,9 @@ func TestWatchdogStarvesWithoutTheCoreLoop(t *testing.T) {
 		})
 	}()
 	<-ended
-	s.tell("END=1")
+	s.notify("END=1")
 	for n := 0; ; n++ {
-		if state := <-p.told; state == "END=1" {
+		if state := <-p.heard; state == "END=1" {
 			if n != 1 {
 				t.Errorf("the watchdog was fed %d times by one answer", n)
 			}
@@ -155,8 +155,9 @@ func TestSecondDaemonIsRefused(t *testing.T) {
 	second := ns.Exec(t.Context(), os.Args[0], "--config", first.config)
 	second.Env = append(os.Environ(), asDaemon+"=1")
 	out, _ := second.CombinedOutput()
-	if second.ProcessState.ExitCode() != exitFailure || !strings.Contains(string(out), first.socket+": another daemon is serving it") {
-		t.Errorf("exit status %d, output %q", second.ProcessState.ExitCode(), out)
+	status, refusal := second.ProcessState.ExitCode(), first.socket+": another daemon is serving it"
+	if status != exitFailure || !strings.Contains(string(out), refusal) {
+		t.Errorf("exit status %d, output %q", status, out)
 	}
 	first.signal(syscall.SIGHUP)
 	first.logs("configuration is unchanged")

@@ -7,14 +7,14 @@ import (
 	systemd "github.com/coreos/go-systemd/v22/daemon"
 )
 
-// What is told to systemd (sd_notify(3)).
+// Messages to systemd, see sd_notify(3).
 const (
 	ready    = systemd.SdNotifyReady
 	stopping = systemd.SdNotifyStopping
 	watchdog = systemd.SdNotifyWatchdog
 )
 
-// reloading comes with the time that Type=notify-reload wants.
+// reloading carries the time that Type=notify-reload needs.
 func reloading() string {
 	return systemd.SdNotifyReloading + "\n" + systemd.SdNotifyMonotonicUsec()
 }
@@ -22,18 +22,18 @@ func reloading() string {
 // status is the line that systemctl status shows.
 func status(text string) string { return "STATUS=" + text }
 
-// tell does nothing where no systemd listens.
-func (s *service) tell(state string) {
+// notify sends a message to systemd, where there is one.
+func (s *service) notify(state string) {
 	if _, err := systemd.SdNotify(false, state); err != nil {
-		s.log.Warn("systemd is not reachable", "err", err)
+		s.log.Warn("cannot notify systemd", "err", err)
 	}
 }
 
-// watchdogPeriod is how often systemd's watchdog wants to be fed, half its timeout; 0 without a watchdog.
+// watchdogPeriod returns how often to feed systemd's watchdog: twice within its timeout. It is 0 without a watchdog.
 func watchdogPeriod(log *slog.Logger) time.Duration {
 	timeout, err := systemd.SdWatchdogEnabled(false)
 	if err != nil {
-		log.Warn("systemd's watchdog is set wrongly and stays unfed", "err", err)
+		log.Warn("cannot read systemd's watchdog settings: the watchdog is not fed", "err", err)
 	}
 	return timeout / 2
 }

@@ -22,7 +22,7 @@ func numbered(i int, id uint32) flow.Flow {
 func TestDirtyIsFIFO(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := NewInternal(0)
-		n.ticket = rapid.SampledFrom([]uint32{0, ^uint32(9)}).Draw(t, "ticket")
+		n.out.ticket = rapid.SampledFrom([]uint32{0, ^uint32(9)}).Draw(t, "ticket")
 		var queue []int
 		live, ended, known := map[int]bool{}, map[int]bool{}, map[int]bool{}
 		remove := func(i int) { queue = slices.DeleteFunc(queue, func(q int) bool { return q == i }) }

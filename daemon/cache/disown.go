@@ -8,19 +8,19 @@ import "ctsync/daemon/flow"
 // Touched reports whether an event told of the live flow with the original tuple key, not only a dump or a commit.
 func (n *Internal) Touched(key *flow.Tuple) bool {
 	r, _ := n.find(key)
-	return r != 0 && !n.body(r).is(dead) && n.side(r).touched.has(r.number())
+	return r != 0 && !n.body(r).is(dead) && n.heard(r).touched.has(r.number())
 }
 
 // ForgetTouched makes every flow untouched. It takes the same short time whatever the cache holds.
 func (n *Internal) ForgetTouched() {
-	clear(n.t4.touched)
-	clear(n.t6.touched)
+	clear(n.h4.touched)
+	clear(n.h6.touched)
 }
 
 // Known reports whether the peer was told of the live flow with the original tuple key in this conversation.
 func (n *Internal) Known(key *flow.Tuple) bool {
 	r, _ := n.find(key)
-	return r != 0 && !n.body(r).is(dead) && n.known(r)
+	return r != 0 && !n.body(r).is(dead) && n.out.known(r)
 }
 
 // Disown drops the live flow with the original tuple key, counts it as destroyed, and tells the peer nothing, because it
@@ -31,6 +31,6 @@ func (n *Internal) Disown(key *flow.Tuple) bool {
 		return false
 	}
 	n.hide(r)
-	n.drop(r, n.body(r))
+	n.drop(r, &n.body(r).state)
 	return true
 }

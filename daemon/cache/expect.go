@@ -38,34 +38,27 @@ func (s *expectStore) keyOf(e *flow.Expectation) expectKey {
 type expectRecord struct {
 	e                flow.Expectation
 	created, updated int64
+	next             Ref // free: the next free record
 
-	// Of the internal cache; see InternalExpect.
-	place      uint64
-	next, prev Ref // in the dirty list; next also links the free records
-	seq        uint32
-
-	used, known, seen, hidden bool
-	state                     state
+	used  bool
+	shown bool // readers see it: it has neither ended nor been flushed
+	seen  bool // confirmed since the reconcile (internal) or the sweep (external) began
+	state      // used by the internal cache
 }
 
-func (r *expectRecord) is(s state) bool { return r.state&s != 0 }
-
-// shown reports whether readers see r.
-func (r *expectRecord) shown() bool { return r.used && !r.hidden && !r.is(dead) }
-
-// expectStore is what both caches of expectations are made of. Ref r is records[r-1].
+// expectStore is what both caches of expectations are made of. Their refs are marked with refExpect.
 type expectStore struct {
 	records []expectRecord
 	index   map[expectKey]Ref
 	seed    maphash.Seed
-	free    Ref
+	vacant  Ref // the first free record
 	limit   int
 	active  int
 	stats   Stats
 }
 
 func (s *expectStore) init(limit int) {
-	s.records, s.index, s.free, s.active = nil, map[expectKey]Ref{}, 0, 0
+	s.records, s.index, s.vacant, s.active = nil, map[expectKey]Ref{}, 0, 0
 	s.seed = maphash.MakeSeed()
 	s.SetLimit(limit)
 }
@@ -97,12 +90,26 @@ func (s *expectStore) Stats() Stats {
 	return st
 }
 
-// at returns the record of ref, which may be anything, or nil when it is not in use.
-func (s *expectStore) at(ref Ref) *expectRecord {
-	if ref == 0 || int(ref) > len(s.records) || !s.records[ref-1].used {
-		return nil
+// ref returns the ref of the record with an index.
+func (s *expectStore) ref(i int) Ref { return refExpect | Ref(i+1) }
+
+// at returns the record of ref.
+func (s *expectStore) at(ref Ref) *expectRecord { return &s.records[ref.number()] }
+
+// uses reports whether ref, which may be anything, is a record in use.
+func (s *expectStore) uses(ref Ref) bool {
+	return ref.isExpectation() && int(ref.number()) < len(s.records) && s.at(ref).used
+}
+
+// find returns the record of e, seen by readers or not, or 0.
+func (s *expectStore) find(e *flow.Expectation) Ref { return s.index[s.keyOf(e)] }
+
+// lookup returns the entry of e, or 0.
+func (s *expectStore) lookup(e *flow.Expectation) Ref {
+	if r := s.find(e); r != 0 && s.at(r).shown {
+		return r
 	}
-	return &s.records[ref-1]
+	return 0
 }
 
 // insert makes a record of e that readers see.
@@ -112,34 +119,48 @@ func (s *expectStore) insert(e *flow.Expectation, now int64) (Ref, error) {
 		s.stats.Full++
 		return 0, ErrFull
 	}
-	r := s.free
+	r := s.vacant
 	if r == 0 {
+		r = s.ref(len(s.records))
 		s.records = append(s.records, expectRecord{})
-		r = Ref(len(s.records))
 	} else {
-		s.free = s.records[r-1].next
+		s.vacant = s.at(r).next
 	}
-	s.records[r-1] = expectRecord{e: *e, created: now, updated: now, used: true, seen: true}
+	*s.at(r) = expectRecord{used: true}
 	s.index[s.keyOf(e)] = r
-	s.active++
-	s.stats.Created++
+	s.replace(s.at(r), e, now)
 	return r, nil
 }
 
-// conceal takes a record from the readers.
-func (s *expectStore) conceal(r *expectRecord) {
-	if r.shown() {
+// replace makes e the content of a record, as a new entry that readers see.
+func (s *expectStore) replace(r *expectRecord, e *flow.Expectation, now int64) {
+	s.hide(r)
+	r.e, r.created, r.updated, r.seen, r.shown = *e, now, now, true, true
+	s.active++
+	s.stats.Created++
+}
+
+// refresh takes what was said again of an entry.
+func (s *expectStore) refresh(r *expectRecord, e *flow.Expectation, now int64) {
+	r.e, r.updated, r.seen = *e, now, true
+	s.stats.Updated++
+}
+
+// hide takes the record out of the readers' sight and counts it as destroyed, unless that was done before.
+func (s *expectStore) hide(r *expectRecord) {
+	if r.shown {
+		r.shown = false
 		s.active--
 		s.stats.Destroyed++
 	}
 }
 
-// drop frees a record that readers do not see and that is in no list.
-func (s *expectStore) drop(ref Ref) {
-	r := &s.records[ref-1]
+// free gives the record, which readers do not see, back.
+func (s *expectStore) free(ref Ref) {
+	r := s.at(ref)
 	delete(s.index, s.keyOf(&r.e))
-	*r = expectRecord{next: s.free}
-	s.free = ref
+	*r = expectRecord{next: s.vacant}
+	s.vacant = ref
 }
 
 // validExpectation reports whether e can be cached: it has the identity of an expectation.
@@ -150,12 +171,17 @@ func validExpectation(e *flow.Expectation) bool {
 
 // Load fills entry with what ref names and reports whether readers see it.
 func (s *expectStore) Load(ref Ref, entry *ExpectEntry) bool {
-	r := s.at(ref)
-	if r == nil || !r.shown() {
+	if !s.uses(ref) || !s.at(ref).shown {
 		return false
 	}
-	*entry = ExpectEntry{Ref: ref, Expectation: r.e, Created: r.created, Updated: r.updated}
+	s.load(ref, entry)
 	return true
+}
+
+// load fills entry, also from a record that readers do not see.
+func (s *expectStore) load(ref Ref, entry *ExpectEntry) {
+	r := s.at(ref)
+	*entry = ExpectEntry{Ref: ref, Expectation: r.e, Created: r.created, Updated: r.updated}
 }
 
 // Scan calls fn for at most max entries from the position from on (0 = the beginning) and returns the position to go on
@@ -166,7 +192,7 @@ func (s *expectStore) Scan(from Ref, max int, fn func(*ExpectEntry)) (next Ref) 
 		if max == 0 {
 			return Ref(i)
 		}
-		if s.Load(Ref(i+1), &entry) {
+		if s.Load(s.ref(i), &entry) {
 			max--
 			fn(&entry)
 		}

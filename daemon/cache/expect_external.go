@@ -2,11 +2,12 @@ package cache
 
 import "ctsync/daemon/flow"
 
-// ExternalExpect is the external cache of expectations: the peer's. It has one owner.
+// ExternalExpect is the external cache of expectations: the peer's. It has one owner, and is a ledger while it is followed:
+// see ledger.
 type ExternalExpect struct {
 	expectStore
 	follows bool
-	waiting int // records that are dirty
+	orders  orders
 }
 
 // NewExternalExpect returns an empty cache that is full at limit entries; for limit <= 0 see SetLimit.
@@ -22,24 +23,19 @@ func (x *ExternalExpect) New(e *flow.Expectation, now int64) error {
 		x.stats.CreateFailed++
 		return ErrFamily
 	}
-	ref, ok := x.index[x.keyOf(e)]
-	if !ok {
+	ref := x.find(e)
+	if ref == 0 {
 		return x.create(e, now)
 	}
-	r := &x.records[ref-1]
-	x.conceal(r)
-	r.state &^= dead
-	r.e, r.created, r.updated, r.seen = *e, now, now, true
-	x.active++
-	x.stats.Created++
-	x.await(r)
+	x.replace(x.at(ref), e, now)
+	x.await(ref)
 	return nil
 }
 
 func (x *ExternalExpect) create(e *flow.Expectation, now int64) error {
 	ref, err := x.insert(e, now)
 	if err == nil {
-		x.await(&x.records[ref-1])
+		x.await(ref)
 	}
 	return err
 }
@@ -50,42 +46,35 @@ func (x *ExternalExpect) Update(e *flow.Expectation, now int64) error {
 		x.stats.UpdateFailed++
 		return ErrFamily
 	}
-	ref, ok := x.index[x.keyOf(e)]
-	if !ok {
-		return x.create(e, now)
-	}
-	r := &x.records[ref-1]
-	if r.is(dead) {
+	ref := x.lookup(e)
+	if ref == 0 {
 		return x.New(e, now)
 	}
-	r.e, r.updated, r.seen = *e, now, true
-	x.stats.Updated++
-	x.await(r)
+	x.refresh(x.at(ref), e, now)
+	x.await(ref)
 	return nil
 }
 
 // Destroy removes an expectation (EXP_DEL) and reports whether there was one.
 func (x *ExternalExpect) Destroy(e *flow.Expectation) bool {
-	ref, ok := x.index[x.keyOf(e)]
-	ok = ok && x.records[ref-1].shown()
-	if !ok {
+	ref := x.lookup(e)
+	if ref == 0 {
 		x.stats.DestroyFailed++
+		return false
 	}
 	x.Remove(ref)
-	return ok
+	return true
 }
 
-// Remove removes an entry and counts it as destroyed. In a ledger its record stays until the kernel, if it may have the
-// expectation from us, was told. A ref that names no entry is ignored.
+// Remove removes an entry and counts it as destroyed. In a ledger its record stays, if the kernel may have the expectation
+// from us, until Gone. A ref that names no entry is ignored.
 func (x *ExternalExpect) Remove(ref Ref) {
-	r := x.at(ref)
-	if r == nil || r.is(dead) {
+	if !x.uses(ref) || !x.at(ref).shown {
 		return
 	}
-	x.conceal(r)
-	if x.follows && r.known {
-		r.state |= dead
-		x.await(r)
+	x.hide(x.at(ref))
+	if x.follows && x.orders.placed.has(ref.number()) {
+		x.await(ref)
 		return
 	}
 	x.release(ref)
@@ -94,8 +83,8 @@ func (x *ExternalExpect) Remove(ref Ref) {
 // Forget removes an entry and counts it as destroyed, and leaves to the kernel what it has of it. A ref that names no
 // entry is ignored.
 func (x *ExternalExpect) Forget(ref Ref) {
-	if r := x.at(ref); r != nil && !r.is(dead) {
-		x.conceal(r)
+	if x.uses(ref) && x.at(ref).shown {
+		x.hide(x.at(ref))
 		x.release(ref)
 	}
 }
@@ -104,7 +93,7 @@ func (x *ExternalExpect) Forget(ref Ref) {
 func (x *ExternalExpect) Reset() {
 	x.stats.Destroyed += uint64(x.active)
 	x.init(x.limit)
-	x.waiting = 0
+	x.orders = orders{}
 }
 
 // BeginSweep starts to watch which entries the peer confirms; see External.BeginSweep.
@@ -114,11 +103,11 @@ func (x *ExternalExpect) BeginSweep() {
 	}
 }
 
-// Sweep removes the entries of which nothing was heard since BeginSweep and returns how many.
+// Sweep removes the entries that the peer did not send since BeginSweep, and returns how many.
 func (x *ExternalExpect) Sweep() (removed int) {
 	for i := range x.records {
-		if r := &x.records[i]; r.shown() && !r.seen {
-			x.Remove(Ref(i + 1))
+		if r := &x.records[i]; r.shown && !r.seen {
+			x.Remove(x.ref(i))
 			removed++
 		}
 	}

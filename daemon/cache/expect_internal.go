@@ -3,29 +3,25 @@ package cache
 import "ctsync/daemon/flow"
 
 // InternalExpect is the internal cache of expectations: this kernel's, and what the peer knows of each. It has one owner
-// and the states of Internal, whose records it follows: dirty ones wait in a list, dead ones until the peer has
-// acknowledged their end.
+// and follows the rules of Internal, with which it shares the queue to the peer.
 type InternalExpect struct {
 	expectStore
-	// now returns a place in the caller's queue of everything that is to be sent; an expectation that becomes dirty
-	// takes the place of that moment, so that the two lists are one queue.
-	now        func() uint64
-	head, tail Ref
-	dirty      int
+	flows *Internal
 
 	ended    map[expectKey]struct{} // during a reconcile: what ended since it began
 	overflow bool
 }
 
-// NewInternalExpect returns an empty cache that is full at limit records; for limit <= 0 see SetLimit. place returns the
-// place in the caller's queue that something takes which becomes dirty now; it never falls.
-func NewInternalExpect(limit int, place func() uint64) *InternalExpect {
-	n := &InternalExpect{now: place}
+// NewInternalExpect returns an empty cache that is full at limit records; for limit <= 0 see SetLimit. Its expectations
+// stand in the queue of flows, to which Sent, Acked, Lost and PeerForgot are said for both. flows has one such cache.
+func NewInternalExpect(limit int, flows *Internal) *InternalExpect {
+	n := &InternalExpect{flows: flows}
 	n.init(limit)
+	flows.expect = n
 	return n
 }
 
-// New takes a NEW event. It replaces the same one if it is cached, and goes out as NEW.
+// New takes a NEW event. It replaces the same expectation if it is cached, and goes out as NEW.
 func (n *InternalExpect) New(e *flow.Expectation, now int64) error {
 	if !validExpectation(e) {
 		n.stats.CreateFailed++
@@ -38,28 +34,27 @@ func (n *InternalExpect) New(e *flow.Expectation, now int64) error {
 	return err
 }
 
-// renew makes e the content of its record, as a new entry.
+func (n *InternalExpect) mark(ref Ref) { n.flows.out.mark(ref, &n.at(ref).state) }
+
+// renew makes e the content of its record, as an incarnation that the peer does not know. It queues nothing.
 func (n *InternalExpect) renew(e *flow.Expectation, now int64) (Ref, error) {
-	ref, ok := n.index[n.keyOf(e)]
-	if !ok {
-		return n.insert(e, now)
+	out := &n.flows.out
+	ref := n.find(e)
+	if ref == 0 {
+		n.flows.reclaim()
+		ref, err := n.insert(e, now)
+		if err == nil {
+			out.side(ref).grow(int(ref.number()>>chunkShift) + 1)
+		}
+		return ref, err
 	}
-	r := &n.records[ref-1]
-	n.conceal(r)
-	if r.is(dead) && r.is(dirty) {
-		n.unlink(ref)
-	}
-	r.state &^= dead | inFlight | noted
-	if r.known {
-		r.state |= asNew
-	}
-	r.e, r.created, r.updated, r.seen, r.hidden = *e, now, now, true, false
-	n.active++
-	n.stats.Created++
+	r := n.at(ref)
+	out.renew(ref, &r.state)
+	n.replace(r, e, now)
 	return ref, nil
 }
 
-// Destroy takes a DESTROY event. One that carries another ID than the entry is the end of a former one.
+// Destroy takes a DESTROY event. One that carries another ID than the entry is the end of an earlier one.
 func (n *InternalExpect) Destroy(e *flow.Expectation) {
 	if n.ended != nil {
 		if len(n.ended) == maxTombstones {
@@ -68,11 +63,11 @@ func (n *InternalExpect) Destroy(e *flow.Expectation) {
 			n.ended[n.keyOf(e)] = struct{}{}
 		}
 	}
-	ref, ok := n.index[n.keyOf(e)]
-	if !ok {
+	ref := n.find(e)
+	if ref == 0 {
 		return
 	}
-	r := &n.records[ref-1]
+	r := n.at(ref)
 	switch {
 	case r.is(dead):
 	case e.Has&r.e.Has&flow.HasID != 0 && e.ID != r.e.ID:
@@ -84,44 +79,61 @@ func (n *InternalExpect) Destroy(e *flow.Expectation) {
 
 // end makes a live record dead, or frees it when the peer does not know it.
 func (n *InternalExpect) end(ref Ref) {
-	r := &n.records[ref-1]
-	n.conceal(r)
-	n.unlink(ref)
-	if !r.known {
-		n.drop(ref)
-		return
+	r := n.at(ref)
+	n.hide(r)
+	if !n.flows.out.end(ref, &r.state) {
+		n.flows.drop(ref, &r.state)
 	}
-	r.state |= dead
-	r.hidden = false
-	n.mark(ref)
 }
 
 // Restored takes an expectation that our own commit put into the kernel, of which no event comes. It is cached and not
 // sent: a bulk update follows a commit.
 func (n *InternalExpect) Restored(e *flow.Expectation, now int64) error {
-	ref, ok := n.index[n.keyOf(e)]
+	ref := n.find(e)
 	switch {
-	case !validExpectation(e) || ok && n.records[ref-1].is(dead):
-		return n.New(e, now) // the peer is being told of its end
-	case ok && !n.records[ref-1].hidden:
-		r := &n.records[ref-1]
-		r.e, r.updated, r.seen = *e, now, true
-		n.stats.Updated++
+	case !validExpectation(e) || ref != 0 && n.at(ref).is(dead):
+		return n.New(e, now) // invalid, or the peer is about to hear of its end
+	case ref != 0 && n.at(ref).shown:
+		n.refresh(n.at(ref), e, now)
 		return nil
 	}
 	_, err := n.renew(e, now)
 	return err
 }
 
+// OutgoingExpect is an expectation to be sent.
+type OutgoingExpect struct {
+	Type Kind // +3 is the protocol's number
+	ExpectEntry
+}
+
+// Next takes the expectation that became dirty first from the queue and fills o. It returns false when nothing is dirty,
+// or when a flow is first: see Internal.Next. The caller sends the expectation and says so with Internal.Sent.
+func (n *InternalExpect) Next(o *OutgoingExpect) bool {
+	ref := n.flows.out.oldest()
+	if !ref.isExpectation() {
+		return false
+	}
+	o.Type = n.flows.out.take(ref, &n.at(ref).state)
+	n.load(ref, &o.ExpectEntry)
+	return true
+}
+
+// Announce makes every entry dirty, as a bulk update does, and returns how many there are.
+func (n *InternalExpect) Announce() int {
+	for i := range n.records {
+		if n.records[i].shown {
+			n.mark(n.ref(i))
+		}
+	}
+	return n.active
+}
+
 // Flush empties the cache for readers, silently for the peer, and counts the entries as destroyed. A reconcile must
 // follow; see Internal.Flush.
 func (n *InternalExpect) Flush() {
 	for i := range n.records {
-		if r := &n.records[i]; r.shown() {
-			n.conceal(r)
-			n.unlink(Ref(i + 1))
-			r.hidden = true
-		}
+		n.hide(&n.records[i])
 	}
 }
 
@@ -140,15 +152,15 @@ func (n *InternalExpect) BeginReconcile() {
 }
 
 // Reconcile takes an expectation of the dump. One that is missing is inserted and is dirty afterwards; changed is true
-// then. Otherwise its timeout is refreshed. What ended since BeginReconcile stays ended, and
-// what an event brought since stays as it is.
+// then. Otherwise its timeout is refreshed. What ended since BeginReconcile stays ended, and what an event brought since
+// stays as it is.
 func (n *InternalExpect) Reconcile(e *flow.Expectation, now int64) (changed bool, err error) {
 	if !validExpectation(e) {
 		n.stats.CreateFailed++
 		return false, ErrFamily
 	}
-	if ref, ok := n.index[n.keyOf(e)]; ok && n.records[ref-1].shown() {
-		r := &n.records[ref-1]
+	if ref := n.lookup(e); ref != 0 {
+		r := n.at(ref)
 		if !r.seen {
 			r.e, r.updated, r.seen = *e, now, true
 		}
@@ -170,7 +182,7 @@ func (n *InternalExpect) EndReconcile(complete bool) (ended int, overflow bool) 
 	}
 	for i := range n.records {
 		if r := &n.records[i]; r.used && !r.seen && !r.is(dead) {
-			n.end(Ref(i + 1))
+			n.end(n.ref(i))
 			ended++
 		}
 	}
@@ -180,8 +192,15 @@ func (n *InternalExpect) EndReconcile(complete bool) (ended int, overflow bool) 
 // Retain ends every entry that keep refuses.
 func (n *InternalExpect) Retain(keep func(*flow.Expectation) bool) {
 	for i := range n.records {
-		if r := &n.records[i]; r.shown() && !keep(&r.e) {
-			n.end(Ref(i + 1))
+		if r := &n.records[i]; r.shown && !keep(&r.e) {
+			n.end(n.ref(i))
 		}
 	}
+}
+
+// Stats returns the present counters.
+func (n *InternalExpect) Stats() Stats {
+	st := n.expectStore.Stats()
+	st.Bytes += n.flows.out.sides[refExpect>>numberBits].bytes()
+	return st
 }

@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"ctsync/daemon/flow"
 )
 
@@ -22,7 +24,7 @@ func exp(i int, id uint32) *flow.Expectation {
 }
 
 func newInternalExpect(limit int) *InternalExpect {
-	return NewInternalExpect(limit, func() uint64 { return 0 })
+	return NewInternalExpect(limit, NewInternal(0))
 }
 
 // TestExpectConverges lets a kernel make and end expectations, loses events and messages, reconciles, flushes and
@@ -35,18 +37,21 @@ func TestExpectConverges(t *testing.T) {
 		}
 		w.reconcile(t)
 		w.n.Announce()
-		for w.n.Dirty() > 0 || len(w.flying) > 0 {
+		for w.n.flows.Dirty() > 0 || len(w.flying) > 0 {
 			w.send(0)
 		}
 		if w.x.Len() != len(w.kernel) || w.n.Len() != len(w.kernel) {
 			t.Fatalf("seed %d: kernel %d, internal %d, peer %d", seed, len(w.kernel), w.n.Len(), w.x.Len())
 		}
 		for i, id := range w.kernel {
-			ref, ok := w.x.index[w.x.keyOf(exp(i, id))]
-			if !ok || w.x.records[ref-1].e != *exp(i, id) {
+			if ref := w.x.lookup(exp(i, id)); ref == 0 || w.x.at(ref).e != *exp(i, id) {
 				t.Fatalf("seed %d: the peer lacks %d or has another incarnation", seed, i)
 			}
 		}
+		for w.n.flows.out.garbage.n > 0 {
+			w.n.flows.reclaim()
+		}
+		checkQueues(t, w.n.flows)
 		if st := w.n.Stats(); st.Objects != uint64(len(w.kernel)) || st.Created-st.Destroyed != st.Active {
 			t.Fatalf("seed %d: %+v with %d expectations", seed, st, len(w.kernel))
 		}
@@ -95,10 +100,10 @@ func (w *expectWorld) step(t *testing.T) {
 	case 2: // the peer restarts
 		w.x.Reset()
 		for i := range w.flying {
-			w.n.Lost(w.flying[i].Ref, w.seqs[i])
+			w.n.flows.Lost(w.flying[i].Ref, w.seqs[i])
 		}
 		w.flying, w.seqs = nil, nil
-		w.n.PeerForgot()
+		w.n.flows.PeerForgot()
 		w.n.Announce()
 	}
 	w.send(w.rnd.IntN(40))
@@ -107,15 +112,15 @@ func (w *expectWorld) step(t *testing.T) {
 // send takes what is dirty, and decides about what is in flight: delivered in order of sending, or lost.
 func (w *expectWorld) send(loss int) {
 	var o OutgoingExpect
-	for w.n.Next(0, &o) {
+	for w.n.Next(&o) {
 		w.seq++
-		w.n.Sent(o.Ref, w.seq)
+		w.n.flows.Sent(o.Ref, w.seq)
 		w.flying, w.seqs = append(w.flying, o), append(w.seqs, w.seq)
 	}
 	for i := range w.flying {
 		o, seq := &w.flying[i], w.seqs[i]
 		if w.rnd.IntN(100) < loss {
-			w.n.Lost(o.Ref, seq)
+			w.n.flows.Lost(o.Ref, seq)
 			continue
 		}
 		switch o.Type {
@@ -126,7 +131,7 @@ func (w *expectWorld) send(loss int) {
 		case KindDestroy:
 			w.x.Destroy(&o.Expectation)
 		}
-		w.n.Acked(o.Ref, seq)
+		w.n.flows.Acked(o.Ref, seq)
 	}
 	w.flying, w.seqs = w.flying[:0], w.seqs[:0]
 }
@@ -210,25 +215,45 @@ func TestExpectDestroyOfAnother(t *testing.T) {
 	}
 }
 
-// TestExpectPlaces: what became dirty behind flows that wait is not sent before them.
-func TestExpectPlaces(t *testing.T) {
-	place := uint64(0)
-	n := NewInternalExpect(10, func() uint64 { return place })
+// TestExpectOrder: flows and expectations leave in the order in which they became dirty.
+func TestExpectOrder(t *testing.T) {
+	flows := NewInternal(0)
+	n := NewInternalExpect(10, flows)
+	f, g := numbered(1, 1), numbered(2, 2)
 	_ = n.New(exp(1, 1), 0)
-	place = 5
+	_ = flows.New(&f, 0)
+	first := flows.Tail()
 	_ = n.New(exp(2, 2), 0)
-	var o OutgoingExpect
-	if !n.Next(4, &o) || o.Expectation.ID != 1 || n.Next(4, &o) || !n.Next(5, &o) || o.Expectation.ID != 2 || n.Next(9, &o) {
-		t.Errorf("last taken %+v", o)
+	_ = flows.New(&g, 0)
+	_ = flows.Update(&f, 0) // keeps its place
+	last := flows.Tail()
+	var got []uint32
+	for flows.Dirty() > 0 {
+		var o Outgoing
+		var x OutgoingExpect
+		switch {
+		case n.Next(&x) && x.Type == KindNew:
+			got = append(got, 10*x.Expectation.ID)
+		case flows.Next(&o) && o.Type == KindNew:
+			got = append(got, o.Flow.ID)
+		default:
+			t.Fatalf("%d dirty after %v, and neither is next", flows.Dirty(), got)
+		}
+		if a, b := flows.Passed(first), flows.Passed(last); a != (len(got) > 1) || b != (len(got) > 3) {
+			t.Errorf("after %v: passed %v, %v", got, a, b)
+		}
+	}
+	if d := cmp.Diff([]uint32{10, 1, 20, 2}, got); d != "" {
+		t.Error(d)
 	}
 }
 
 func TestExpectRestoredIsNotSent(t *testing.T) {
 	n := newInternalExpect(10)
-	if err := n.Restored(exp(1, 1), 0); err != nil || n.Len() != 1 || n.Dirty() != 0 {
-		t.Errorf("%v, %d entries, %d dirty", err, n.Len(), n.Dirty())
+	if err := n.Restored(exp(1, 1), 0); err != nil || n.Len() != 1 || n.flows.Dirty() != 0 {
+		t.Errorf("%v, %d entries, %d dirty", err, n.Len(), n.flows.Dirty())
 	}
-	if n.Announce() != 1 || n.Dirty() != 1 {
+	if n.Announce() != 1 || n.flows.Dirty() != 1 {
 		t.Error("not announced")
 	}
 }
@@ -266,20 +291,20 @@ func TestExpectAllocatesNothing(t *testing.T) {
 		for i := range es {
 			_ = n.New(&es[i], 0)
 		}
-		for n.Next(0, &o) {
+		for n.Next(&o) {
 			seq++
 			_ = x.New(&o.Expectation, 0)
-			n.Sent(o.Ref, seq)
-			n.Acked(o.Ref, seq)
+			n.flows.Sent(o.Ref, seq)
+			n.flows.Acked(o.Ref, seq)
 		}
 		for i := range es {
 			n.Destroy(&es[i])
 		}
-		for n.Next(0, &o) {
+		for n.Next(&o) {
 			seq++
 			x.Destroy(&o.Expectation)
-			n.Sent(o.Ref, seq)
-			n.Acked(o.Ref, seq)
+			n.flows.Sent(o.Ref, seq)
+			n.flows.Acked(o.Ref, seq)
 		}
 	}
 	for range 3 {

@@ -7,11 +7,32 @@ import "ctsync/daemon/flow"
 // A record of it is live or dead. A live one that readers do not see was hidden by Flush.
 type Internal struct {
 	store
-	t4, t6                           tracks
-	changed, ended, waiting, garbage queue
-	ticket                           uint32
-	fresh                            flow.Flow // scratch of Reconcile
-	repair                           tombstones
+	out    outbox
+	expect *InternalExpect // shares the outbox; nil = there is none
+	h4, h6 heard
+	fresh  flow.Flow // scratch of Reconcile
+	repair tombstones
+}
+
+// heard holds what the kernel said of the records of one table.
+type heard struct {
+	recent  bitset // changed by something else than the dump since the reconcile began, or since Stale passed the record
+	touched bitset // an event reported the flow since it came in, or since ForgetTouched
+}
+
+func (n *Internal) heard(r Ref) *heard {
+	if r&refIPv6 == 0 {
+		return &n.h4
+	}
+	return &n.h6
+}
+
+// grow makes room beside the record r, which is new.
+func (n *Internal) grow(r Ref) {
+	chunks := n.chunks(r)
+	n.out.side(r).grow(chunks)
+	n.heard(r).recent.grow(chunks)
+	n.heard(r).touched.grow(chunks)
 }
 
 // NewInternal returns an empty cache that is full at limit entries, ended flows that the peer must still be told of
@@ -32,7 +53,7 @@ func (n *Internal) New(f *flow.Flow, now int64) error {
 	r, err := n.renew(r, h, f, now)
 	if err == nil {
 		n.seen(r).set(r.number())
-		n.side(r).touched.set(r.number())
+		n.heard(r).touched.set(r.number())
 		n.mark(r)
 	}
 	return err
@@ -51,8 +72,8 @@ func (n *Internal) Update(f *flow.Flow, now int64) error {
 		r, err := n.renew(r, h, f, now)
 		if err == nil {
 			n.seen(r).clear(r.number()) // an UPDATE does not carry everything
-			n.side(r).recent.set(r.number())
-			n.side(r).touched.set(r.number())
+			n.heard(r).recent.set(r.number())
+			n.heard(r).touched.set(r.number())
 			n.mark(r)
 		}
 		return err
@@ -64,8 +85,8 @@ func (n *Internal) Update(f *flow.Flow, now int64) error {
 		b.has &^= flow.HasID
 		b.id = 0
 	}
-	n.side(r).recent.set(r.number())
-	n.side(r).touched.set(r.number())
+	n.heard(r).recent.set(r.number())
+	n.heard(r).touched.set(r.number())
 	n.mark(r)
 	return nil
 }
@@ -83,17 +104,12 @@ func (n *Internal) renew(r Ref, h uint64, f *flow.Flow, now int64) (Ref, error) 
 		if r = n.insert(&f.Orig, h); r == 0 {
 			return 0, n.full()
 		}
-		n.side(r).grow(n.chunks(r))
+		n.grow(r)
 	} else {
 		n.hide(r)
-		if b := n.body(r); b.is(dead) {
-			n.leave(r, b)
-			b.state &^= dead
-		}
-		b := n.body(r)
-		b.state = b.state&^noted | asNew
+		n.out.renew(r, &n.body(r).state)
 	}
-	n.side(r).touched.clear(r.number())
+	n.heard(r).touched.clear(r.number())
 	n.replace(r, f, now)
 	n.show(r)
 	return r, nil
@@ -115,13 +131,9 @@ func (n *Internal) Destroy(f *flow.Flow, _ int64) {
 		return
 	}
 	n.hide(r)
-	if !n.known(r) {
-		n.drop(r, b)
-		return
+	if !n.out.end(r, &b.state) {
+		n.drop(r, &b.state)
 	}
-	n.leave(r, b)
-	b.state |= dead
-	n.enqueue(r, b)
 }
 
 // Has reports whether there is a flow with the original tuple key that has not ended, whether readers see it or not.
@@ -141,7 +153,7 @@ func (n *Internal) Restored(f *flow.Flow, now int64) error {
 	switch {
 	case r != 0 && n.sees(r):
 		n.merge(r, f, f.Has.Is(flow.HasReply), now)
-		n.side(r).recent.set(r.number())
+		n.heard(r).recent.set(r.number())
 		return nil
 	case r != 0 && n.body(r).is(dead):
 		return n.New(f, now) // the peer is being told of its end
@@ -154,7 +166,7 @@ func (n *Internal) Restored(f *flow.Flow, now int64) error {
 	r, err := n.renew(r, h, f, now)
 	if err == nil {
 		n.seen(r).clear(r.number())
-		n.side(r).recent.set(r.number())
+		n.heard(r).recent.set(r.number())
 	}
 	return err
 }
@@ -171,7 +183,7 @@ func unscaled(f *flow.Flow) {
 // Stats returns the present counters.
 func (n *Internal) Stats() Stats {
 	st := n.store.Stats()
-	st.Bytes += n.t4.bytes() + n.t6.bytes()
+	st.Bytes += n.out.sides[0].bytes() + n.out.sides[1].bytes() + n.h4.bytes() + n.h6.bytes()
 	return st
 }
 

@@ -42,7 +42,7 @@ func newWorld(t *rapid.T) *world {
 		seq: rapid.Uint32().Draw(t, "seq"),
 	}
 	collide(&w.n.store, rapid.IntRange(0, 2).Draw(t, "hash"))
-	w.n.ticket = rapid.SampledFrom([]uint32{0, ^uint32(3)}).Draw(t, "ticket")
+	w.n.out.ticket = rapid.SampledFrom([]uint32{0, ^uint32(3)}).Draw(t, "ticket")
 	return w
 }
 
@@ -281,10 +281,10 @@ func settled(f flow.Flow) flow.Flow {
 
 // checkQueues follows the links of all queues.
 func checkQueues(t interface{ Fatalf(string, ...any) }, n *Internal) {
-	for i, q := range []*queue{&n.changed, &n.ended, &n.waiting, &n.garbage} {
+	for i, q := range []*queue{&n.out.changed, &n.out.ended, &n.out.waiting, &n.out.garbage} {
 		count, last := 0, Ref(0)
-		for r := q.head; r != 0; r = n.track(r).next {
-			if n.track(r).prev != last || n.queueOf(r, n.body(r)) != q {
+		for r := q.head; r != 0; r = n.out.track(r).next {
+			if n.out.track(r).prev != last || n.out.queueOf(r, *n.stateOf(r)) != q {
 				t.Fatalf("queue %d: record %d does not belong behind %d", i, r, last)
 			}
 			last = r
@@ -324,7 +324,7 @@ func (w *world) check(t *rapid.T) {
 	if d := cmp.Diff(want, w.peer); d != "" {
 		t.Fatalf("peer differs from the kernel:\n%s", d)
 	}
-	for w.n.garbage.n > 0 {
+	for w.n.out.garbage.n > 0 {
 		w.n.reclaim()
 	}
 	s := w.n.Stats()

@@ -2,19 +2,60 @@ package cache
 
 import "ctsync/daemon/flow"
 
-// While the peer's flows go straight into the kernel (Follow), the external cache is the ledger of that: beside what the
-// peer told, it knows of each record what the kernel has and is still to be told. A record that readers do not see has
-// ended at the peer and is kept until the kernel was told.
+// While the peer's flows and expectations go straight into the kernel (Follow), the external caches are the ledger of
+// that: beside what the peer sent, they know of each record what the kernel has and what it must still be given. A record
+// that readers do not see has ended at the peer and is kept until the kernel no longer has it.
 //
 // All of it is bit sets and two numbers per record, apart from the records: a cache that nobody follows pays nothing.
+
+// orders are what the kernel is still to be given, flows or expectations.
+type orders struct {
+	pending bitset // the kernel is to get it, or to lose it if it has ended
+	placed  bitset // the kernel may have it from us
+	waiting int    // members of pending
+}
+
+// grow makes room for the records of the chunks below n.
+func (o *orders) grow(n int) {
+	o.pending.grow(n)
+	o.placed.grow(n)
+}
+
+func (o *orders) await(i uint32) {
+	if !o.pending.has(i) {
+		o.pending.set(i)
+		o.waiting++
+	}
+}
+
+func (o *orders) unawait(i uint32) {
+	if o.pending.has(i) {
+		o.pending.clear(i)
+		o.waiting--
+	}
+}
+
+// drop forgets everything of record i.
+func (o *orders) drop(i uint32) {
+	o.unawait(i)
+	if o.placed.has(i) {
+		o.placed.clear(i)
+	}
+}
+
+// none empties the list of what is pending.
+func (o *orders) none() {
+	clear(o.pending)
+	o.waiting = 0
+}
+
+// ledger is what the external cache of flows keeps for one table.
 type ledger struct {
-	pending  bitset // the kernel is to be told
-	placed   bitset // the kernel may have it from us
+	orders
 	settled  bitset // the kernel has this very flow from us: to change it in place is enough
 	failed   bitset // the kernel refused it
 	resting  bitset // its timer is not to be set again
 	timers   []*[chunkSize]timer
-	waiting  int // members of pending
 	failures int // members of failed
 }
 
@@ -26,7 +67,8 @@ func (l *ledger) grow(n int) {
 	for len(l.timers) < n {
 		l.timers = append(l.timers, new([chunkSize]timer))
 	}
-	for _, b := range []*bitset{&l.pending, &l.placed, &l.settled, &l.failed, &l.resting} {
+	l.orders.grow(n)
+	for _, b := range []*bitset{&l.settled, &l.failed, &l.resting} {
 		b.grow(n)
 	}
 }
@@ -35,20 +77,6 @@ func (l *ledger) timer(i uint32) *timer { return &l.timers[i>>chunkShift][i&chun
 
 func (l *ledger) bytes() uint64 {
 	return uint64(len(l.timers))*8*chunkSize + 8*uint64(cap(l.pending)+cap(l.placed)+cap(l.settled)+cap(l.failed)+cap(l.resting))
-}
-
-func (l *ledger) await(i uint32) {
-	if !l.pending.has(i) {
-		l.pending.set(i)
-		l.waiting++
-	}
-}
-
-func (l *ledger) unawait(i uint32) {
-	if l.pending.has(i) {
-		l.pending.clear(i)
-		l.waiting--
-	}
 }
 
 func (l *ledger) fail(i uint32, failed bool) {
@@ -67,9 +95,8 @@ func (l *ledger) clear(i uint32) {
 	if int(i>>chunkShift) >= len(l.timers) {
 		return
 	}
-	l.unawait(i)
+	l.drop(i)
 	l.fail(i, false)
-	l.placed.clear(i)
 	l.settled.clear(i)
 	l.resting.clear(i)
 	*l.timer(i) = timer{}
@@ -101,10 +128,8 @@ func (x *External) Follow(on bool) {
 	for r := x.nextUnseen(1); r != 0; r = x.nextUnseen(r + 1) {
 		x.release(r)
 	}
-	for _, l := range []*ledger{&x.l4, &x.l6} {
-		clear(l.pending)
-		l.waiting = 0
-	}
+	x.l4.none()
+	x.l6.none()
 }
 
 // nextUnseen returns the first record in use at or behind from that readers do not see, or 0.

@@ -29,7 +29,7 @@ func (n *Internal) Prefetch(flows []flow.Flow) {
 	sum := n.store.prefetch(&a, flows)
 	for _, r := range a.ref[:min(len(flows), PrefetchMost)] {
 		if r != 0 {
-			sum += uint64(n.track(r).next)
+			sum += uint64(n.out.track(r).next)
 		}
 	}
 	n.fetched += sum

@@ -21,8 +21,8 @@ const volatileStatus = flow.StatusDying | flow.StatusOffload | flow.StatusHWOffl
 func (n *Internal) BeginReconcile() {
 	clear(n.v4.seen)
 	clear(n.v6.seen)
-	clear(n.t4.recent)
-	clear(n.t6.recent)
+	clear(n.h4.recent)
+	clear(n.h6.recent)
 	n.repair.begin()
 }
 
@@ -43,7 +43,7 @@ func (n *Internal) Reconcile(f *flow.Flow, now int64) (changed bool, err error) 
 		return n.adopt(r, h, f, now)
 	}
 	i := r.number()
-	seen, recent := n.seen(r), n.side(r).recent
+	seen, recent := n.seen(r), n.heard(r).recent
 	other := otherID(n.body(r), f)
 	n.get(r, &n.old)
 	nameless := !n.old.Has.Is(flow.HasID) && f.Has.Is(flow.HasID)
@@ -187,7 +187,7 @@ func (n *Internal) Stale(from Ref, max int, out []Entry) (found int, next Ref) {
 		}
 		max--
 		if !n.body(r).is(dead) {
-			n.side(r).recent.clear(r.number())
+			n.heard(r).recent.clear(r.number())
 			n.load(r, &out[found])
 			found++
 		}

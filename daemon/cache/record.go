@@ -15,7 +15,7 @@ type body struct {
 	tcpState         uint8
 	tcpWScale        [2]uint8
 	tcpFlags         [2]uint8
-	state            state // used by the internal cache
+	state            // used by the internal cache
 }
 
 // kept are the attributes that a record stores.

@@ -37,6 +37,8 @@ func (s *slab[T]) bytes() uint64 {
 		2*uint64(cap(s.counts)+cap(s.hints)) + 4*uint64(cap(s.room))
 }
 
-func (t *tracks) bytes() uint64 {
-	return uint64(len(t.chunks))*uint64(unsafe.Sizeof([chunkSize]track{})) + 8*uint64(cap(t.chunks)+cap(t.known)+cap(t.recent)+cap(t.touched))
+func (s *side) bytes() uint64 {
+	return uint64(len(s.chunks))*uint64(unsafe.Sizeof([chunkSize]track{})) + 8*uint64(cap(s.chunks)+cap(s.known))
 }
+
+func (h *heard) bytes() uint64 { return 8 * uint64(cap(h.recent)+cap(h.touched)) }

@@ -18,10 +18,15 @@ var (
 // that was kept over a change of the cache must be checked by loading it.
 type Ref uint32
 
-// refIPv6 marks the records of the IPv6 table. Below it stands the record number plus one.
-const refIPv6 Ref = 1 << numberBits
+// Marks of the records of the IPv6 table and of expectations. Below them stands the record number plus one.
+const (
+	refIPv6   Ref = 1 << numberBits
+	refExpect Ref = 2 << numberBits
+)
 
 func (r Ref) number() uint32 { return uint32(r&numberMask) - 1 }
+
+func (r Ref) isExpectation() bool { return r>>numberBits == refExpect>>numberBits }
 
 // Entry is one flow of a cache. The times are on the clock of the now arguments, rounded down to the second.
 type Entry struct {

@@ -6,8 +6,6 @@
 // saying so, unless its value asks for what this version does anyway.
 //
 // A MB is 1 048 576 bytes, as VyOS counts it.
-//
-// It also looks through keepalived's configuration for what ours depends on; see Keepalived.
 package config
 
 import (
@@ -22,6 +20,9 @@ import (
 
 // DefaultPath is where the daemon looks for its configuration file.
 const DefaultPath = "/etc/ctsync/ctsync.toml"
+
+// DefaultKeepalived is where keepalived looks for its configuration file.
+const DefaultKeepalived = "/etc/keepalived/keepalived.conf"
 
 // maxFile bounds what Load reads, in bytes. A real file has some hundreds; the bound is for a path that names a device.
 const maxFile = 64 << 10

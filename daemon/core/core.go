@@ -105,7 +105,8 @@ func New(o Options) *Core {
 	}
 	c.reader.events = o.Events
 	c.Links = link.NewSet(o.Now(), o.Lot, o.Log)
-	c.Own.Internal, c.Own.Expect = cache.NewInternal(o.FlowLimit), cache.NewInternalExpect(o.ExpectLimit, c.queued)
+	c.Own.Internal = cache.NewInternal(o.FlowLimit)
+	c.Own.Expect = cache.NewInternalExpect(o.ExpectLimit, c.Own.Internal)
 	c.Peer.External, c.Peer.Expect = cache.NewExternal(o.FlowLimit), cache.NewExternalExpect(o.ExpectLimit)
 	c.followInjection()
 	return c

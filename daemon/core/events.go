@@ -9,7 +9,7 @@ import (
 
 // Apply puts a block of kernel events into the internal cache.
 func (c *Core) Apply(b *ctnetlink.Block) {
-	now, before := c.now(), c.queued()
+	now, before := c.now(), c.Own.Internal.Tail()
 	c.Own.Internal.Prefetch(b.Flow[:b.N])
 	next := 0 // of b.Expect
 	for i := range b.N {

@@ -44,12 +44,12 @@ func (t *Times) snapshot() control.Times {
 // probe follows one event at a time to the peer and back, for Times.Sent and .Acked; events that come meanwhile are
 // not looked at. That is some samples per second on a busy link, for a comparison per message and no memory.
 //
-// What is followed is a place in the queue to the peer: when as many records have left as were queued after the block
-// that the event came in, the event has left with one of them, and the last of these messages is the one waited for.
+// What is followed is a place in the queue to the peer, its end after the block that the event came in: when everything up
+// to there has left, the event has left too, and the last of these messages is the one waited for.
 type probe struct {
 	state probeState
 	read  int64  // when the block was read
-	place uint64 // queued: queue.flows when its last record has left
+	place uint32 // queued: the place
 	seq   uint32 // sent: number of the message
 	again bool   // it was lost before
 }
@@ -63,19 +63,19 @@ const (
 )
 
 // followBlock begins to follow a block that was read at the given time (0 = not known) and before which the queue to the
-// peer ended at the place before. A block that made nothing new wait is not followed, nor one that no peer waits for.
-func (c *Core) followBlock(read int64, before uint64) {
+// peer ended at the place before. A block that queued nothing is not followed, nor one that no peer waits for.
+func (c *Core) followBlock(read int64, before uint32) {
 	p := &c.probe
 	if p.state != probeIdle || read == 0 || c.Peer.session == nil || c.now()-c.PeerHeard() >= int64(aliveInterval) {
 		return
 	}
-	if place := c.queued(); place > before {
+	if place := c.Own.Internal.Tail(); place != before {
 		*p = probe{state: probeQueued, read: read, place: place}
 	}
 }
 
 // passed reports whether all that was queued when the probe began has left.
-func (c *Core) passed() bool { return c.queue.flows >= c.probe.place || c.Own.Internal.Dirty() == 0 }
+func (c *Core) passed() bool { return c.Own.Internal.Passed(c.probe.place) }
 
 // followSent notes that message seq was built.
 func (c *Core) followSent(seq uint32) {
@@ -106,6 +106,6 @@ func (c *Core) followAcked(seq uint32) {
 
 func (c *Core) followLost(seq uint32) {
 	if p := &c.probe; p.state == probeSent && p.seq == seq {
-		p.state, p.place, p.again = probeQueued, c.queued(), true
+		p.state, p.place, p.again = probeQueued, c.Own.Internal.Tail(), true
 	}
 }

@@ -57,7 +57,6 @@ func (c *Core) newSession() {
 		BulkReceived:    inOrder(c.bulkReceived),
 	}, c.now())
 	c.Own.Internal.PeerForgot()
-	c.Own.Expect.PeerForgot()
 	c.probe.state = probeIdle
 	if c.Config.StartupResync {
 		c.RequestResync()

@@ -1,7 +1,6 @@
 package core
 
 import (
-	"math"
 	"time"
 
 	"ctsync/daemon/cache"
@@ -18,36 +17,14 @@ const transmitSlice = 4096
 // takes.
 const outputDatagrams = 64
 
-// expectRef marks what is an expectation among the session's references; the caches number both from 1.
-const expectRef session.Ref = 1 << 31
-
-// queue is what waits to be sent from Own to Peer: the dirty lists of the two caches, flows first.
+// queue is what is on its way from Own to Peer: what leaves the internal caches' queue, and the events that are followed.
 type queue struct {
-	flow         cache.Outgoing       // reused by Transmit
-	expect       cache.OutgoingExpect // likewise
-	flows        uint64               // records taken from the dirty list of flows since the start
-	expectations uint64               // likewise of expectations
-}
-
-// Place is a place in the queue to the peer.
-type Place struct{ flows, expectations uint64 }
-
-// queued returns the place in the queue to the peer of a record that becomes dirty now: behind all flows that are dirty.
-func (c *Core) queued() uint64 { return c.queue.flows + uint64(c.Own.Internal.Dirty()) }
-
-// Queued returns the place behind everything that waits to be sent now.
-func (c *Core) Queued() Place {
-	return Place{c.queued(), c.queue.expectations + uint64(c.Own.Expect.Dirty())}
-}
-
-// Passed reports whether everything before p has left.
-func (c *Core) Passed(p Place) bool {
-	return (c.queue.flows >= p.flows || c.Own.Internal.Dirty() == 0) &&
-		(c.queue.expectations >= p.expectations || c.Own.Expect.Dirty() == 0)
+	flow   cache.Outgoing       // reused by Transmit
+	expect cache.OutgoingExpect // likewise
 }
 
 // dirty returns how many messages of state wait to be sent.
-func (c *Core) dirty() int { return c.Own.Internal.Dirty() + c.Own.Expect.Dirty() }
+func (c *Core) dirty() int { return c.Own.Internal.Dirty() }
 
 // Transmit sends what is dirty in the internal cache as far as the session has room.
 func (c *Core) Transmit() {
@@ -62,7 +39,6 @@ func (c *Core) Transmit() {
 		if !c.Own.Internal.Next(&c.queue.flow) {
 			break
 		}
-		c.queue.flows++
 		c.sendFlow(now)
 	}
 	c.followEnd()
@@ -87,10 +63,7 @@ func (c *Core) sendFlow(now int64) {
 	lifetime.Age(&o.Flow, o.Updated, now)
 	c.trim(&o.Flow)
 	seq := c.Peer.session.SendFlow(now, wire.Type(o.Type), &o.Flow, session.Ref(o.Ref))
-	c.Own.Internal.Sent(o.Ref, seq)
-	if c.probe.state == probeQueued {
-		c.followSent(seq)
-	}
+	c.sent(o.Ref, seq)
 	if _, ends := c.Peer.session.Output(); len(ends) >= outputDatagrams {
 		c.flushOutput()
 	}
@@ -111,21 +84,15 @@ func (c *Core) trim(f *flow.Flow) {
 	}
 }
 
-// sendExpectation sends the expectation that is next in the queue, and reports whether there was one: flows that were
-// dirty before it come first.
+// sendExpectation sends the expectation that is first in the queue, and reports whether that is one and not a flow.
 func (c *Core) sendExpectation(now int64) bool {
-	passed := c.queue.flows
-	if c.Own.Internal.Dirty() == 0 {
-		passed = math.MaxUint64
-	}
 	o := &c.queue.expect
-	if !c.Own.Expect.Next(passed, o) {
+	if !c.Own.Expect.Next(o) {
 		return false
 	}
-	c.queue.expectations++
 	e := &o.Expectation
 	if l, lacking := wire.ExpectationLack(e); lacking {
-		if c.Own.Expect.Note(o.Ref) {
+		if c.Own.Internal.Note(o.Ref) {
 			c.lacks[l]++
 		}
 		return true // never sent, so the peer need not hear of its end either
@@ -133,8 +100,8 @@ func (c *Core) sendExpectation(now int64) bool {
 	if passed := (now - o.Updated) / int64(time.Second); passed > 0 && e.Has.Is(flow.HasTimeout) {
 		e.Timeout = lifetime.Left(e.Timeout, passed)
 	}
-	seq := c.Peer.session.SendExpectation(now, wire.ExpNew+wire.Type(o.Type), e, expectRef|session.Ref(o.Ref))
-	c.Own.Expect.Sent(o.Ref, seq)
+	seq := c.Peer.session.SendExpectation(now, wire.ExpNew+wire.Type(o.Type), e, session.Ref(o.Ref))
+	c.sent(o.Ref, seq)
 	return true
 }
 
@@ -151,21 +118,20 @@ func (c *Core) flushOutput() {
 	c.Peer.session.Reset()
 }
 
-// acked and lost pass on to the cache that a reference belongs to what became of message seq.
+// sent, acked and lost say what became of a flow or an expectation that left the queue.
+func (c *Core) sent(r cache.Ref, seq uint32) {
+	c.Own.Internal.Sent(r, seq)
+	if c.probe.state == probeQueued {
+		c.followSent(seq)
+	}
+}
+
 func (c *Core) acked(r session.Ref, seq uint32) {
 	c.followAcked(seq)
-	if r&expectRef != 0 {
-		c.Own.Expect.Acked(cache.Ref(r&^expectRef), seq)
-		return
-	}
 	c.Own.Internal.Acked(cache.Ref(r), seq)
 }
 
 func (c *Core) lost(r session.Ref, seq uint32) {
-	if r&expectRef != 0 {
-		c.Own.Expect.Lost(cache.Ref(r&^expectRef), seq)
-		return
-	}
 	c.Own.Internal.Lost(cache.Ref(r), seq)
 	c.followLost(seq)
 }

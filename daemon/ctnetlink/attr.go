@@ -46,9 +46,9 @@ func nextMessage(b []byte) (h header, msg, rest []byte, ok bool) {
 	return h, b[:n], b[min(align(int(n)), len(b)):], true
 }
 
-// attrs walks a run of netlink attributes. The value getters give zero and set bad when the current payload is too
-// short for them, so that a parser checks once, at its end. A payload longer than asked is accepted, as the kernel
-// itself accepts it: that is how attributes grow.
+// attrs walks a row of netlink attributes. The value getters return zero and set bad when the current payload is too
+// short, so that a parser checks once, at its end. A payload longer than needed is accepted, as the kernel itself
+// accepts it: attributes may grow.
 type attrs struct {
 	rest []byte // attributes still to come
 	data []byte // payload of the current one
@@ -56,7 +56,7 @@ type attrs struct {
 	bad  bool
 }
 
-// next steps to the next attribute. It gives false at the end and when a length does not fit, which also sets bad.
+// next steps to the next attribute. It returns false at the end, and when a length does not fit, which also sets bad.
 func (a *attrs) next() bool {
 	b := a.rest
 	if len(b) < attrLen {
@@ -148,7 +148,7 @@ func appendAttrHeader(b []byte, typ uint16, payload int) []byte {
 	return binary.NativeEndian.AppendUint16(b, typ)
 }
 
-// openNest begins a nested attribute; closeNest(b, at) ends it with the offset that openNest gave.
+// openNest begins a nested attribute; closeNest(b, at) ends it, at being the offset that openNest returned.
 func openNest(b []byte, typ uint16) (_ []byte, at int) {
 	at = len(b)
 	return appendAttrHeader(b, typ|unix.NLA_F_NESTED, 0), at

@@ -13,11 +13,11 @@ import (
 // master, EOPNOTSUPP no such helper, EINVAL no timeout or an impossible value, ENOMEM the table is full. The error is
 // not nil only for a broken socket; flows that were not tried then have ECANCELED.
 //
-// Labels and sequence adjustments that the kernel has no room for are dropped by it without a word.
+// The kernel silently drops labels and sequence adjustments that it has no room for.
 //
 // Up to 500 messages leave in one call and only the last asks for an acknowledgement: the kernel answers failing ones
-// anyway, by sequence number. When answers are lost for lack of memory the messages go out again in smaller batches, so
-// a flow whose first attempt succeeded may then show EEXIST (and a deleted one ENOENT), and ENOBUFS only if the answer
+// anyway, by sequence number. When answers are lost for lack of memory the messages go out again in smaller batches.
+// So a flow whose first attempt succeeded may show EEXIST (and a deleted one ENOENT); ENOBUFS shows only if the answer
 // to a single message is lost.
 func (c *Conn) Create(flows []flow.Flow, errs []unix.Errno) error {
 	return c.apply(len(flows), errs, func(b []byte, i int) []byte { return AppendCreate(b, &flows[i], c.Liberal) })
@@ -31,8 +31,8 @@ func (c *Conn) Update(flows []flow.Flow, errs []unix.Errno) error {
 	return c.apply(len(flows), errs, func(b []byte, i int) []byte { return AppendUpdate(b, &flows[i], c.Liberal) })
 }
 
-// Delete deletes entries by Orig and its zone and, where Has HasID, by ID, so that a successor with the same tuple
-// lives. See Create for errs; ENOENT means no such entry.
+// Delete deletes entries by Orig and its zone and, where Has HasID, by ID, so that a later entry with the same tuple
+// stays. See Create for errs; ENOENT means no such entry.
 func (c *Conn) Delete(keys []flow.Flow, errs []unix.Errno) error {
 	return c.apply(len(keys), errs, func(b []byte, i int) []byte { return AppendDelete(b, &keys[i]) })
 }
@@ -52,8 +52,8 @@ func (c *Conn) apply(total int, errs []unix.Errno, app func(b []byte, i int) []b
 	})
 }
 
-// inBatches calls do for consecutive runs of total requests. When a run loses answers it is done again by halves, down to single
-// messages; run sizes grow again afterwards.
+// inBatches calls do for consecutive batches of total requests. A batch that loses answers is done again in halves,
+// down to single messages; batches grow again afterwards.
 func (c *Conn) inBatches(total int, errs []unix.Errno, do func(at, n int) (lost bool, err error)) error {
 	errs = errs[:total]
 	for i := range errs {
@@ -79,8 +79,7 @@ func (c *Conn) inBatches(total int, errs []unix.Errno, do func(at, n int) (lost 
 	return nil
 }
 
-// change sends one batch, the requests from at on, and collects the refusals; the acknowledgement of the last message
-// ends it.
+// change sends one batch, the requests from at on, and collects the refusals, until the last message is acknowledged.
 func (c *Conn) change(at, n int, errs []unix.Errno, app func(b []byte, i int) []byte) (lost bool, err error) {
 	b := c.out[:0]
 	c.starts = c.starts[:0]
@@ -133,7 +132,7 @@ func (c *Conn) lookUp(keys, out []flow.Flow, errs []unix.Errno) (lost bool, err 
 	return lost || left > 0, err
 }
 
-// tooMuch turns the errors of a send that the kernel had no room for, and did nothing of, into a loss.
+// tooMuch turns the error of a send that the kernel had no room for, of which it did nothing, into a loss.
 func tooMuch(err error) (lost bool, _ error) {
 	if errors.Is(err, unix.EMSGSIZE) || errors.Is(err, unix.ENOBUFS) || errors.Is(err, unix.ENOMEM) {
 		return true, nil

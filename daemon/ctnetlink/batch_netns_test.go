@@ -84,7 +84,8 @@ func TestLostAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	errs := make([]unix.Errno, len(fs))
-	if lost, err := c.change(0, batchSize, errs, func(b []byte, i int) []byte { return AppendCreate(b, &fs[i], true) }); !lost || err != nil {
+	create := func(b []byte, i int) []byte { return AppendCreate(b, &fs[i], true) }
+	if lost, err := c.change(0, batchSize, errs, create); !lost || err != nil {
 		t.Fatalf("nothing is lost: %v, error %v", lost, err)
 	}
 	if err := c.Create(fs[:1700], errs); err != nil {
@@ -122,7 +123,8 @@ func TestShortSendBuffer(t *testing.T) {
 		t.Fatal(err)
 	}
 	fs := many(1000)
-	if lost, err := c.change(0, batchSize, make([]unix.Errno, batchSize), func(b []byte, i int) []byte { return AppendCreate(b, &fs[i], true) }); !lost || err != nil {
+	create := func(b []byte, i int) []byte { return AppendCreate(b, &fs[i], true) }
+	if lost, err := c.change(0, batchSize, make([]unix.Errno, batchSize), create); !lost || err != nil {
 		t.Fatalf("a batch fits: %v, error %v", lost, err)
 	}
 	mustApply(t, c.Create, fs)
@@ -229,7 +231,8 @@ func TestLiberal(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got.TCPFlags != tc.flags || got.TCPWScale != tc.wscale || got.TCPState != 3 {
-			t.Errorf("flags %x scales %v state %d, want %x and %v", got.TCPFlags, got.TCPWScale, got.TCPState, tc.flags, tc.wscale)
+			t.Errorf("flags %x scales %v state %d, want %x and %v",
+				got.TCPFlags, got.TCPWScale, got.TCPState, tc.flags, tc.wscale)
 		}
 	}
 }
@@ -314,30 +317,6 @@ func TestGetBatch(t *testing.T) {
 		}
 		if errs[i] != want || want == 0 && out[i].Orig != fs[i].Orig || want != 0 && out[i] != (flow.Flow{}) {
 			t.Fatalf("%d: %v, %v", i, errs[i], out[i].Orig)
-		}
-	}
-}
-
-func TestFlush(t *testing.T) {
-	c := dial(t, nstest.New(t))
-	fs := []flow.Flow{
-		plain(tuple(flow.TCP, "10.1.0.1:1001", "10.2.0.1:80")),
-		plain(tuple(flow.TCP, "[fd01::1]:1001", "[fd02::1]:80")),
-		plain(tuple(flow.UDP, "[fd01::1]:1001", "[fd02::1]:80")),
-	}
-	for _, tc := range []struct {
-		family flow.Family
-		left   uint32
-	}{{flow.IPv4, 2}, {flow.IPv6, 1}, {0, 0}} {
-		mustApply(t, c.Create, fs)
-		if err := c.Flush(tc.family); err != nil {
-			t.Fatal(err)
-		}
-		if n, _, err := c.Count(); err != nil || n != tc.left {
-			t.Errorf("flush %v leaves %d, error %v; want %d", tc.family, n, err, tc.left)
-		}
-		if err := c.Flush(0); err != nil {
-			t.Fatal(err)
 		}
 	}
 }

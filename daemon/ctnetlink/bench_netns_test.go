@@ -90,7 +90,8 @@ func BenchmarkCreate100k(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				before := cpu(b)
-				if err := c.apply(len(fs), errs, func(b []byte, i int) []byte { return tc.app(b, &fs[i], c.Liberal) }); err != nil || errs[0] != 0 || errs[len(fs)-1] != 0 {
+				err := c.apply(len(fs), errs, func(b []byte, i int) []byte { return tc.app(b, &fs[i], c.Liberal) })
+				if err != nil || errs[0] != 0 || errs[len(fs)-1] != 0 {
 					b.Fatal(err, errs[0], errs[len(fs)-1])
 				}
 				used += cpu(b) - before

@@ -31,7 +31,8 @@ func appendKernel(b []byte, f *flow.Flow) []byte {
 		typ uint16
 		v   uint32
 	}{
-		{flow.HasStatus, ctaStatus, f.Status}, {flow.HasTimeout, ctaTimeout, f.Timeout}, {flow.HasMark, ctaMark, f.Mark},
+		{flow.HasStatus, ctaStatus, f.Status}, {flow.HasTimeout, ctaTimeout, f.Timeout},
+		{flow.HasMark, ctaMark, f.Mark},
 		{flow.HasUse, ctaUse, f.Use}, {flow.HasID, ctaID, f.ID},
 	} {
 		if f.Has.Is(a.has) {
@@ -307,8 +308,8 @@ func removeSpaces(s string) []byte {
 	return b
 }
 
-// TestTupleShape holds the short way of reading a tuple against the long one: for every protocol, and with each bit of it
-// changed. A tuple with ports is read by the short way.
+// TestTupleShape compares the two methods of reading a tuple, at once by its shape and attribute by attribute: for every
+// protocol, and with each bit of it changed. A tuple with ports is read by its shape.
 func TestTupleShape(t *testing.T) {
 	for _, orig := range []flow.Tuple{
 		tuple(flow.UDP, "10.1.2.3:4660", "192.168.254.255:65244"),
@@ -317,7 +318,7 @@ func TestTupleShape(t *testing.T) {
 		b := appendTuple(nil, ctaTupleOrig, &orig, 0)[attrLen:]
 		var got flow.Tuple
 		if !shape4.decode(b, &got) && !shape6.decode(b, &got) || got != orig {
-			t.Errorf("read %v, want %v by the short way", got, orig)
+			t.Errorf("read %v, want %v by the shape", got, orig)
 		}
 		for proto := range 256 {
 			b[len(b)-shapeProto] = byte(proto)

@@ -18,8 +18,8 @@ const (
 	dumpReadCount = 16
 )
 
-// Conn is a request socket. One goroutine at a time may use it. The kernel carries a request out within the call that
-// sends it, so nothing here waits: an answer is there at once or it was lost.
+// Conn is a request socket. One goroutine at a time may use it. The kernel carries out a request within the call that
+// sends it, so nothing here waits: an answer is there when the call returns, or it was lost.
 type Conn struct {
 	// Liberal makes Create and Update set the be-liberal flag on TCP flows. Dial sets it.
 	Liberal bool
@@ -32,7 +32,7 @@ type Conn struct {
 	starts []int // offset of each message in out
 	in     *receiver
 	flow   flow.Flow // the record that Dump hands out
-	cut    bool      // the dump under way is not wanted any more
+	cut    bool      // the caller stopped the dump under way
 	expect flow.Expectation
 }
 
@@ -59,7 +59,7 @@ func Dial() (*Conn, error) {
 }
 
 func (c *Conn) setOptions() error {
-	// Without it the kernel puts the whole failing request into its answer.
+	// Without it the kernel puts the whole refused request into its answer.
 	if err := unix.SetsockoptInt(c.fd, unix.SOL_NETLINK, unix.NETLINK_CAP_ACK, 1); err != nil {
 		return fmt.Errorf("set NETLINK_CAP_ACK: %w", err)
 	}
@@ -73,7 +73,7 @@ func (c *Conn) setOptions() error {
 // SetLiberal sets Liberal.
 func (c *Conn) SetLiberal(on bool) { c.Liberal = on }
 
-// PortID is the netlink address of the socket, which events that it causes carry. See Listener.Ignore.
+// PortID returns the netlink address of the socket. The events that its requests cause carry it; see Listener.Ignore.
 func (c *Conn) PortID() uint32 { return c.portID }
 
 // Close closes the socket.
@@ -99,23 +99,10 @@ func (c *Conn) Get(key *flow.Tuple, dir flow.Direction, f *flow.Flow) error {
 	return nil
 }
 
-// Flush deletes every entry of family, 0 for both.
-func (c *Conn) Flush(family flow.Family) error {
-	b, at := openMessage(c.out[:0], msgCtDelete, unix.NLM_F_ACK, uint8(family))
-	if family != 0 {
-		b[at+nlHeaderLen+1] = 1 // in version 0 the kernel ignores the family
-	}
-	closeMessage(b, at)
-	if err := c.ask(b, nil); err != nil {
-		return fmt.Errorf("flush flows: %w", err)
-	}
-	return nil
-}
-
-// errNoAnswer is the loss of an answer to a single request, which only a lack of kernel memory explains.
+// errNoAnswer is the loss of the answer to a single request, which only a lack of kernel memory explains.
 var errNoAnswer = fmt.Errorf("netlink answer lost: %w", unix.ENOBUFS)
 
-// ask sends one request and hands the answer to got, if that is not an acknowledgement.
+// ask sends one request and hands the answer to got, unless it is an acknowledgement or a refusal.
 func (c *Conn) ask(b []byte, got func(msg []byte)) error {
 	c.starts = append(c.starts[:0], 0)
 	if err := c.send(b); err != nil {
@@ -159,8 +146,8 @@ func (c *Conn) send(b []byte) error {
 	}
 }
 
-// answers reads what the kernel answered to the n requests just sent. each gets the number of the request, and ends the
-// reading by returning true. lost reports that the kernel dropped answers. Answers to older requests are passed over.
+// answers reads what the kernel answered to the n requests just sent. each gets the index of the request, and ends the
+// reading by returning true. lost reports that the kernel dropped answers. Answers to older requests are skipped.
 func (c *Conn) answers(n int, each func(i int, h header, msg []byte) (last bool)) (lost bool, err error) {
 	first := c.seq + 1
 	c.seq += uint32(n)

@@ -5,10 +5,10 @@ import (
 )
 
 // DecodeFlow reads one whole netlink message of the kernel (an event, a dumped record, the answer to a Get) into f,
-// which it overwrites. Attributes it does not know are skipped. f.Has tells exactly which ones the message carried,
-// with two readings: a SYNPROXY of three zeros, which the kernel puts on every flow made through ctnetlink, counts as
-// absent, and so do a helper name or label set longer than flow.Flow holds. The error is ErrMalformed, and f is then
-// the zero Flow.
+// which it overwrites. It skips attributes that it does not know. f.Has says exactly which ones the message carried,
+// with two exceptions: a SYNPROXY of three zeros, which the kernel puts on every flow made through ctnetlink, counts
+// as absent, and so do a helper name or label set longer than flow.Flow holds. The error is ErrMalformed, and f is
+// then the zero Flow.
 func DecodeFlow(msg []byte, f *flow.Flow) error {
 	*f = flow.Flow{}
 	_, msg, _, ok := nextMessage(msg)

@@ -6,9 +6,9 @@ import (
 	"ctsync/daemon/flow"
 )
 
-// shape is how the kernel lays out the tuples of one family that have ports and no zone: what nearly all are like. One with
-// the same headers in the same places is read at once, in a quarter of the time that it takes to go from one attribute to
-// the next.
+// shape is how the kernel lays out the tuples of one family that have ports and no zone: what nearly all are like. One
+// with the same headers in the same places is read at once, in a quarter of the time that it takes to go from one
+// attribute to the next.
 type shape struct {
 	family  flow.Family
 	headers []uint64 // the words of such a tuple with all values 0
@@ -27,7 +27,8 @@ const (
 )
 
 func newShape(family flow.Family) (s shape) {
-	least, most := flow.Tuple{Family: family, Proto: flow.UDP}, flow.Tuple{Family: family, Proto: flow.UDP, SrcPort: 0xffff, DstPort: 0xffff}
+	least := flow.Tuple{Family: family, Proto: flow.UDP}
+	most := flow.Tuple{Family: family, Proto: flow.UDP, SrcPort: 0xffff, DstPort: 0xffff}
 	for i := range most.Src {
 		most.Src[i], most.Dst[i] = 0xff, 0xff
 	}
@@ -43,7 +44,7 @@ func newShape(family flow.Family) (s shape) {
 	return s
 }
 
-// decode reads b into t. It gives false, and leaves t alone, if b is not laid out like s.
+// decode reads b into t. It returns false, and leaves t alone, if b is not laid out like s.
 func (s *shape) decode(b []byte, t *flow.Tuple) bool {
 	if len(b) != 8*len(s.headers) {
 		return false

@@ -1,11 +1,12 @@
-// Package ctnetlink is the only code that speaks ctnetlink: decode, encode, listen, dump, commit.
+// Package ctnetlink is the only code that speaks ctnetlink: it listens to events, dumps, looks up, creates, updates and
+// deletes flows and expectations.
 //
-// It works on raw NETLINK_NETFILTER sockets. A Listener receives events, a Conn makes requests, and under both lies a
-// pure codec (DecodeFlow, AppendCreate, AppendUpdate, AppendDelete, AppendGet, and the same for expectations). Nothing
+// It works on raw NETLINK_NETFILTER sockets. A Listener receives events, a Conn makes requests, and both use a pure
+// codec (DecodeFlow, AppendCreate, AppendUpdate, AppendDelete, AppendGet, and the same for expectations). Nothing
 // allocates per event, dumped record or request.
 //
-// A Listener drops in the kernel, by classic BPF, the events that the daemon's own requests raise and those of flows that
-// a flow.Filter does not let pass; filter_program.go tells how.
+// A Listener drops in the kernel, by classic BPF, the events that the daemon's own requests raise and those of flows
+// that a flow.Filter does not let pass; see filter_program.go.
 //
 // # Messages
 //
@@ -14,7 +15,7 @@
 //	4       2      nlmsg_type = 1 << 8 | message            host
 //	6       2      nlmsg_flags                              host
 //	8       4      nlmsg_seq                                host
-//	12      4      nlmsg_pid: who asked for it, 0 = kernel  host
+//	12      4      nlmsg_pid: asking socket, 0 = kernel     host
 //	16      1      nfgen_family: AF_INET 2, AF_INET6 10
 //	17      1      version, 0
 //	18      2      res_id: the CPU of per-CPU statistics    network
@@ -26,12 +27,12 @@
 // # Attributes
 //
 // An attribute is a length (2 bytes, host order, with these 4 and without padding), a type (2 bytes, host order, bit 15
-// = nested) and a payload padded to a multiple of 4. Numbers in payloads are in network byte order. "Sent" tells which
+// = nested) and a payload padded to a multiple of 4. Numbers in payloads are in network byte order. "Sent" says which
 // requests carry it: C create, U update, D delete, G get.
 //
 //	type name             payload                                    field of flow.Flow            sent
 //	1    TUPLE_ORIG       tuple                                      Orig                          CUDG
-//	2    TUPLE_REPLY      tuple                                      Reply                         C (inverse of Orig), G
+//	2    TUPLE_REPLY      tuple                                      Reply                         CG (C: the inverse)
 //	3    STATUS           u32, IPS_*                                 Status                        CU
 //	4    PROTOINFO        nested: 1 TCP, 2 DCCP, 3 SCTP              see below                     CU
 //	5    HELP             nested: 1 name with NUL, 2 private         Helper                        C
@@ -65,10 +66,10 @@
 //	1    MASTER           tuple                                      Master                        CU
 //	2    TUPLE            tuple                                      Expect                        CUDG
 //	3    MASK             tuple                                      Mask                          CU
-//	4    TIMEOUT          u32, seconds                               Timeout                       CU (a create ignores it)
+//	4    TIMEOUT          u32, seconds                               Timeout                       CU (C ignores it)
 //	5    ID               u32                                        ID                            D
-//	6    HELP_NAME        name with NUL, of the master's helper      Helper                        see AppendExpectCreate
-//	7    ZONE             u16, never told by the kernel (6.18)       Expect.Zone                   CUDG
+//	6    HELP_NAME        name with NUL, of the master's helper      Helper                        C, see namesHelper
+//	7    ZONE             u16, never sent by the kernel (6.18)       Expect.Zone                   CUDG
 //	8    FLAGS            u32, NF_CT_EXPECT_*                        Flags                         C
 //	9    CLASS            u32                                        Class                         C
 //	10   NAT              nested: 1 direction u32, 2 tuple           NATDir, NAT                   C

@@ -34,9 +34,9 @@ func (l *Listener) takeLost() bool {
 	return lost
 }
 
-// overrun takes note of lost events and doubles the buffer, up to its limit. Events that still wait are older than the
-// loss, and the kernel goes on dropping, without another ENOBUFS, until the last of them has been read
-// (net/netlink/af_netlink.c, NETLINK_S_CONGESTED). Only then is the loss over, and reported.
+// overrun notes that events were lost and doubles the buffer, up to its limit. Events that still wait are older than
+// the loss, and the kernel goes on dropping, without another ENOBUFS, until the last of them has been read
+// (net/netlink/af_netlink.c, NETLINK_S_CONGESTED). Only then is the loss over, and Read reports it.
 func (l *Listener) overrun() {
 	l.dropping = true
 	l.overruns.Add(1)
@@ -46,7 +46,7 @@ func (l *Listener) overrun() {
 	if size >= most {
 		return
 	}
-	if l.resize(min(2*size, most)) == nil { // else it stays: the overruns tell
+	if l.resize(min(2*size, most)) == nil { // else it stays as it is, and Overruns goes on counting
 		l.grown.Add(1)
 	}
 }

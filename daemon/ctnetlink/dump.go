@@ -14,20 +14,24 @@ import (
 var errDumpCut = errors.New("dump ended without NLMSG_DONE")
 
 // Dump reads every entry of family (0 = all) and calls fn for each, with a Flow that is overwritten by the next. An
-// error of fn ends the dump and is returned; the socket, and with it the PortID, is another one then. interrupted reports that the kernel flagged the dump as inconsistent
-// (NLM_F_DUMP_INTR): entries may be missing or come twice, so dump again. Records that this package cannot read end in
-// ErrMalformed after the others were handed out.
+// error of fn ends the dump and is returned; the socket, and with it the PortID, is another one then. interrupted
+// reports that the kernel flagged the dump as inconsistent (NLM_F_DUMP_INTR): entries may be missing or come twice, so
+// dump again. Records that this package cannot read end in ErrMalformed after the others were handed out.
 //
 // A dump walks the hash table of all namespaces, about 35 ms for 262,144 buckets even if they are empty.
 func (c *Conn) Dump(family flow.Family, fn func(*flow.Flow) error) (interrupted bool, err error) {
 	b, at := openMessage(c.out[:0], msgCtGet, unix.NLM_F_DUMP, uint8(family))
 	closeMessage(b, at)
-	return c.dumpRecords(b, "flows", func(msg []byte) error { return DecodeFlow(msg, &c.flow) }, func() error { return fn(&c.flow) })
+	return c.dumpRecords(b, "flows",
+		func(msg []byte) error { return DecodeFlow(msg, &c.flow) },
+		func() error { return fn(&c.flow) })
 }
 
 // dumpRecords sends a dump request, reads each message of the answer with decode and hands it out with emit, until that
 // returns an error.
-func (c *Conn) dumpRecords(b []byte, what string, decode func(msg []byte) error, emit func() error) (interrupted bool, err error) {
+func (c *Conn) dumpRecords(
+	b []byte, what string, decode func(msg []byte) error, emit func() error,
+) (interrupted bool, err error) {
 	var stopped, malformed error
 	interrupted, err = c.dump(b, func(msg []byte) {
 		if stopped != nil {
@@ -82,9 +86,9 @@ func (c *Conn) dump(b []byte, each func(msg []byte)) (interrupted bool, err erro
 	}
 }
 
-// reopen changes the socket for a new one. A dump goes on until it is read to its end or its socket is closed, and the
-// kernel begins no other meanwhile: the rest of a million entries takes seconds, which a daemon that is to stop does not
-// have, and after an error nobody reads it.
+// reopen replaces the socket by a new one. A dump continues until it is read to its end or its socket is closed, and
+// the kernel begins no other meanwhile. To read the rest of a million entries takes seconds, which a daemon that is to
+// stop does not have.
 func (c *Conn) reopen() error {
 	fresh, err := Dial()
 	if err != nil {

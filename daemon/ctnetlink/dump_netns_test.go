@@ -27,7 +27,8 @@ func TestDump(t *testing.T) {
 		seen := map[flow.Tuple]int{}
 		interrupted, err := c.Dump(tc.family, func(f *flow.Flow) error { seen[f.Orig]++; return nil })
 		if err != nil || interrupted || len(seen) != tc.want {
-			t.Errorf("family %v: %d flows, interrupted %v, error %v; want %d", tc.family, len(seen), interrupted, err, tc.want)
+			t.Errorf("family %v: %d flows, interrupted %v, error %v; want %d",
+				tc.family, len(seen), interrupted, err, tc.want)
 		}
 		for tuple, n := range seen {
 			if n != 1 {
@@ -66,7 +67,7 @@ func TestDumpStopped(t *testing.T) {
 	enough := errors.New("enough")
 	calls := 0
 	var err error
-	ns.Do(func() { // the socket is made anew, which belongs inside the namespace
+	ns.Do(func() { // a new socket is opened, which must be inside the namespace
 		_, err = c.Dump(0, func(*flow.Flow) error {
 			calls++
 			if calls == 10 {
@@ -206,8 +207,8 @@ func TestCPUStatsFields(t *testing.T) {
 	}
 }
 
-// TestDCCP shows what this kernel does with DCCP: it tracks it whole, or, without its tracker (Linux 6.18 has none), as a
-// protocol without ports.
+// TestDCCP shows what this kernel does with DCCP: it tracks it whole, or, without its tracker (Linux 6.18 has none),
+// as a protocol without ports.
 func TestDCCP(t *testing.T) {
 	c := dial(t, nstest.New(t))
 	f := plain(tuple(flow.DCCP, "10.1.0.1:1001", "10.2.0.1:80"))

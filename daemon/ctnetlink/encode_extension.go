@@ -56,7 +56,7 @@ func appendTCP(b []byte, f *flow.Flow, liberal bool) []byte {
 	return b
 }
 
-// tcpFlags gives the flags of one direction and which of them the kernel shall set or clear. The kernel takes window
+// tcpFlags returns the flags of one direction and which of them the kernel is to set or clear. The kernel takes window
 // scales only together with the WINDOW_SCALE flag of both directions, so scales from a source that has no flags (the
 // peer) imply it, and SACK_PERM, without which the kernel would check SACK-bearing packets more strictly than before.
 func tcpFlags(f *flow.Flow, dir flow.Direction, liberal bool) (flags, mask uint8) {
@@ -139,9 +139,9 @@ func appendHelper(b []byte, f *flow.Flow) []byte {
 	return b
 }
 
-// appendNAT appends the translations of f. When there is any, both directions are named, with the one address and port
-// each of them must have: where a range leaves a choice, and for a direction that is not named, the kernel picks a
-// port that looks free, and may take another source mapping of the same client.
+// appendNAT appends the translations of f. When there is one, both directions are named, each with the only address and
+// port it may have: where a range leaves a choice, and for a direction that is not named, the kernel picks a port that
+// looks free, and may take another source mapping of the same client.
 func appendNAT(b []byte, f *flow.Flow) []byte {
 	if !f.SNAT() && !f.DNAT() {
 		return b
@@ -155,7 +155,8 @@ func appendNAT(b []byte, f *flow.Flow) []byte {
 	return appendManip(b, ctaNatSrc, f.Orig.Family, &f.Reply.Dst, src, ports)
 }
 
-// appendManip appends one range of a single address and port. The maxima are left out: the kernel then takes the minima.
+// appendManip appends one range of a single address and port. The maxima are left out: the kernel then takes the
+// minima.
 func appendManip(b []byte, typ uint16, family flow.Family, addr *flow.Addr, port uint16, ports bool) []byte {
 	b, at := openNest(b, typ)
 	if family == flow.IPv4 {

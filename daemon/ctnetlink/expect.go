@@ -29,9 +29,10 @@ const (
 	ctaExpectNatTuple = 2
 )
 
-// DecodeExpectation reads one whole netlink message of the kernel about an expectation into e, which it overwrites. e.Has
-// tells what the message carried; a name longer than flow.Expectation holds counts as absent. The kernel names no zone
-// (Linux 6.18), so an expectation in a zone looks like one without. The error is ErrMalformed, and e is zero then.
+// DecodeExpectation reads one whole netlink message of the kernel about an expectation into e, which it overwrites.
+// e.Has says what the message carried; a name longer than flow.Expectation holds counts as absent. The kernel names
+// no zone (Linux 6.18), so an expectation in a zone looks like one without. The error is ErrMalformed, and e is zero
+// then.
 func DecodeExpectation(msg []byte, e *flow.Expectation) error {
 	*e = flow.Expectation{}
 	_, msg, _, ok := nextMessage(msg)
@@ -97,7 +98,7 @@ func decodeExpectDetail(a *attrs, e *flow.Expectation) {
 }
 
 // decodeExpectNAT reads what the expected connection is translated to: an address and port, as the source of a tuple,
-// and the direction of the master whose packets brought it about.
+// and the direction of the master whose packets caused it.
 func decodeExpectNAT(b []byte, e *flow.Expectation) bool {
 	a := attrs{rest: b}
 	for a.next() {
@@ -118,7 +119,8 @@ func decodeExpectNAT(b []byte, e *flow.Expectation) bool {
 // sameFamily reports whether all tuples of e are of one family.
 func sameFamily(e *flow.Expectation) bool {
 	f := e.Expect.Family
-	return f != 0 && e.Master.Family == f && (!e.Has.Is(flow.HasMask) || e.Mask.Family == f) && (!e.Has.Is(flow.HasNAT) || e.NAT.Family == f)
+	return f != 0 && e.Master.Family == f &&
+		(!e.Has.Is(flow.HasMask) || e.Mask.Family == f) && (!e.Has.Is(flow.HasNAT) || e.NAT.Family == f)
 }
 
 // decodeName copies a name, with or without its NUL, that leaves room for one.

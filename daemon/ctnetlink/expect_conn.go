@@ -13,7 +13,9 @@ func (c *Conn) DumpExpectations(family flow.Family, fn func(*flow.Expectation) e
 	b, at := openMessage(c.out[:0], msgExpectGet, unix.NLM_F_DUMP, uint8(family))
 	setSubsystem(b[at:], subsysExpect)
 	closeMessage(b, at)
-	return c.dumpRecords(b, "expectations", func(msg []byte) error { return DecodeExpectation(msg, &c.expect) }, func() error { return fn(&c.expect) })
+	return c.dumpRecords(b, "expectations",
+		func(msg []byte) error { return DecodeExpectation(msg, &c.expect) },
+		func() error { return fn(&c.expect) })
 }
 
 // CreateExpectations makes the expectations in the kernel, in their order; see AppendExpectCreate for what is sent and
@@ -24,8 +26,8 @@ func (c *Conn) CreateExpectations(list []flow.Expectation, errs []unix.Errno) er
 	return c.apply(len(list), errs, func(b []byte, i int) []byte { return AppendExpectCreate(b, &list[i]) })
 }
 
-// UpdateExpectations sets the timeouts of existing expectations, found by Expect and its zone. See Create for errs; ENOENT
-// means no such expectation.
+// UpdateExpectations sets the timeouts of existing expectations, found by Expect and its zone. See Create for errs;
+// ENOENT means no such expectation.
 func (c *Conn) UpdateExpectations(list []flow.Expectation, errs []unix.Errno) error {
 	return c.apply(len(list), errs, func(b []byte, i int) []byte { return AppendExpectUpdate(b, &list[i]) })
 }
@@ -46,17 +48,6 @@ func (c *Conn) GetExpectation(key *flow.Tuple, e *flow.Expectation) error {
 	if err != nil {
 		*e = flow.Expectation{}
 		return fmt.Errorf("get expectation: %w", err)
-	}
-	return nil
-}
-
-// FlushExpectations deletes every expectation of the namespace, of both families.
-func (c *Conn) FlushExpectations() error {
-	b, at := openMessage(c.out[:0], msgExpectDelete, unix.NLM_F_ACK, unix.AF_UNSPEC)
-	setSubsystem(b[at:], subsysExpect)
-	closeMessage(b, at)
-	if err := c.ask(b, nil); err != nil {
-		return fmt.Errorf("flush expectations: %w", err)
 	}
 	return nil
 }

@@ -12,14 +12,14 @@ import (
 // gives it the timeout of its helper's policy and not e.Timeout, which AppendExpectUpdate sets afterwards.
 //
 // The kernel reports the helper of the master in the attribute in which kernels take the helper that the expected
-// connection shall get (exp->helper; 6.18.44 ignores it). So the name is sent only where the two are the same or no harm
-// comes of it: see namesHelper. The master has its own helper already.
+// connection is to get (exp->helper; 6.18.44 ignores it). So the name is sent only where the two are the same or it
+// does no harm: see namesHelper. The master has its own helper already.
 func AppendExpectCreate(b []byte, e *flow.Expectation) []byte {
 	return appendExpectNew(b, e, unix.NLM_F_CREATE|unix.NLM_F_EXCL)
 }
 
-// AppendExpectUpdate appends the request that sets the timeout of the expectation found by e.Expect and its zone, all
-// that the kernel lets be changed.
+// AppendExpectUpdate appends the request that sets the timeout of the expectation found by e.Expect and its zone. The
+// kernel lets nothing else be changed.
 func AppendExpectUpdate(b []byte, e *flow.Expectation) []byte { return appendExpectNew(b, e, 0) }
 
 func appendExpectNew(b []byte, e *flow.Expectation, flags uint16) []byte {
@@ -62,10 +62,10 @@ func appendExpectNew(b []byte, e *flow.Expectation, flags uint16) []byte {
 // sipClasses is how many classes of expectations the kernel's SIP helper has: signalling, audio, video, image.
 const sipClasses = 4
 
-// namesHelper reports whether a request to make e names its helper. An expected connection that got the helper of its
-// master where the kernel would give it none has its payload parsed for commands: a file fetched by FTP could open
-// ports. What SIP calls signalling is the one expectation that inherits the helper. A class beyond those known is sent
-// with the name, because that is when every kernel checks it against the helper's table of policies.
+// namesHelper reports whether a request to make e names its helper. If an expected connection got the helper of its
+// master where the kernel would give it none, its payload would be parsed for commands: a file fetched by FTP could
+// open ports. Only SIP's signalling expectation inherits the helper. A class beyond those known is sent with the name
+// as well, because then every kernel checks it against the helper's table of policies.
 func namesHelper(e *flow.Expectation) bool {
 	if !e.Has.Is(flow.HasHelper) {
 		return false
@@ -76,8 +76,8 @@ func namesHelper(e *flow.Expectation) bool {
 	return e.Class != 0
 }
 
-// AppendExpectDelete appends the request that deletes the expectation found by e.Expect and its zone, if it also has e.ID
-// where that is present.
+// AppendExpectDelete appends the request that deletes the expectation found by e.Expect and its zone, if it also has
+// e.ID where that is present.
 func AppendExpectDelete(b []byte, e *flow.Expectation) []byte {
 	b, at := openExpectKey(b, msgExpectDelete, &e.Expect)
 	if e.Has.Is(flow.HasID) {

@@ -122,12 +122,11 @@ func TestExpectRoundTrip(t *testing.T) {
 	}
 	other := got[list[0].Expect]
 	other.ID++
-	if err := c.DeleteExpectations([]flow.Expectation{other, list[0], list[0]}, errs); err != nil || errs[0] != unix.ENOENT || errs[1] != 0 || errs[2] != unix.ENOENT {
+	err := c.DeleteExpectations([]flow.Expectation{other, list[0], list[0]}, errs)
+	if err != nil || errs[0] != unix.ENOENT || errs[1] != 0 || errs[2] != unix.ENOENT {
 		t.Errorf("delete by another id, delete, delete again: %v, %v", errs[:3], err)
 	}
-	if err := c.FlushExpectations(); err != nil {
-		t.Fatal(err)
-	}
+	flushExpectations(t, c)
 	if n := len(dumpExpectations(t, c)); n != 0 {
 		t.Errorf("%d expectations after a flush", n)
 	}
@@ -157,7 +156,8 @@ func TestExpectRefusals(t *testing.T) {
 	}
 	for _, tc := range cases {
 		errs := make([]unix.Errno, 1)
-		if err := c.CreateExpectations([]flow.Expectation{withE(base, tc.change)}, errs); err != nil || errs[0] != tc.want {
+		err := c.CreateExpectations([]flow.Expectation{withE(base, tc.change)}, errs)
+		if err != nil || errs[0] != tc.want {
 			t.Errorf("%s: %v, %v, want %v", tc.name, errs[0], err, tc.want)
 		}
 	}
@@ -177,7 +177,7 @@ func TestExpectZone(t *testing.T) {
 	if err := c.GetExpectation(&e.Expect, &got); err != nil {
 		t.Fatal(err)
 	}
-	if z := got.Expect.Zone; z != 0 && z != 7 { // 0 on Linux 6.18, which does not tell it
+	if z := got.Expect.Zone; z != 0 && z != 7 { // 0 on Linux 6.18, which does not send it
 		t.Errorf("zone %d", z)
 	}
 	plain := e.Expect
@@ -199,9 +199,7 @@ func TestExpectEvents(t *testing.T) {
 		t.Fatal(err)
 	}
 	list := makeExpectations(t, c)
-	if err := c.FlushExpectations(); err != nil {
-		t.Fatal(err)
-	}
+	flushExpectations(t, c)
 	seen := map[Kind]map[flow.Tuple]flow.Expectation{EventExpectNew: {}, EventExpectDestroy: {}}
 	var b Block
 	for len(seen[EventExpectDestroy]) < len(list) {
@@ -249,9 +247,7 @@ func TestExpectBlockOverflow(t *testing.T) {
 		if err := c.CreateExpectations(list, errs); err != nil {
 			t.Fatal(err)
 		}
-		if err := c.FlushExpectations(); err != nil {
-			t.Fatal(err)
-		}
+		flushExpectations(t, c)
 	}
 	var b Block
 	got := [8]int{}
@@ -310,19 +306,22 @@ func TestExpectReadByOthers(t *testing.T) {
 		byTuple[e.Expect] = e
 	}
 	nstest.RequireCommand(t, "conntrack", "conntrack")
-	text := ns.Run(t, "conntrack", "-L", "expect", "-o", "xml") + ns.Run(t, "conntrack", "-L", "expect", "-f", "ipv6", "-o", "xml")
+	text := ns.Run(t, "conntrack", "-L", "expect", "-o", "xml") +
+		ns.Run(t, "conntrack", "-L", "expect", "-f", "ipv6", "-o", "xml")
 	for i, want := range list {
 		name := expectSamples()[i].name
 		if diff := sameExpect(want, byTuple[want.Expect]); diff != "" {
 			t.Errorf("%s by ti-mo (-meant +read)\n%s", name, diff)
 		}
-		if line := string(flow.AppendXMLExpectation(nil, &want)); !strings.Contains(withoutTail(text), withoutTail(line)) {
+		line := string(flow.AppendXMLExpectation(nil, &want))
+		if !strings.Contains(withoutTail(text), withoutTail(line)) {
 			t.Errorf("%s is not in conntrack's list:\n%s\n%s", name, line, text)
 		}
 	}
 }
 
-// withoutTail leaves out of each expectation's XML what comes behind its tuples, where programs differ in what they tell.
+// withoutTail leaves out of each expectation's XML what comes behind its tuples, where programs differ in what they
+// tell.
 func withoutTail(xml string) string {
 	var b strings.Builder
 	for _, line := range strings.Split(xml, "<flow") {

@@ -117,7 +117,8 @@ func appendKernelExpect(b []byte, e *flow.Expectation) []byte {
 
 // everyExpectation has all attributes.
 func everyExpectation() flow.Expectation {
-	e := translated(expectation(tuple(flow.TCP, "[fd01::1]:1001", "[fd02::1]:21"), "[fd02::1]:0", "[2001:db8::1]:50002"), 7)
+	master := tuple(flow.TCP, "[fd01::1]:1001", "[fd02::1]:21")
+	e := translated(expectation(master, "[fd02::1]:0", "[2001:db8::1]:50002"), 7)
 	e.Has |= flow.HasID
 	e.ID, e.Flags, e.Class, e.NAT.Src = 0x01020304, 7, 2, flow.Addr{0xfd, 15: 1}
 	e.Expect.Zone, e.Master.Zone = 7, 7
@@ -205,8 +206,8 @@ func TestNamesHelper(t *testing.T) {
 	}
 }
 
-// FuzzDecodeExpectation holds that an error leaves a zero value, and that what was decoded survives being written as the
-// kernel writes it and fits into a request.
+// FuzzDecodeExpectation holds that an error leaves a zero value, and that what was decoded survives being written as
+// the kernel writes it and fits into a request.
 func FuzzDecodeExpectation(f *testing.F) {
 	for _, s := range expectSamples() {
 		f.Add(appendKernelExpect(nil, &s.e))

@@ -16,10 +16,10 @@ const maxIgnored = 200
 // maxProgram is how many instructions a classic BPF program may have (BPF_MAXINSNS).
 const maxProgram = 4096
 
-// Cover tells how much of a flow.Filter the kernel applies to events.
+// Cover says how much of a flow.Filter the kernel applies to events.
 type Cover uint8
 
-// Covers. What the kernel does not apply is left to the reader of the events.
+// Covers. The reader of the events must apply what the kernel does not.
 const (
 	CoverNone      Cover = iota
 	CoverProtocols       // the addresses do not fit into a program
@@ -39,9 +39,9 @@ func (c Cover) String() string {
 }
 
 // Ignore makes the kernel drop events that the netlink sockets with these port ids asked for, before they take room in
-// the buffer. It replaces what an earlier call said; with no port ids nothing is ignored. Events that wait in the
-// buffer already are not affected, nor are those that such an entry raises later by itself: its updates by packets and
-// its end by timeout carry port id 0 and arrive. It may be called from any goroutine, but not after Close.
+// the buffer. It replaces the ids of an earlier call; without ids nothing is ignored. Events that wait in the buffer
+// already are not affected, nor are those that such an entry raises later by itself: its updates by packets and its end
+// by timeout carry port id 0 and arrive. It may be called from any goroutine, but not after Close.
 func (l *Listener) Ignore(portIDs ...uint32) error {
 	if len(portIDs) > maxIgnored {
 		return fmt.Errorf("ignore netlink sockets: %d port ids, at most %d", len(portIDs), maxIgnored)
@@ -52,10 +52,10 @@ func (l *Listener) Ignore(portIDs ...uint32) error {
 	return l.attach()
 }
 
-// Filter makes the kernel drop the NEW and UPDATE events of flows that f does not let pass, before they take room in the
-// buffer; it counts none of them. DESTROY events pass. It replaces what an earlier call said, and the zero Filter lets
-// all pass. What f says is a matter of the reader as well: events that wait already are not affected, and a filter that
-// the kernel cannot hold is applied in part or not at all (ListenStats.Cover). It may be called from any goroutine, but
+// Filter makes the kernel drop the NEW and UPDATE events of flows that f does not let pass, before they take room in
+// the buffer; nobody counts them. DESTROY events pass. It replaces the filter of an earlier call, and the zero Filter
+// lets all pass. The reader must apply f as well: events that wait already are not affected, and a filter that the
+// kernel cannot hold is applied in part or not at all (ListenStats.Cover). It may be called from any goroutine, but
 // not after Close.
 func (l *Listener) Filter(f flow.Filter) error {
 	l.filterMu.Lock()
@@ -96,7 +96,7 @@ func (l *Listener) attach() error {
 		}
 	}
 	if err != nil {
-		// The program of before would go on dropping what may pass now.
+		// The old program would go on dropping what may pass now.
 		err = errors.Join(err, l.detach())
 		l.cover.Store(uint32(CoverNone))
 		return fmt.Errorf("attach netlink filter: %w", err)

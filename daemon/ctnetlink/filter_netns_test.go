@@ -91,7 +91,8 @@ func TestFilterAndIgnore(t *testing.T) {
 	ns := nstest.New(t)
 	l := listen(t, ns, ListenConfig{})
 	own, other := dial(t, ns), dial(t, ns)
-	pass, ignored := plain(tuple(flow.UDP, "10.1.0.1:1001", "10.2.0.1:80")), plain(tuple(flow.UDP, "10.1.0.1:1001", "10.3.0.1:80"))
+	pass := plain(tuple(flow.UDP, "10.1.0.1:1001", "10.2.0.1:80"))
+	ignored := plain(tuple(flow.UDP, "10.1.0.1:1001", "10.3.0.1:80"))
 	both := []flow.Flow{ignored, pass}
 	only := func(kind Kind, f *flow.Flow) {
 		t.Helper()
@@ -102,7 +103,8 @@ func TestFilterAndIgnore(t *testing.T) {
 	if err := l.Ignore(own.PortID()); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.Filter(flow.NewFilter(flow.Rules{Ignore: []netip.Prefix{netip.MustParsePrefix("10.3.0.0/16")}})); err != nil {
+	rules := flow.Rules{Ignore: []netip.Prefix{netip.MustParsePrefix("10.3.0.0/16")}}
+	if err := l.Filter(flow.NewFilter(rules)); err != nil {
 		t.Fatal(err)
 	}
 	mustApply(t, own.Create, both)
@@ -132,7 +134,8 @@ func TestFilterTooLarge(t *testing.T) {
 	ns := nstest.New(t)
 	l := listen(t, ns, ListenConfig{})
 	c := dial(t, ns)
-	udp, tcp := plain(tuple(flow.UDP, "10.1.0.1:1001", "10.2.0.1:80")), plain(tuple(flow.TCP, "10.1.0.1:1001", "10.2.0.1:80"))
+	udp := plain(tuple(flow.UDP, "10.1.0.1:1001", "10.2.0.1:80"))
+	tcp := plain(tuple(flow.TCP, "10.1.0.1:1001", "10.2.0.1:80"))
 	r := flow.Rules{Accept: []flow.Proto{flow.UDP}, Ignore: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}
 	if err := l.Filter(flow.NewFilter(r)); err != nil {
 		t.Fatal(err)
@@ -173,10 +176,10 @@ func TestFilterLargeAfterLarge(t *testing.T) {
 	}
 }
 
-// BenchmarkFilteredEvents makes and reads events of which 99 in a hundred are of flows that the filter does not let pass,
-// with the filter in the kernel and with the filter in user space alone. The figures are per event: what the kernel
-// does to make and deliver it, and for those that arrive to read, decode and judge it. "nobody listens" is what making
-// the flow costs without any of this.
+// BenchmarkFilteredEvents makes and reads events of which 99 in a hundred are of flows that the filter does not let
+// pass, with the filter in the kernel and with the filter in user space alone. The figures are per event: what the
+// kernel does to make and deliver it, and for those that arrive to read, decode and judge it. "nobody listens" is what
+// making the flow costs without any of this.
 func BenchmarkFilteredEvents(b *testing.B) {
 	f := flow.NewFilter(dozens())
 	const n = 20_000

@@ -13,7 +13,7 @@ import (
 // A filter program decides about an event before it takes room in the buffer:
 //
 //	nlmsg_pid is one of ours                          drop
-//	not IPCTNL_MSG_CT_NEW                             keep: a DESTROY, which must pass, or none of our business
+//	not IPCTNL_MSG_CT_NEW                             keep: a DESTROY, which must pass, or not about flows
 //	flow.Filter lets the original tuple pass          keep
 //	otherwise                                         drop
 //
@@ -31,8 +31,8 @@ import (
 //	          56    80  CTA_PROTO_SRC_PORT
 //	          64    88  CTA_PROTO_DST_PORT
 //
-// The program checks that this is so and keeps what looks otherwise: user space, which walks attributes, decides then.
-// Numbers in host order are compared as a big-endian load gives them.
+// The program checks this layout and keeps an event with another one: user space, which walks attributes, decides
+// then. It compares numbers in host order with what a big-endian load gives.
 
 const (
 	attrOrig  = headerLen          // struct nlattr of CTA_TUPLE_ORIG
@@ -75,7 +75,8 @@ func filterProgram(portIDs []uint32, f *flow.Filter) ([]bpf.RawInstruction, erro
 			c.test(bpf.JumpEqual, uint32(l.family), match, entry)
 			entry = c.add(bpf.LoadAbsolute{Off: nlHeaderLen, Size: 1})
 		}
-		entry = c.when(bpf.LoadAbsolute{Off: 4, Size: 2}, bpf.JumpEqual, uint32(loaded16(subsysCtnetlink<<8|msgCtNew)), entry, c.keep)
+		isNew := uint32(loaded16(subsysCtnetlink<<8 | msgCtNew))
+		entry = c.when(bpf.LoadAbsolute{Off: 4, Size: 2}, bpf.JumpEqual, isNew, entry, c.keep)
 		shortest := layouts[0].attrNum() + attrLen + 1 // a load beyond the end would drop
 		entry = c.when(bpf.LoadExtension{Num: bpf.ExtLen}, bpf.JumpGreaterOrEqual, shortest, entry, c.keep)
 	}
@@ -117,7 +118,7 @@ func (c *compiler) flows(l *layout) label {
 	return c.shape(l, next)
 }
 
-// shape adds the tests that the attributes stand where they are read; what looks otherwise is kept.
+// shape adds the tests that the attributes stand where they are read; an event with another layout is kept.
 func (c *compiler) shape(l *layout, next label) label {
 	next = c.attr(l.attrNum(), 1, ctaProtoNum, next, c.keep)
 	next = c.nest(l.attrProto(), ctaTupleProto, next)
@@ -152,11 +153,14 @@ func (c *compiler) endpoints(l *layout, next label) label {
 			match = c.when(bpf.LoadAbsolute{Off: l.attrDst() + attrLen + uint32(i), Size: 4}, bpf.JumpEqual,
 				binary.BigEndian.Uint32(addr[i:]), match, next)
 		}
-		match = c.when(bpf.LoadAbsolute{Off: l.attrDstPort() + attrLen, Size: 2}, bpf.JumpEqual, uint32(e.Addr.Port()), match, next)
+		match = c.when(bpf.LoadAbsolute{Off: l.attrDstPort() + attrLen, Size: 2}, bpf.JumpEqual,
+			uint32(e.Addr.Port()), match, next)
 		match = c.attr(l.attrDstPort(), 2, ctaProtoDstPort, match, next)
 		match = c.attr(l.attrSrcPort(), 2, ctaProtoSrcPort, match, next)
-		match = c.when(bpf.LoadExtension{Num: bpf.ExtLen}, bpf.JumpGreaterOrEqual, l.attrDstPort()+attrLen+2, match, next)
-		next = c.when(bpf.LoadAbsolute{Off: l.attrNum() + attrLen, Size: 1}, bpf.JumpEqual, uint32(e.Proto), match, next)
+		match = c.when(bpf.LoadExtension{Num: bpf.ExtLen}, bpf.JumpGreaterOrEqual,
+			l.attrDstPort()+attrLen+2, match, next)
+		next = c.when(bpf.LoadAbsolute{Off: l.attrNum() + attrLen, Size: 1}, bpf.JumpEqual,
+			uint32(e.Proto), match, next)
 	}
 	return next
 }
@@ -179,7 +183,7 @@ func wordRanges(ranges []flow.Range, n int) []wordRange {
 }
 
 // address adds the test of the address at off: in one of ranges, which are ordered and apart, it is dropped. It is a
-// binary search of the first word; values of it whose fate the following words decide lead to a search of those.
+// binary search of the first word; a value of it for which the following words decide leads to a search of those.
 func (c *compiler) address(off uint32, ranges []wordRange, outside label) label {
 	if len(ranges) == 0 {
 		return outside
@@ -209,9 +213,9 @@ func (c *compiler) address(off uint32, ranges []wordRange, outside label) label 
 	return c.add(bpf.LoadAbsolute{Off: off, Size: 4})
 }
 
-// cut looks at the values of the first word from one value on: till is the last one whose fate is the same, whole that
-// all addresses with it are in ranges, and inner the rest of those ranges of which only a part is. Ranges that end before
-// from are not in ranges.
+// cut looks at the values of the first word from one value on: till is the last one that is treated alike, whole that
+// all addresses with it are in ranges, and inner the rest of those ranges of which only a part is. Ranges that end
+// before from are not in ranges.
 func cut(ranges []wordRange, from uint32) (till uint32, inner []wordRange, whole bool) {
 	if len(ranges) == 0 {
 		return noLimit, nil, false

@@ -91,10 +91,12 @@ func near(t *rapid.T, p netip.Prefix) netip.Addr {
 	return a
 }
 
-// TestFilterProgram runs the programs of random filters on random events: the kernel drops exactly what user space would,
-// except DESTROY, and what our own sockets asked for.
+// TestFilterProgram runs the programs of random filters on random events: the kernel drops exactly what user space
+// would, except DESTROY, and what our own sockets asked for.
 func TestFilterProgram(t *testing.T) {
-	protocols := []flow.Proto{flow.ICMP, flow.TCP, flow.UDP, flow.ICMPv6, flow.SCTP, flow.DCCP, flow.UDPLite, flow.GRE, 50, 255}
+	protocols := []flow.Proto{
+		flow.ICMP, flow.TCP, flow.UDP, flow.ICMPv6, flow.SCTP, flow.DCCP, flow.UDPLite, flow.GRE, 50, 255,
+	}
 	rapid.Check(t, func(t *rapid.T) {
 		four := rapid.Bool().Draw(t, "IPv4")
 		var r flow.Rules
@@ -106,7 +108,9 @@ func TestFilterProgram(t *testing.T) {
 		for range rapid.IntRange(0, 3).Draw(t, "endpoints") {
 			r.Endpoints = append(r.Endpoints, flow.Endpoint{
 				Proto: rapid.SampledFrom(protocols).Draw(t, "endpoint protocol"),
-				Addr:  netip.AddrPortFrom(drawAddr(t, rapid.Bool().Draw(t, "endpoint of IPv4"), "endpoint"), uint16(rapid.IntRange(1, 3).Draw(t, "endpoint port"))),
+				Addr: netip.AddrPortFrom(
+					drawAddr(t, rapid.Bool().Draw(t, "endpoint of IPv4"), "endpoint"),
+					uint16(rapid.IntRange(1, 3).Draw(t, "endpoint port"))),
 			})
 		}
 		f := flow.NewFilter(r)
@@ -135,8 +139,10 @@ func drawFlow(t *rapid.T, four bool, r *flow.Rules, protocols []flow.Proto) flow
 	}
 	src, dst := addr("source"), addr("destination")
 	orig := flow.Tuple{
-		Family: flow.IPv4, Proto: rapid.SampledFrom(protocols).Draw(t, "protocol"), Src: flow.AddrFrom(src), Dst: flow.AddrFrom(dst),
-		SrcPort: uint16(rapid.IntRange(0, 3).Draw(t, "source port")), DstPort: uint16(rapid.IntRange(0, 3).Draw(t, "destination port")),
+		Family: flow.IPv4, Proto: rapid.SampledFrom(protocols).Draw(t, "protocol"),
+		Src: flow.AddrFrom(src), Dst: flow.AddrFrom(dst),
+		SrcPort: uint16(rapid.IntRange(0, 3).Draw(t, "source port")),
+		DstPort: uint16(rapid.IntRange(0, 3).Draw(t, "destination port")),
 	}
 	if !four {
 		orig.Family = flow.IPv6
@@ -161,11 +167,13 @@ func drawFlow(t *rapid.T, four bool, r *flow.Rules, protocols []flow.Proto) flow
 // TestFilterProgramKeepsOddEvents: what does not look as expected is for user space to judge.
 func TestFilterProgramKeepsOddEvents(t *testing.T) {
 	f := flow.NewFilter(flow.Rules{
-		Accept: []flow.Proto{flow.SCTP}, Ignore: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")},
+		Accept:    []flow.Proto{flow.SCTP},
+		Ignore:    []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")},
 		Endpoints: []flow.Endpoint{{Proto: flow.UDP, Addr: netip.MustParseAddrPort("10.2.0.1:80")}},
 	})
 	vm := machine(t, nil, &f)
-	v4, v6 := plain(tuple(flow.UDP, "10.1.0.1:1001", "10.2.0.1:80")), plain(tuple(flow.UDP, "[fd01::1]:1001", "[fd02::1]:80"))
+	v4 := plain(tuple(flow.UDP, "10.1.0.1:1001", "10.2.0.1:80"))
+	v6 := plain(tuple(flow.UDP, "[fd01::1]:1001", "[fd02::1]:80"))
 	for name, msg := range map[string][]byte{"IPv4": eventOf(&v4, EventNew, 0), "IPv6": eventOf(&v6, EventNew, 0)} {
 		if kept(t, vm, msg) {
 			t.Fatalf("%s: the event itself is kept", name)

@@ -11,7 +11,7 @@ import (
 	"ctsync/daemon/flow"
 )
 
-// Kind tells what an event says of its flow.
+// Kind is what an event says of its flow or expectation.
 type Kind uint8
 
 // Event kinds.
@@ -23,30 +23,14 @@ const (
 	EventExpectDestroy
 )
 
-func (k Kind) String() string {
-	switch k {
-	case EventNew:
-		return "NEW"
-	case EventUpdate:
-		return "UPDATE"
-	case EventDestroy:
-		return "DESTROY"
-	case EventExpectNew:
-		return "EXPECT_NEW"
-	case EventExpectDestroy:
-		return "EXPECT_DESTROY"
-	}
-	return fmt.Sprintf("Kind(%d)", uint8(k))
-}
-
 // BlockSize is the number of events in a full Block, and ExpectBlockSize how many of them may be of expectations.
 const (
 	BlockSize       = 64
 	ExpectBlockSize = 16
 )
 
-// Block carries up to BlockSize events in the order of the kernel. It is reused from Read to Read. Event i is Kind[i] of
-// Flow[i]; the events of expectations use the first NExpect elements of Expect instead, one after the other.
+// Block carries up to BlockSize events in the order of the kernel. It is reused from Read to Read. Event i is Kind[i]
+// of Flow[i]; the events of expectations use the first NExpect elements of Expect instead, one after the other.
 type Block struct {
 	N, NExpect int
 	Kind       [BlockSize]Kind
@@ -57,9 +41,11 @@ type Block struct {
 // ListenConfig sizes and paces a Listener.
 type ListenConfig struct {
 	// Buffer is the size of the socket's receive buffer at first and MaxBuffer the size to which it may grow, in bytes
-	// as the kernel accounts them: 1,280 for each waiting event (Linux 6.18). A Buffer of 0 leaves the system's default.
+	// as the kernel accounts them: 1,280 for each waiting event (Linux 6.18). A Buffer of 0 leaves the system's
+	// default.
 	Buffer, MaxBuffer int
-	// Coalesce is the longest time for which Gather asks, while events come fast: 4 or more within Coalesce. 0 means never.
+	// Coalesce is the longest time for which Gather asks, while events come fast: 4 or more within Coalesce. 0 means
+	// never.
 	Coalesce time.Duration
 	// Expectations also subscribes to the events of expectations; see SetExpectations.
 	Expectations bool
@@ -98,13 +84,14 @@ type Listener struct {
 	rest    []byte // what is left of the datagram that is being decoded
 	since   int    // datagrams since the last Gather
 	lost    bool   // an overrun that Read has not reported yet
-	// dropping: an overrun was noticed, and the kernel drops all events until its queue has been read empty
+
+	// dropping: there was an overrun, and the kernel drops all events until its queue has been read empty
 	dropping bool
 	pace     pacer
 	epoch    time.Time
 
 	bufferMu sync.Mutex // guards the size of the buffer
-	filterMu sync.Mutex // guards what the program in the kernel is made of
+	filterMu sync.Mutex // guards ignored and filter, from which the program in the kernel is made
 	ignored  []uint32
 	filter   flow.Filter
 
@@ -141,8 +128,8 @@ func Listen(cfg ListenConfig) (*Listener, error) {
 	return l, nil
 }
 
-// SetExpectations subscribes to the events of expectations, or ends that. It may be called from any goroutine, but not
-// after Close. Events that wait in the buffer arrive all the same.
+// SetExpectations subscribes to the events of expectations, or unsubscribes. It may be called from any goroutine, but
+// not after Close. Events that wait in the buffer arrive all the same.
 func (l *Listener) SetExpectations(on bool) error {
 	opt := unix.NETLINK_DROP_MEMBERSHIP
 	if on {
@@ -187,12 +174,12 @@ func (l *Listener) resize(n int) (err error) {
 	return err
 }
 
-// FD is the socket, which is readable when events wait. Nobody else reads it.
+// FD returns the socket, which is readable when events wait. Only the Listener reads from it.
 func (l *Listener) FD() int { return l.fd }
 
-// Read puts up to BlockSize of the events that wait into b, without waiting for any: b.N is 0 when there are no more.
-// overrun reports that the kernel dropped events, and has stopped dropping: a dump made after it shows what they would
-// have told. b.N may be 0 then as well.
+// Read puts up to BlockSize of the waiting events into b and does not wait: b.N is 0 when there are no more. overrun
+// reports that the kernel dropped events and has stopped dropping: a dump made afterwards shows what the lost events
+// would have shown. b.N may be 0 then as well.
 func (l *Listener) Read(b *Block) (overrun bool, err error) {
 	b.N, b.NExpect = 0, 0
 	for {
@@ -208,8 +195,8 @@ func (l *Listener) Read(b *Block) (overrun bool, err error) {
 	}
 }
 
-// Gather returns how long to let events gather after Read has found no more: when they come fast, looking for each would
-// cost more than the event. 0 means to wait until FD is readable.
+// Gather returns how long to let events gather after Read has found no more: when they come fast, looking for each
+// would cost more than the event. 0 means to wait until FD is readable.
 func (l *Listener) Gather() time.Duration {
 	n := l.since
 	l.since = 0
@@ -227,7 +214,7 @@ func (l *Listener) Close() error {
 	return nil
 }
 
-// Stats may be called from any goroutine.
+// Stats returns the counters. It may be called from any goroutine.
 func (l *Listener) Stats() ListenStats {
 	return ListenStats{
 		Events: l.events.Load(), Overruns: l.overruns.Load(), Unknown: l.unknown.Load(), Malformed: l.malformed.Load(),

@@ -100,7 +100,8 @@ func TestEvents(t *testing.T) {
 	}
 	mustApply(t, c.Update, changes)
 	for i, e := range read(t, l, len(want)) {
-		if e.Kind != EventUpdate || e.Flow.ID != ids[e.Flow.Orig] || e.Flow.Mark != uint32(i) || !e.Flow.Has.Is(flow.HasMark) {
+		f := &e.Flow
+		if e.Kind != EventUpdate || f.ID != ids[f.Orig] || f.Mark != uint32(i) || !f.Has.Is(flow.HasMark) {
 			t.Fatalf("%v %+v", e.Kind, e.Flow)
 		}
 	}
@@ -117,7 +118,8 @@ func TestEvents(t *testing.T) {
 		}
 	}
 	s := l.Stats()
-	if diff := cmp.Diff(ListenStats{Events: uint64(3 * len(want)), BufferBytes: 8 << 20, Cover: CoverWhole}, s); diff != "" {
+	seen := ListenStats{Events: uint64(3 * len(want)), BufferBytes: 8 << 20, Cover: CoverWhole}
+	if diff := cmp.Diff(seen, s); diff != "" {
 		t.Errorf("statistics (-want +got)\n%s", diff)
 	}
 }
@@ -132,7 +134,8 @@ func TestMarkCleared(t *testing.T) {
 	mustApply(t, c.Create, []flow.Flow{f})
 	mustApply(t, c.Update, []flow.Flow{{Orig: f.Orig, Has: flow.HasMark}})
 	got := read(t, l, 2)
-	if got[0].Flow.Mark != 5 || got[1].Kind != EventUpdate || got[1].Flow.Mark != 0 || !got[1].Flow.Has.Is(flow.HasMark) {
+	if set, cleared := &got[0], &got[1]; set.Flow.Mark != 5 || cleared.Kind != EventUpdate ||
+		cleared.Flow.Mark != 0 || !cleared.Flow.Has.Is(flow.HasMark) {
 		t.Errorf("%+v", got)
 	}
 }
@@ -172,9 +175,7 @@ func TestIgnore(t *testing.T) {
 	mustApply(t, own.Create, []flow.Flow{packets, deleted, expiring})
 	mustApply(t, own.Update, []flow.Flow{{Orig: deleted.Orig, Has: flow.HasMark, Mark: 3}})
 	mustApply(t, third.Create, []flow.Flow{plain(tuple(flow.UDP, "10.1.0.1:1004", "10.2.0.1:80"))})
-	if err := third.Flush(flow.IPv6); err != nil {
-		t.Fatal(err)
-	}
+	flush(t, third, flow.IPv6)
 	mustApply(t, other.Create, []flow.Flow{theirs})
 	if e := read(t, l, 1)[0]; e.Kind != EventNew || e.Flow.Orig != theirs.Orig {
 		t.Fatalf("%v %v, want the flow of the other socket", e.Kind, e.Flow.Orig)
@@ -182,7 +183,8 @@ func TestIgnore(t *testing.T) {
 
 	// A packet changes an entry that we made: port id 0.
 	ns.Do(func() { answer(t, "127.0.0.1:7002", "127.0.0.1:7001") })
-	if e := read(t, l, 1)[0]; e.Kind != EventUpdate || e.Flow.Orig != packets.Orig || e.Flow.Status&flow.StatusSeenReply == 0 {
+	if e := read(t, l, 1)[0]; e.Kind != EventUpdate || e.Flow.Orig != packets.Orig ||
+		e.Flow.Status&flow.StatusSeenReply == 0 {
 		t.Fatalf("%v %+v, want a reply seen", e.Kind, e.Flow)
 	}
 	// Somebody else deletes an entry that we made: their port id.
@@ -252,9 +254,7 @@ func TestOverrun(t *testing.T) {
 	for round := range 4 {
 		fs := many(3000)
 		mustApply(t, c.Create, fs)
-		if err := c.Flush(0); err != nil {
-			t.Fatal(err)
-		}
+		flush(t, c, 0)
 		overrun, events := drain(t, l, &b)
 		if !overrun || events == 0 || events >= 6000 {
 			t.Errorf("round %d: overrun %v after %d events", round, overrun, events)

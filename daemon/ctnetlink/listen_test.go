@@ -84,8 +84,8 @@ func TestIgnoreProgram(t *testing.T) {
 	}
 }
 
-// TestPacer drives the pacer through rates of events, as a listener would that drains every event as it comes and, when
-// told to wait, those of the wait.
+// TestPacer drives the pacer through rates of events, like a listener that drains every event as it comes and, after a
+// wait, those of the wait.
 func TestPacer(t *testing.T) {
 	const ms = time.Millisecond
 	for _, tc := range []struct {

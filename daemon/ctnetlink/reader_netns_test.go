@@ -133,7 +133,7 @@ func seqAdjFromTimo(s conntrack.SequenceAdjust) flow.SeqAdj {
 	return flow.SeqAdj{CorrectionPos: s.Position, OffsetBefore: s.OffsetBefore, OffsetAfter: s.OffsetAfter}
 }
 
-// shownStatus is what conntrack(8) tells of the status bits.
+// shownStatus is what conntrack(8) shows of the status bits.
 const shownStatus = flow.StatusSeenReply | flow.StatusAssured
 
 // shownByTool reduces a flow to what conntrack(8) prints in both of its formats.
@@ -193,7 +193,9 @@ func parseExtended(t *testing.T, proto, timeout, state, rest string) flow.Flow {
 		}
 		return n
 	}
-	f := flow.Flow{Timeout: uint32(number(timeout)), TCPState: toolTCPState(number(proto), state), Status: flow.StatusSeenReply}
+	f := flow.Flow{
+		Timeout: uint32(number(timeout)), TCPState: toolTCPState(number(proto), state), Status: flow.StatusSeenReply,
+	}
 	dir, icmpID := &f.Orig, map[*flow.Tuple]bool{} // the first id of an ICMP tuple is that of ICMP
 	for word := range strings.FieldsSeq(rest) {
 		k, v, _ := strings.Cut(word, "=")

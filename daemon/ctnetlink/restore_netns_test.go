@@ -178,9 +178,7 @@ func takeOut(t *testing.T, c *Conn, r *nstest.NS) (live []flow.Flow) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Flush(0); err != nil {
-		t.Fatal(err)
-	}
+	flush(t, c, 0)
 	return live
 }
 

@@ -10,7 +10,7 @@ import (
 	"ctsync/daemon/nstest"
 )
 
-// dial opens a Conn inside ns that lives as long as the test.
+// dial opens a Conn inside ns that is closed when the test ends.
 func dial(t testing.TB, ns *nstest.NS) *Conn {
 	t.Helper()
 	var c *Conn
@@ -25,6 +25,30 @@ func dial(t testing.TB, ns *nstest.NS) *Conn {
 		}
 	})
 	return c
+}
+
+// flush deletes every flow of family, 0 for both.
+func flush(t testing.TB, c *Conn, family flow.Family) {
+	t.Helper()
+	b, at := openMessage(nil, msgCtDelete, unix.NLM_F_ACK, uint8(family))
+	if family != 0 {
+		b[at+nlHeaderLen+1] = 1 // in version 0 the kernel ignores the family
+	}
+	closeMessage(b, at)
+	if err := c.ask(b, nil); err != nil {
+		t.Fatalf("flush flows: %v", err)
+	}
+}
+
+// flushExpectations deletes every expectation of both families.
+func flushExpectations(t testing.TB, c *Conn) {
+	t.Helper()
+	b, at := openMessage(nil, msgExpectDelete, unix.NLM_F_ACK, unix.AF_UNSPEC)
+	setSubsystem(b[at:], subsysExpect)
+	closeMessage(b, at)
+	if err := c.ask(b, nil); err != nil {
+		t.Fatalf("flush expectations: %v", err)
+	}
 }
 
 // useLabels adds the rule without which the kernel keeps no labels.

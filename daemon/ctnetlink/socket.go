@@ -26,7 +26,7 @@ func open(groups uint32) (fd int, portID uint32, err error) {
 	return fd, sa.(*unix.SockaddrNetlink).Pid, nil
 }
 
-// forceBuffer sets SO_RCVBUFFORCE or SO_SNDBUFFORCE so that the kernel accounts n bytes (it doubles what it is told),
+// forceBuffer sets SO_RCVBUFFORCE or SO_SNDBUFFORCE so that the kernel accounts n bytes (it doubles the value),
 // and returns what the socket has afterwards.
 func forceBuffer(fd, opt, read, n int) (int, error) {
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, opt, n/2); err != nil {

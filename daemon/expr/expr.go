@@ -1,4 +1,7 @@
 // Package expr is the language in which people say which flows they mean.
+//
+// Parse reads an expression, Expr.Match tries it on a flow without allocating, and Expr.String prints it in one form.
+// Keys is the table behind help and completion.
 package expr
 
 import (
@@ -7,13 +10,13 @@ import (
 	"ctsync/daemon/flow"
 )
 
-// An Expr says which flows somebody wants to see: the filter of lists, of event streams and of the monitor.
+// An Expr says which flows somebody wants to see. It is the filter of lists, of event streams and of the monitor.
 //
 //	proto:tcp dport:80,443 !src:10.0.0.0/8
 //	(nat:snat or mark:0x10/0xf0) and idle>1m
 //	established ftp
 //
-// Its grammar, in which blanks separate words and "and" may be left out:
+// In the grammar, blanks separate words, and "and" may be left out:
 //
 //	or    = and { ( "or" | "||" ) and }
 //	and   = not { [ "and" | "&&" ] not }
@@ -21,23 +24,23 @@ import (
 //	term  = key ( ":" | "=" | "!=" ) value { "," value } | key ( "<" | "<=" | ">" | ">=" ) value | text
 //	value = what the key takes, where it has an order also a range "first-last"
 //
-// Words are case-insensitive; quotes ("...") take in what the grammar would use otherwise. Keys lists the keys. A term with
-// "!=" is the opposite of the one with "=", also for flows that do not have the attribute. A text without a key matches
-// what a reader finds in a row: see text.
+// Case does not matter. Quotes ("...") protect characters that the grammar uses. Keys lists the keys. A term with "!="
+// matches exactly the flows that the term with "=" does not match, also those without the attribute. A text without a
+// key matches what a reader sees in a row: see text.
 //
-// An Expr is immutable: its methods may be called from any goroutine. The zero Expr matches every flow.
+// An Expr is immutable: any goroutine may call its methods. The zero Expr matches every flow.
 type Expr struct {
 	root node
 	need Need
 }
 
-// Bounds of an expression, so that nobody makes the daemon work on one for long.
+// Bounds of an expression: the daemon must not spend long on one.
 const (
 	maxExpr  = 4096 // bytes
 	maxDepth = 64   // of parentheses and negations
 )
 
-// Need is what an Expr looks at beyond a flow's own attributes of identity and state. Not every table has it.
+// Need is a set of attributes that an Expr looks at and that not every table has.
 type Need uint8
 
 // Needs.
@@ -62,16 +65,16 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("filter column %d: %s: %s", e.Column, e.Message, e.Hint)
 }
 
-// Parse reads an expression. The error is an *Error, and the Expr then nil. An expression without a word matches
+// Parse reads an expression. The error is an *Error, and the Expr is nil then. An expression without a word matches
 // every flow.
 func Parse(s string) (*Expr, error) {
 	p := &parser{s: s}
 	if len(s) > maxExpr {
-		return nil, &Error{Column: maxExpr + 1, Message: "filter is too long", Hint: fmt.Sprintf("at most %d characters", maxExpr)}
+		return nil, p.fail(maxExpr, "filter is too long", fmt.Sprintf("at most %d characters", maxExpr))
 	}
 	for i := range len(s) {
 		if s[i] > '~' || s[i] < ' ' && !blank(s[i]) {
-			return nil, &Error{Column: i + 1, Message: "unexpected character", Hint: "names and addresses are plain ASCII"}
+			return nil, p.fail(i, "unexpected character", "names and addresses are plain ASCII")
 		}
 	}
 	e := new(Expr)
@@ -80,7 +83,7 @@ func Parse(s string) (*Expr, error) {
 		if err != nil {
 			return nil, err
 		}
-		if p.at < len(s) { // only a closing parenthesis ends an expression early
+		if p.at < len(s) { // only a closing parenthesis stops the parser early
 			return nil, p.fail(p.at, `")" without "("`, "")
 		}
 		e.root = root
@@ -89,14 +92,14 @@ func Parse(s string) (*Expr, error) {
 	return e, nil
 }
 
-// Match reports whether f, of these ages, is one of the wanted flows.
+// Match reports whether the expression matches f, which has these ages. It does not allocate.
 func (e *Expr) Match(f *flow.Flow, a flow.Ages) bool { return e.root.match(f, a) }
 
-// Needs returns what the expression looks at.
+// Needs returns the attributes that the expression looks at and that a table may lack.
 func (e *Expr) Needs() Need { return e.need }
 
-// node is an expression or a part of one. Nodes are in a normal form: no and in an and, no or in an or, no not in a not,
-// and two parts at least in both.
+// node is an expression or a part of one. Nodes are in a normal form: an and has no and among its kids, an or no or, a
+// not no not, and both and and or have at least two kids.
 type node struct {
 	kind nodeKind
 	kids []node
@@ -106,7 +109,7 @@ type node struct {
 type nodeKind uint8
 
 const (
-	nodeAnd nodeKind = iota // of no parts: every flow
+	nodeAnd nodeKind = iota // without kids: matches every flow
 	nodeOr
 	nodeNot // of kids[0]
 	nodeTerm
@@ -145,7 +148,7 @@ func (n *node) needs() Need {
 	return need
 }
 
-// joined makes a node of several in normal form.
+// joined makes one node of several, in normal form.
 func joined(kind nodeKind, parts []node) node {
 	if len(parts) == 1 {
 		return parts[0]

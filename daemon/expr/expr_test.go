@@ -38,12 +38,14 @@ func plain(orig flow.Tuple, status, timeout uint32) flow.Flow {
 func sampleFlows() map[rune]flow.Flow {
 	web := plain(tuple(flow.TCP, "10.0.0.7", 40000, "192.0.2.80", 443), flow.StatusSeenReply|flow.StatusAssured, 100)
 	web.Has |= flow.HasTCPState | flow.HasMark | flow.HasID | flow.HasCounters
-	web.TCPState, web.Mark, web.ID, web.Packets, web.Bytes = flow.TCPEstablished, 0x17, 1015734848, [2]uint64{600, 400}, [2]uint64{900_000, 200_000}
+	web.TCPState, web.Mark, web.ID = flow.TCPEstablished, 0x17, 1015734848
+	web.Packets, web.Bytes = [2]uint64{600, 400}, [2]uint64{900_000, 200_000}
 
 	dns := plain(tuple(flow.UDP, "10.1.2.3", 5353, "192.0.2.53", 53), 0, 30)
 	dns.Reply.Dst, dns.Reply.DstPort = flow.AddrFrom(netip.MustParseAddr("198.51.100.1")), 1024
 
-	ftp := plain(tuple(flow.TCP, "2001:db8::1", 2121, "2001:db8:1::21", 21), flow.StatusSeenReply|flow.StatusHelper, 7200)
+	ftp := plain(tuple(flow.TCP, "2001:db8::1", 2121, "2001:db8:1::21", 21),
+		flow.StatusSeenReply|flow.StatusHelper, 7200)
 	ftp.Has |= flow.HasTCPState | flow.HasHelper | flow.HasLabels
 	ftp.TCPState, ftp.Labels[0] = flow.TCPTimeWait, 1<<5
 	copy(ftp.Helper[:], "ftp")
@@ -54,7 +56,10 @@ func sampleFlows() map[rune]flow.Flow {
 	data.SCTPState = 4 // ESTABLISHED
 	data.Reply.Src, data.Reply.Zone = flow.AddrFrom(netip.MustParseAddr("172.16.0.1")), 3
 
-	peer := flow.Flow{Orig: tuple(flow.ICMP, "10.0.0.7", 443, "10.9.9.9", 8<<8), Has: flow.HasStatus, Status: flow.StatusSeenReply | flow.StatusSrcNAT}
+	peer := flow.Flow{
+		Orig: tuple(flow.ICMP, "10.0.0.7", 443, "10.9.9.9", 8<<8), Has: flow.HasStatus,
+		Status: flow.StatusSeenReply | flow.StatusSrcNAT,
+	}
 	return map[rune]flow.Flow{'w': web, 'd': dns, 'f': ftp, 's': data, 'i': peer}
 }
 
@@ -123,7 +128,7 @@ func TestMatch(t *testing.T) {
 		{"expected:yes", "s", "expected:yes"},
 		{"expected:no,yes", "wdfsi", "expected:yes,no"},
 		{"timeout<60s", "d", "timeout<1m"},
-		{"timeout<=60", "wds", "timeout<=1m"}, // 100 s told 40 s ago; what is left of a flow of unknown age is what it was told with
+		{"timeout<=60", "wds", "timeout<=1m"}, // w: 100 s, reported 40 s ago; s: 60 s, it is not known when
 		{"age>30s", "wf", "age>30s"},
 		{"age>=30s", "wfi", "age>=30s"},
 		{"age:1h30m-3h", "f", "age:90m-3h"},
@@ -214,7 +219,7 @@ func TestErrors(t *testing.T) {
 		{"dport:http", 7, "want port, such as dport:80,443"},
 		{"dport:65536", 7, "want port"},
 		{"dport:443-80", 7, "want port"},
-		{"dport>80,81", 9, `a list behind ">"`},
+		{"dport>80,81", 9, `a list after ">"`},
 		{"dport>80-81", 7, "want port"},
 		{"tcp and src:10.0.0.0/33", 13, "want address, network or range"},
 		{"src:10.0.0.1-fd00::1", 5, "want address"},
@@ -262,7 +267,10 @@ func TestErrors(t *testing.T) {
 }
 
 func TestNeeds(t *testing.T) {
-	for expr, want := range map[string]Need{"tcp": 0, "timeout<5": 0, "age>5": NeedAge, "tcp !(idle>5 or bytes>1)": NeedIdle | NeedCounters, "packets>1": NeedCounters} {
+	for expr, want := range map[string]Need{
+		"tcp": 0, "timeout<5": 0, "age>5": NeedAge, "tcp !(idle>5 or bytes>1)": NeedIdle | NeedCounters,
+		"packets>1": NeedCounters,
+	} {
 		e, err := Parse(expr)
 		if err != nil || e.Needs() != want {
 			t.Errorf("%q: %v, %v", expr, e.Needs(), err)
@@ -284,7 +292,8 @@ func TestKeys(t *testing.T) {
 			t.Errorf("%+v", k)
 		}
 		e, err := Parse(k.Example)
-		if err != nil || e.root.term.key == nil || e.root.term.key.Name != k.Name || !strings.HasPrefix(k.Example, k.Name) {
+		if err != nil || e.root.term.key == nil || e.root.term.key.Name != k.Name ||
+			!strings.HasPrefix(k.Example, k.Name) {
 			t.Errorf("%s: example %q: %v", k.Name, k.Example, err)
 		}
 		for _, v := range k.Values {
@@ -298,10 +307,14 @@ func TestKeys(t *testing.T) {
 // exprText draws expressions as people may write them.
 func exprText(t *rapid.T) string {
 	words := rapid.SampledFrom([]string{
-		"proto:tcp", "proto!=6,udp,200", "src:10.0.0.0/8,fd00::/8,10.0.0.1", "dst = 10.0.0.1-10.0.0.9", "dport:80, 443 ,1-5", "dport>1024", "dport <= 80",
-		"mark:0x10/0xff,7,0-3", "mark!=1", "label:1,2,3,64-70,127", "helper:ftp,any", `helper:"a b"`, "state:established,time-wait", "status:unreplied,assured",
-		"nat:snat", "age>1h30m", "idle<90", "timeout:60-120", "bytes>=1500k", "packets:3", "zone:7", "expected:no", "family:ipv6", "id>5",
-		"tcp", "443", "10.0.", "fd00::1", "fd00:1", "[::1]:443", "10.0.0.1:53", `"or"`, `"a:b"`, `"not"`, `"x y"`, `"\\\""`, "time-wait", "q.931",
+		"proto:tcp", "proto!=6,udp,200", "src:10.0.0.0/8,fd00::/8,10.0.0.1", "dst = 10.0.0.1-10.0.0.9",
+		"dport:80, 443 ,1-5", "dport>1024", "dport <= 80",
+		"mark:0x10/0xff,7,0-3", "mark!=1", "label:1,2,3,64-70,127", "helper:ftp,any", `helper:"a b"`,
+		"state:established,time-wait", "status:unreplied,assured",
+		"nat:snat", "age>1h30m", "idle<90", "timeout:60-120", "bytes>=1500k", "packets:3", "zone:7", "expected:no",
+		"family:ipv6", "id>5",
+		"tcp", "443", "10.0.", "fd00::1", "fd00:1", "[::1]:443", "10.0.0.1:53", `"or"`, `"a:b"`, `"not"`, `"x y"`,
+		`"\\\""`, "time-wait", "q.931",
 	})
 	var text func(depth int) string
 	text = func(depth int) string {
@@ -309,7 +322,10 @@ func exprText(t *rapid.T) string {
 			return words.Draw(t, "word")
 		}
 		a, b := text(depth-1), ""
-		form := rapid.SampledFrom([]string{"%s", "%s %s", "%s and %s", "%s && %s", "%s or %s", "%s||%s", "(%s) %s", "!%s", "not (%s)", "!(%s or %s)", "((%s))"}).Draw(t, "form")
+		form := rapid.SampledFrom([]string{
+			"%s", "%s %s", "%s and %s", "%s && %s", "%s or %s", "%s||%s", "(%s) %s", "!%s", "not (%s)", "!(%s or %s)",
+			"((%s))",
+		}).Draw(t, "form")
 		if strings.Count(form, "%s") == 2 {
 			b = text(rapid.IntRange(0, depth-1).Draw(t, "depth"))
 			return fmt.Sprintf(form, a, b)
@@ -335,7 +351,10 @@ func TestPrintsItself(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{"proto:tcp dport:80,443 !src:10.0.0.0/8", `"a\"b" or (x)`, "mark:0x10/0xff idle>1m", "fd00:1 [::1]:5 10.1", "age:1h-2w", "label:1-127", "::", "a:b:c"} {
+	for _, s := range []string{
+		"proto:tcp dport:80,443 !src:10.0.0.0/8", `"a\"b" or (x)`, "mark:0x10/0xff idle>1m", "fd00:1 [::1]:5 10.1",
+		"age:1h-2w", "label:1-127", "::", "a:b:c",
+	} {
 		f.Add(s)
 	}
 	flows := sampleFlows()
@@ -363,7 +382,10 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-var typical = []string{"tcp", "443", "10.0.0.", "proto:tcp dport:443", "src:10.0.0.0/8 state:established", "nat:yes", "proto:tcp dport:80,443,8080 !src:10.0.0.0/8,192.168.0.0/16", "(nat:snat or mark:0x10/0xf0) idle>1m", "ftp"}
+var typical = []string{
+	"tcp", "443", "10.0.0.", "proto:tcp dport:443", "src:10.0.0.0/8 state:established", "nat:yes",
+	"proto:tcp dport:80,443,8080 !src:10.0.0.0/8,192.168.0.0/16", "(nat:snat or mark:0x10/0xf0) idle>1m", "ftp",
+}
 
 func TestMatchDoesNotAllocate(t *testing.T) {
 	flows := sampleFlows()
@@ -373,7 +395,8 @@ func TestMatchDoesNotAllocate(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, f := range flows {
-			if n := testing.AllocsPerRun(100, func() { e.Match(&f, flow.Ages{Age: time.Minute, Idle: time.Second}) }); n != 0 {
+			ages := flow.Ages{Age: time.Minute, Idle: time.Second}
+			if n := testing.AllocsPerRun(100, func() { e.Match(&f, ages) }); n != 0 {
 				t.Errorf("%q: %v allocations", s, n)
 			}
 		}

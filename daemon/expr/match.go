@@ -9,9 +9,8 @@ import (
 	"ctsync/daemon/flow"
 )
 
-// What those keys match that have rules of their own.
-
-// stateValues are the states of all protocols, and stateIndex is where in it those of TCP, SCTP and DCCP stand.
+// stateValues are the states of all protocols in lower case. stateIndex says for each state of TCP, SCTP and DCCP where
+// in stateValues it is.
 var stateValues, stateIndex = func() (values []string, index [3][]uint8) {
 	for i, p := range statefulProtos {
 		for _, name := range flow.States(p) {
@@ -44,7 +43,7 @@ func testState(t *term, f *flow.Flow, _ flow.Ages) bool {
 	return int(s) < len(index) && t.has(index[s])
 }
 
-// statusValues are the names of the bits, and one for the lack of a bit.
+// statusValues are the names of the status bits by number. The last value stands for a flow that is not replied.
 var statusValues = func() (list []string) {
 	for _, name := range flow.StatusNames(flow.StatusAll) {
 		list = append(list, strings.ToLower(name))
@@ -56,7 +55,8 @@ func testStatus(t *term, f *flow.Flow, _ flow.Ages) bool {
 	return f.Status&flow.StatusAll&uint32(t.bits[0]) != 0 || t.has(uint8(len(statusValues)-1)) && f.Unreplied()
 }
 
-// translated reports which ends of f are translated: by its tuples or, where there is no reply tuple, by its status.
+// translated reports which ends of f are translated. It compares the tuples or, without a reply tuple, reads the
+// status.
 func translated(f *flow.Flow) (source, destination bool) {
 	if f.Has.Is(flow.HasReply) {
 		return f.SNAT(), f.DNAT()
@@ -81,12 +81,12 @@ func testHelper(t *term, f *flow.Flow, _ flow.Ages) bool {
 	return false
 }
 
-// foldsTo reports whether the NUL-terminated name is lower, in any case.
+// foldsTo reports whether the NUL-terminated name is lower but for its case.
 func foldsTo(name *[16]byte, lower string) bool {
 	return len(lower) < len(name) && name[len(lower)] == 0 && beginsWith(name[:], lower)
 }
 
-// beginsWith reports whether b begins with lower, in any case.
+// beginsWith reports whether b begins with lower but for its case.
 func beginsWith(b []byte, lower string) bool {
 	if len(b) < len(lower) {
 		return false
@@ -116,10 +116,11 @@ func testMark(t *term, f *flow.Flow, _ flow.Ages) bool {
 }
 
 func testLabel(t *term, f *flow.Flow, _ flow.Ages) bool {
-	return binary.LittleEndian.Uint64(f.Labels[:8])&t.bits[0] != 0 || binary.LittleEndian.Uint64(f.Labels[8:])&t.bits[1] != 0
+	return binary.LittleEndian.Uint64(f.Labels[:8])&t.bits[0] != 0 ||
+		binary.LittleEndian.Uint64(f.Labels[8:])&t.bits[1] != 0
 }
 
-// testTimeout looks at what is left, if the table tells when it was that much.
+// testTimeout looks at what is left of the timeout now, if the table says when it was f.Timeout.
 func testTimeout(t *term, f *flow.Flow, a flow.Ages) bool {
 	left := uint64(f.Timeout)
 	if a.Idle > 0 {

@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// exprParser reads an expression from left to right. at is the next byte; between two words it stands behind the blanks.
+// parser reads an expression from left to right. Byte at is next; between two words it is the first one after the
+// blanks.
 type parser struct {
 	s  string
 	at int
@@ -23,7 +24,7 @@ func (p *parser) fail(at int, message, hint string) *Error {
 	return &Error{Column: at + 1, Message: message, Hint: hint}
 }
 
-// take passes over word and the blanks behind it if it is next.
+// take skips word and the blanks after it, if word is next.
 func (p *parser) take(word string) bool {
 	if !strings.HasPrefix(p.s[p.at:], word) {
 		return false
@@ -33,7 +34,7 @@ func (p *parser) take(word string) bool {
 	return true
 }
 
-// takeWord is take for a word of letters, which must end there.
+// takeWord is take for a word of letters, which must not go on.
 func (p *parser) takeWord(word string) bool {
 	end := p.at + len(word)
 	if end > len(p.s) || !strings.EqualFold(p.s[p.at:end], word) {
@@ -113,7 +114,8 @@ func (p *parser) term() (term, error) {
 	}
 	name := strings.ToLower(p.s[start:end])
 	if name == "and" || name == "or" {
-		return term{}, p.fail(start, fmt.Sprintf("unexpected %q", name), "want a word on each side of it, or quote it to look for the text")
+		return term{}, p.fail(start, fmt.Sprintf("unexpected %q", name),
+			"want a word on each side of it, or quote it to look for the text")
 	}
 	p.at = end
 	if name != "" {
@@ -122,7 +124,7 @@ func (p *parser) term() (term, error) {
 				if k := keyNamed(name); k != nil {
 					return p.values(k, rel)
 				}
-				if !hexadecimal(name) || p.s[end] != ':' { // otherwise the beginning of an IPv6 address
+				if !hexadecimal(name) || p.s[end] != ':' { // otherwise it begins an IPv6 address
 					return term{}, p.fail(start, fmt.Sprintf("unknown key %q", name), keyHint(name))
 				}
 			}
@@ -143,14 +145,13 @@ func (p *parser) term() (term, error) {
 	return newText(strings.ToLower(text)), nil
 }
 
-// misplaced says what is wrong with what stands where a word should.
+// misplaced is the error for anything but a word in the place of a word.
 func (p *parser) misplaced() error {
-	switch {
-	case p.at == len(p.s):
-		return p.fail(p.at, "the filter ends too early", `want a word, a term such as dport:443, or "("`)
-	default:
-		return p.fail(p.at, fmt.Sprintf("unexpected %q", p.s[p.at:p.at+1]), `want a word, a term such as dport:443, or "("`)
+	message := "the filter ends too early"
+	if p.at < len(p.s) {
+		message = fmt.Sprintf("unexpected %q", p.s[p.at:p.at+1])
 	}
+	return p.fail(p.at, message, `want a word, a term such as dport:443, or "("`)
 }
 
 func identifier(c byte) bool {
@@ -159,7 +160,7 @@ func identifier(c byte) bool {
 
 func hexadecimal(s string) bool { return strings.Trim(s, "0123456789abcdef") == "" }
 
-// relation passes over an operator and the blanks behind it.
+// relation skips an operator and the blanks after it.
 func (p *parser) relation() relation {
 	for _, r := range [...]relation{relNot, relAtLeast, relAtMost, relAbove, relBelow, relIs} {
 		if p.take(r.String()) {
@@ -172,7 +173,7 @@ func (p *parser) relation() relation {
 	return relNone
 }
 
-// values reads what stands behind a key and its operator.
+// values reads the values after a key and its operator.
 func (p *parser) values(k *Key, rel relation) (term, error) {
 	t := term{key: k, rel: rel}
 	if !k.kind.ordered() && rel != relIs && rel != relNot {
@@ -197,14 +198,14 @@ func (p *parser) values(k *Key, rel relation) (term, error) {
 			break
 		}
 		if rel != relIs && rel != relNot {
-			return t, p.fail(here, fmt.Sprintf("a list behind %q", rel), "want one value, or a list behind : or !=")
+			return t, p.fail(here, fmt.Sprintf("a list after %q", rel), "want one value, or a list after : or !=")
 		}
 	}
 	t.finish()
 	return t, nil
 }
 
-// word reads what is between blanks, or in quotes; a value also ends at a comma.
+// word reads up to the next blank, or what is in quotes. A value also ends at a comma.
 func (p *parser) word(value bool) (word string, quoted bool, err error) {
 	if p.at < len(p.s) && p.s[p.at] == '"' {
 		word, err = p.quoted()
@@ -214,14 +215,15 @@ func (p *parser) word(value bool) (word string, quoted bool, err error) {
 	for ; p.at < len(p.s); p.at++ {
 		c := p.s[p.at]
 		rest := p.s[p.at:]
-		if blank(c) || c == '(' || c == ')' || c == '"' || value && c == ',' || strings.HasPrefix(rest, "&&") || strings.HasPrefix(rest, "||") {
+		if blank(c) || c == '(' || c == ')' || c == '"' || value && c == ',' ||
+			strings.HasPrefix(rest, "&&") || strings.HasPrefix(rest, "||") {
 			break
 		}
 	}
 	return p.s[start:p.at], false, nil
 }
 
-// quoted reads a text in quotes, in which a backslash makes the next character plain.
+// quoted reads a text in quotes. A backslash in it takes the next character as it is.
 func (p *parser) quoted() (string, error) {
 	start := p.at
 	var b strings.Builder
@@ -240,13 +242,14 @@ func (p *parser) quoted() (string, error) {
 	return "", p.fail(start, "the quote is not closed", `want "`)
 }
 
-// quote returns a text, or else a value, as the parser takes it back: in quotes if it must be.
+// quote returns a text or, if value is set, a value, as the parser reads it back: in quotes if needed.
 func quote(word string, value bool) string {
 	run := strings.TrimLeft(word, "abcdefghijklmnopqrstuvwxyz0123456789-_")
 	name := word[:len(word)-len(run)]
 	switch {
 	case strings.ContainsAny(word, " \t\n\v\f\r()\",!<>=&|\\"):
-	case value && word != "", word != "" && name != "and" && name != "or" && word != "not" && (run == "" || run[0] != ':' || hexadecimal(name)):
+	case word == "", !value && (name == "and" || name == "or" || word == "not"):
+	case value || run == "" || run[0] != ':' || hexadecimal(name):
 		return word
 	}
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(word) + `"`

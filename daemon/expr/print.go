@@ -7,8 +7,8 @@ import (
 	"ctsync/daemon/flow"
 )
 
-// String returns the expression as Parse reads it back, in one form for all ways to write it: "and" left out, "!" for
-// not, lists in ascending order. It is "" for an expression that matches every flow.
+// String returns the expression as Parse reads it back. All spellings of an expression print alike: without "and", with
+// "!" for not, and with lists in ascending order. An expression that matches every flow is "".
 func (e *Expr) String() string {
 	var b strings.Builder
 	e.root.print(&b)
@@ -40,7 +40,7 @@ func (n *node) print(b *strings.Builder) {
 	}
 }
 
-// printInside prints a part that "and" or "!" must not tear apart.
+// printInside prints a part of an "and" or a "!", in parentheses if it needs them.
 func (n *node) printInside(b *strings.Builder) {
 	if n.kind == nodeTerm || n.kind == nodeNot {
 		n.print(b)
@@ -59,15 +59,12 @@ func (t *term) print(b *strings.Builder) {
 	b.WriteString(t.key.Name)
 	switch t.rel {
 	case relIs:
-		b.WriteByte(':')
+		b.WriteString(":" + strings.Join(t.values(), ","))
+	case relNot:
+		b.WriteString("!=" + strings.Join(t.values(), ","))
 	default:
-		b.WriteString(t.rel.String())
+		b.WriteString(t.rel.String() + t.key.kind.print(t.bound))
 	}
-	if t.rel != relIs && t.rel != relNot {
-		b.WriteString(t.key.kind.print(t.bound))
-		return
-	}
-	b.WriteString(strings.Join(t.values(), ","))
 }
 
 // values returns the values as they are printed.

@@ -23,32 +23,32 @@ const (
 	relAtLeast
 )
 
-// String returns the operator; ":" and "=" are the same.
+// String returns the operator. ":" and "=" are the same.
 func (r relation) String() string {
 	return [...]string{"", "=", "!=", "<", "<=", ">", ">="}[r]
 }
 
-// term is a key with its values, or a text when key is nil. The values of a kind are in one of the sets, ordered and
-// without overlap, so that equal terms are equal structs.
+// term is a key with its values, or a text if key is nil. The kind of the key decides which of the sets holds the
+// values. A set is ordered and has no overlaps, so that equal terms are equal structs.
 type term struct {
 	key *Key
 	rel relation
 
-	numbers   []numbers    // what matches; of a comparison what it comes to
-	bound     uint64       // what a comparison was made with
+	numbers   []numbers    // that match, also those of a comparison
+	bound     uint64       // of a comparison, as it was written
 	masked    []masked     // marks
 	four, six flow.AddrSet // addresses
 	bits      [4]uint64    // protocols, labels, or indices in Key.Values
 	names     []string     // helpers, lower case
 
 	text string // lower case
-	find text   // what text comes to
+	find text   // what that text matches
 }
 
 // numbers is a run of numbers, both ends included.
 type numbers struct{ first, last uint64 }
 
-// masked is a mark of which only the bits of mask count.
+// masked is a mark of which only the bits in mask count.
 type masked struct{ value, mask uint32 }
 
 func (t *term) match(f *flow.Flow, a flow.Ages) bool {
@@ -73,7 +73,7 @@ func (t *term) has(i uint8) bool { return t.bits[i>>6]>>(i&63)&1 != 0 }
 
 func (t *term) set(i uint8) { t.bits[i>>6] |= 1 << (i & 63) }
 
-// covers reports whether the address a of a family is one of the addresses.
+// covers reports whether a, of this family, is one of the addresses.
 func (t *term) covers(a *flow.Addr, family flow.Family) bool {
 	switch family {
 	case flow.IPv4:
@@ -81,10 +81,10 @@ func (t *term) covers(a *flow.Addr, family flow.Family) bool {
 	case flow.IPv6:
 		return t.six.Has(a)
 	}
-	return false // the reply of a flow that has none
+	return false // the reply tuple of a flow without one
 }
 
-// add reads one more value. The error says what was expected.
+// add adds a value. The error says what was expected.
 func (t *term) add(word string) error {
 	switch k := t.key; k.kind {
 	case kindAddress:
@@ -123,7 +123,7 @@ func (t *term) add(word string) error {
 	return nil
 }
 
-// valueName makes one of the two ways to write a name of several words.
+// valueName returns a name as Key.Values spells it.
 func valueName(word string) string { return strings.ReplaceAll(strings.ToLower(word), "-", "_") }
 
 func (t *term) addNumbers(word string) error {
@@ -141,7 +141,7 @@ func (t *term) addNumbers(word string) error {
 	switch t.rel {
 	case relBelow:
 		if a == 0 {
-			return nil // nothing is
+			return nil // no number is below 0
 		}
 		a, b = 0, a-1
 	case relAtMost:
@@ -194,12 +194,14 @@ func parseRange(word string) (r flow.Range, family flow.Family, ok bool) {
 	return flow.Range{First: flow.AddrFrom(a), Last: flow.AddrFrom(b)}, family, true
 }
 
-// finish brings the values into their one order.
+// finish sorts the values and joins those that overlap.
 func (t *term) finish() {
 	t.four, t.six = flow.NewAddrSet(t.four, flow.IPv4), flow.NewAddrSet(t.six, flow.IPv6)
 	slices.Sort(t.names)
 	t.names = slices.Compact(t.names)
-	slices.SortFunc(t.masked, func(a, b masked) int { return cmp.Or(cmp.Compare(a.mask, b.mask), cmp.Compare(a.value, b.value)) })
+	slices.SortFunc(t.masked, func(a, b masked) int {
+		return cmp.Or(cmp.Compare(a.mask, b.mask), cmp.Compare(a.value, b.value))
+	})
 	t.masked = slices.Compact(t.masked)
 	slices.SortFunc(t.numbers, func(a, b numbers) int { return cmp.Compare(a.first, b.first) })
 	n := 0

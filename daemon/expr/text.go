@@ -8,18 +8,18 @@ import (
 	"ctsync/daemon/flow"
 )
 
-// text is what a word without a key matches, one of:
+// text is what a word without a key matches. The word may be:
 //
 //	10.0.0.7 10.0.0.0/8 fd00::1   one of the four addresses
-//	10.0. 10.1 fd00:1 [fd00:1:    the beginning of one, of the last part any digits
+//	10.0. 10.1 fd00:1 [fd00:1:    the first digits of one
 //	10.0.0.7:443 [fd00::1]:443    address and port of one end
-//	443                           one of the four ports; also the kernel's ID
-//	tcp est time-w syn_           part of the name of the protocol or of the state; also the two letters of a TCP state
-//	assured unreplied snat dnat   what the flow is; from three letters on the beginning of the word
+//	443                           one of the four ports, or the kernel's ID
+//	tcp est time-w syn_           part of the name of the protocol or state, or the two letters of a TCP state
+//	assured unreplied snat dnat   a property of the flow, or at least the first three letters of one
 //	ftp                           part of the helper's name
 //	ipv4 ipv6                     the family
 //
-// So it never makes a text of a flow: that would cost more than everything else.
+// It compares numbers and never prints a flow: that would cost more than everything else.
 type text struct {
 	protos    [4]uint64
 	states    [3]uint16 // TCP, SCTP, DCCP
@@ -28,28 +28,28 @@ type text struct {
 	snat      bool
 	dnat      bool
 	family    flow.Family
-	number    bool // id, and port if it fits, are something to look for
+	number    bool // the word is a number: look for id, and for port if it is as large
 	id        uint32
 	port      uint16
-	end       bool         // port belongs to the addresses
+	end       bool         // port must be that of the address
 	four, six flow.AddrSet // of addresses
 	helper    string       // part of its name, lower case; "" = none
 }
 
-// newText makes the term of a text in lower case.
+// newText returns the term of a word in lower case.
 func newText(word string) term {
 	t := term{text: word, find: text{helper: word}}
 	x := &t.find
 	if n, err := strconv.ParseUint(word, 10, 32); err == nil {
 		x.number, x.id, x.port = true, uint32(n), uint16(n)
 	}
-	if at := strings.LastIndexByte(word, ':'); at > 0 && x.addresses(strings.Trim(word[:at], "[]")) && (word[0] == '[' || !strings.Contains(word[:at], ":")) {
-		if port, err := strconv.ParseUint(word[at+1:], 10, 16); err == nil {
+	if at := strings.LastIndexByte(word, ':'); at > 0 && (word[0] == '[' || !strings.Contains(word[:at], ":")) {
+		port, err := strconv.ParseUint(word[at+1:], 10, 16)
+		if err == nil && x.addresses(strings.Trim(word[:at], "[]")) {
 			x.end, x.port = true, uint16(port)
 			return t
 		}
 	}
-	x.four, x.six = nil, nil
 	if x.addresses(strings.TrimLeft(word, "[")) || x.number {
 		return t
 	}
@@ -57,7 +57,8 @@ func newText(word string) term {
 	return t
 }
 
-// addresses takes word for an address, a network or the beginning of an address, and reports whether it is.
+// addresses notes what word matches as an address, a network or the beginning of an address. It reports whether word is
+// one.
 func (x *text) addresses(word string) bool {
 	if r, family, ok := parseRange(word); ok {
 		if family == flow.IPv4 {
@@ -130,7 +131,7 @@ func begun(word string, family flow.Family) flow.AddrSet {
 	return flow.NewAddrSet(ranges, family)
 }
 
-// words takes word for a name.
+// words notes what word matches as a name.
 func (x *text) words(word string) {
 	for _, p := range flow.Protos() {
 		if strings.Contains(p.String(), word) {
@@ -139,8 +140,12 @@ func (x *text) words(word string) {
 	}
 	for i, p := range statefulProtos {
 		for s, name := range flow.States(p) {
-			code := p == flow.TCP && flow.TCPStateCode(uint8(s)) != "" && strings.EqualFold(flow.TCPStateCode(uint8(s)), word)
-			if code || strings.Contains(strings.ToLower(name), strings.ReplaceAll(word, "-", "_")) {
+			code := ""
+			if p == flow.TCP {
+				code = flow.TCPStateCode(uint8(s))
+			}
+			if code != "" && strings.EqualFold(code, word) ||
+				strings.Contains(strings.ToLower(name), strings.ReplaceAll(word, "-", "_")) {
 				x.states[i] |= 1 << s
 			}
 		}
@@ -154,10 +159,14 @@ func (x *text) words(word string) {
 		return
 	}
 	is := func(name string) bool { return strings.HasPrefix(name, word) }
-	for name, bit := range map[string]uint32{"assured": flow.StatusAssured, "offload": flow.StatusOffload | flow.StatusHWOffload, "expected": flow.StatusExpected} {
-		if is(name) {
-			x.status |= bit
-		}
+	if is("assured") {
+		x.status |= flow.StatusAssured
+	}
+	if is("offload") {
+		x.status |= flow.StatusOffload | flow.StatusHWOffload
+	}
+	if is("expected") {
+		x.status |= flow.StatusExpected
 	}
 	x.unreplied = is("unreplied")
 	x.snat, x.dnat = is("snat") || is("nat"), is("dnat") || is("nat")
@@ -171,7 +180,8 @@ func (x *text) match(f *flow.Flow) bool {
 		return x.matchNumber(f) || x.matchHelper(f)
 	}
 	p := f.Orig.Proto
-	if x.protos[p>>6]>>(p&63)&1 != 0 || f.Status&x.status != 0 || f.Orig.Family == x.family || x.unreplied && f.Unreplied() {
+	if x.protos[p>>6]>>(p&63)&1 != 0 || f.Status&x.status != 0 || f.Orig.Family == x.family ||
+		x.unreplied && f.Unreplied() {
 		return true
 	}
 	if x.states != [3]uint16{} {
@@ -198,7 +208,8 @@ func (x *text) matchAddress(f *flow.Flow) bool {
 			continue
 		}
 		ports := t.Proto.HasPorts()
-		if list.Has(&t.Src) && (!x.end || ports && t.SrcPort == x.port) || list.Has(&t.Dst) && (!x.end || ports && t.DstPort == x.port) {
+		if list.Has(&t.Src) && (!x.end || ports && t.SrcPort == x.port) ||
+			list.Has(&t.Dst) && (!x.end || ports && t.DstPort == x.port) {
 			return true
 		}
 	}

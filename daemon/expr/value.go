@@ -9,7 +9,7 @@ import (
 	"ctsync/daemon/flow"
 )
 
-// valueKind is how the values of a key are written.
+// valueKind says how the values of a key are written.
 type valueKind uint8
 
 const (
@@ -20,23 +20,26 @@ const (
 	kindLabel  // decimal
 	kindNumber // decimal or 0x hexadecimal
 	kindMark   // as kindNumber; printed in hexadecimal
-	kindTime   // seconds, or numbers with the units s, m, h, d, w
-	kindSize   // a number that may end in k, M, G, T (1000s) or Ki, Mi, Gi, Ti (1024s)
+	kindTime   // in seconds, or numbers with the units s, m, h, d, w
+	kindSize   // a number that may end in k, M, G, T (powers of 1000) or Ki, Mi, Gi, Ti (of 1024)
 )
 
-// ordered reports whether < and > make sense.
+// ordered reports whether the kind has < and >.
 func (k valueKind) ordered() bool { return k >= kindNumber }
 
-// unit is a word behind a number and what it stands for.
+// unit is a word after a number, and the factor that it stands for.
 type unit struct {
 	name string
 	of   uint64
 }
 
-// Units, the greatest first.
+// Units, the greatest first. Sizes are printed in the first four.
 var (
 	timeUnits = []unit{{"w", 7 * 86400}, {"d", 86400}, {"h", 3600}, {"m", 60}, {"s", 1}}
-	sizeUnits = []unit{{"t", 1e12}, {"g", 1e9}, {"m", 1e6}, {"k", 1e3}, {"ti", 1 << 40}, {"gi", 1 << 30}, {"mi", 1 << 20}, {"ki", 1 << 10}}
+	sizeUnits = []unit{
+		{"t", 1e12}, {"g", 1e9}, {"m", 1e6}, {"k", 1e3},
+		{"ti", 1 << 40}, {"gi", 1 << 30}, {"mi", 1 << 20}, {"ki", 1 << 10},
+	}
 )
 
 // parse reads a number.
@@ -87,9 +90,8 @@ func parseTime(word string) (seconds uint64, ok bool) {
 			return 0, false
 		}
 		seconds += n
-		word, ok = word[end:], true
-		if word == "" {
-			return seconds, ok
+		if word = word[end:]; word == "" {
+			return seconds, true
 		}
 	}
 	return 0, false
@@ -108,7 +110,7 @@ func (k valueKind) print(v uint64) string {
 	return strconv.FormatUint(v, 10)
 }
 
-// printUnit writes v in the greatest unit of which it is a multiple.
+// printUnit writes v in the greatest unit that divides it.
 func printUnit(v uint64, units []unit) string {
 	for _, u := range units {
 		if v > 0 && v%u.of == 0 {
@@ -118,7 +120,7 @@ func printUnit(v uint64, units []unit) string {
 	return strconv.FormatUint(v, 10)
 }
 
-// protoNames are the names of protocols.
+// protoNames returns the names of the protocols that have one.
 func protoNames() (names []string) {
 	for _, p := range flow.Protos() {
 		names = append(names, p.String())

@@ -12,12 +12,12 @@ const (
 	heldMost = 64
 )
 
-// held is a number that must not be acknowledged yet.
+// held is the number of a request of the peer that must not be acknowledged before the request is answered.
 type held struct {
 	seq     uint32
 	resync  bool   // a RESYNC, otherwise a NACK
-	covered bool   // the bulk that answers it has been started
-	sent    uint64 // NACK: number of state messages after which all that it asked for have left
+	covered bool   // RESYNC: the bulk that answers it has started
+	sent    uint64 // NACK: once so many state messages have been sent, all that it asks for have been
 }
 
 // acks collects the numbers that the peer is owed an acknowledgement for: a range that ends with the last number
@@ -33,7 +33,7 @@ type acks struct {
 	held    []held
 }
 
-// note adds number q, the last one accepted.
+// note adds number q, the last one accepted. matters says whether its message does, see acks.
 func (a *acks) note(now int64, q uint32, matters bool) {
 	if !a.open {
 		a.open, a.from, a.count, a.firstAt, a.matter = true, q, 0, now, false
@@ -48,9 +48,9 @@ func (a *acks) note(now int64, q uint32, matters bool) {
 	a.lastM = now
 }
 
-// due returns when the range is to be acknowledged. Control messages wait for a second, as conntrackd does, or two
-// idle nodes would acknowledge each other's acknowledgements without end. quick is false while our own hello is
-// unanswered: each message that says hello makes a conntrackd forget what it keeps for us.
+// due returns when the range is to be acknowledged. A range without a message that matters waits for a second, as with
+// conntrackd: two idle routers would acknowledge each other's acknowledgements without end. quick is false while our
+// own hello is unanswered: each message with HELLO makes conntrackd forget what it keeps for us.
 func (a *acks) due(quick bool) int64 {
 	switch {
 	case !a.open:
@@ -69,8 +69,8 @@ func (a *acks) hurry(now int64) {
 	}
 }
 
-// hold keeps h.seq out of acknowledgements until release. When too many are held the oldest NACK gives way, whose turn is
-// next: a RESYNC that was acknowledged before its bulk would have the peer drop what it was not told of yet.
+// hold keeps h.seq out of acknowledgements until release. When too many are held, the oldest NACK is released early: it
+// is the next to be answered. A RESYNC never is, because the peer would drop the flows that the bulk has not sent yet.
 func (a *acks) hold(h held) {
 	if len(a.held) == heldMost {
 		oldest := slices.IndexFunc(a.held, func(h held) bool { return !h.resync })
@@ -85,7 +85,7 @@ func (a *acks) hold(h held) {
 // reset forgets everything.
 func (a *acks) reset() { *a = acks{held: a.held[:0]} }
 
-// acknowledge sends what is owed, up to the last number accepted, around the numbers held.
+// acknowledge sends the acknowledgements that are owed, up to the last number accepted, without the numbers held.
 func (s *FTFW) acknowledge() {
 	if !s.acks.open {
 		return
@@ -106,7 +106,7 @@ func (s *FTFW) acknowledge() {
 	}
 }
 
-// release lets numbers be acknowledged for which ready returns true.
+// release acknowledges the held numbers for which ready returns true.
 func (s *FTFW) release(ready func(held) bool) {
 	kept := s.acks.held[:0]
 	for _, h := range s.acks.held {

@@ -7,7 +7,7 @@ import (
 	"ctsync/daemon/wire"
 )
 
-// pair is two sessions on a perfect link that deliver each other's datagrams at once.
+// pair is two sessions on a perfect link without delay.
 type pair struct {
 	a, b *FTFW
 	now  int64
@@ -18,7 +18,11 @@ type pair struct {
 func newPair(tb testing.TB) *pair {
 	p := &pair{now: second, f: stateFlow(1, 1)}
 	none := func(Ref, uint32) {}
-	h := Handler{Flow: func(wire.Type, *flow.Flow) { p.got++ }, Acked: none, Lost: func(Ref, uint32) { tb.Error("lost on a perfect link") }}
+	h := Handler{
+		Flow:  func(wire.Type, *flow.Flow) { p.got++ },
+		Acked: none,
+		Lost:  func(Ref, uint32) { tb.Error("lost on a perfect link") },
+	}
 	p.a, p.b = New(Config{Seq: 1}, h, p.now), New(Config{Seq: 1000}, h, p.now)
 	p.exchange(100)
 	if p.a.Room() == 0 || p.b.Room() == 0 {
@@ -94,7 +98,7 @@ func BenchmarkSend(b *testing.B) {
 func BenchmarkReceive(b *testing.B) {
 	s, seq := established(Config{Seq: 1}, Handler{})
 	f := stateFlow(1, 1)
-	size := wire.FlowSize(&f)
+	size := flowSize(&f)
 	n := 1400 / size
 	var d, ack []byte
 	b.ReportAllocs()

@@ -9,16 +9,16 @@ import (
 )
 
 const (
-	aliveAfter = int64(time.Second)            // of our own silence: say something
-	peerSilent = int64(3 * time.Second)        // without a word the peer is not taken for alive
-	staleAfter = int64(3 * time.Second)        // unacknowledged while later numbers are: lost
-	staleEvery = int64(500 * time.Millisecond) // how often that is looked for
+	aliveAfter = int64(time.Second)            // after so long without sending anything, send something
+	peerSilent = int64(3 * time.Second)        // a peer silent for so long does not count as alive
+	staleAfter = int64(3 * time.Second)        // a message unacknowledged for so long while later ones are is lost
+	staleEvery = int64(500 * time.Millisecond) // how often such messages are looked for
 
 	unset = math.MinInt64 // a moment that has not been
-	never = math.MaxInt64 // a deadline that will not be
+	never = math.MaxInt64 // a deadline that will not come
 )
 
-// Ref is the caller's handle of what a state message describes. The session only hands it back.
+// Ref is the caller's handle of the flow or expectation that a state message describes. The session only hands it back.
 type Ref uint32
 
 // Config sets up a session. Zero values mean the defaults.
@@ -29,22 +29,39 @@ type Config struct {
 	Seq         uint32 // number of the first message; conntrackd uses the clock in seconds
 }
 
-// Handler holds the callbacks of a session. They are called from Receive, Finish, Tick and BulkSent, must be quick, and of the
-// session's methods may call RequestResync, BulkStarted, Stats and State only. Flow, Acked and Lost are required, the
-// others may be nil.
+// Handler holds the callbacks of a session. Receive, Finish, Tick and BulkSent call them. They must be quick. Of the
+// session's methods they may call RequestResync, BulkStarted, Stats and State only. Flow, Acked and Lost are required,
+// the others may be nil.
 type Handler struct {
-	Flow        func(wire.Type, *flow.Flow)        // a flow of the peer; *flow.Flow is reused
-	Expectation func(wire.Type, *flow.Expectation) // an expectation of the peer, likewise
+	Flow        func(wire.Type, *flow.Flow)        // the peer sent a flow; *flow.Flow is reused
+	Expectation func(wire.Type, *flow.Expectation) // the peer sent an expectation; likewise
 
-	Acked func(Ref, uint32) // the peer has what was sent under this number
-	Lost  func(Ref, uint32) // the peer has not: send it as it is now, unless it was sent since under a later number
-	Dirty func() int        // how many state messages wait to be sent, oldest first; nil: none ever wait when Finish is called
+	Acked func(Ref, uint32) // the peer has the message with this number
 
-	ResyncRequested func() // the peer asks for the whole table: BulkStarted, all of it, BulkSent
-	PeerRestarted   func() // the peer began a life (also when first heard) and knows nothing; called after Lost for all in flight
-	Established     func() // the peer answered our hello; called once
-	ResyncSent      func() // RequestResync's request leaves now: what the peer does not mention until BulkReceived, it does not have
-	BulkReceived    func() // all that the peer had when RequestResync was last called has been handed to Flow
+	// Lost is called when the peer does not have the message with this number: send the flow or expectation as it is
+	// now, unless it was sent since under a later number.
+	Lost func(Ref, uint32)
+
+	// Dirty returns how many state messages wait to be sent, oldest first. nil means that none wait when Finish is
+	// called.
+	Dirty func() int
+
+	// ResyncRequested is called when the peer asks for the whole table: call BulkStarted, send the table, call
+	// BulkSent.
+	ResyncRequested func()
+
+	// PeerRestarted is called on the hello of a peer that has restarted, or is heard for the first time: it has nothing
+	// of ours. Lost has been called for all in flight.
+	PeerRestarted func()
+
+	Established func() // the peer answered our hello; called once
+
+	// ResyncSent is called when RequestResync's request leaves. What the peer does not mention from now on until
+	// BulkReceived, it does not have.
+	ResyncSent func()
+
+	// BulkReceived is called when Flow has got all that the peer had when RequestResync was last called.
+	BulkReceived func()
 }
 
 // FTFW is one conversation with one peer in conntrackd's FTFW mode. It is not safe for concurrent use.
@@ -53,9 +70,9 @@ type FTFW struct {
 	h   Handler
 	now int64
 
-	established bool // our hello was answered
-	sayBack     bool // the peer's hello is to be answered
-	speak       bool // something is to be said at once
+	established bool // the peer answered our hello
+	sayBack     bool // the next message answers the peer's hello
+	speak       bool // send something now, even if nothing is due
 
 	// Sending.
 	seq       uint32 // of the next message
@@ -83,7 +100,7 @@ type FTFW struct {
 	stats  Stats
 }
 
-// New starts a conversation. Its first message, which says hello, leaves with the first Tick or Finish.
+// New starts a conversation. Its first message, which carries HELLO, leaves with the first Tick or Finish.
 func New(cfg Config, h Handler, now int64) *FTFW {
 	if cfg.AckWindow <= 0 {
 		cfg.AckWindow = 300
@@ -102,13 +119,13 @@ func New(cfg Config, h Handler, now int64) *FTFW {
 // advance sets the session's clock, which never runs backwards.
 func (s *FTFW) advance(now int64) { s.now = max(s.now, now) }
 
-// ready reports whether what is sent now cannot be lost unnoticed: the peer has answered our hello, and it has heard
+// ready reports whether a loss of what is sent now will be noticed: the peer has answered our hello, and it has heard
 // our answer to its own, so it knows our numbers.
 func (s *FTFW) ready() bool { return s.established && !s.in.hello }
 
 func (s *FTFW) alive() bool { return s.heard != 0 && s.now-s.heard < peerSilent }
 
-// Tick does what is due and returns when it wants to be called next, at the latest. What it sends is finished: take
+// Tick does what is due and returns the latest moment for the next call. The datagrams that it makes are finished: take
 // Output after it.
 func (s *FTFW) Tick(now int64) (next int64) {
 	s.advance(now)
@@ -123,7 +140,7 @@ func (s *FTFW) Tick(now int64) (next int64) {
 
 	next = s.sentAt + aliveAfter
 	for _, t := range [...]int64{s.window.next(), s.acks.due(s.established), s.nextResync()} {
-		if t > s.now { // what is past waits for the peer to speak
+		if t > s.now { // what should have happened before now waits for a message of the peer
 			next = min(next, t)
 		}
 	}
@@ -133,9 +150,9 @@ func (s *FTFW) Tick(now int64) (next int64) {
 	return next
 }
 
-// loseStale disposes of messages that the peer passed over: it acknowledged later ones, and that was time enough for
-// these. FTFW acknowledges disjoint ranges, so a number can fall between two of them for good, for example when the
-// peer had not taken in anything yet and a later message came first.
+// loseStale treats messages as lost that the peer passed over: it acknowledged later ones and has had time enough for
+// these. FTFW acknowledges disjoint ranges, so a number can stay between two of them forever, for example when a later
+// message was the first that the peer took in.
 func (s *FTFW) loseStale() {
 	for i := range s.ring.n {
 		e := s.ring.at(i)
@@ -143,7 +160,7 @@ func (s *FTFW) loseStale() {
 			break
 		}
 		if e.kind == gone || e.kind == resync && e.seq == s.resync.seq {
-			continue // a request for a bulk waits for its end
+			continue // a RESYNC is acknowledged only at the end of its bulk
 		}
 		if e.kind != ack && e.kind != nack { // those count as retransmitted when they leave
 			s.stats.Stale++

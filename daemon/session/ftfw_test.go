@@ -171,7 +171,7 @@ send 1
 > ACK 4 101-101
 > ALIVE 5
 > ALIVE 6`},
-		{name: "ranges for numbers never sent belong to another life", script: handshake + `
+		{name: "ranges for numbers never sent are from before a restart", script: handshake + `
 send 1
 > NEW 3 k1
 < ACK 102 1-4; NACK 103 3-9
@@ -259,7 +259,7 @@ send 2
 < ALIVE|HELLO 100
 ! peer restarted
 > ACK|HELLO_BACK 4 100-100`},
-		{"a jump within the hello phase is another life", `
+		{"a jump within the hello phase is a restart", `
 + 0s
 > ALIVE|HELLO 1
 < ALIVE|HELLO 100
@@ -430,7 +430,7 @@ bulk sent
 bulk started
 bulk sent
 > ACK 3 101-103`},
-		{"a bulk for a former life answers nobody", handshake + `
+		{"a bulk asked for before a restart answers nobody", handshake + `
 < RESYNC 102
 ! resync requested
 bulk started

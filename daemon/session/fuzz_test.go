@@ -66,7 +66,7 @@ func FuzzReceive(f *testing.F) {
 		if len(sent)-len(lost) != s.ring.state {
 			t.Fatalf("%d sent, %d settled, %d in flight", len(sent), len(lost), s.ring.state)
 		}
-		// A new life of the peer, later, at an unlikely number.
+		// The peer restarts, later, at an unlikely number.
 		now += 10 * second
 		q := s.in.last + 1<<30
 		b := wire.AppendControl(nil, wire.Alive|wire.Hello|wire.HelloBack, q, 0, 0)
@@ -102,6 +102,7 @@ func checkBounds(t *testing.T, s *FTFW) {
 		}
 	}
 	if states != s.ring.state || control != s.ring.control || nacks != s.ring.nacks {
-		t.Fatalf("counted %d, %d, %d, kept %d, %d, %d", s.ring.state, s.ring.control, s.ring.nacks, states, control, nacks)
+		t.Fatalf("counted %d, %d, %d, kept %d, %d, %d",
+			s.ring.state, s.ring.control, s.ring.nacks, states, control, nacks)
 	}
 }

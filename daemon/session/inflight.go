@@ -30,6 +30,6 @@ func (s *FTFW) AppendInFlight(list []InFlight) []InFlight {
 	return list
 }
 
-// InFlightMost is how many messages may be in flight at the default Config.Window: beyond it the session waits, so that
-// none is ever given up for want of room.
+// InFlightMost is how many messages may be in flight at the default Config.Window. At that number the session waits: it
+// never drops a message for want of room.
 const InFlightMost = windowMost + controlMost

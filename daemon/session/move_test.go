@@ -10,7 +10,7 @@ import (
 // lost, their order stays, and all that leaves fits.
 func TestSetMaxDatagram(t *testing.T) {
 	f := stateFlow(1, 1)
-	size := wire.FlowSize(&f)
+	size := flowSize(&f)
 	for _, tt := range []struct {
 		name     string
 		old, new int // in messages

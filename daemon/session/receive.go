@@ -4,18 +4,20 @@ import (
 	"errors"
 	"time"
 
+	"ctsync/daemon/flow"
 	"ctsync/daemon/wire"
 )
 
 const (
-	// A malformed payload is not acknowledged, so that a damaged message comes again. One that stays malformed must
-	// not go round for ever: beyond so many in such a time it is given up.
+	// A malformed payload is not acknowledged, so that a damaged message comes again. One that is malformed each time
+	// must not be asked for forever: beyond badMost within badPeriod, malformed payloads are acknowledged and given
+	// up.
 	badMost   = 8
 	badPeriod = int64(10 * time.Second)
 )
 
-// Receive takes in a datagram from the peer. Any bytes will do: what is malformed is counted and changes nothing. It
-// reports whether a message of it was news: neither malformed nor one that came twice or too late.
+// Receive takes in a datagram from the peer. Any bytes will do: malformed messages are counted and change nothing. news
+// reports whether some message was neither malformed, nor a duplicate, nor too late.
 func (s *FTFW) Receive(now int64, datagram []byte) (news bool) {
 	s.advance(now)
 	for len(datagram) > 0 {
@@ -35,17 +37,43 @@ func (s *FTFW) Receive(now int64, datagram []byte) (news bool) {
 	return news
 }
 
-// nearby is how far apart two numbers of one conversation may be for Continues: what a full window and its answers take.
+// nearby is how far apart two numbers of one conversation may be for Continues: a full window and its answers.
 const nearby = 1 << 17
 
-// Continues reports whether the first message of a datagram has a number near the last one of the peer: whether the
-// datagram is likely of this conversation.
+// Continues reports whether a datagram likely belongs to this conversation: the number of its first message is near the
+// last one of the peer.
 func (s *FTFW) Continues(datagram []byte) bool {
 	h, _, _, bad := wire.Next(datagram)
 	return bad == wire.OK && s.in.known && h.Seq-s.in.last+nearby <= 2*nearby
 }
 
-// wellFormed reports whether type, flags and range go together. The order of precedence is conntrackd's.
+// Readable reports whether a datagram is of this protocol: it holds at least one message, and a new session would take
+// in every one. The caller asks before it takes an unknown sender for the peer. A peer whose datagram holds one bad
+// message is recognized by its next one: every speaker of the protocol sends something each second.
+func Readable(datagram []byte) bool {
+	var f flow.Flow
+	var e flow.Expectation
+	for rest := datagram; len(rest) > 0; {
+		h, body, behind, bad := wire.Next(rest)
+		if bad != wire.OK || !wellFormed(&h) {
+			return false
+		}
+		var err error
+		switch {
+		case h.Type.IsFlow():
+			_, err = wire.ParseFlow(body, &f)
+		case h.Type != wire.Control:
+			_, err = wire.ParseExpectation(body, &e)
+		}
+		if err != nil && !errors.Is(err, wire.ErrDCCP) { // which conntrackd sends, see parse
+			return false
+		}
+		rest = behind
+	}
+	return len(datagram) > 0
+}
+
+// wellFormed reports whether type, flags and range of a header go together. The precedence of flags is conntrackd's.
 func wellFormed(h *wire.Header) bool {
 	const unused = 0x81
 	if h.Type != wire.Control {
@@ -61,8 +89,8 @@ func wellFormed(h *wire.Header) bool {
 	}
 }
 
-// message takes in one well-formed message. Nothing changes before the message is known to be acceptable, except that
-// an answer to our hello counts wherever it stands. It reports whether the message was taken in.
+// message takes in one message with a well-formed header and reports whether it did. Nothing changes before the message
+// is known to be acceptable, except that an answer to our hello counts even in an old message.
 func (s *FTFW) message(h *wire.Header, body []byte) bool {
 	hello := h.Flags&wire.Hello != 0
 	v := s.in.judge(s.now, h.Seq, hello)
@@ -106,14 +134,14 @@ func (s *FTFW) message(h *wire.Header, body []byte) bool {
 	return true
 }
 
-// congested reports whether there is no place for the two messages that answer a gap. The message that shows the gap
-// is then treated as lost too: the gap grows, and is asked for as a whole once there is place again.
+// congested reports whether there is no room for the two messages that answer a gap. The message that shows the gap is
+// then treated as lost too: the gap grows, and is asked for as a whole once there is room again.
 func (s *FTFW) congested() bool {
 	return s.ring.control+len(s.again) > controlMost-2 || len(s.out.ends) >= 4*outputMost
 }
 
-// parse reads the body of a state message. useful is false when it cannot be read; bad says that the message is to be
-// treated as if it had not arrived, so that the peer is asked for it.
+// parse reads the body of a state message. useful reports whether it could. bad says to treat the message as if it had
+// not arrived, so that the peer sends it again.
 func (s *FTFW) parse(t wire.Type, body []byte) (useful, bad bool) {
 	var unknown int
 	var err error
@@ -130,7 +158,8 @@ func (s *FTFW) parse(t wire.Type, body []byte) (useful, bad bool) {
 	if s.badSince == unset || s.now-s.badSince >= badPeriod {
 		s.badSince, s.badCount = s.now, 0
 	}
-	// A DCCP flow without state comes from a conntrackd that reads its ports from stale memory: it never gets better.
+	// A DCCP flow without state comes from a conntrackd that reads its ports from stale memory: asking again cannot
+	// help.
 	if s.badCount < badMost && !errors.Is(err, wire.ErrDCCP) {
 		s.badCount++
 		return false, true
@@ -139,14 +168,14 @@ func (s *FTFW) parse(t wire.Type, body []byte) (useful, bad bool) {
 	return false, false
 }
 
-// missed answers a gap before number q: what came before it is acknowledged, what is in it is asked for.
+// missed answers a gap before number q: it acknowledges what came before the gap and asks for what is in it.
 func (s *FTFW) missed(q uint32) {
 	s.stats.Lost += uint64(q - s.in.last - 1)
 	s.acknowledge()
 	s.sendControl(wire.Nack, nack, s.in.last+1, q-1)
 }
 
-// helloAnswered completes our handshake when h answers our hello. A word without hello must follow at once: the peer
+// helloAnswered completes our handshake when h answers our hello. A message without HELLO must follow at once: the peer
 // waits for it.
 func (s *FTFW) helloAnswered(h *wire.Header) {
 	if h.Flags&wire.HelloBack == 0 || s.established {
@@ -158,8 +187,8 @@ func (s *FTFW) helloAnswered(h *wire.Header) {
 	}
 }
 
-// peerRestarted forgets everything that was said to and heard from the former life of the peer. What was in flight is
-// given back rather than dropped: the new life may have taken it in before its hello arrived here.
+// peerRestarted forgets everything that was sent to and received from the peer before it restarted. What was in flight
+// goes back to the caller: the restarted peer may have taken it in before its hello arrived here.
 func (s *FTFW) peerRestarted() {
 	s.stats.PeerRestarts++
 	s.ring.clear(func(e element) {
@@ -172,7 +201,7 @@ func (s *FTFW) peerRestarted() {
 	s.window = newWindow(s.cfg.Window)
 	s.bulk.asked, s.bulk.again = false, false
 	if s.resync.phase != resyncIdle {
-		s.resync.phase, s.resync.first = resyncWanted, 0
+		s.resync.phase, s.resync.sent = resyncWanted, false
 	}
 	if s.h.PeerRestarted != nil {
 		s.h.PeerRestarted()
@@ -193,7 +222,7 @@ func (s *FTFW) apply(t wire.Type) {
 func (s *FTFW) digest(h *wire.Header) {
 	f := h.Flags
 	if f&(wire.Ack|wire.Nack) != 0 && !before(h.To, s.seq) {
-		s.stats.Stray++ // meant for an earlier life of ours
+		s.stats.Stray++ // meant for us before we restarted
 		return
 	}
 	switch {
@@ -214,7 +243,6 @@ func (s *FTFW) acked(from, to uint32) {
 	s.ring.remove(from, to, func(e element) {
 		switch e.kind {
 		case state:
-			s.stats.Acked++
 			s.h.Acked(Ref(e.a), e.seq)
 		case resync:
 			s.resyncAcked(e.seq)
@@ -225,9 +253,9 @@ func (s *FTFW) acked(from, to uint32) {
 	}
 }
 
-// nacked gives state messages back to the caller and queues control messages to be sent again. The NACK itself is
-// acknowledged when all that has left. That holds for one that finds nothing, too: it may repeat an earlier one that
-// still waits.
+// nacked hands the state messages that the peer misses back to the caller, and queues control messages to be sent
+// again. The NACK itself is acknowledged when all of them have left. That holds for a NACK that finds nothing as well:
+// it may repeat an earlier one that still waits.
 func (s *FTFW) nacked(h *wire.Header) {
 	n := s.ring.state
 	s.ring.remove(h.From, h.To, s.lose)
@@ -242,7 +270,7 @@ func (s *FTFW) nacked(h *wire.Header) {
 	s.acks.hold(held{seq: h.Seq, sent: s.stateSent + uint64(waiting)})
 }
 
-// lose disposes of a message that the peer did not get.
+// lose deals with a message that the peer did not get.
 func (s *FTFW) lose(e element) {
 	switch e.kind {
 	case state:

@@ -7,18 +7,18 @@ import (
 )
 
 const (
-	resyncQuiet  = int64(5 * time.Second)  // unacknowledged while no state arrives: repeat
-	resyncLong   = int64(60 * time.Second) // unacknowledged in any case: repeat
-	resyncSettle = int64(10 * time.Second) // acknowledged while gaps never close altogether: take it for complete
+	resyncQuiet  = int64(5 * time.Second)  // a request unacknowledged for so long while no state arrives is repeated
+	resyncLong   = int64(60 * time.Second) // a request unacknowledged for so long is repeated in any case
+	resyncSettle = int64(10 * time.Second) // so long after the acknowledgement the bulk counts as complete despite gaps
 )
 
 type resyncPhase uint8
 
 const (
 	resyncIdle   resyncPhase = iota
-	resyncWanted             // to be sent as soon as the handshake allows
+	resyncWanted             // not sent yet: the handshake is not complete
 	resyncAsked              // sent
-	resyncAcked              // the peer has sent everything, gaps may be open
+	resyncAcked              // acknowledged: the peer has sent everything, but gaps may be open
 )
 
 // resyncState is our own request for the peer's table.
@@ -26,7 +26,7 @@ type resyncState struct {
 	phase resyncPhase
 	seq   uint32 // of the latest request
 	at    int64  // when it was sent, then when it was acknowledged
-	first int64  // when it was sent first; 0 = not yet
+	sent  bool   // ResyncSent was called for it
 }
 
 // bulkState is the peer's request for our table.
@@ -36,12 +36,12 @@ type bulkState struct {
 	again   bool // another request came while running
 }
 
-// RequestResync asks the peer for its whole table. The request goes out when the handshake is complete, is repeated
-// when it got lost and made anew when the peer restarts. BulkReceived follows once, after the answer to the latest
-// request. It may be called from a callback.
+// RequestResync asks the peer for its whole table. The request goes out when the handshake is complete, and again when
+// it was lost or the peer restarts. BulkReceived follows once, after the answer to the latest request. It may be
+// called from a callback.
 func (s *FTFW) RequestResync(now int64) {
 	s.advance(now)
-	s.resync.phase, s.resync.first = resyncWanted, 0
+	s.resync.phase, s.resync.sent = resyncWanted, false
 }
 
 func (s *FTFW) pumpResync() {
@@ -50,8 +50,8 @@ func (s *FTFW) pumpResync() {
 	}
 	s.ring.drop(s.resync.seq, resync) // the new request covers what the former asked for
 	s.resync.phase, s.resync.at = resyncAsked, s.now
-	if s.resync.first == 0 {
-		s.resync.first = s.now
+	if !s.resync.sent {
+		s.resync.sent = true
 		if s.h.ResyncSent != nil {
 			s.h.ResyncSent()
 		}
@@ -59,7 +59,7 @@ func (s *FTFW) pumpResync() {
 	s.resync.seq = s.sendControl(wire.Resync, resync, 0, 0)
 }
 
-// resyncAcked notes that the request seq was acknowledged. A peer does that behind the last message of its bulk:
+// resyncAcked notes that the peer acknowledged the request seq. It does so behind the last message of its bulk:
 // conntrackd because both stand in one queue, ctsync because it waits for BulkSent.
 func (s *FTFW) resyncAcked(seq uint32) {
 	if s.resync.phase == resyncAsked && seq == s.resync.seq {
@@ -67,8 +67,8 @@ func (s *FTFW) resyncAcked(seq uint32) {
 	}
 }
 
-// settleResync calls BulkReceived when the bulk was sent completely and nothing of it is missing. A gap is asked for
-// before anything behind it is looked at, so no outstanding NACK means no gap.
+// settleResync calls BulkReceived when the peer has sent its whole bulk and nothing of it is missing. A gap is asked
+// for before anything behind it is looked at, so no outstanding NACK means no gap.
 func (s *FTFW) settleResync() {
 	if s.resync.phase != resyncAcked || s.nacksOutstanding() > 0 && s.now-s.resync.at < resyncSettle {
 		return
@@ -79,7 +79,7 @@ func (s *FTFW) settleResync() {
 	}
 }
 
-// tickResync repeats a request that the peer passed over. While state messages arrive they are taken for the answer.
+// tickResync repeats a request that the peer passed over. While state messages arrive they count as the answer.
 func (s *FTFW) tickResync() {
 	if s.resync.phase == resyncAsked && s.alive() && s.now >= s.resyncRepeat() {
 		s.resync.phase = resyncWanted
@@ -101,8 +101,9 @@ func (s *FTFW) nextResync() int64 {
 	return never
 }
 
-// resyncRequested holds the number of the request and tells the caller, unless it has been told and not begun. A
-// request that comes during a bulk may be about what has already passed, so it gets a bulk of its own.
+// resyncRequested holds the number of the request and calls ResyncRequested, unless it did so before and the caller has
+// not begun. A request that comes during a bulk may be about entries that have passed already, so it gets a bulk of its
+// own.
 func (s *FTFW) resyncRequested(seq uint32) {
 	s.acks.hold(held{seq: seq, resync: true})
 	switch {
@@ -120,8 +121,8 @@ func (s *FTFW) askBulk() {
 	}
 }
 
-// BulkStarted says that the caller begins to send its whole table: every entry that exists now will pass SendFlow
-// before BulkSent. It may be called from ResyncRequested.
+// BulkStarted says that the caller begins to send its whole table: it will call SendFlow for every entry that exists
+// now, and then BulkSent. It may be called from ResyncRequested.
 func (s *FTFW) BulkStarted() {
 	s.bulk = bulkState{running: true}
 	for i := range s.acks.held {
@@ -129,9 +130,9 @@ func (s *FTFW) BulkStarted() {
 	}
 }
 
-// BulkSent says that the last message of the bulk has passed SendFlow. The requests that it answered are acknowledged
-// behind it, which tells the peer that it has everything. When another request came meanwhile, ResyncRequested is
-// called from here.
+// BulkSent says that the caller has sent the last message of the bulk. The session acknowledges the requests that the
+// bulk answers behind it, by which the peer knows that it has everything. When another request came meanwhile, BulkSent
+// calls ResyncRequested.
 func (s *FTFW) BulkSent() {
 	again := s.bulk.again
 	s.bulk.running, s.bulk.again = false, false

@@ -4,15 +4,15 @@ package session
 type kind uint8
 
 const (
-	gone   kind = iota // acknowledged or given back; only its place is left
-	state              // a flow or an expectation: a is the caller's Ref
-	ack                // a control message: a and b are its range
-	nack               // likewise
-	resync             // a and b are 0
+	gone   kind = iota // acknowledged or lost; only its place is left
+	state              // a flow or an expectation; a is the caller's Ref
+	ack                // an acknowledgement; a and b are its range
+	nack               // a request to send again; likewise
+	resync             // a request for the whole table; a and b are 0
 )
 
 // element is one message that was sent and not yet acknowledged. The content of a state message is not kept: it would
-// be old by the time it is sent again.
+// be out of date by the time it is sent again.
 type element struct {
 	seq  uint32
 	a, b uint32
@@ -20,15 +20,16 @@ type element struct {
 	kind kind
 }
 
-// ring holds the elements in the order of their numbers. Acknowledgements mostly take them from the front; what they
-// take from the middle leaves a gone element behind until the next compaction. Gone elements are at most a quarter of
-// the living ones plus slack, so a range costs time in proportion to what it hits, whoever sent it.
+// ring holds the elements in the order of their numbers. Acknowledgements mostly take them from the front. One taken
+// from the middle leaves a gone element behind until the next compaction. There are at most a quarter as many gone
+// elements as live ones, plus ringSlack, so a range costs time in proportion to the live elements in it, whatever the
+// peer sends.
 type ring struct {
 	buf     []element // length is a power of two
 	head, n int       // first occupied place, number of occupied places
-	state   int       // living elements of kind state
-	control int       // living elements of the other kinds
-	nacks   int       // living elements of kind nack
+	state   int       // live elements of kind state
+	control int       // live elements of the other kinds
+	nacks   int       // live elements of kind nack
 }
 
 const (
@@ -43,8 +44,8 @@ func (r *ring) len() int { return r.state + r.control }
 
 func (r *ring) at(i int) *element { return &r.buf[(r.head+i)&(len(r.buf)-1)] }
 
-// push appends e, whose number follows all others. It grows the ring when it is full; how full it gets is the
-// business of the window and of the limit on control messages.
+// push appends e, whose number follows all others. It grows the ring when it is full. The window and the limit on
+// control messages bound it.
 func (r *ring) push(e element) {
 	if r.n == len(r.buf) {
 		r.grow()
@@ -95,7 +96,7 @@ func (r *ring) search(seq uint32) int {
 	return lo
 }
 
-// take removes the living element at index i. trim must follow before the next search.
+// take removes the live element at index i. trim must follow before the next search.
 func (r *ring) take(i int) element {
 	e := *r.at(i)
 	r.at(i).kind = gone
@@ -103,8 +104,7 @@ func (r *ring) take(i int) element {
 	return e
 }
 
-// remove takes the living elements with numbers from..to, in order, and gives each to fn, which must not touch the
-// ring.
+// remove takes the live elements with numbers from..to, in order, and hands each to fn, which must not touch the ring.
 func (r *ring) remove(from, to uint32, fn func(element)) {
 	for i := r.search(from); i < r.n; i++ {
 		e := r.at(i)
@@ -145,7 +145,7 @@ func (r *ring) trim() {
 	r.n = n
 }
 
-// clear removes everything and gives each living element to fn.
+// clear removes everything and hands each live element to fn.
 func (r *ring) clear(fn func(element)) {
 	for i := range r.n {
 		if r.at(i).kind != gone {

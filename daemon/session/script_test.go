@@ -1,6 +1,7 @@
 package session
 
 import (
+	"encoding/binary"
 	"fmt"
 	"strconv"
 	"strings"
@@ -149,6 +150,17 @@ func typeName(t wire.Type) string {
 	return [...]string{"NEW", "UPD", "DEL", "EXP_NEW", "EXP_UPD", "EXP_DEL"}[t]
 }
 
+// flagNames returns the names of the set flags joined by "|".
+func flagNames(f wire.Flags) string {
+	var set []string
+	for i, name := range [...]string{"0x01", "RESYNC", "NACK", "ACK", "ALIVE", "HELLO", "HELLO_BACK", "0x80"} {
+		if f>>i&1 != 0 {
+			set = append(set, name)
+		}
+	}
+	return strings.Join(set, "|")
+}
+
 // text writes a datagram in the words of a script.
 func text(t *testing.T, b []byte) string {
 	var words []string
@@ -157,7 +169,7 @@ func text(t *testing.T, b []byte) string {
 		if b = rest; bad != wire.OK {
 			t.Fatalf("malformed output: %v", bad)
 		}
-		w := h.Flags.String()
+		w := flagNames(h.Flags)
 		if h.Type != wire.Control {
 			var f flow.Flow
 			if _, err := wire.ParseFlow(body, &f); err != nil {
@@ -189,7 +201,8 @@ func datagram(t *testing.T, words string) []byte {
 				typ = map[string]wire.Type{"NEW": 0, "UPD": 1, "DEL": 2, "BAD": 0}[name]
 			default:
 				h.Flags |= map[string]wire.Flags{
-					"ACK": wire.Ack, "NACK": wire.Nack, "RESYNC": wire.Resync, "ALIVE": wire.Alive, "HELLO": wire.Hello, "HELLO_BACK": wire.HelloBack,
+					"ACK": wire.Ack, "NACK": wire.Nack, "RESYNC": wire.Resync, "ALIVE": wire.Alive,
+					"HELLO": wire.Hello, "HELLO_BACK": wire.HelloBack,
 				}[name]
 			}
 		}
@@ -199,7 +212,9 @@ func datagram(t *testing.T, words string) []byte {
 		}
 		switch {
 		case strings.HasPrefix(f[0], "BAD"):
-			b = append(b, 0x10, byte(h.Flags), 0, 16, byte(seq>>24), byte(seq>>16), byte(seq>>8), byte(seq), 0xff, 0xff, 0, 1, 0, 0, 0, 0)
+			b = append(b, 0x10, byte(h.Flags), 0, 16)
+			b = binary.BigEndian.AppendUint32(b, uint32(seq))
+			b = append(b, 0xff, 0xff, 0, 1, 0, 0, 0, 0)
 		case typ != wire.Control:
 			k, _ := strconv.Atoi(f[2][1:])
 			fl := stateFlow(k, 1)

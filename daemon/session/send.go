@@ -10,8 +10,8 @@ import (
 const (
 	outputMost = 64 // finished datagrams after which Room asks for a Reset
 
-	// Control messages in flight. An acknowledgement beyond the first bound is sent but not kept (a loss of it shows
-	// as a stale message at the peer); beyond the second nothing more is accepted that would need an answer.
+	// Bounds of the control messages in flight. An acknowledgement beyond ackKept is sent but not kept: if it is lost,
+	// the peer finds a stale message. Beyond controlMost no message is accepted that needs an answer.
 	ackKept     = 1024
 	controlMost = 4096
 )
@@ -42,7 +42,7 @@ func (o *output) close() {
 	}
 }
 
-// repack divides what waits into datagrams anew.
+// repack divides the messages that wait into datagrams again.
 func (o *output) repack() {
 	finished := len(o.ends) > 0 && o.open == len(o.buf)
 	o.ends, o.open = o.ends[:0], 0
@@ -66,22 +66,22 @@ func (o *output) reset() {
 	o.buf, o.ends, o.open = o.buf[:n], o.ends[:0], 0
 }
 
-// Output returns the finished datagrams: buf[ends[i-1]:ends[i]], the first from 0. Both are valid until any other
-// method of s is called.
+// Output returns the finished datagrams: buf[ends[i-1]:ends[i]], the first from 0. Both are valid until another method
+// of s is called.
 func (s *FTFW) Output() (buf []byte, ends []int) { return s.out.buf, s.out.ends }
 
 // Reset says that Output has been sent. A datagram that is still being filled stays.
 func (s *FTFW) Reset() { s.out.reset() }
 
-// Finish sends what is due (answers, acknowledgements) and closes the datagram being filled. The caller calls it after
-// each run of SendFlow, and after Receive when it had nothing to send.
+// Finish sends the answers and acknowledgements that are due and closes the datagram being filled. Call it after each
+// row of SendFlow calls, and after Receive when there was nothing to send.
 func (s *FTFW) Finish() {
 	s.pump()
 	s.out.close()
 }
 
-// SetMaxDatagram changes Config.MaxDatagram, when the link that sends has become another or another MTU. It holds for
-// what waits in Output, too.
+// SetMaxDatagram changes Config.MaxDatagram, when another link sends or the link has another MTU. It also holds for the
+// datagrams that wait in Output.
 func (s *FTFW) SetMaxDatagram(most int) {
 	if most > 0 && most != s.out.most {
 		s.out.most = most
@@ -89,8 +89,8 @@ func (s *FTFW) SetMaxDatagram(most int) {
 	}
 }
 
-// Speak has something said with the next Finish or Tick even if nothing is due: the peer of another link than before
-// shall hear at once where we are, and what got lost on the way there.
+// Speak makes the next Finish or Tick send something even if nothing is due: when we switch to another link, the peer
+// learns of it at once, and of what was lost meanwhile.
 func (s *FTFW) Speak() { s.speak = true }
 
 // Room returns how many state messages may be sent now. It is 0 until the handshake is complete in both directions,
@@ -102,8 +102,8 @@ func (s *FTFW) Room() int {
 	return s.window.room(s.ring.state)
 }
 
-// SendFlow sends the state of a flow and returns its number, under which Acked or Lost will be called. Room must be
-// at least 1: a message sent without room is sent but may be lost unnoticed.
+// SendFlow sends the state of a flow and returns the number of the message, with which Acked or Lost will be called.
+// Room must be at least 1: without room the message leaves all the same, but its loss may go unnoticed.
 func (s *FTFW) SendFlow(now int64, t wire.Type, f *flow.Flow, ref Ref) (seq uint32) {
 	s.advance(now)
 	at := len(s.out.buf)
@@ -112,7 +112,7 @@ func (s *FTFW) SendFlow(now int64, t wire.Type, f *flow.Flow, ref Ref) (seq uint
 	return s.endState(at, ref)
 }
 
-// SendExpectation is SendFlow for an expectation. Refs of flows and expectations must differ.
+// SendExpectation does for an expectation what SendFlow does for a flow. Refs of flows and expectations must differ.
 func (s *FTFW) SendExpectation(now int64, t wire.Type, e *flow.Expectation, ref Ref) (seq uint32) {
 	s.advance(now)
 	at := len(s.out.buf)
@@ -176,8 +176,8 @@ func (s *FTFW) millis() uint32 { return uint32(s.now / int64(time.Millisecond)) 
 // age returns how long ago e was sent, in nanoseconds.
 func (s *FTFW) age(e *element) int64 { return int64(s.millis()-e.at) * int64(time.Millisecond) }
 
-// pump sends control messages that are due. Its order matters: what was asked for leaves before the acknowledgement
-// of the request.
+// pump sends the control messages that are due. Its order matters: what the peer asked for leaves before the
+// acknowledgement of its request.
 func (s *FTFW) pump() {
 	again := s.again
 	s.again = s.again[:0]
@@ -203,8 +203,8 @@ func (s *FTFW) pump() {
 	}
 }
 
-// releaseNacks lets those NACKs be acknowledged whose retransmissions have left: the caller's dirty list is served
-// oldest first, so as many messages as it was long at the time, or an empty list, are proof.
+// releaseNacks acknowledges those NACKs whose retransmissions have left. The caller sends its dirty list oldest first,
+// so they have when the list is empty, or when as many messages have been sent as it was long when the NACK came.
 func (s *FTFW) releaseNacks() {
 	if len(s.acks.held) == 0 {
 		return

@@ -12,8 +12,8 @@ import (
 )
 
 // The simulator joins two ends by a link that loses, doubles, delays and reorders, lets flows come, change and go on
-// both, cuts the link, has an end move to another link and restarts the ends, and then wants both to know the same. Time is a number; a seed decides
-// everything.
+// both, cuts the link, has an end move to another link and restarts the ends, and then wants both to know the same.
+// Time is a number; a seed decides everything.
 
 const (
 	simKeys  = 48 // flows of one end, named by a key
@@ -36,10 +36,10 @@ type endpoint interface {
 type tables struct {
 	name     string
 	kernel   [simKeys]uint32
-	since    [simKeys]int64 // the kernel's entry lives since then
+	since    [simKeys]int64 // since when the kernel has the entry
 	external [simKeys]uint32
 	updated  [simKeys]int64
-	life     int
+	starts   int
 	up       bool
 	other    *tables
 }
@@ -58,7 +58,8 @@ func (t *tables) apply(now int64, typ wire.Type, f *flow.Flow) {
 func stateFlow(key int, value uint32) flow.Flow {
 	f := flow.Flow{
 		Orig: flow.Tuple{
-			Src: flow.Addr{10, 0, 0, 1}, Dst: flow.Addr{10, 0, 0, 2}, SrcPort: uint16(key), DstPort: 80, Family: flow.IPv4, Proto: flow.TCP,
+			Family: flow.IPv4, Proto: flow.TCP,
+			Src: flow.Addr{10, 0, 0, 1}, Dst: flow.Addr{10, 0, 0, 2}, SrcPort: uint16(key), DstPort: 80,
 		},
 		Has: flow.HasReply | flow.HasMark | flow.HasTimeout, Mark: value, Timeout: 60,
 	}
@@ -145,7 +146,7 @@ type move struct {
 	most int
 }
 
-// mover is an end that is told of its moves.
+// mover is an end that learns of its moves.
 type mover interface{ move(most int) }
 
 func newSimulation(r *rand.Rand, p profile, ends [2]endpoint) *simulation {
@@ -162,8 +163,8 @@ func newSimulation(r *rand.Rand, p profile, ends [2]endpoint) *simulation {
 	for i, n := range p.restarts {
 		at := s.now + r.Int64N(second)
 		for range n {
-			// Nothing that was said to or by the former life is on its way when the next begins: the link is shorter
-			// than a start takes. Protocol v1 cannot tell a HELLO_BACK for the former life from one for this.
+			// No datagram from before the restart is under way when the end is back: the link is shorter than a start
+			// takes. Protocol v1 cannot distinguish a HELLO_BACK for the end before its restart from one for it now.
 			back := at + 2*(p.delay+p.jitter+p.late) + p.slow + 10*ms + r.Int64N(2*second)
 			s.plan = append(s.plan, accident{at, back, i})
 			at = back + r.Int64N(p.until)
@@ -223,8 +224,8 @@ func (s *simulation) isCut() bool {
 	return false
 }
 
-// move carries out the moves that are due and returns when the next is. What is on its way by the old link gets lost, or
-// comes as it would have, or later: behind what the new one carries.
+// move carries out the moves that are due and returns when the next is. What is under way on the old link gets lost,
+// or comes as it would have, or later: behind what the new link carries.
 func (s *simulation) move() (next int64) {
 	next = math.MaxInt64
 	for i := range s.moves {
@@ -236,7 +237,9 @@ func (s *simulation) move() (next int64) {
 			continue
 		}
 		m.at = 0
-		s.flight = slices.DeleteFunc(s.flight, func(p packet) bool { return p.to != m.end && !p.old && s.r.IntN(2) == 0 })
+		s.flight = slices.DeleteFunc(s.flight, func(p packet) bool {
+			return p.to != m.end && !p.old && s.r.IntN(2) == 0
+		})
 		for k := range s.flight {
 			p := &s.flight[k]
 			hello := s.p.gentleHello && wire.Flags(p.data[1])&wire.Hello != 0
@@ -244,7 +247,7 @@ func (s *simulation) move() (next int64) {
 				p.at, p.old = p.at+s.r.Int64N(s.p.late), true
 			}
 		}
-		if e, told := s.ends[m.end].(mover); told && s.ends[m.end].tab().up {
+		if e, moves := s.ends[m.end].(mover); moves && s.ends[m.end].tab().up {
 			e.move(m.most)
 			s.turn(m.end)
 		}
@@ -265,7 +268,10 @@ func (s *simulation) deliver() {
 		best := -1
 		for i := range s.flight {
 			f := &s.flight[i]
-			if f.at <= s.now && (best < 0 || f.at < s.flight[best].at || f.at == s.flight[best].at && f.n < s.flight[best].n) {
+			if f.at > s.now {
+				continue
+			}
+			if best < 0 || f.at < s.flight[best].at || f.at == s.flight[best].at && f.n < s.flight[best].n {
 				best = i
 			}
 		}
@@ -290,7 +296,7 @@ func (s *simulation) accidents() (next int64) {
 		t := s.ends[a.end].tab()
 		if a.at != 0 && a.at <= s.now {
 			a.at, t.up = 0, false
-			t.life++
+			t.starts++
 		}
 		if a.at == 0 && a.back != 0 && a.back <= s.now {
 			a.back, t.up = 0, true

@@ -26,19 +26,19 @@ type node struct {
 
 // record is an entry of the internal cache.
 type record struct {
-	value uint32 // 0: dead, kept until the peer has heard of it
-	used  bool
-	dirty bool
-	sent  bool
-	seq   uint32
-	life  int // of the peer when it was sent
+	value  uint32 // 0: dead, kept until the peer has heard of it
+	used   bool
+	dirty  bool
+	sent   bool
+	seq    uint32
+	starts int // of the peer when it was sent
 }
 
 func (n *node) tab() *tables { return &n.tables }
 
 func (n *node) restart(now int64) {
 	n.now, n.rec, n.dirty, n.bulk = now, [simKeys]record{}, n.dirty[:0], false
-	n.life++
+	n.starts++
 	n.cfg.Seq = uint32(simEpoch + now/second)
 	n.s = New(n.cfg, Handler{
 		Flow:            func(t wire.Type, f *flow.Flow) { n.apply(n.now, t, f) },
@@ -91,8 +91,9 @@ func (n *node) acked(ref Ref, seq uint32) {
 	if !r.used || r.seq != seq || r.dirty {
 		return
 	}
-	if r.life == n.other.life && n.other.up && n.other.external[ref] != r.value {
-		n.wrong = fmt.Sprintf("%s[%d]=%d acknowledged as %d but peer has %d", n.name, ref, r.value, seq, n.other.external[ref])
+	if r.starts == n.other.starts && n.other.up && n.other.external[ref] != r.value {
+		n.wrong = fmt.Sprintf("%s[%d]=%d acknowledged as %d but peer has %d",
+			n.name, ref, r.value, seq, n.other.external[ref])
 	}
 	if r.value == 0 {
 		*r = record{}
@@ -163,7 +164,7 @@ func (n *node) run(now int64, send func([]byte)) (next int64) {
 		}
 		f := stateFlow(k, r.value)
 		r.seq = n.s.SendFlow(now, t, &f, Ref(k))
-		r.sent, r.life = true, n.other.life
+		r.sent, r.starts = true, n.other.starts
 	}
 	if n.bulk && (n.popped >= n.marked || len(n.dirty) == 0) {
 		n.bulk = false

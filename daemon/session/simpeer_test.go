@@ -52,8 +52,11 @@ const conntrackdRS = 131072
 func (c *conntrackd) tab() *tables { return &c.tables }
 
 func (c *conntrackd) restart(now int64) {
-	*c = conntrackd{tables: c.tables, r: c.r, size: c.size, w: c.w, resync: c.resync, dropped: c.dropped, now: now, window: c.w, alive: now + second}
-	c.life++
+	*c = conntrackd{
+		tables: c.tables, r: c.r, size: c.size, w: c.w, resync: c.resync, dropped: c.dropped,
+		now: now, window: c.w, alive: now + second,
+	}
+	c.starts++
 	for k, v := range c.kernel {
 		if v != 0 {
 			c.obj[k] = object{v, 1} // the dump at the start is silent for the peer
@@ -260,7 +263,7 @@ func (c *conntrackd) digest(h *wire.Header, body []byte) {
 func (c *conntrackd) settled() bool { return len(c.tx) == 0 && c.hello == 2 }
 
 // mayKeep: conntrackd has no sweep. What ended on the other end around a restart of that end stays for ever.
-func (c *conntrackd) mayKeep(int) bool { return c.other.life > 1 }
+func (c *conntrackd) mayKeep(int) bool { return c.other.starts > 1 }
 
 func TestSimulationWithConntrackd(t *testing.T) {
 	play(t, func(_ uint64, r *rand.Rand) error {

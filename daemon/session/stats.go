@@ -17,26 +17,16 @@ type Stats struct {
 	Malformed         [wire.NumMalformed]uint64 // indexed by kind; OK stays 0
 	Lost              uint64                    // messages of the peer that were missing when a later one came
 	Before            uint64                    // messages of the peer that came again or too late
-	Refused           uint64                    // messages of the peer treated as lost because answers to it pile up
-	PayloadsLost      uint64                    // malformed payloads given up after asking for them in vain
-	UnknownAttributes uint64                    // attributes that a newer peer sent, skipped
+	Refused           uint64                    // messages of the peer treated as lost because too many answers wait
+	PayloadsLost      uint64                    // malformed payloads given up: asking for them again did not help
+	UnknownAttributes uint64                    // attributes of a newer version of the protocol, skipped
 	Stray             uint64                    // acknowledgements of and requests for numbers that were never sent
 
-	Acked         uint64 // state messages that the peer acknowledged
 	Nacked        uint64 // state messages that the peer asked for again
-	Stale         uint64 // messages of flows and requests that the peer passed over without a word, treated as lost
-	Retransmitted uint64 // control messages sent again; what became of lost state messages is the caller's
+	Stale         uint64 // state messages and RESYNCs that the peer neither acknowledged nor asked for, treated as lost
+	Retransmitted uint64 // control messages sent again; the caller counts the state messages that it sends again
 	Oversized     uint64 // messages longer than a datagram, sent alone to be fragmented
-	PeerRestarts  uint64 // lives of the peer that began, the first one included
-}
-
-// MalformedTotal returns the number of malformed messages of any kind.
-func (s *Stats) MalformedTotal() uint64 {
-	var n uint64
-	for _, c := range s.Malformed {
-		n += c
-	}
-	return n
+	PeerRestarts  uint64 // starts of the peer, the first one included
 }
 
 func (m *Messages) count(t wire.Type, f wire.Flags) {
@@ -83,20 +73,17 @@ type State struct {
 	PeerHello   bool  // the peer has not heard our answer to its hello
 	Heard       int64 // when the peer last spoke; 0 = never
 
-	Seq       uint32 // number of the next message
-	AckedSeq  uint32 // highest number that the peer acknowledged
-	PeerKnown bool   // PeerSeq is valid
-	PeerSeq   uint32 // last number taken in from the peer
+	Seq      uint32 // number of the next message
+	AckedSeq uint32 // highest number that the peer acknowledged
+	PeerSeq  uint32 // last number taken in from the peer; 0 before the first
 
 	Unacked          int   // state messages in flight
 	UnackedControl   int   // control messages in flight
 	OldestUnacked    int64 // when the oldest state message in flight was sent, to the millisecond; 0 = none
 	Window           int   // state messages that may be in flight
-	NacksOutstanding int   // requests to send again that the peer has not acknowledged
+	NacksOutstanding int   // NACKs that the peer has not acknowledged
 	ResyncPending    bool  // a resync was requested and the peer's table is not complete yet
-	ResyncAt         int64 // when the latest resync request was first sent: at BulkReceived the peer has nothing that it did not mention since; 0 = not yet
 	BulkRunning      bool  // between BulkStarted and BulkSent
-	Held             int   // numbers of the peer not acknowledged until what they asked for has been sent
 }
 
 // Stats returns the counters.
@@ -106,10 +93,10 @@ func (s *FTFW) Stats() Stats { return s.stats }
 func (s *FTFW) State() State {
 	return State{
 		Established: s.established, PeerHello: s.in.hello, Heard: s.heard,
-		Seq: s.seq, AckedSeq: s.ackedSeq, PeerKnown: s.in.known, PeerSeq: s.in.last,
+		Seq: s.seq, AckedSeq: s.ackedSeq, PeerSeq: s.in.last,
 		Unacked: s.ring.state, UnackedControl: s.ring.control + len(s.again), OldestUnacked: s.oldestUnacked(),
 		Window: s.window.limit, NacksOutstanding: s.nacksOutstanding(),
-		ResyncPending: s.resync.phase != resyncIdle, ResyncAt: s.resync.first, BulkRunning: s.bulk.running, Held: len(s.acks.held),
+		ResyncPending: s.resync.phase != resyncIdle, BulkRunning: s.bulk.running,
 	}
 }
 

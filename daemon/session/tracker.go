@@ -8,34 +8,34 @@ type verdict uint8
 const (
 	inSync verdict = iota // the next one, or the first of all
 	gap                   // later than expected: something between is missing
-	old                   // came before, or too late
-	fresh                 // first message of a new life of the peer
+	old                   // a duplicate, or too late
+	fresh                 // the first message after the peer restarted
 )
 
 const (
-	// helloJump is how far the numbers of a peer that goes on saying hello may jump without its being taken for
-	// another life.
+	// helloJump is how far the numbers of a peer that still sends HELLO may jump before it counts as restarted.
 	helloJump = 4096
 
-	// helloEcho is how long after a hello a copy of it, delayed or doubled by the network, may arrive. A peer that
-	// really restarted within it and uses the same numbers is noticed by its hello a second later.
+	// helloEcho is how long after a hello a copy of it, delayed or doubled by the network, may arrive. A peer that did
+	// restart within that time and uses the same numbers is noticed by its next hello, a second later.
 	helloEcho = int64(time.Second)
 
-	// helloEarly is how many numbers before the first that we heard of a life such a hello may lie: it was overtaken.
+	// helloEarly is how many numbers such a copy may lie before the first number that we heard since the peer started:
+	// a later message may have overtaken it.
 	helloEarly = 64
 
-	// behindLimit is how long nothing but old numbers may arrive. After that the peer has restarted and its hello was
-	// missed, or a forged number had carried us away.
+	// behindLimit is how long nothing but old numbers may arrive. After that the peer must have restarted and we
+	// missed its hello, or a forged number has put us ahead of it.
 	behindLimit = int64(2 * time.Second)
 )
 
 // tracker knows where the peer's numbers are.
 type tracker struct {
 	known    bool
-	hello    bool   // the latest message said hello: the peer has not heard our answer
-	first    uint32 // of this life of the peer, or the first that we heard of it
+	hello    bool   // the latest message carried HELLO: the peer has not heard our answer
+	first    uint32 // the first number that we heard since the peer started
 	last     uint32
-	helloAt  int64 // when this life was first heard, or last said hello
+	helloAt  int64 // when the peer last sent HELLO, or was first heard since it started
 	behindAt int64 // when the first of an unbroken row of old messages came; unset = none
 }
 
@@ -62,10 +62,10 @@ func (t *tracker) judge(now int64, q uint32, hello bool) verdict {
 	return old
 }
 
-// judgeHello tells the first hello of a new life from further ones of this life.
+// judgeHello distinguishes the first hello of a peer that restarted from further ones of a peer that did not.
 //
-// While the peer says hello it is sent nothing that matters, so a new life taken for the old one (a restart within the
-// handshake whose numbers follow on) does no harm: nothing was acknowledged that it could have lost.
+// While the peer sends HELLO we send it nothing that matters, so a restart that goes unnoticed (within the handshake,
+// with numbers that follow on) does no harm: the peer has acknowledged nothing that it could have lost.
 func (t *tracker) judgeHello(now int64, q uint32) verdict {
 	switch {
 	case t.hello && before(t.last, q) && q-t.last <= helloJump:
@@ -91,7 +91,7 @@ func (t *tracker) accept(now int64, q uint32, hello bool) {
 	}
 }
 
-// start notes that a life of the peer begins, for us, with message q.
+// start notes that the peer, as far as we have heard, started with message q.
 func (t *tracker) start(now int64, q uint32, hello bool) {
 	*t = tracker{known: true, hello: hello, first: q, last: q, helloAt: now, behindAt: unset}
 }

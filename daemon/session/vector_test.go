@@ -83,8 +83,8 @@ func (s said) hear(b []byte) {
 type replay struct {
 	s                      *FTFW
 	flows, restarts, bulks int
-	said                   said    // by the session, to this life of its peer
-	heard                  numbers // from this life of its peer
+	said                   said    // by the session, since its peer last restarted
+	heard                  numbers // from its peer, since it last restarted
 }
 
 func newReplay() *replay {
@@ -173,8 +173,9 @@ func TestVectors(t *testing.T) {
 				}
 			}
 			st := r.s.Stats()
-			if st.MalformedTotal() != tt.malformed || st.UnknownAttributes != 0 || st.Before != 0 {
-				t.Errorf("malformed %d, unknown attributes %d, before %d", st.MalformedTotal(), st.UnknownAttributes, st.Before)
+			if malformed(&st) != tt.malformed || st.UnknownAttributes != 0 || st.Before != 0 {
+				t.Errorf("malformed %d, unknown attributes %d, before %d",
+					malformed(&st), st.UnknownAttributes, st.Before)
 			}
 			if r.flows != tt.flows || st.Lost != tt.lost || r.restarts != tt.restarts || r.bulks != tt.bulks {
 				t.Errorf("flows %d, lost %d, restarts %d, bulks %d; want %d, %d, %d, %d",

@@ -8,16 +8,16 @@ const (
 	windowLeast = 1024 // more than three of conntrackd's acknowledgement windows
 	windowMost  = 65536
 
-	windowSlow  = int64(100 * time.Millisecond) // full for so long without a word: the peer acknowledges rarely
-	windowQuiet = int64(time.Second)            // after a loss, the time without growth
+	windowSlow  = int64(100 * time.Millisecond) // a window full for so long may grow: the peer acknowledges rarely
+	windowQuiet = int64(time.Second)            // for so long after a loss the window does not grow
 )
 
-// window says how many state messages may be unacknowledged.
+// window bounds the state messages that are unacknowledged.
 //
-// It is halved when the peer missed something (a full socket buffer is the usual reason on a dedicated link) and comes
-// back to its start size while acknowledgements arrive. It doubles, up to its most, when it stays full although the
-// peer is alive and misses nothing: then the peer is a conntrackd with a large ACKWindowSize, which acknowledges only
-// after so many messages or a second of its own silence.
+// It is halved when the peer missed something (on a dedicated link usually because of a full socket buffer) and
+// returns to its start size while acknowledgements arrive. It doubles, up to its maximum, when it stays full although
+// the peer is alive and misses nothing: then the peer is a conntrackd with a large ACKWindowSize, which acknowledges
+// only after that many messages or when it has sent nothing for a second.
 type window struct {
 	limit, start, most int
 	fullAt             int64 // when the window became full; 0 = it is not
@@ -50,8 +50,8 @@ func (w *window) acked(n int) {
 	w.fullAt = 0
 }
 
-// nacked notes that the peer missed the message seq; next is the number of the next message to be sent. What was
-// already in flight at the last reduction does not reduce the window again.
+// nacked notes that the peer missed the message seq. next is the number of the next message to be sent. A message that
+// was in flight at the last reduction does not reduce the window again.
 func (w *window) nacked(now int64, seq, next uint32) {
 	w.fullAt = 0
 	if w.nackAt != 0 && before(seq, w.recover) {
@@ -61,7 +61,7 @@ func (w *window) nacked(now int64, seq, next uint32) {
 	w.recover, w.nackAt = next, max(now, 1)
 }
 
-// tick lets the window grow when it has been full for long. alive says that the peer was heard lately.
+// tick lets the window grow when it has been full for long. alive says that the peer was heard recently.
 func (w *window) tick(now int64, alive bool) {
 	if w.fullAt == 0 || !alive || now-w.fullAt < windowSlow || w.nackAt != 0 && now-w.nackAt < windowQuiet {
 		return
@@ -72,7 +72,7 @@ func (w *window) tick(now int64, alive bool) {
 	}
 }
 
-// next returns when tick wants to be called.
+// next returns when tick is to be called.
 func (w *window) next() int64 {
 	if w.fullAt == 0 || w.limit >= w.most {
 		return never

@@ -18,14 +18,14 @@ const requestPause = int64(200 * time.Millisecond)
 // Bulk sends the internal cache to the peer, step by step in the loop. The zero value is about to begin.
 type Bulk struct {
 	began     bool
-	announced bool       // all of it
-	idle      bool       // the peer does not answer
-	newSince  int64      // when the peer was found to be new; 0 = it is not
+	announced bool  // all of it
+	idle      bool  // the peer does not answer
+	newSince  int64 // when the peer was found to be new; 0 = it is not
 	run       core.Bulk
-	from      cache.Ref  // where to go on
-	behind    core.Place // where the last entry stands in the queue to the peer
-	sent      int        // entries announced
-	total     int        // about
+	from      cache.Ref // where to go on
+	behind    uint32    // where the last entry stands in the queue to the peer
+	sent      int       // entries announced
+	total     int       // about
 }
 
 // Step does the next piece of the work. wait says that it has to wait for the peer, more that it is not complete.
@@ -53,10 +53,10 @@ func (b *Bulk) Step(c *core.Core) (wait, more bool) {
 		b.from, n = c.AnnounceFrom(b.from, loop.SliceSize)
 		b.sent += n
 		if b.announced = b.from == 0; b.announced {
-			b.behind = c.Queued()
+			b.behind = c.Own.Internal.Tail()
 		}
 	default:
-		if !c.Passed(b.behind) {
+		if !c.Own.Internal.Passed(b.behind) {
 			return true, true
 		}
 		b.run.End(c)

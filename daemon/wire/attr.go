@@ -37,13 +37,13 @@ func (e *AttributeError) Error() string { return "attribute " + e.Name + ": " + 
 // Unwrap returns Err.
 func (e *AttributeError) Unwrap() error { return e.Err }
 
-// attribute describes one attribute id: the payload has exactly size bytes, or 0 to size when variable. Its errors are
-// made beforehand, because a peer that sends rubbish must not cost an allocation for each message.
+// attribute describes one attribute id: its payload has exactly size bytes, or 0 to size when variable. Its errors are
+// made beforehand, so that a peer that sends rubbish does not cost an allocation for each message.
 type attribute struct {
 	name     string
 	size     uint16
 	variable bool
-	has      flow.Attr // what is present once this attribute is, where that needs no other one
+	has      flow.Attr // what this attribute makes present by itself
 
 	length, wrong, long *AttributeError
 }
@@ -62,7 +62,7 @@ func table(attributes []attribute) []attribute {
 var unknownLength = &AttributeError{"unknown attribute", ErrLength}
 
 // nextAttribute takes the first attribute off b, which holds more than 4 bytes. known is false for an id behind the end
-// of the table: its size cannot be checked, only skipped.
+// of the table: the attribute can only be skipped.
 func nextAttribute(b []byte, attributes []attribute) (id int, payload, rest []byte, known bool, err error) {
 	size := int(binary.BigEndian.Uint16(b))
 	id = int(binary.BigEndian.Uint16(b[2:]))
@@ -95,7 +95,7 @@ func append8(b []byte, id uint16, v uint8) []byte {
 	return append(b, 0, 5, byte(id>>8), byte(id), v, 0, 0, 0)
 }
 
-// append16 writes v big-endian; ids with the wrong byte order take appendSwapped16.
+// append16 writes v big-endian; appendSwapped16 is for the ids with the wrong byte order.
 func append16(b []byte, id, v uint16) []byte {
 	return append(b, 0, 6, byte(id>>8), byte(id), byte(v>>8), byte(v), 0, 0)
 }
@@ -128,8 +128,8 @@ func appendAddresses(b []byte, id4, id6 uint16, t *flow.Tuple) []byte {
 	return append(b, t.Dst[:]...)
 }
 
-// appendName writes a name with its NUL, unless that makes more than limit bytes or the name is empty: the reader
-// refuses the whole message for one name too long.
+// appendName writes a name with its NUL. It writes nothing when the name is empty, or when that makes more than limit
+// bytes: for one name too long the peer would refuse the whole message.
 func appendName(b []byte, id uint16, name []byte, limit int) []byte {
 	n := nameLen(name)
 	if n == 0 || n+1 > limit {
@@ -152,7 +152,8 @@ func nameLen(name []byte) int {
 	return len(name)
 }
 
-// setName copies the part of payload before its NUL, if any, and reports whether there is one. dst stays terminated.
+// setName copies the name in payload, which ends before its NUL if it has one, and reports whether it is not empty. dst
+// stays terminated.
 func setName(dst, payload []byte) bool {
 	clear(dst)
 	n := min(nameLen(payload), len(dst)-1)
@@ -176,7 +177,7 @@ func setPorts(t *flow.Tuple, payload []byte) {
 	t.DstPort = binary.BigEndian.Uint16(payload[2:])
 }
 
-// carriesPorts reports whether flows of p have a PORT attribute. UDP-Lite has ports, yet conntrackd never sends them.
+// carriesPorts reports whether flows of p have a PORT attribute. UDP-Lite has ports, but conntrackd never sends them.
 func carriesPorts(p flow.Proto) bool {
 	return p == flow.TCP || p == flow.UDP || p == flow.DCCP || p == flow.SCTP
 }

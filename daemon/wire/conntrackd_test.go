@@ -89,7 +89,7 @@ func lines(dump string) []string {
 	return out
 }
 
-// TestConntrackdReadsOurMessages sends every captured entry, written anew, to a real conntrackd: it must take every one
+// TestConntrackdReadsOurMessages sends every captured entry, encoded by this package, to a real conntrackd: it must take every one
 // and list the same entries that we would list.
 func TestConntrackdReadsOurMessages(t *testing.T) {
 	nstest.Require(t)

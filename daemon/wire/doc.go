@@ -1,25 +1,26 @@
-// Package wire is the conntrackd synchronisation protocol, version 1, as bytes; it knows no socket, no clock and no
-// sequence state.
+// Package wire is conntrackd's synchronisation protocol, version 1, as bytes, and what it cannot carry (see Lack). It
+// knows no socket, no clock and no sequence state.
 //
 // The format is that of conntrackd 1.4.7 to 1.4.9. Unless said otherwise every number is big-endian. All tables give
 // offset, size and meaning.
 //
 // # Message
 //
-// A datagram is a row of messages without any outer header. Each starts with
+// A datagram is a row of messages without an outer header. Each message starts with
 //
 //	0  1  version (high nibble, 1) and type (low nibble)
 //	1  1  flags
 //	2  2  length of the whole message, this header included
 //	4  4  sequence number
 //
-// and a control message with ACK, NACK or RESYNC goes on with
+// and a control message with ACK, NACK or RESYNC continues with
 //
 //	8  4  first sequence number of a closed range
 //	12 4  last sequence number of that range; both 0 in a RESYNC
 //
-// The flags 0x01 and 0x80 have no meaning and make a message malformed. A message of type 0 to 5 carries HELLO and
-// HELLO_BACK at most; the rest belongs to type 10.
+// Types: 0 CT_NEW, 1 CT_UPD, 2 CT_DEL, 3 EXP_NEW, 4 EXP_UPD, 5 EXP_DEL, 10 CTL. Flags: 0x02 RESYNC, 0x04 NACK, 0x08
+// ACK, 0x10 ALIVE, 0x20 HELLO, 0x40 HELLO_BACK. The flags 0x01 and 0x80 have no meaning and make a message malformed. A
+// message of type 0 to 5 carries at most HELLO and HELLO_BACK; the other flags belong to type 10.
 //
 // # Attribute
 //
@@ -29,8 +30,8 @@
 //	2  2  attribute id
 //	4  n  payload
 //
-// Reading ends when 4 or fewer bytes are left, so an empty attribute at the very end is not seen and the last padding
-// may be missing. Any order is good and the last of several attributes with one id wins.
+// Reading ends when 4 or fewer bytes are left, so an empty attribute at the very end is not seen, and the last padding
+// may be missing. The order does not matter, and the last of several attributes with one id wins.
 //
 // # Attributes of a flow (types 0, 1 and 2)
 //
@@ -71,13 +72,14 @@
 //	31   12 SYNPROXY         its, isn, tsoff, in this order
 //	32    2 ZONE             of both directions
 //
-// The little-endian three are so because conntrackd swaps values that are in network order already; on a big-endian
-// sender they would be big-endian. No such sender is known to live, so this package reads and writes little-endian.
+// The three little-endian attributes are so because conntrackd swaps values that are in network order already; on a
+// big-endian sender they would be big-endian. No such sender is known, so this package reads and writes little-endian.
 //
 // An ICMP flow that passed a NAT hook carries SPAT_PORT 0 and DPAT_PORT 0: conntrackd compares the id of one direction
-// with the type and code of the other, which share memory with ports. It ignores both for ICMP when it reads, so its
-// translated ids are lost. AppendFlow writes the zeros as conntrackd does, and a translated id as SPAT_PORT; ParseFlow
-// takes any SPAT_PORT but 0 for one. An id that was translated to 0 is lost here too.
+// with the type and code of the other, which share memory with ports. It ignores both attributes of an ICMP flow when
+// it reads, so translated ids are lost between two conntrackd. AppendFlow writes the zeros as conntrackd does, and a
+// translated id as SPAT_PORT; ParseFlow takes any SPAT_PORT but 0 for one. An id that was translated to 0 is lost here
+// too.
 //
 // The reply tuple itself, counters, times, ids, GRE keys, UDP-Lite ports and zones of one direction never travel.
 //

@@ -46,15 +46,13 @@ const (
 const (
 	helperSize = 12 // longest HELPER_NAME that conntrackd reads, NUL included
 	fnSize     = 28 // longest FN, NUL included
-
-	maxFlowSize = 304 // a TCP flow over IPv6 with every attribute
 )
 
-// AppendFlow appends a message that describes f, byte for byte as conntrackd writes it. An attribute is written when
-// its bit in f.Has is set; PORT and ICMP_* always, for they are part of the key. Four things differ from what f
-// holds, because they would harm the peer or have no place on the wire: DYING is cleared in STATUS (a peer that commits
-// it gets EBUSY), a helper name of more than 11 characters is left out (it would lose the whole message), a zone of one
-// direction only is left out, and so are GRE keys and UDP-Lite ports.
+// AppendFlow appends a message that describes f, byte for byte as conntrackd writes it. It writes an attribute when
+// its bit in f.Has is set, and PORT and ICMP_* always, because they are part of the key. Four things differ from what
+// f holds, because they would harm the peer or have no place on the wire: DYING is cleared in STATUS (a peer that
+// commits it gets EBUSY), a helper name of more than 11 characters is left out (with it the peer refuses the whole
+// message), and so are a zone of one direction only, and GRE keys and UDP-Lite ports.
 func AppendFlow(b []byte, typ Type, flags Flags, seq uint32, f *flow.Flow) []byte {
 	start := len(b)
 	b = begin(b, typ, flags, seq)
@@ -77,12 +75,6 @@ func AppendFlow(b []byte, typ Type, flags Flags, seq uint32, f *flow.Flow) []byt
 		b = appendNAT(b, f)
 	}
 	return finish(appendExtensions(b, f), start)
-}
-
-// FlowSize returns the number of bytes that AppendFlow appends for f.
-func FlowSize(f *flow.Flow) int {
-	var room [maxFlowSize]byte // so append never goes to the heap
-	return len(AppendFlow(room[:0], CTNew, 0, 0, f))
 }
 
 func appendProtocol(b []byte, f *flow.Flow) []byte {
@@ -157,7 +149,7 @@ func appendNAT(b []byte, f *flow.Flow) []byte {
 }
 
 func appendICMPNAT(b []byte, f *flow.Flow, src, dst bool) []byte {
-	status := f.Has.Is(flow.HasStatus) // without it the zeros tell nothing
+	status := f.Has.Is(flow.HasStatus) // without it the zeros have no meaning
 	switch {
 	case f.Reply.SrcPort != f.Orig.SrcPort && (src || dst):
 		b = appendSwapped16(b, attrSPATPort, f.Reply.SrcPort)

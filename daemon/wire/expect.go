@@ -56,9 +56,9 @@ var expectAttributes = table([]attribute{
 	expFn:            {name: "FN", size: fnSize, variable: true},
 })
 
-// AppendExpectation appends a message that describes e, byte for byte as conntrackd writes it. Master and expected
-// tuple are always written, the rest when its bit in e.Has is set. A helper name of more than 11 characters and a
-// function name of more than 27 are left out: they would lose the whole message. The NAT address of an IPv6
+// AppendExpectation appends a message that describes e, byte for byte as conntrackd writes it. It always writes master
+// and expected tuple, and the rest when its bit in e.Has is set. A helper name of more than 11 characters and a
+// function name of more than 27 are left out: with them the peer refuses the whole message. The NAT address of an IPv6
 // expectation and all zones have no place on the wire.
 func AppendExpectation(b []byte, typ Type, flags Flags, seq uint32, e *flow.Expectation) []byte {
 	start := len(b)
@@ -107,9 +107,9 @@ func appendTuple(b []byte, first uint16, t *flow.Tuple, ports bool) []byte {
 	return b
 }
 
-// ParseExpectation reads the body of an ExpNew, ExpUpdate or ExpDestroy message into *e, which it overwrites. unknown
-// counts attributes with an id of a newer version; they are skipped. Ports are ignored when the protocol of the master
-// has none on the wire, a NAT address when the expectation is IPv6. On error *e is zero and err is one of this
+// ParseExpectation reads the body of an ExpNew, ExpUpdate or ExpDestroy message into *e, which it overwrites. It skips
+// attributes with an id of a newer version, and unknown counts them. It ignores ports when the protocol of the master
+// has none on the wire, and a NAT address when the expectation is IPv6. On error *e is zero and err is one of this
 // package's errors or wraps one.
 func ParseExpectation(body []byte, e *flow.Expectation) (unknown int, err error) {
 	*e = flow.Expectation{}
@@ -183,7 +183,7 @@ func setExpectation(e *flow.Expectation, id int, b []byte) {
 	}
 }
 
-// finishExpectation checks what must be there and drops what has no meaning beside it.
+// finishExpectation checks that what is required is there, and drops what has no meaning beside it.
 func finishExpectation(e *flow.Expectation, seen uint32) error {
 	saw := func(ids ...int) bool {
 		for _, id := range ids {

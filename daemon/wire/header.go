@@ -25,32 +25,8 @@ const (
 	Control    Type = 10
 )
 
-// String returns conntrackd's name of t.
-func (t Type) String() string {
-	switch t {
-	case CTNew:
-		return "CT_NEW"
-	case CTUpdate:
-		return "CT_UPD"
-	case CTDestroy:
-		return "CT_DEL"
-	case ExpNew:
-		return "EXP_NEW"
-	case ExpUpdate:
-		return "EXP_UPD"
-	case ExpDestroy:
-		return "EXP_DEL"
-	case Control:
-		return "CTL"
-	}
-	return "unknown"
-}
-
 // IsFlow reports whether the body of a message of type t describes a flow.
 func (t Type) IsFlow() bool { return t <= CTDestroy }
-
-// IsExpectation reports whether the body of a message of type t describes an expectation.
-func (t Type) IsExpectation() bool { return t >= ExpNew && t <= ExpDestroy }
 
 // Flags is the second byte of a message.
 type Flags uint8
@@ -67,25 +43,6 @@ const (
 	ranged = Resync | Nack | Ack
 )
 
-// String returns the names of the set flags joined by "|", and "-" for none.
-func (f Flags) String() string {
-	if f == 0 {
-		return "-"
-	}
-	names := [8]string{"0x01", "RESYNC", "NACK", "ACK", "ALIVE", "HELLO", "HELLO_BACK", "0x80"}
-	s := ""
-	for i, name := range names {
-		if f&(1<<i) == 0 {
-			continue
-		}
-		if s != "" {
-			s += "|"
-		}
-		s += name
-	}
-	return s
-}
-
 // Header is what stands before the attributes of a message. From and To are 0 unless the message is a control message
 // with Ack, Nack or Resync.
 type Header struct {
@@ -95,11 +52,11 @@ type Header struct {
 	Seq, From, To uint32
 }
 
-// Malformed says why a message was refused. The kinds are those that conntrackd counts.
+// Malformed says why a message was refused. The kinds are those that `conntrackd -s network` counts.
 type Malformed uint8
 
-// Kinds of malformed messages. Next returns OK, BadVersion, Truncated and BadSize; the other three are decided by those
-// who know the mode and read the body.
+// Kinds of malformed messages. Next returns OK, BadVersion, Truncated and BadSize. Its caller, who knows the mode and
+// reads the body, finds the other three.
 const (
 	OK         Malformed = iota
 	BadVersion           // version is not 1
@@ -112,29 +69,8 @@ const (
 	NumMalformed = int(iota) // kinds, OK included: the length of an array of counters
 )
 
-// String returns the words of `conntrackd -s network` for m.
-func (m Malformed) String() string {
-	switch m {
-	case OK:
-		return "ok"
-	case BadVersion:
-		return "wrong protocol version"
-	case BadHeader:
-		return "malformed header"
-	case BadPayload:
-		return "malformed payload"
-	case BadType:
-		return "bad message type"
-	case Truncated:
-		return "truncated message"
-	case BadSize:
-		return "bad message size"
-	}
-	return "unknown"
-}
-
-// Next takes the first message off a datagram. body holds its attributes and rest the messages behind it, both part
-// of b. With BadVersion only this message is to be skipped: rest goes on behind it. After Truncated and BadSize nothing
+// Next takes the first message off a datagram. body holds its attributes and rest the messages behind it; both are
+// parts of b. After BadVersion skip only this message: rest continues behind it. After Truncated and BadSize nothing
 // more can be read: rest is nil. The checks and their order are conntrackd's, so that both count the same.
 //
 // Call it while bytes are left; an empty b is Truncated.
@@ -188,7 +124,7 @@ func AppendControl(b []byte, flags Flags, seq, from, to uint32) []byte {
 	return b
 }
 
-// begin appends the header of a state message whose length finish fills in.
+// begin appends the header of a state message; finish fills in its length.
 func begin(b []byte, typ Type, flags Flags, seq uint32) []byte {
 	b = append(b, Version<<4|byte(typ)&0x0f, byte(flags), 0, 0)
 	return binary.BigEndian.AppendUint32(b, seq)

@@ -74,8 +74,8 @@ func TestNext(t *testing.T) {
 	}
 }
 
-// TestTruncatedDatagrams cuts every captured datagram at every length: whole messages stay readable, and what is left of
-// one is counted once, as conntrackd counts it.
+// TestTruncatedDatagrams cuts every captured datagram at every length: whole messages stay readable, and what is left
+// of one is counted once, as conntrackd counts it.
 func TestTruncatedDatagrams(t *testing.T) {
 	raw, _ := vectors(t)
 	for _, whole := range raw {
@@ -128,38 +128,5 @@ func TestAppendControl(t *testing.T) {
 		if want := append([]byte("ab"), unhex(t, tt.want)...); !bytes.Equal(got, want) {
 			t.Errorf("%v: %x, want %x", tt.flags, got, want)
 		}
-	}
-}
-
-func TestHeaderNames(t *testing.T) {
-	types := map[Type]string{
-		CTNew: "CT_NEW", CTUpdate: "CT_UPD", CTDestroy: "CT_DEL", ExpNew: "EXP_NEW", ExpUpdate: "EXP_UPD", ExpDestroy: "EXP_DEL",
-		Control: "CTL", 6: "unknown", 15: "unknown",
-	}
-	for typ, name := range types {
-		if typ.String() != name {
-			t.Errorf("type %d is %q, want %q", typ, typ, name)
-		}
-		if typ.IsFlow() != strings.HasPrefix(name, "CT_") || typ.IsExpectation() != strings.HasPrefix(name, "EXP_") {
-			t.Errorf("%v: flow %v, expectation %v", typ, typ.IsFlow(), typ.IsExpectation())
-		}
-	}
-	flags := map[Flags]string{0: "-", Ack: "ACK", Ack | Hello: "ACK|HELLO", 0x81: "0x01|0x80", Resync | Nack | Alive | HelloBack: "RESYNC|NACK|ALIVE|HELLO_BACK"}
-	for f, name := range flags {
-		if f.String() != name {
-			t.Errorf("flags %#x are %q, want %q", uint8(f), f, name)
-		}
-	}
-	kinds := []string{
-		"ok", "wrong protocol version", "malformed header", "malformed payload", "bad message type", "truncated message",
-		"bad message size", "unknown",
-	}
-	for m, name := range kinds {
-		if got := Malformed(m).String(); got != name {
-			t.Errorf("kind %d is %q, want %q", m, got, name)
-		}
-	}
-	if NumMalformed != len(kinds)-1 {
-		t.Errorf("%d kinds, want %d", NumMalformed, len(kinds)-1)
 	}
 }

@@ -92,7 +92,8 @@ func Uncarried(f *flow.Flow) string {
 func ExpectUncarried(e *flow.Expectation) string {
 	switch {
 	case e.Has.Is(flow.HasNAT) && e.Expect.Family == flow.IPv6 && strings.HasPrefix(flow.CString(e.Helper[:]), "sip"):
-		return "address translation of IPv6 expectations not carried by protocol v1" // other helpers translate ports only
+		// Other helpers translate ports only.
+		return "address translation of IPv6 expectations not carried by protocol v1"
 	case e.Has.Is(flow.HasNAT) && e.NATDir > 1:
 		return "direction of the translation is neither original nor reply"
 	case !e.Has.Is(flow.HasMask):

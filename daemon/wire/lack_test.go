@@ -58,7 +58,8 @@ func TestExpectationLack(t *testing.T) {
 		{"IPv4 address", expect(flow.IPv4, 0, flow.Tuple{Family: flow.IPv4, Src: flow.Addr{10}}), 0, false},
 		{"IPv6 port alone", expect(flow.IPv6, 0, flow.Tuple{Family: flow.IPv6, SrcPort: 9}), 0, false},
 		{"IPv6 source", expect(flow.IPv6, 0, flow.Tuple{Family: flow.IPv6, Src: flow.Addr{0xfd}}), LackExpectNAT, true},
-		{"IPv6 destination", expect(flow.IPv6, 0, flow.Tuple{Family: flow.IPv6, Dst: flow.Addr{0xfd}}), LackExpectNAT, true},
+		{"IPv6 destination", expect(flow.IPv6, 0, flow.Tuple{Family: flow.IPv6, Dst: flow.Addr{0xfd}}),
+			LackExpectNAT, true},
 	} {
 		if l, lacking := ExpectationLack(&tt.e); l != tt.want || lacking != tt.lacking {
 			t.Errorf("%s: %v, %v, want %v, %v", tt.name, l, lacking, tt.want, tt.lacking)

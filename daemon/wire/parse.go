@@ -43,13 +43,13 @@ var flowAttributes = table([]attribute{
 	attrZone:          {name: "ZONE", size: 2},
 })
 
-// ParseFlow reads the body of a CTNew, CTUpdate or CTDestroy message into *f, which it overwrites. unknown counts
-// attributes with an id of a newer version; they are skipped, where conntrackd refuses the message.
+// ParseFlow reads the body of a CTNew, CTUpdate or CTDestroy message into *f, which it overwrites. It skips attributes
+// with an id of a newer version, where conntrackd refuses the message, and unknown counts them.
 //
-// Reply is the inverse of Orig with the NAT of the message applied, HasReply is set, and the zone stands in all tuples.
-// Attributes of another protocol than the flow's are ignored, and so are half a master tuple, half a pair of window
-// scales, labels whose length is not a multiple of 4 and NAT ports of ICMP but a translated id. NAT whose done bit is missing in STATUS adds
-// that bit. On error *f is zero and err is one of this package's errors or wraps one.
+// Reply is the inverse of Orig with the NAT of the message applied, HasReply is set, and all tuples have the zone. It
+// ignores attributes of another protocol than the flow's, half a master tuple, half a pair of window scales, labels
+// whose length is not a multiple of 4, and NAT ports of ICMP except a translated id. It adds the done bit of a NAT
+// that STATUS lacks. On error *f is zero and err is one of this package's errors or wraps one.
 func ParseFlow(body []byte, f *flow.Flow) (unknown int, err error) {
 	p := flowParser{f: f}
 	*f = flow.Flow{}
@@ -224,8 +224,8 @@ func (p *flowParser) finish() error {
 	return nil
 }
 
-// What a kernel can tell. Some kernels take anything through ctnetlink, and use it as an index or shift by it: these
-// words come from a network where nobody proves who he is.
+// The largest values that a kernel reports. Some kernels take any value through ctnetlink and use it as an index or a
+// shift count, and these values come from a network where anybody can send.
 const (
 	maxSCTPState = 9  // SCTP_CONNTRACK_HEARTBEAT_ACKED
 	maxWScale    = 14 // TCP_MAX_WSCALE, RFC 7323
@@ -290,7 +290,8 @@ func (p *flowParser) finishMaster() {
 	p.f.Has |= flow.HasMaster
 }
 
-const natAttributes = 1<<attrSNATIPv4 | 1<<attrDNATIPv4 | 1<<attrSPATPort | 1<<attrDPATPort | 1<<attrSNATIPv6 | 1<<attrDNATIPv6
+const natAttributes = 1<<attrSNATIPv4 | 1<<attrDNATIPv4 | 1<<attrSPATPort | 1<<attrDPATPort |
+	1<<attrSNATIPv6 | 1<<attrDNATIPv6
 
 // applyNAT changes the reply tuple as the NAT attributes of the flow's own family say.
 func (p *flowParser) applyNAT() {

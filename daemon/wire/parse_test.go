@@ -15,7 +15,9 @@ import (
 
 func testTuple(p flow.Proto, src string, a uint16, dst string, b uint16) flow.Tuple {
 	from, to := netip.MustParseAddr(src), netip.MustParseAddr(dst)
-	t := flow.Tuple{Src: flow.AddrFrom(from), Dst: flow.AddrFrom(to), SrcPort: a, DstPort: b, Family: flow.IPv6, Proto: p}
+	t := flow.Tuple{
+		Src: flow.AddrFrom(from), Dst: flow.AddrFrom(to), SrcPort: a, DstPort: b, Family: flow.IPv6, Proto: p,
+	}
 	if from.Is4() {
 		t.Family = flow.IPv4
 	}
@@ -264,12 +266,13 @@ func TestTruncatedBodies(t *testing.T) {
 				f := udpFlow()
 				_, err = ParseFlow(v.body[:n:n], &f)
 				zero = f == (flow.Flow{})
-			case v.header.Type.IsExpectation():
+			case isExpectation(v.header.Type):
 				e := flow.Expectation{Timeout: 1}
 				_, err = ParseExpectation(v.body[:n:n], &e)
 				zero = e == (flow.Expectation{})
 			}
-			if want := cut(v.body, n); want != nil && !errors.Is(err, want) || want == nil && errors.Is(err, ErrLength) {
+			want := cut(v.body, n)
+			if want != nil && !errors.Is(err, want) || want == nil && errors.Is(err, ErrLength) {
 				t.Fatalf("%s cut to %d: %v, want %v", v.place, n, err, want)
 			}
 			if (err != nil) != zero {
@@ -299,7 +302,7 @@ func TestAttributeOrder(t *testing.T) {
 			if got != want || err != wantErr {
 				t.Errorf("%s: %v\n%s", v.place, err, cmp.Diff(want, got))
 			}
-		case v.header.Type.IsExpectation():
+		case isExpectation(v.header.Type):
 			var want, got flow.Expectation
 			_, wantErr := ParseExpectation(v.body, &want)
 			_, err := ParseExpectation(mixed, &got)

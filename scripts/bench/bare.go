@@ -40,7 +40,7 @@ func (r *rehearsal) bareWriter() (took effort, err error) {
 	if err := g.do(timed, r.make, 0, r.n); err != nil {
 		return took, err
 	}
-	return took, g.conn.Flush(0)
+	return took, ns.FlushFlows()
 }
 
 // bareReader records the CPU time of reading the first kernel's table without doing anything with it.

@@ -209,7 +209,7 @@ func (r *rehearsal) again() error {
 
 // takeover is the whole of what MASTER means, until the other router has every flow.
 func (r *rehearsal) takeover() error {
-	if err := r.gen[1].conn.Flush(0); err != nil {
+	if err := r.pair[1].NS.FlushFlows(); err != nil {
 		return err
 	}
 	_, err := r.operation("takeover", func() error {

@@ -74,7 +74,7 @@ func (t *trial) close() error {
 				r.Daemon.Process().Stop()
 			}
 			if g := t.gen[router]; g != nil {
-				return errors.Join(g.conn.Flush(0), g.close())
+				return errors.Join(t.pair[router].NS.FlushFlows(), g.close())
 			}
 			return nil
 		}

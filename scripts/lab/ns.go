@@ -40,6 +40,12 @@ func (ns NS) Sysctl(settings ...string) error {
 	return err
 }
 
+// FlushFlows empties the namespace's conntrack table.
+func (ns NS) FlushFlows() error {
+	_, err := ns.Run("conntrack", "-F")
+	return err
+}
+
 // Firewall loads a ruleset written for nft.
 func (ns NS) Firewall(rules string) error {
 	cmd := ns.Command("nft", "-f", "-")

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// command and flag are what `ctsync __tree` prints: see cmd/ctsync/tree.go.
+// command and flag are what `ctsync __tree` prints, see cmd/ctsync/tree.go.
 type command struct {
 	Path, Use, Short, Long, Example string
 	Topic                           bool
@@ -15,7 +15,7 @@ type command struct {
 
 type flag struct{ Name, Shorthand, Value, Optional, Default, Usage string }
 
-// commandPage makes ctsync(8).
+// commandPage returns ctsync(8).
 func commandPage(root command) []byte {
 	p := newPage("ctsync", 8, lower(root.Short))
 	p.section("Synopsis")
@@ -32,12 +32,11 @@ func commandPage(root command) []byte {
 			p.text(c.Long)
 		}
 	}
-	p.section("See also")
-	p.WriteString("\\fBctsyncd\\fR(8), \\fBctsync.toml\\fR(5), \\fBconntrackd\\fR(8), \\fBconntrack\\fR(8), \\fBkeepalived\\fR(8)\n")
+	p.references("ctsyncd(8)", "ctsync.toml(5)", "conntrackd(8)", "conntrack(8)", "keepalived(8)")
 	return p.Bytes()
 }
 
-// commands describes those that do something; one that only holds others is in their names.
+// commands describes the commands that do something. One that only groups others appears in their names.
 func (p *page) commands(list []command) {
 	for _, c := range list {
 		switch {
@@ -53,7 +52,7 @@ func (p *page) commands(list []command) {
 			}
 			p.flags(c.Flags)
 			if c.Example != "" {
-				p.WriteString(".PP\n")
+				p.WriteString(".PP\nFor example:\n.PP\n")
 				p.literal(unindent(strings.Split(c.Example, "\n")))
 			}
 		}
@@ -80,5 +79,5 @@ func (p *page) flags(flags []flag) {
 	}
 }
 
-// lower begins a sentence with a small letter, as the name of a page is explained.
+// lower makes the first letter of a sentence a small one, as it stands behind the name of a page.
 func lower(s string) string { return strings.ToLower(s[:1]) + s[1:] }

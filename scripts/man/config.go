@@ -5,14 +5,14 @@ import (
 	"strings"
 )
 
-// setting is a line that shows a key: "#key = default", "# key = example" of one without a default, or "key = example" of
-// a required one.
+// setting is a line with a key: "#key = default", "# key = example" for a key without a default, or "key = example" for
+// a required key.
 var setting = regexp.MustCompile(`^(#? ?)([a-z-]+) = (.+)$`)
 
 // heading is a line that begins a part.
 var heading = regexp.MustCompile(`^# --- (.+?) -+$`)
 
-// configPage makes ctsync.toml(5) of the example: a comment belongs to the key or the table below it.
+// configPage makes ctsync.toml(5) from the example: a comment belongs to the key or the table below it.
 func configPage(example string) []byte {
 	p := newPage("ctsync.toml", 5, "configuration of ctsyncd(8)")
 	p.section("Description")
@@ -20,7 +20,7 @@ func configPage(example string) []byte {
 	p.text("The file is " + first[strings.LastIndexByte(first, ' ')+1:] + ".")
 	p.WriteString(".PP\n")
 	_, rest, _ = strings.Cut(rest, "\n") // an empty comment
-	begun := false                       // the headings
+	begun := false                       // the first heading has come
 	var comment []string
 	for l := range strings.SplitSeq(rest, "\n") {
 		switch m := setting.FindStringSubmatch(l); {
@@ -38,7 +38,7 @@ func configPage(example string) []byte {
 			p.item(l, strings.Join(comment, " "))
 			comment = nil
 		case l == "" || l == "#":
-			if len(comment) > 0 { // of no key
+			if len(comment) > 0 { // a paragraph that belongs to no key
 				p.text(strings.Join(comment, "\n"))
 				if !begun && l == "#" {
 					p.WriteString(".PP\n")
@@ -49,12 +49,11 @@ func configPage(example string) []byte {
 			comment = append(comment, strings.TrimPrefix(l, "# "))
 		}
 	}
-	p.section("See also")
-	p.WriteString("\\fBctsyncd\\fR(8), \\fBctsync\\fR(8), \\fBkeepalived.conf\\fR(5)\n")
+	p.references("ctsyncd(8)", "ctsync(8)", "keepalived.conf(5)")
 	return p.Bytes()
 }
 
-// value says what the line of a key shows.
+// value explains the value that stands behind a key.
 func value(mark, shown string) string {
 	switch mark {
 	case "#":

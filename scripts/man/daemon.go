@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// daemonPage makes ctsyncd(8) of the package comment of the program and of its usage.
+// daemonPage makes ctsyncd(8) from the program's package comment and its usage.
 func daemonPage(doc, usage string) []byte {
 	first, rest, _ := strings.Cut(doc, "\n\n")
 	short := strings.TrimSuffix(strings.TrimPrefix(first, "Command ctsyncd "), ".")
@@ -36,7 +36,6 @@ func daemonPage(doc, usage string) []byte {
 		text += " " + strings.TrimLeft(l, " ")
 	}
 	p.item(tag, text)
-	p.section("See also")
-	p.WriteString("\\fBctsync\\fR(8), \\fBctsync.toml\\fR(5), \\fBconntrackd\\fR(8), \\fBkeepalived\\fR(8)\n")
+	p.references("ctsync(8)", "ctsync.toml(5)", "conntrackd(8)", "keepalived(8)")
 	return p.Bytes()
 }

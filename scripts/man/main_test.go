@@ -15,7 +15,7 @@ import (
 
 const folder = "docs/man"
 
-// TestUpToDate says when a text has changed and the pages have not, and which page nobody makes any more.
+// TestUpToDate fails when a text has changed and its page has not, and when docs/man has a page that nobody writes.
 func TestUpToDate(t *testing.T) {
 	t.Chdir("../..")
 	pages, err := generate()
@@ -24,7 +24,7 @@ func TestUpToDate(t *testing.T) {
 	}
 	for name, want := range pages {
 		if got, err := os.ReadFile(filepath.Join(folder, name)); err != nil || !bytes.Equal(got, want) {
-			t.Errorf("%s/%s is not what its sources say: run make man (%v)", folder, name, err)
+			t.Errorf("%s/%s is out of date: run make man (%v)", folder, name, err)
 		}
 	}
 	files, err := os.ReadDir(folder)
@@ -32,11 +32,11 @@ func TestUpToDate(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(files) != len(pages) {
-		t.Errorf("%s has %d files, made are %d", folder, len(files), len(pages))
+		t.Errorf("%s has %d files, want %d", folder, len(files), len(pages))
 	}
 }
 
-// TestEveryKey looks for each key of the example, whatever its comments look like, in the page of the configuration.
+// TestEveryKey looks in the page of the configuration for each key of the example and for each word of its comments.
 func TestEveryKey(t *testing.T) {
 	t.Chdir("../..")
 	example, err := os.ReadFile(configExample)
@@ -54,15 +54,18 @@ func TestEveryKey(t *testing.T) {
 		}
 	}
 	for _, line := range strings.Split(string(example), "\n")[1:] { // the first is what the page is about
-		for _, word := range strings.Fields(line) {
-			if strings.HasPrefix(line, "# ") && !strings.HasPrefix(line, "# ---") && word != "#" && !strings.Contains(page, escape(word)) {
+		if !strings.HasPrefix(line, "# ") || strings.HasPrefix(line, "# ---") {
+			continue
+		}
+		for _, word := range strings.Fields(line)[1:] {
+			if !strings.Contains(page, escape(word)) {
 				t.Errorf("%q of a comment is not in the page", word)
 			}
 		}
 	}
 }
 
-// TestRoff lets mandoc look at the pages. They have no date, so that they change only with what they say.
+// TestRoff lets mandoc check the pages. They have no date, so that they change only with their text.
 func TestRoff(t *testing.T) {
 	nstest.RequireCommand(t, "mandoc", "mandoc")
 	pages, err := filepath.Glob("../../" + folder + "/*")
@@ -80,7 +83,7 @@ func TestRoff(t *testing.T) {
 	}
 }
 
-// What a text has must not become a request or an escape of roff.
+// No text becomes a request or an escape of roff.
 func TestText(t *testing.T) {
 	p := &page{}
 	p.text("One.\n.TH of \\*x 'y' a-b\n\n  key   value\n  other  more\n               and more\n\n  $ run  \n\nlast")

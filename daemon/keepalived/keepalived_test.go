@@ -1,4 +1,4 @@
-package config
+package keepalived
 
 import (
 	"errors"
@@ -11,7 +11,7 @@ import (
 )
 
 // parseFiles parses the first of files (name, text, name, text, ...); a name that ends in "!" cannot be read.
-func parseFiles(files ...string) *Keepalived {
+func parseFiles(files ...string) *Config {
 	read := func(path string) (string, error) {
 		for i := 0; i < len(files); i += 2 {
 			if files[i] == path {
@@ -33,7 +33,7 @@ func parseFiles(files ...string) *Keepalived {
 		}
 		return paths, nil
 	}
-	return parseKeepalived(files[0], files[1], read, match)
+	return parse(files[0], files[1], read, match)
 }
 
 const usualGroup = `vrrp_sync_group syncgrp {
@@ -47,7 +47,7 @@ const usualGroup = `vrrp_sync_group syncgrp {
 }
 `
 
-func TestKeepalivedGroups(t *testing.T) {
+func TestGroups(t *testing.T) {
 	for name, c := range map[string]struct {
 		text  string
 		names string // in the order of the file, those in doubt with a ?
@@ -93,7 +93,7 @@ func TestKeepalivedGroups(t *testing.T) {
 	}
 }
 
-func TestKeepalivedIncludes(t *testing.T) {
+func TestIncludes(t *testing.T) {
 	for name, c := range map[string]struct {
 		files []string
 		want  string
@@ -120,24 +120,24 @@ func TestKeepalivedIncludes(t *testing.T) {
 	}
 }
 
-func TestKeepalivedComplaints(t *testing.T) {
+func TestComplaints(t *testing.T) {
 	silent := "vrrp_sync_group syncgrp {\n group {\n A\n }\n}\n"
 	for name, c := range map[string]struct{ text, group, want string }{
 		"well":            {usualGroup, "syncgrp", ""},
 		"generic":         {"vrrp_sync_group G {\n notify /x\n}\n", "G", ""},
-		"missing":         {usualGroup, "VG1", `/k.conf has no vrrp_sync_group "VG1", the sync-group whose transitions count here: it has "syncgrp"`},
-		"near":            {usualGroup, "syncgroup", `/k.conf has no vrrp_sync_group "syncgroup", the sync-group whose transitions count here: it has "syncgrp"; did you mean "syncgrp"?`},
-		"case":            {usualGroup, "SYNCGRP", `/k.conf has no vrrp_sync_group "SYNCGRP", the sync-group whose transitions count here: it has "syncgrp"; did you mean "syncgrp"?`},
-		"none at all":     {"", "G", `/k.conf has no vrrp_sync_group "G", the sync-group whose transitions count here: it has none at all`},
+		"missing":         {usualGroup, "VG1", `/k.conf has no vrrp_sync_group "VG1", which sync-group names: it has "syncgrp"`},
+		"near":            {usualGroup, "syncgroup", `/k.conf has no vrrp_sync_group "syncgroup", which sync-group names: it has "syncgrp"; did you mean "syncgrp"?`},
+		"case":            {usualGroup, "SYNCGRP", `/k.conf has no vrrp_sync_group "SYNCGRP", which sync-group names: it has "syncgrp"; did you mean "syncgrp"?`},
+		"none at all":     {"", "G", `/k.conf has no vrrp_sync_group "G", which sync-group names: it has no sync group`},
 		"missing, doubt":  {"$B\n", "G", ""},
-		"no script":       {silent, "syncgrp", `vrrp_sync_group "syncgrp" in /k.conf runs no notify script: ctsync is not told of its transitions, see keepalived.conf.example`},
-		"some scripts":    {strings.Replace(usualGroup, "notify_stop", "#", 1), "syncgrp", `vrrp_sync_group "syncgrp" in /k.conf has no notify_stop: ctsync is not told of these transitions`},
+		"no script":       {silent, "syncgrp", `vrrp_sync_group "syncgrp" in /k.conf runs no notify script: ctsync does not hear of its transitions, see keepalived.conf.example`},
+		"some scripts":    {strings.Replace(usualGroup, "notify_stop", "#", 1), "syncgrp", `vrrp_sync_group "syncgrp" in /k.conf has no notify_stop: ctsync does not hear of these transitions`},
 		"FIFO":            {"global_defs {\n vrrp_notify_fifo /run/f\n}\n" + silent, "syncgrp", ""},
 		"D-Bus":           {silent + "global_defs {\n enable_dbus\n}\n", "syncgrp", ""},
 		"hidden FIFO":     {"$B\n" + silent, "syncgrp", ""},
 		"condition":       {"@main " + silent, "syncgrp", ""},
-		"member's script": {silent + "vrrp_instance A {\n notify /x\n}\n", "syncgrp", `vrrp_sync_group "syncgrp" in /k.conf runs no notify script: ctsync is not told of its transitions, see keepalived.conf.example`},
-		"script included": {"vrrp_sync_group G {\n include none\n}\n", "G", `vrrp_sync_group "G" in /k.conf runs no notify script: ctsync is not told of its transitions, see keepalived.conf.example`},
+		"member's script": {silent + "vrrp_instance A {\n notify /x\n}\n", "syncgrp", `vrrp_sync_group "syncgrp" in /k.conf runs no notify script: ctsync does not hear of its transitions, see keepalived.conf.example`},
+		"script included": {"vrrp_sync_group G {\n include none\n}\n", "G", `vrrp_sync_group "G" in /k.conf runs no notify script: ctsync does not hear of its transitions, see keepalived.conf.example`},
 	} {
 		got := strings.Join(parseFiles("/k.conf", c.text).Complaints(c.group), "\n")
 		if d := cmp.Diff(c.want, got); d != "" {
@@ -148,33 +148,42 @@ func TestKeepalivedComplaints(t *testing.T) {
 	for _, g := range strings.Fields("a b c d e f g h i j") {
 		many += "vrrp_sync_group " + g + " {\n}\n"
 	}
-	if got := parseFiles("/k.conf", many).Complaints("x")[0]; !strings.HasSuffix(got, `it has "a", "b", "c", "d", "e", "f", "g", "h", 2 more`) {
+	got := parseFiles("/k.conf", many).Complaints("x")[0]
+	if !strings.HasSuffix(got, `it has "a", "b", "c", "d", "e", "f", "g", "h", 2 more`) {
 		t.Errorf("many groups: %s", got)
 	}
 }
 
-func TestReadKeepalived(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "k.conf")
-	if _, err := ReadKeepalived(path); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("no file: %v", err)
+// write writes a file with the directories above it.
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
 	}
-	if _, err := ReadKeepalived(dir); err == nil {
-		t.Error("a directory was read")
-	}
-	for name, text := range map[string]string{"k.conf": "include *.inc\n", "g.inc": usualGroup} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	k, err := ReadKeepalived(path)
-	if err != nil || len(k.Groups) != 1 || k.Path != path || k.Doubt != "" || len(k.Complaints("syncgrp")) != 0 {
-		t.Errorf("%+v, %v", k, err)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 
-// Whatever stands in the file, reading it ends, and what is said is one line that names no group twice.
-func FuzzKeepalived(f *testing.F) {
+func TestRead(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "k.conf")
+	if _, err := Read(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no file: %v", err)
+	}
+	if _, err := Read(dir); err == nil {
+		t.Error("a directory was read")
+	}
+	write(t, path, "include *.inc\n")
+	write(t, filepath.Join(dir, "g.inc"), usualGroup)
+	c, err := Read(path)
+	if err != nil || len(c.Groups) != 1 || c.Path != path || c.Doubt != "" || len(c.Complaints("syncgrp")) != 0 {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
+
+// Whatever the file holds, reading it ends, a complaint is one line, and no group that exists is said to be missing.
+func FuzzRead(f *testing.F) {
 	f.Add(usualGroup, "syncgrp")
 	f.Add("@a vrrp_sync_group A {\n@b vrrp_sync_group B {\n}\ninclude /k.conf\n$X=${Y}\\\n~SEQ(i,1,2)\n", "B")
 	f.Add("vrrp_sync_group \"\\\"{\" { } } ! \\", "\"{")

@@ -1,25 +1,26 @@
-package config
+package keepalived
 
 import "strings"
 
-// keepalivedWord is one word of a line, without its quotes.
-type keepalivedWord struct {
+// word is one word of a line, without its quotes.
+type word struct {
 	text   string
 	quoted bool
 }
 
-func (w keepalivedWord) brace() bool { return !w.quoted && (w.text == "{" || w.text == "}") }
+func (w word) brace() bool { return !w.quoted && (w.text == "{" || w.text == "}") }
 
-func (w keepalivedWord) opens(keyword string) bool { return !w.quoted && w.text == keyword }
+func (w word) opens() bool { return !w.quoted && w.text == "{" }
 
-// keepalivedWords splits a line. continued says that it ends in a backslash: the next line belongs to it.
-func keepalivedWords(line string) (words []keepalivedWord, continued bool) {
+// split returns the words of a line. continued says that the line ends in a backslash, so that the next line is part of
+// it.
+func split(line string) (words []word, continued bool) {
 	line = strings.TrimSuffix(line, "\r")
 	var text strings.Builder
 	inQuotes, quoted := false, false
 	end := func() {
 		if text.Len() > 0 || quoted {
-			words = append(words, keepalivedWord{text.String(), quoted})
+			words = append(words, word{text.String(), quoted})
 		}
 		text.Reset()
 		quoted = false
@@ -52,7 +53,7 @@ func keepalivedWords(line string) (words []keepalivedWord, continued bool) {
 			i += len(name)
 		case c == '{' || c == '}':
 			end()
-			words = append(words, keepalivedWord{string(c), false})
+			words = append(words, word{string(c), false})
 		default:
 			text.WriteByte(c)
 		}

@@ -1,3 +1,0 @@
-package session
-
-func Readable(d []byte) bool { return len(d) > 0 }
