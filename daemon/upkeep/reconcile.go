@@ -100,27 +100,21 @@ func (u *Upkeep) compare(ctx context.Context, k kernel.Table) error {
 	return err
 }
 
-// mergeDump merges a whole dump into the internal cache, a slice at a time.
+// mergeDump merges a whole dump into the internal cache, a slice at a time. While the loop merges one slice, the next one
+// is read from the kernel.
 func (u *Upkeep) mergeDump(ctx context.Context, k kernel.Table) error {
-	slice := make([]flow.Flow, 0, loop.SliceSize/2)
-	flush := func() error {
-		err := u.Loop.Do(ctx, func(c *core.Core) { c.Merge(slice) })
-		slice = slice[:0]
-		return err
-	}
-	for range 3 { // a dump interrupted by a resize of the kernel's hash may have missed entries
-		interrupted, err := k.Dump(0, func(f *flow.Flow) error {
-			slice = append(slice, *f)
-			if len(slice) == cap(slice) {
-				return flush()
-			}
-			return nil
-		})
+	m := merger{u: u, ctx: ctx, slice: newSlice(), spare: newSlice(), merged: make(chan error, 1)}
+	m.merged <- nil // no slice is with the loop yet
+	for range 3 {   // a dump interrupted by a resize of the kernel's hash may have missed entries
+		interrupted, err := k.Dump(0, m.add)
+		if err == nil {
+			err = m.flush()
+		}
+		if e := m.wait(); err == nil {
+			err = e
+		}
 		if err != nil {
 			return fmt.Errorf("dump conntrack table: %w", err)
-		}
-		if err := flush(); err != nil {
-			return err
 		}
 		if !interrupted {
 			return nil
@@ -128,6 +122,43 @@ func (u *Upkeep) mergeDump(ctx context.Context, k kernel.Table) error {
 	}
 	u.Log.Warn("the kernel's table changed its size during each dump, comparing again")
 	return u.Loop.Do(ctx, func(c *core.Core) { loop.Signal(c.Want.Reconcile) })
+}
+
+// merger hands slices of a dump to the loop. One is with the loop while another is filled.
+type merger struct {
+	u            *Upkeep
+	ctx          context.Context // of the one comparison that it serves
+	slice, spare []flow.Flow
+	merged       chan error // what came of the slice that is with the loop
+}
+
+func newSlice() []flow.Flow { return make([]flow.Flow, 0, loop.SliceSize/2) }
+
+// add takes a flow of the dump.
+func (m *merger) add(f *flow.Flow) error {
+	if m.slice = append(m.slice, *f); len(m.slice) < cap(m.slice) {
+		return nil
+	}
+	return m.flush()
+}
+
+// flush hands the slice to the loop when that is done with the one before.
+func (m *merger) flush() error {
+	if err := <-m.merged; err != nil {
+		m.merged <- nil // for wait
+		return err
+	}
+	full := m.slice
+	m.slice, m.spare = m.spare[:0], full
+	go func() { m.merged <- m.u.Loop.Do(m.ctx, func(c *core.Core) { c.Merge(full) }) }()
+	return nil
+}
+
+// wait returns when the loop has merged everything, and what came of the last slice.
+func (m *merger) wait() error {
+	err := <-m.merged
+	m.merged <- nil
+	return err
 }
 
 // stalePasses bounds how often entries are looked up that events and look-ups disagree about while they change.
