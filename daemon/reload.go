@@ -47,7 +47,7 @@ func (d *Daemon) reconfigure(ctx context.Context, cfg *config.Config) {
 		d.tuneEvents(cfg, changed) // here, because while the loop runs the socket is open
 	})
 	if changed.Withdraw {
-		d.restore.Withdraw(ctx)
+		d.restore.Withdraw(ctx, changed.Ended)
 	}
 }
 

@@ -125,8 +125,9 @@ func (c *Core) SetLimits(flows, expectations int) {
 
 // Changed is what a new configuration asks of those outside the loop.
 type Changed struct {
-	Withdraw bool // the peer's flows no longer belong into the kernel
-	Expect   bool // other helpers' expectations are replicated
+	Withdraw bool         // the peer's flows no longer belong into the kernel
+	Ended    []cache.Item // of them, those that the peer ended and the kernel may still have: only this list knows of them
+	Expect   bool         // other helpers' expectations are replicated
 }
 
 // Reconfigure puts another configuration in force.
@@ -134,6 +135,9 @@ func (c *Core) Reconfigure(cfg *config.Config, flows, expectations int) (ch Chan
 	before := c.Config
 	c.Config = cfg
 	ch.Withdraw = before.DisableExternalCache && !cfg.DisableExternalCache
+	if ch.Withdraw {
+		c.Peer.External.Ended(func(it *cache.Item) { ch.Ended = append(ch.Ended, *it) })
+	}
 	ch.Expect = !slices.Equal(before.ExpectSync, cfg.ExpectSync)
 	c.followInjection()
 	if ch.Expect {

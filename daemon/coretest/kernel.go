@@ -19,6 +19,8 @@ type Kernel struct {
 	Requests int
 	Full     func() bool // while it returns true nothing is created, for want of room; nil = never
 
+	Stuck map[flow.Tuple]bool // entries that it does not delete
+
 	mu  sync.Mutex
 	now func() int64
 }
@@ -88,6 +90,9 @@ func (k *Kernel) Delete(keys []flow.Flow, errs []unix.Errno) error {
 	return k.request(errs[:len(keys)], func(i int) unix.Errno {
 		if _, ok := k.Flows[keys[i].Orig]; !ok {
 			return unix.ENOENT
+		}
+		if k.Stuck[keys[i].Orig] {
+			return unix.EPERM
 		}
 		delete(k.Flows, keys[i].Orig)
 		return 0

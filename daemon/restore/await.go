@@ -3,6 +3,7 @@ package restore
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -56,11 +57,19 @@ func (r *Restorer) Finish(ctx context.Context) {
 }
 
 // Withdraw takes out of the kernel again what was injected there, once disable-external-cache is off: the external cache
-// has it, and a kernel in which nobody ends it would keep it for days and be taken for its owner. What packets of this
+// has it, and a kernel in which nobody ends it would keep it for days and be taken for its owner. ended are flows that the
+// kernel may have and the external cache has not, because the peer ended them; see core.Changed. What packets of this
 // router keep alive stays.
-func (r *Restorer) Withdraw(ctx context.Context) {
+func (r *Restorer) Withdraw(ctx context.Context, ended []cache.Item) {
 	in := r.newInjector()
-	err := in.turn(ctx, in.withdraw)
+	err := in.turn(ctx, func(ctx context.Context) error {
+		for part := range slices.Chunk(ended, blockSize) {
+			if err := in.withdrawEnded(ctx, part); err != nil {
+				return err
+			}
+		}
+		return in.withdraw(ctx)
+	})
 	if err != nil && ctx.Err() == nil && !errors.Is(err, loop.ErrStopped) {
 		r.Log.Error("taking the peer's flows out of the kernel failed", "err", err)
 	}
@@ -75,6 +84,25 @@ func (r *Restorer) Withdraw(ctx context.Context) {
 type withdrawn struct {
 	flows int
 	stay  control.Reasons
+}
+
+// withdrawEnded takes a block of ended flows out of the kernel.
+func (in *injector) withdrawEnded(ctx context.Context, part []cache.Item) error {
+	in.ends.reset()
+	if err := in.Loop.Do(ctx, func(c *core.Core) {
+		in.now = c.Now()
+		for i := range part {
+			if !c.Own.Internal.Has(&part[i].Flow.Orig) { // else it is ours as well
+				in.ends.items = append(in.ends.items, part[i])
+			}
+		}
+	}); err != nil {
+		return err
+	}
+	if err := in.remove(); err != nil {
+		return err
+	}
+	return in.Loop.Do(ctx, in.noteWithdrawn)
 }
 
 func (in *injector) withdraw(ctx context.Context) error {
