@@ -172,6 +172,9 @@ func (m model) commitLines(c *control.CommitResult) []string {
 	if c.Expired+c.Filtered > 0 {
 		lines = append(lines, m.rows("Left out", fmt.Sprintf("%s expired, %s not replicated by configuration", u.count(c.Expired), u.count(c.Filtered)), plain)...)
 	}
+	if c.NoRoom > 0 {
+		lines = append(lines, m.rows("Waiting", "! "+u.count(c.NoRoom)+": the kernel's table is full, raise nf_conntrack_max", bad)...)
+	}
 	if c.Failed > 0 {
 		lines = append(lines, m.rows("Failed", "! "+u.count(c.Failed)+": "+m.named(c.Errors), bad)...)
 	} else {

@@ -34,6 +34,7 @@ func (c *Core) FlushExternal() (n int, ok bool) {
 
 // DropExternal empties the external cache, of which this router is the owner now, and gives its memory back.
 func (c *Core) DropExternal() {
+	c.Peer.noRoom = 0
 	c.Peer.External.Reset()
 	c.Peer.Expect.Reset()
 }
@@ -41,6 +42,11 @@ func (c *Core) DropExternal() {
 // Committed adds a commit to the totals. whole says that it was not cut short.
 func (c *Core) Committed(r *control.CommitResult, whole bool) {
 	c.totals.Add(r)
+	c.Peer.noRoom = r.NoRoom
+	if r.NoRoom > 0 {
+		c.log.Error("the kernel's table is full: flows of the peer wait in the external cache, raise net.netfilter.nf_conntrack_max",
+			"flows", r.NoRoom)
+	}
 	if whole {
 		c.Times.Commit.Observe(int64(r.Duration))
 	}

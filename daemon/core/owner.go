@@ -29,6 +29,7 @@ import (
 func (c *Core) BecomeRole(state control.State) {
 	if c.role = state.Role(); c.role != control.RoleMaster {
 		c.Own.Internal.ForgetTouched()
+		c.Peer.noRoom = 0 // they are the new master's
 	}
 }
 

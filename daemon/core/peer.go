@@ -30,6 +30,8 @@ type Peer struct {
 	full       bool // a flow of it was refused since its table was last asked for
 	emptied    bool // its cache was flushed by hand since then
 
+	noRoom uint64 // flows of it for which the kernel had no room at the last commit of a takeover
+
 	swept   uint64 // entries that it no longer had, found after a bulk
 	ignored uint64 // expectation messages received while expect-sync is off
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"ctsync/daemon/cache"
 	"ctsync/daemon/control"
 	"ctsync/daemon/core"
@@ -192,9 +194,14 @@ func (m *commit) note(c *core.Core, b *block) {
 			b.result.Total--
 			continue
 		}
-		if !it.noRoom() {
-			m.leave(c, it.ref, f)
+		if it.noRoom() && m.take {
+			b.result.NoRoom++ // it stays, and is offered again
+			continue
 		}
+		if it.noRoom() {
+			b.fail(f, unix.ErrnoName(it.errno))
+		}
+		m.leave(c, it.ref, f)
 		if it.outcome.restored() {
 			c.Restored(f, now)
 		}

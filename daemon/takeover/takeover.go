@@ -60,6 +60,26 @@ func (t *Takeover) Later(ctx context.Context, tr control.Transition) {
 		t.purgeLater(ctx)
 	case tr.Commit != nil:
 		t.verifyLater(ctx)
+		t.offerAgain(ctx, tr.Commit.NoRoom)
+	}
+}
+
+// offerInterval is how often flows are offered to a kernel that had no room for them.
+const offerInterval = 10 * time.Second
+
+// offerAgain commits again while the kernel had no room for some flows. It returns when all are there, or with the role.
+func (t *Takeover) offerAgain(ctx context.Context, left uint64) {
+	for left > 0 {
+		r, err := t.Restore.Commit(ctx, true, nil)
+		if left = r.NoRoom; err != nil && ctx.Err() == nil {
+			t.Log.Error("offering flows to the kernel again failed, trying again", "err", err)
+			left = 1
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(offerInterval):
+		}
 	}
 }
 
@@ -92,24 +112,29 @@ func (t *Takeover) commit(ctx context.Context) (*control.CommitResult, error) {
 		_ = t.Loop.Do(context.WithoutCancel(ctx), func(c *core.Core) { c.EndCommit(true) })
 	}()
 	for range rounds {
-		round, err := t.Restore.Commit(ctx, true, nil)
-		result.Add(&round)
-		if err != nil {
+		left, err := t.round(ctx, &result)
+		if err != nil || left == 0 || left == int(result.NoRoom) {
 			return &result, err
-		}
-		left := 0
-		if err := t.Loop.Do(ctx, func(c *core.Core) {
-			if left = c.Peer.External.Len() + c.Peer.Expect.Len(); left == 0 {
-				c.DropExternal() // gives the memory back
-			}
-		}); err != nil {
-			return &result, err
-		}
-		if left == 0 {
-			break
 		}
 	}
 	return &result, nil
+}
+
+// round commits once, adds that to the result and returns how many entries are left in the external cache.
+func (t *Takeover) round(ctx context.Context, result *control.CommitResult) (left int, err error) {
+	round, err := t.Restore.Commit(ctx, true, nil)
+	result.Total -= result.NoRoom // these were taken up again
+	result.NoRoom = 0
+	result.Add(&round)
+	if err != nil {
+		return 0, err
+	}
+	err = t.Loop.Do(ctx, func(c *core.Core) {
+		if left = c.Peer.External.Len() + c.Peer.Expect.Len(); left == 0 {
+			c.DropExternal() // gives the memory back
+		}
+	})
+	return left, err
 }
 
 // injected is a takeover where the kernel has the peer's flows already: it waits for what is still on its way, and the
