@@ -83,47 +83,50 @@ type Daemon struct {
 
 // New opens what may be refused (the control socket, the kernel's conntrack sockets) and builds the daemon. Nothing
 // runs yet. When it fails nothing stays open.
-func New(cfg *config.Config, opt Options) (d *Daemon, err error) {
+func New(cfg *config.Config, opt Options) (*Daemon, error) {
 	if opt.Recent == nil {
 		opt.Recent = NewRecent(opt.Logger.Handler())
 		opt.Logger = slog.New(opt.Recent)
 	}
-	d = &Daemon{
-		cfg: cfg, log: opt.Logger, recent: opt.Recent, version: opt.Version, restart: opt.Restart, started: time.Now(),
-		ready: make(chan struct{}), wakeLinks: make(chan struct{}, 1),
-	}
-	if d.in, err = loop.NewInbox[*core.Core](); err != nil {
+	in, err := loop.NewInbox[*core.Core]()
+	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			d.close()
-		}
-	}()
+	d := &Daemon{
+		cfg: cfg, log: opt.Logger, recent: opt.Recent, version: opt.Version, restart: opt.Restart, started: time.Now(),
+		in: in, ready: make(chan struct{}), wakeLinks: make(chan struct{}, 1),
+	}
 	d.keepalived.Log = opt.Logger
 	d.needRestart.Store(new([]string))
 	d.loaded.Store(cfg)
 	d.inForce.Store(cfg)
-	if err := d.openSocket(); err != nil {
-		return nil, err
-	}
-	d.filter = filterSource{cfg: cfg, local: map[string]netip.Addr{}, loop: d.in, log: d.log}
-	if _, err := d.filter.build(); err != nil {
-		return nil, err
-	}
-	limit := cfg.EventListenQueueSize
-	if d.sockets, err = kernel.Open(ctnetlink.ListenConfig{
-		Buffer: limit / 2, MaxBuffer: limit, Coalesce: cfg.Coalesce, Expectations: len(cfg.ExpectSync) > 0,
-	}); err != nil {
-		return nil, err
-	}
-	d.filter.events = d.sockets.Events
-	if err := d.filter.toKernel(); err != nil {
+	if err := d.open(); err != nil {
+		d.close()
 		return nil, err
 	}
 	d.openRoles()
 	d.build()
 	return d, nil
+}
+
+// open opens what may be refused.
+func (d *Daemon) open() error {
+	if err := d.openSocket(); err != nil {
+		return err
+	}
+	d.filter = filterSource{cfg: d.cfg, local: map[string]netip.Addr{}, loop: d.in, log: d.log}
+	if _, err := d.filter.build(); err != nil {
+		return err
+	}
+	limit := d.cfg.EventListenQueueSize
+	sockets, err := kernel.Open(ctnetlink.ListenConfig{
+		Buffer: limit / 2, MaxBuffer: limit, Coalesce: d.cfg.Coalesce, Expectations: len(d.cfg.ExpectSync) > 0,
+	})
+	if err != nil {
+		return err
+	}
+	d.sockets, d.filter.events = sockets, sockets.Events
+	return d.filter.toKernel()
 }
 
 // openSocket opens the control socket.
