@@ -8,6 +8,7 @@ import (
 
 	"ctsync/daemon/cache"
 	"ctsync/daemon/control"
+	"ctsync/daemon/ctnetlink"
 	"ctsync/daemon/session"
 	"ctsync/daemon/wire"
 )
@@ -170,6 +171,11 @@ func (d *Daemon) statisticsAround() (s control.Statistics) {
 		BufferBytes: uint64(ls.BufferBytes), BufferLimit: uint64(ls.BufferLimit), BufferGrown: ls.BufferGrown, Coalesce: control.Duration(ls.Coalesce),
 		TableEntries: uint64(max(sysctl("nf_conntrack_count"), 0)), TableMax: uint64(max(sysctl("nf_conntrack_max"), 0)),
 		EventsSetting: sysctl("nf_conntrack_events"), FilterInKernel: ls.Cover.String(),
+	}
+	if counters, err := ctnetlink.ReadCounters(); err != nil {
+		d.log.Debug("the kernel's conntrack counters cannot be read", "err", err)
+	} else {
+		s.Kernel.Conntrack = control.ConntrackCounters(counters)
 	}
 	s.Uptime, s.Requests = control.Duration(time.Since(d.started)), d.server.Requests()
 	return s

@@ -24,7 +24,8 @@
 // of one group (Server.ActBy), as the kernel knows the caller.
 //
 // A refusal is a JSON object {"error", "code", "hint", "column"} (type Error) with a fitting HTTP status. Times are RFC 3339,
-// durations are seconds with a fraction, counters are unsigned and start at 0 with the daemon.
+// durations are seconds with a fraction, counters are unsigned and start at 0 with the
+// daemon, but for those of the kernel (ConntrackCounters).
 //
 // A list ends with the trailer Ctsync-Error when it is not complete, and with Ctsync-Next when there may be more behind
 // its limit: the from of the next query. filter= is in the language of expr.Expr.

@@ -61,3 +61,11 @@ func (h *Histogram) Within(share float64) (bound Duration, ok bool) {
 	}
 	return h.Buckets[i].UpTo, true
 }
+
+// within words Within.
+func (h *Histogram) within(share float64) string {
+	if bound, ok := h.Within(share); ok {
+		return bound.String()
+	}
+	return "> " + Bounds[len(Bounds)-1].String()
+}

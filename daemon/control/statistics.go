@@ -214,4 +214,22 @@ type KernelStatistics struct {
 	TableEntries  uint64   `json:"table_entries"`
 	TableMax      uint64   `json:"table_max"`      // nf_conntrack_max
 	EventsSetting int      `json:"events_setting"` // nf_conntrack_events: 0 off, 1 on, 2 for flows made while somebody listens
+
+	Conntrack ConntrackCounters `json:"conntrack,omitzero"` // zero where they could not be read
+}
+
+// ConntrackCounters are the kernel's own counters of this network namespace, summed over the CPUs, as `conntrack -S` prints
+// them. They count since the namespace was made, not since the daemon started. A counter that this kernel does not have is
+// nil. The kernel's counters have 32 bits for each CPU: a sum falls by 2^32 when one of them wraps.
+type ConntrackCounters struct {
+	Found         *uint64 `json:"found,omitempty"`
+	Invalid       *uint64 `json:"invalid,omitempty"`
+	Insert        *uint64 `json:"insert,omitempty"`
+	InsertFailed  *uint64 `json:"insert_failed,omitempty"`
+	Drop          *uint64 `json:"drop,omitempty"`
+	EarlyDrop     *uint64 `json:"early_drop,omitempty"`
+	Error         *uint64 `json:"error,omitempty"`
+	SearchRestart *uint64 `json:"search_restart,omitempty"`
+	ClashResolve  *uint64 `json:"clash_resolve,omitempty"`
+	ChainTooLong  *uint64 `json:"chaintoolong,omitempty"`
 }
