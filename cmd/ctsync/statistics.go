@@ -18,9 +18,11 @@ func appendStatistics(b []byte, s control.Statistics) []byte {
 	return b
 }
 
-// appendTable appends the counters of the two caches of a table, or of what was injected where there is no external one.
-// What follows them is common to both tables.
-func appendTable(b []byte, internal, external control.CacheStats, inject *control.InjectCounts, s control.Statistics) []byte {
+// appendTable appends the counters of the two caches of a table, or of what was injected where there is no external
+// cache. What follows them is common to both tables.
+func appendTable(
+	b []byte, internal, external control.CacheStats, inject *control.InjectCounts, s control.Statistics,
+) []byte {
 	b = appendCache(b, "internal", internal)
 	if inject == nil {
 		b = appendCache(b, "external", external)
@@ -29,7 +31,8 @@ func appendTable(b []byte, internal, external control.CacheStats, inject *contro
 	}
 	b = fmt.Appendf(b, "traffic processed:\n%20d Bytes      %20d Pckts\n\n", s.Traffic.Bytes, s.Traffic.Packets)
 	b = appendActiveLink(b, &s)
-	return fmt.Appendf(b, "message tracking:\n%20d Malformed msgs %20d Lost msgs\n\n", s.Tracking.Malformed.Total(), s.Tracking.Lost)
+	return fmt.Appendf(b, "message tracking:\n%20d Malformed msgs %20d Lost msgs\n\n",
+		s.Tracking.Malformed.Total(), s.Tracking.Lost)
 }
 
 // appendInjected appends conntrackd's block of what it puts into the kernel without an external cache.
@@ -48,7 +51,7 @@ func appendCache(b []byte, name string, c control.CacheStats) []byte {
 	return fmt.Appendf(b, "connections destroyed:\t\t%12d\tfailed:\t%12d\n\n", c.Destroyed, c.DestroyFailed)
 }
 
-// appendDetail appends what conntrackd has no line for, in blocks of the same kind.
+// appendDetail appends the numbers for which conntrackd has no line.
 func appendDetail(b []byte, s control.Statistics) []byte {
 	for _, block := range s.Blocks() {
 		if block.Title != "" {

@@ -102,8 +102,8 @@ func (s *Statistics) messageBlock() Block {
 	return b
 }
 
-// sessionBlock is the session with the peer. A peer that moves to another address starts a new one, whose counters start
-// at 0.
+// sessionBlock is the session with the peer. A peer that moves to another address starts a new one, whose counters
+// start at 0.
 func (s *Statistics) sessionBlock() Block {
 	b, p := Block{Title: "session"}, &s.Session
 	b.add("state", p.State, "session_info", "Always 1; the label says how far the handshake with the peer has come.", "state", p.State)

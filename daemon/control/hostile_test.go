@@ -134,8 +134,8 @@ func TestHostileRequests(t *testing.T) {
 	}
 }
 
-// TestFlood opens more connections than the server takes, all silent: the next honest client waits for them to be closed,
-// and is served.
+// TestFlood opens more connections than the server takes, all silent: the next honest client waits for them to be
+// closed, and is served.
 func TestFlood(t *testing.T) {
 	c := start(t, fake())
 	for range maxConnections + 100 {

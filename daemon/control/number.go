@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// A Number is one value of Statistics as people and programs see it beside the JSON. It is declared once, in counters.go:
-// `ctsync show statistics --detail` prints it, package metrics gives it to Prometheus.
+// A Number is one value of Statistics as people and programs see it beside the JSON. It is declared once, in
+// counters.go: `ctsync show statistics --detail` prints it, package metrics gives it to Prometheus.
 type Number struct {
 	Title string // in the text; empty where conntrackd's layout, which stands above the detail, has the number
 	// Value is a uint64, uint32, int, bool, string, Duration, time.Time or *Histogram. A text is 1 as a metric: the
@@ -28,8 +28,8 @@ type Block struct {
 	labels []string // that every number of the block has
 }
 
-// add adds a number. Its labels follow those of the block. A nil *uint64 is a number that the kernel does not have: it is
-// left out.
+// add adds a number. Its labels follow those of the block. A nil *uint64 is a number that the kernel does not have:
+// it is left out.
 func (b *Block) add(title string, value any, metric, help string, labels ...string) {
 	if p, ok := value.(*uint64); ok {
 		if p == nil {

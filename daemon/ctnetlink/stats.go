@@ -6,8 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Counters are what the kernel's conntrack counted in a network namespace since that was made (struct ip_conntrack_stat),
-// summed over the CPUs. nil is a counter that this kernel does not report. Each CPU counts modulo 2^32.
+// Counters are what the kernel's conntrack counted in a network namespace since that was made (struct
+// ip_conntrack_stat), summed over the CPUs. nil is a counter that this kernel does not report. Each CPU counts modulo
+// 2^32.
 type Counters struct {
 	Found         *uint64 // lookups for a free tuple, such as NAT makes them, that found the tuple taken
 	Invalid       *uint64 // packets that could not be tracked
@@ -21,8 +22,8 @@ type Counters struct {
 	ChainTooLong  *uint64 // insertions refused: hash chain too long (Linux 5.15)
 }
 
-// ReadCounters asks the kernel for the counters of the calling thread's network namespace, on a socket of its own. It is one
-// request, answered at once, and needs CAP_NET_ADMIN.
+// ReadCounters asks the kernel for the counters of the calling thread's network namespace, on a socket of its own. It
+// is one request, answered at once, and needs CAP_NET_ADMIN.
 func ReadCounters() (Counters, error) {
 	var sum Counters
 	fd, portID, err := open(0)

@@ -1,10 +1,11 @@
 // Package metrics shows the daemon to Prometheus.
 //
-// It measures nothing itself: each scrape takes one control.Snapshot, so the numbers of a page are of one moment and are
-// those that `ctsync show statistics --json` and `show status --json` print. Names, help texts and values are declared in
-// package control, see control.Number. The names are ctsync_<what>_<unit>[_total]; a counter starts at 0 with the daemon,
-// but for kernel_conntrack_*, which the kernel counts. Where a number is split by a reason or an errno, a series appears with
-// the first of its kind, and a kernel counter only where this kernel has it; every other series is there from the start.
+// It measures nothing itself: each scrape takes one control.Snapshot, so the numbers of a page are of one moment and
+// are those that `ctsync show statistics --json` and `show status --json` print. Package control declares their names
+// and help texts, see control.Number. The names are ctsync_<what>_<unit>[_total]. A counter starts at 0 with the
+// daemon, except ctsync_kernel_conntrack_*, which the kernel counts. Where a number is split by a reason or an errno,
+// a series appears with the first of its kind; a kernel counter is there if this kernel has it; all others are there
+// from the start.
 //
 // The page is served on the control socket and, if wanted, on a TCP address of its own; see Server.
 package metrics
@@ -34,15 +35,16 @@ const (
 	maxScrapes      = 4                // at a time; more are refused with 503
 )
 
-// NewRegistry returns a registry with everything that is known of the daemon, and of its process and Go runtime.
+// NewRegistry returns a registry of the daemon's numbers and those of its process and Go runtime.
 func NewRegistry(source Source) *prometheus.Registry {
 	r := prometheus.NewPedanticRegistry()
-	r.MustRegister(&collector{source: source}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	process := collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})
+	r.MustRegister(&collector{source: source}, collectors.NewGoCollector(), process)
 	return r
 }
 
-// Handler answers every request with the page of g. A page that is not complete is not shown: the answer is then 500
-// and says in plain text what is wrong.
+// Handler answers every request with the page of g. If that cannot be made whole, the answer is 500 and says in plain
+// text what is wrong.
 func Handler(g prometheus.Gatherer, log *slog.Logger) http.Handler {
 	return promhttp.HandlerFor(g, promhttp.HandlerOpts{
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn), ErrorHandling: promhttp.HTTPErrorOnError,
@@ -53,8 +55,8 @@ func Handler(g prometheus.Gatherer, log *slog.Logger) http.Handler {
 // collector turns a snapshot into metrics.
 type collector struct{ source Source }
 
-// Describe implements prometheus.Collector. It names nothing beforehand: which labels and kernel counters there are is
-// known with a snapshot. The registry then checks every page.
+// Describe implements prometheus.Collector. It describes nothing: only a snapshot says which series there are. The
+// registry then checks every page.
 func (c *collector) Describe(chan<- *prometheus.Desc) {}
 
 // Collect implements prometheus.Collector.
@@ -75,7 +77,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// metric makes the metric of a number. One that cannot be made makes the page fail: a panic here would end the daemon.
+// metric makes the metric of a number. An error fails the page: a panic here would end the daemon.
 func metric(n control.Number) prometheus.Metric {
 	var names, values []string
 	for l := range slices.Chunk(n.Labels, 2) {
@@ -103,8 +105,8 @@ func metric(n control.Number) prometheus.Metric {
 	return m
 }
 
-// value is a number as metrics have it: durations in seconds, moments in seconds since 1970 with 0 for never, 1 for true
-// and for a text. NaN is a type that control.Number does not allow.
+// value returns a number as metrics have it: durations in seconds, times in seconds since 1970 with 0 for never, 1 for
+// true and for a text. NaN is for a type that control.Number does not allow.
 func value(v any) float64 {
 	switch v := v.(type) {
 	case uint64:
