@@ -46,7 +46,8 @@ func TestBlocksFollowTheMode(t *testing.T) {
 
 // TestKernelCountersAreAbsent: a counter that the kernel does not have is not shown as 0.
 func TestKernelCountersAreAbsent(t *testing.T) {
-	s := Statistics{Kernel: KernelStatistics{Conntrack: ConntrackCounters{Drop: new(uint64(0)), EarlyDrop: new(uint64(3))}}}
+	var s Statistics
+	s.Kernel.Conntrack = ConntrackCounters{Drop: new(uint64(0)), EarlyDrop: new(uint64(3))}
 	const block = "kernel (conntrack -S)"
 	if d := cmp.Diff([]string{"drop", "early_drop"}, titles(&s)[block]); d != "" {
 		t.Errorf("(-want +got)\n%s", d)

@@ -119,7 +119,8 @@ func differences(_ context.Context, _ FlowQuery, fn func(*Difference, Meta) erro
 			return DifferenceCounts{}, err
 		}
 	}
-	return DifferenceCounts{Compared: 9, Filtered: 2, Unsettled: 1, Found: map[string]uint64{Differs: 1, KernelOnly: 1, CacheOnly: 1}}, nil
+	found := map[string]uint64{Differs: 1, KernelOnly: 1, CacheOnly: 1}
+	return DifferenceCounts{Compared: 9, Filtered: 2, Unsettled: 1, Found: found}, nil
 }
 
 func readAll(t *testing.T, r io.ReadCloser, err error) string {
@@ -151,10 +152,12 @@ func TestDifferenceFormats(t *testing.T) {
 	r, err = c.DifferenceText(context.Background(), FlowQuery{Table: TableInternal}, FormatNDJSON)
 	lines := strings.Split(strings.TrimSpace(readAll(t, r, err)), "\n")
 	var d, last DifferenceJSON
-	if len(lines) != 4 || json.Unmarshal([]byte(lines[2]), &d) != nil || json.Unmarshal([]byte(lines[3]), &last) != nil {
+	if len(lines) != 4 ||
+		json.Unmarshal([]byte(lines[2]), &d) != nil || json.Unmarshal([]byte(lines[3]), &last) != nil {
 		t.Fatalf("%q", lines)
 	}
-	if d.What != Differs || len(d.Attributes) != 6 || d.Kernel == nil || d.Cache == nil || last.Counts == nil || last.Counts.Total() != 3 || last.What != "" {
+	if d.What != Differs || len(d.Attributes) != 6 || d.Kernel == nil || d.Cache == nil ||
+		last.Counts == nil || last.Counts.Total() != 3 || last.What != "" {
 		t.Errorf("%+v, %+v", d, last)
 	}
 }
@@ -206,7 +209,8 @@ func TestEventsArriveAtOnce(t *testing.T) {
 			}
 			switch {
 			case i < len(batch.Events):
-				if x := batch.Events[i]; e.Event != x.Kind.String() || e.Table != x.Table() || !e.At.Equal(at) || *e.Orig.DstPort != 22 {
+				x := batch.Events[i]
+				if e.Event != x.Kind.String() || e.Table != x.Table() || !e.At.Equal(at) || *e.Orig.DstPort != 22 {
 					t.Errorf("%s", lines.Bytes())
 				}
 			case e.Lost != batch.Lost || e.Overruns != batch.Overruns || e.JSON != nil:

@@ -3,7 +3,6 @@ package metrics
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"math"
 	"net/http"
@@ -54,8 +53,8 @@ func TestNames(t *testing.T) {
 // TestValues: every type of number that there is has a value of its own as a metric.
 func TestValues(t *testing.T) {
 	for v, want := range map[any]float64{
-		uint64(7): 7, uint32(8): 8, -1: -1, "RUNNING": 1, true: 1, false: 0, control.Duration(1500 * time.Millisecond): 1.5,
-		time.Time{}: 0, time.Unix(1000, 5e8): 1000.5,
+		uint64(7): 7, uint32(8): 8, -1: -1, "RUNNING": 1, true: 1, false: 0,
+		control.Duration(1500 * time.Millisecond): 1.5, time.Time{}: 0, time.Unix(1000, 5e8): 1000.5,
 	} {
 		if got := value(v); got != want {
 			t.Errorf("%T %v is %v, want %v", v, v, got, want)
@@ -103,7 +102,10 @@ func TestOneSnapshotPerScrape(t *testing.T) {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 		body := w.Body.String()
-		for _, want := range []string{"ctsync_in_step 1\n", "process_resident_memory_bytes ", "go_goroutines ", `ctsync_role{role="master",sync_group="g"} 1`} {
+		for _, want := range []string{
+			"ctsync_in_step 1\n", "process_resident_memory_bytes ", "go_goroutines ",
+			`ctsync_role{role="master",sync_group="g"} 1`,
+		} {
 			if !strings.Contains(body, want) {
 				t.Errorf("%d: no %q", w.Code, want)
 			}
@@ -121,28 +123,40 @@ func TestNoSnapshot(t *testing.T) {
 	}), slog.New(slog.DiscardHandler))
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
-	if body, _ := io.ReadAll(w.Body); w.Code != http.StatusInternalServerError || !strings.Contains(string(body), "daemon is stopping") || strings.Contains(string(body), "ctsync_in_step") {
+	body := w.Body.String()
+	if w.Code != http.StatusInternalServerError ||
+		!strings.Contains(body, "daemon is stopping") || strings.Contains(body, "ctsync_in_step") {
 		t.Errorf("%d: %s", w.Code, body)
 	}
 }
 
-// Whatever a name or reason holds, the page comes whole and the daemon lives.
+// scrape returns the page of s.
+func scrape(s control.Snapshot) *httptest.ResponseRecorder {
+	w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/metrics", nil)
+	Handler(NewRegistry(of(s)), slog.New(slog.DiscardHandler)).ServeHTTP(w, r)
+	return w
+}
+
+// Whatever a name or reason holds, the page is whole and the daemon goes on.
 func TestStrangeLabels(t *testing.T) {
 	s := sample()
 	s.Statistics.Unsupported = map[string]uint64{"a\xffb": 1, "": 2, "quo\"te\nline": 3}
 	s.Status.SyncGroup, s.Status.Peer = "g\xc3\x28", strings.Repeat("x", 1<<16)
-	w := httptest.NewRecorder()
-	Handler(NewRegistry(of(s)), slog.New(slog.DiscardHandler)).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
-	for _, want := range []string{"ctsync_unsupported_total{reason=\"a\uFFFDb\"} 1\n", `ctsync_unsupported_total{reason="quo\"te\nline"} 3`, "ctsync_in_step 1\n"} {
+	w := scrape(s)
+	for _, want := range []string{
+		"ctsync_unsupported_total{reason=\"a\uFFFDb\"} 1\n",
+		`ctsync_unsupported_total{reason="quo\"te\nline"} 3`,
+		"ctsync_in_step 1\n",
+	} {
 		if !strings.Contains(w.Body.String(), want) {
 			t.Errorf("%d: no %s", w.Code, want)
 		}
 	}
 	// Two series that are one are an error of ours: it is said, and nothing worse happens.
 	s.Statistics.Unsupported = map[string]uint64{"a\xff": 1, "a\xfe": 2}
-	w = httptest.NewRecorder()
-	Handler(NewRegistry(of(s)), slog.New(slog.DiscardHandler)).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
-	if w.Code != http.StatusInternalServerError || !strings.Contains(w.Body.String(), "collected before with the same name and label values") {
+	w = scrape(s)
+	const twice = "collected before with the same name and label values"
+	if w.Code != http.StatusInternalServerError || !strings.Contains(w.Body.String(), twice) {
 		t.Errorf("%d: %.200s", w.Code, w.Body)
 	}
 }
