@@ -146,7 +146,7 @@ func TestUpdate(t *testing.T) {
 	ns := nstest.New(t)
 	useLabels(t, ns)
 	c := dial(t, ns)
-	c.Liberal = false
+	c.SetLiberal(false)
 	f := plain(tuple(flow.TCP, "10.1.0.1:1001", "10.2.0.1:80"))
 	f.Mark, f.TCPState = 7, 2
 	natted := zoned(nat(tuple(flow.UDP, "10.1.0.1:1001", "10.2.0.1:80"), "10.2.0.2:80", "192.0.2.1:99"), 0, 5)
