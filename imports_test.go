@@ -20,7 +20,8 @@ daemon/flow
 daemon/expr         daemon/flow
 daemon/lifetime     daemon/flow
 daemon/keepalived   daemon/flow
-daemon/transport
+daemon/rtnetlink
+daemon/transport    daemon/rtnetlink
 daemon/ctnetlink    daemon/flow
 daemon/cache        daemon/flow
 daemon/wire         daemon/flow
@@ -32,6 +33,7 @@ notify              daemon/control
 tui/quiet
 tui                 daemon/flow daemon/expr daemon/control tui/quiet
 daemon              daemon/flow daemon/expr daemon/lifetime daemon/keepalived daemon/transport daemon/ctnetlink
+daemon              daemon/rtnetlink
 daemon              daemon/cache daemon/wire daemon/session daemon/config daemon/control daemon/metrics notify
 cmd/ctsyncd         daemon daemon/config
 cmd/ctsync          daemon/flow daemon/expr daemon/control notify tui

@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/netip"
 	"sync"
 
@@ -11,6 +10,7 @@ import (
 	"ctsync/daemon/config"
 	"ctsync/daemon/ctnetlink"
 	"ctsync/daemon/flow"
+	"ctsync/daemon/rtnetlink"
 )
 
 // One filter says which flows are replicated, wherever they come from and go to: the kernel applies what it can of it to
@@ -30,9 +30,9 @@ type filterSource struct {
 
 // build makes the filter anew and reports whether that changed it.
 func (s *filterSource) build() (changed bool, err error) {
-	var own []netip.Prefix
+	var own []netip.Addr
 	if s.cfg.IgnoreOwn {
-		if own, err = ownPrefixes(); err != nil {
+		if own, err = rtnetlink.Own(); err != nil {
 			return false, err
 		}
 	}
@@ -44,33 +44,21 @@ func (s *filterSource) build() (changed bool, err error) {
 
 // newFilter makes the filter. Besides what the configuration says, flows that belong to this router alone never pass:
 // loopback traffic, and the sync channel itself, on every link: local holds our address by interface.
-func newFilter(cfg *config.Config, local map[string]netip.Addr, own []netip.Prefix) flow.Filter {
+func newFilter(cfg *config.Config, local map[string]netip.Addr, own []netip.Addr) flow.Filter {
 	r := flow.Rules{Accept: cfg.AcceptProtocol, Ignore: []netip.Prefix{
 		netip.PrefixFrom(netip.AddrFrom4([4]byte{127}), 8),
 		netip.PrefixFrom(netip.IPv6Loopback(), 128),
 	}}
-	r.Ignore = append(append(r.Ignore, cfg.IgnoreAddress...), own...)
+	r.Ignore = append(r.Ignore, cfg.IgnoreAddress...)
+	for _, a := range own {
+		r.Ignore = append(r.Ignore, netip.PrefixFrom(a, a.BitLen()))
+	}
 	for _, l := range cfg.Interfaces {
 		for _, a := range []netip.Addr{l.Peer, cfg.McastGroup, local[l.Name]} {
 			r.Endpoints = append(r.Endpoints, flow.Endpoint{Proto: flow.UDP, Addr: netip.AddrPortFrom(a, uint16(l.Port))})
 		}
 	}
 	return flow.NewFilter(r)
-}
-
-// ownPrefixes returns the addresses of this router's interfaces, each as a network of its own.
-func ownPrefixes() ([]netip.Prefix, error) {
-	addrs, err := net.InterfaceAddrs()
-	if err != nil {
-		return nil, fmt.Errorf("list own addresses: %w", err)
-	}
-	var own []netip.Prefix
-	for _, a := range addrs {
-		if p, err := netip.ParsePrefix(a.String()); err == nil {
-			own = append(own, netip.PrefixFrom(p.Addr(), p.Addr().BitLen()))
-		}
-	}
-	return own, nil
 }
 
 // filterEvents gives the filter to the kernel. What the kernel cannot hold of it is only said, because the core loop

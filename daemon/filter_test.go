@@ -49,7 +49,7 @@ func TestNewFilter(t *testing.T) {
 	protocols.Interfaces = []config.Interface{{Name: "sync0", Port: 3780}, {Name: "sync1", Port: 3781}}
 	protocols.AcceptProtocol = []flow.Proto{flow.TCP, flow.ICMPv6}
 	local := map[string]netip.Addr{"sync0": netip.MustParseAddr("10.255.0.1"), "sync1": netip.MustParseAddr("10.254.0.1"), "gone0": netip.MustParseAddr("10.253.0.1")}
-	own := prefixes("203.0.113.1/32", "2001:db8::2/128")
+	own := []netip.Addr{netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("2001:db8::2")}
 	for _, tt := range []struct {
 		name     string
 		cfg      *config.Config

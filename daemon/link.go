@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ctsync/daemon/config"
+	"ctsync/daemon/rtnetlink"
 	"ctsync/daemon/transport"
 )
 
@@ -43,7 +44,7 @@ var errReopen = errors.New("its settings change")
 // runLinks is the task that keeps a linkTask for each configured link. What the kernel says of links and addresses
 // reaches all of them at once, so that a failure is not noticed by a clock.
 func (d *Daemon) runLinks(ctx context.Context) error {
-	changed, failed, err := watchRoutes(ctx, linkGroups|addressGroups)
+	changed, failed, err := rtnetlink.Watch(ctx, rtnetlink.Links|rtnetlink.Addresses)
 	if err != nil {
 		return err
 	}
@@ -68,7 +69,6 @@ func (d *Daemon) runLinks(ctx context.Context) error {
 			for _, t := range tasks {
 				signal(t.kick)
 			}
-			time.Sleep(eventPause)
 		}
 	}
 }

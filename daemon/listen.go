@@ -1,12 +1,12 @@
 package daemon
 
 import (
-	"fmt"
-	"net"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"ctsync/daemon/config"
+	"ctsync/daemon/rtnetlink"
 )
 
 // listenNowhere are the addresses of listen-address that no interface of this router has.
@@ -14,18 +14,12 @@ func listenNowhere(cfg *config.Config) (missing []netip.Addr, err error) {
 	if len(cfg.ListenAddress) == 0 {
 		return nil, nil
 	}
-	own, err := net.InterfaceAddrs()
+	own, err := rtnetlink.Own()
 	if err != nil {
-		return nil, fmt.Errorf("list own addresses: %w", err)
-	}
-	has := map[netip.Addr]bool{}
-	for _, a := range own {
-		if p, err := netip.ParsePrefix(a.String()); err == nil {
-			has[p.Addr()] = true
-		}
+		return nil, err
 	}
 	for _, a := range cfg.ListenAddress {
-		if !has[a.WithZone("")] {
+		if !slices.Contains(own, a.WithZone("")) {
 			missing = append(missing, a)
 		}
 	}

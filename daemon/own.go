@@ -2,13 +2,14 @@ package daemon
 
 import (
 	"context"
-	"time"
+
+	"ctsync/daemon/rtnetlink"
 )
 
 // runOwnAddresses is the task that keeps the filter in step with the addresses of this router. The kernel says that they
 // changed; what they are now is read anew each time, so that nothing is missed when it has much to say.
 func (d *Daemon) runOwnAddresses(ctx context.Context) error {
-	changed, failed, err := watchRoutes(ctx, addressGroups)
+	changed, failed, err := rtnetlink.Watch(ctx, rtnetlink.Addresses)
 	if err != nil {
 		return err
 	}
@@ -26,7 +27,6 @@ func (d *Daemon) runOwnAddresses(ctx context.Context) error {
 		case err := <-failed:
 			return err
 		case <-changed:
-			time.Sleep(eventPause)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"ctsync/daemon/cache"
 	"ctsync/daemon/flow"
+	"ctsync/daemon/rtnetlink"
 )
 
 // A purge ends what a router that is no longer master still has in its kernel of connections that the other one serves
@@ -95,13 +96,13 @@ func (d *Daemon) purge(ctx context.Context, progress func(done, total int)) (int
 
 // ownAddresses returns the addresses of this router's interfaces, to be looked up.
 func ownAddresses() (map[flow.Addr]bool, error) {
-	prefixes, err := ownPrefixes()
+	addrs, err := rtnetlink.Own()
 	if err != nil {
 		return nil, err
 	}
-	own := make(map[flow.Addr]bool, len(prefixes))
-	for _, p := range prefixes {
-		own[flow.AddrFrom(p.Addr())] = true
+	own := make(map[flow.Addr]bool, len(addrs))
+	for _, a := range addrs {
+		own[flow.AddrFrom(a)] = true
 	}
 	return own, nil
 }

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 
 	"golang.org/x/sys/unix"
+
+	"ctsync/daemon/rtnetlink"
 )
 
 // openMulticast binds the receiving socket to the group, so that unicast datagrams to the port never reach it, joins
@@ -12,7 +14,7 @@ import (
 //
 // The receiving socket is bound to the device: another link, or another program, may have joined the same group on
 // another interface, and the kernel would hand what arrives there to every socket of the group.
-func (l *Link) openMulticast(list []address) error {
+func (l *Link) openMulticast(list []rtnetlink.Address) error {
 	var err error
 	if l.local, err = l.listening(list); err != nil {
 		return err // the other router would take a source from elsewhere for a stranger
@@ -44,7 +46,7 @@ func (l *Link) openMulticast(list []address) error {
 }
 
 // listening returns the first listen address that is in list; it is invalid if none was asked for.
-func (l *Link) listening(list []address) (netip.Addr, error) {
+func (l *Link) listening(list []rtnetlink.Address) (netip.Addr, error) {
 	for _, a := range l.cfg.Listen {
 		if hasAddress(list, a) {
 			return a, nil

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+
+	"ctsync/daemon/rtnetlink"
 )
 
 // DefaultPort is the UDP port of both ends unless Config.Port says otherwise.
@@ -51,7 +53,7 @@ type Link struct {
 	local  netip.Addr // address that the sockets are bound to; invalid = multicast from the kernel's choice
 	dev    device     // the interface as it was when the link was opened
 
-	addrs   addressReader
+	addrs   *rtnetlink.Conn
 	sources atomic.Pointer[sources]
 	localOn bool // local is an address of the interface itself, so Valid watches over it
 
@@ -76,7 +78,7 @@ func Open(cfg Config) (*Link, error) {
 	if l.multicast() {
 		l.remote = cfg.Group
 	}
-	l.recv.fd, l.send.fd, l.addrs.fd = -1, -1, -1
+	l.recv.fd, l.send.fd = -1, -1
 	if err := l.open(); err != nil {
 		l.Close()
 		return nil, fmt.Errorf("open link %s: %w", cfg.Interface, err)
@@ -103,10 +105,10 @@ func (l *Link) open() error {
 	if l.dev, err = readDevice(l.send.fd, l.cfg.Interface); err != nil {
 		return err
 	}
-	if err := l.addrs.open(); err != nil {
+	if l.addrs, err = rtnetlink.Dial(); err != nil {
 		return err
 	}
-	list, err := l.addrs.list(l.dev.index)
+	list, err := l.addrs.List(l.dev.index)
 	if err != nil {
 		return err
 	}
@@ -209,7 +211,9 @@ func (l *Link) Close() error {
 			*fd = -1
 		}
 	}
-	errs = append(errs, l.addrs.close())
+	if l.addrs != nil {
+		errs = append(errs, l.addrs.Close())
+	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("close link %s: %w", l.cfg.Interface, err)
 	}

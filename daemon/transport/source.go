@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"ctsync/daemon/rtnetlink"
 )
 
 // sources decides who may talk to us. It is immutable; a Link replaces it when addresses change.
@@ -24,12 +26,12 @@ const (
 	looped
 )
 
-func newSources(index int, peer netip.Addr, list []address) *sources {
+func newSources(index int, peer netip.Addr, list []rtnetlink.Address) *sources {
 	s := &sources{index: index, peer: peer}
 	for _, a := range list {
-		s.own = append(s.own, a.ip)
-		if !slices.Contains(s.onLink, a.prefix) {
-			s.onLink = append(s.onLink, a.prefix)
+		s.own = append(s.own, a.IP)
+		if !slices.Contains(s.onLink, a.Prefix) {
+			s.onLink = append(s.onLink, a.Prefix)
 		}
 	}
 	return s
@@ -78,11 +80,25 @@ func (l *Link) judge(src netip.Addr, index int) verdict {
 }
 
 // refreshSources reads the addresses of the interface anew.
-func (l *Link) refreshSources() ([]address, error) {
-	list, err := l.addrs.list(l.dev.index)
+func (l *Link) refreshSources() ([]rtnetlink.Address, error) {
+	list, err := l.addrs.List(l.dev.index)
 	if err != nil {
 		return nil, err
 	}
 	l.sources.Store(newSources(l.dev.index, l.cfg.Peer, list))
 	return list, nil
+}
+
+func ofFamily(list []rtnetlink.Address, like netip.Addr) []rtnetlink.Address {
+	var out []rtnetlink.Address
+	for _, a := range list {
+		if a.IP.Is4() == like.Is4() {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+func hasAddress(list []rtnetlink.Address, ip netip.Addr) bool {
+	return slices.ContainsFunc(list, func(a rtnetlink.Address) bool { return a.IP == ip })
 }

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"ctsync/daemon/rtnetlink"
 )
 
 func addr(s string) netip.Addr {
@@ -15,11 +17,11 @@ func addr(s string) netip.Addr {
 }
 
 // addresses makes a list as the kernel would give it.
-func addresses(flags uint32, cidrs ...string) []address {
-	var list []address
+func addresses(flags uint32, cidrs ...string) []rtnetlink.Address {
+	var list []rtnetlink.Address
 	for _, c := range cidrs {
 		p := netip.MustParsePrefix(c)
-		list = append(list, address{ip: p.Addr(), prefix: p.Masked(), flags: flags})
+		list = append(list, rtnetlink.Address{IP: p.Addr(), Prefix: p.Masked(), Flags: flags})
 	}
 	return list
 }
@@ -60,7 +62,7 @@ func TestJudge(t *testing.T) {
 }
 
 func TestChooseLocal(t *testing.T) {
-	join := func(lists ...[]address) (all []address) {
+	join := func(lists ...[]rtnetlink.Address) (all []rtnetlink.Address) {
 		for _, l := range lists {
 			all = append(all, l...)
 		}
@@ -68,7 +70,7 @@ func TestChooseLocal(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name, peer, want string
-		list             []address
+		list             []rtnetlink.Address
 	}{
 		{"none", "10.0.0.2", "", nil},
 		{"other family only", "10.0.0.2", "", addresses(0, "2001:db8::1/64")},
@@ -89,9 +91,9 @@ func TestChooseLocal(t *testing.T) {
 		{"link-local does not serve a global peer", "2001:db8::2", "", addresses(0, "fe80::1/64")},
 		{"tentative is of no use yet", "2001:db8::2", "", addresses(unix.IFA_F_TENTATIVE, "2001:db8::1/64")},
 		{"duplicate is of no use", "2001:db8::2", "", addresses(unix.IFA_F_DADFAILED, "2001:db8::1/64")},
-		{"point to point", "10.0.0.2", "10.0.0.1", []address{
-			{ip: addr("10.5.0.1"), prefix: netip.MustParsePrefix("10.5.0.0/24")},
-			{ip: addr("10.0.0.1"), prefix: netip.MustParsePrefix("10.0.0.2/32")},
+		{"point to point", "10.0.0.2", "10.0.0.1", []rtnetlink.Address{
+			{IP: addr("10.5.0.1"), Prefix: netip.MustParsePrefix("10.5.0.0/24")},
+			{IP: addr("10.0.0.1"), Prefix: netip.MustParsePrefix("10.0.0.2/32")},
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

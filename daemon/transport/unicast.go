@@ -5,12 +5,14 @@ import (
 	"net/netip"
 
 	"golang.org/x/sys/unix"
+
+	"ctsync/daemon/rtnetlink"
 )
 
 // openUnicast binds the receiving socket to the local address and port, and the sending socket to the same address
 // and to the device: the peer knows us by that address, and the link is that interface whatever the routes say.
 // The receiving socket is not bound to the device, so that what arrives on another interface is seen and counted.
-func (l *Link) openUnicast(list []address) error {
+func (l *Link) openUnicast(list []rtnetlink.Address) error {
 	if hasAddress(list, l.remote) {
 		return fmt.Errorf("peer %v: is an address of this router's own %s, give the other router's", l.remote, l.cfg.Interface)
 	}
@@ -29,7 +31,7 @@ func (l *Link) openUnicast(list []address) error {
 
 // unicastLocal returns the address to bind to. There is always one: a socket on the wildcard would take the port from
 // the other links, and the peer would see whatever source the routes give.
-func (l *Link) unicastLocal(list []address) (netip.Addr, error) {
+func (l *Link) unicastLocal(list []rtnetlink.Address) (netip.Addr, error) {
 	local, err := l.listening(list)
 	if len(l.cfg.Listen) == 1 {
 		return l.cfg.Listen[0], nil // bind says if it is nowhere
@@ -48,28 +50,28 @@ func (l *Link) unicastLocal(list []address) (netip.Addr, error) {
 //
 // A peer on a connected prefix is answered from that prefix. Addresses that may vanish in a failover (secondary ones
 // and host addresses, which is what keepalived adds) come last; tentative and deprecated ones do not come at all.
-func chooseLocal(list []address, peer netip.Addr) netip.Addr {
+func chooseLocal(list []rtnetlink.Address, peer netip.Addr) netip.Addr {
 	var best netip.Addr
 	bestRank := 0
 	for _, a := range ofFamily(list, peer) {
-		if a.flags&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED|unix.IFA_F_DEPRECATED) != 0 {
+		if a.Flags&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED|unix.IFA_F_DEPRECATED) != 0 {
 			continue
 		}
-		if a.ip.IsLinkLocalUnicast() != peer.IsLinkLocalUnicast() && a.ip.Is6() {
+		if a.IP.IsLinkLocalUnicast() != peer.IsLinkLocalUnicast() && a.IP.Is6() {
 			continue // neither reaches the other
 		}
 		rank := 1
-		if a.prefix.Contains(peer) {
+		if a.Prefix.Contains(peer) {
 			rank += 4
 		}
-		if a.flags&unix.IFA_F_SECONDARY == 0 || a.ip.Is6() { // IPv6: the same bit means a temporary address
+		if a.Flags&unix.IFA_F_SECONDARY == 0 || a.IP.Is6() { // IPv6: the same bit means a temporary address
 			rank += 2
 		}
-		if !a.prefix.IsSingleIP() {
+		if !a.Prefix.IsSingleIP() {
 			rank++
 		}
 		if rank > bestRank {
-			best, bestRank = a.ip, rank
+			best, bestRank = a.IP, rank
 		}
 	}
 	return best
