@@ -81,12 +81,11 @@ func TestOpenMissing(t *testing.T) {
 	}
 }
 
-// TestDownAtStart opens links on an interface that is down; they work once it is up.
+// TestDownAtStart opens links on an interface that is down; they work once it is up. IPv6 has no address until then.
 func TestDownAtStart(t *testing.T) {
 	l := newLab(t)
 	for _, cfg := range []struct{ a, b Config }{
 		{Config{}, Config{}},
-		{Config{Group: addr("ff02::c7")}, Config{Group: addr("ff02::c7")}},
 		{Config{Peer: addr("10.1.0.2")}, Config{Peer: addr("10.1.0.1")}},
 	} {
 		l.a.Run(t, "ip", "link", "set", "sync0", "down")
@@ -107,7 +106,6 @@ func TestDownAtStart(t *testing.T) {
 		}
 		atB := collect(t, b)
 		l.a.Run(t, "ip", "link", "set", "sync0", "up")
-		l.a.Run(t, "ip", "address", "replace", "fe80::1/64", "dev", "sync0", "nodad") // IPv6 addresses do not outlive down
 		l.carrier(t)
 		nstest.Eventually(t, patience, func() bool {
 			sendText(t, a, "works")
@@ -120,14 +118,16 @@ func TestDownAtStart(t *testing.T) {
 	}
 }
 
-// TestAddressComesLater opens a unicast link before the interface has an address: refused, and it keeps the port of
-// another link free.
+// TestAddressComesLater opens links before the interface has an address: refused, and they keep the port of another
+// link free.
 func TestAddressComesLater(t *testing.T) {
 	l := newLab(t)
 	l.a.Run(t, "ip", "address", "flush", "dev", "sync0")
-	for _, peer := range []string{"10.1.0.2", "2001:db8::2"} {
-		if link, err := openIn(l.a, Config{Peer: addr(peer)}); !errors.Is(err, ErrNoAddress) {
-			t.Errorf("peer %s without an address: %v, %v", peer, link, err)
+	for _, cfg := range []Config{
+		{}, {Group: addr("ff02::c7")}, {Group: addr("ff15::c7")}, {Peer: addr("10.1.0.2")}, {Peer: addr("2001:db8::2")},
+	} {
+		if link, err := openIn(l.a, cfg); !errors.Is(err, ErrNoAddress) {
+			t.Errorf("%+v without an address: %v, %v", cfg, link, err)
 		}
 	}
 	l.a.Run(t, "ip", "address", "add", "10.1.0.1/24", "dev", "sync0")
@@ -182,6 +182,32 @@ func TestTwoLinks(t *testing.T) {
 					t.Errorf("sync%d sends from %v, not from %v", i, sources[0], ends[i][0].Local())
 				}
 				dropped(t, ends[i][1], 0, 0, 0)
+			}
+		})
+	}
+}
+
+// TestMulticastAddressChanges takes the address that a multicast link sends from: a new link has the new one.
+func TestMulticastAddressChanges(t *testing.T) {
+	l := newLab(t)
+	for _, tt := range []struct{ group, before, after string }{
+		{"225.0.0.50", "10.1.0.1/24", "10.1.0.5/24"},
+		{"ff02::c7", "fe80::1/64", "fe80::5/64"},
+		{"ff15::c7", "2001:db8::1/64", "2001:db8::5/64"},
+	} {
+		t.Run(tt.group, func(t *testing.T) {
+			old := mustOpen(t, l.a, Config{Group: addr(tt.group)})
+			l.a.Run(t, "ip", "address", "del", tt.before, "dev", "sync0")
+			if err := old.Valid(); !errors.Is(err, ErrNoAddress) {
+				t.Errorf("address gone: %v", err)
+			}
+			args := []string{"address", "add", tt.after, "dev", "sync0"}
+			if old.Local().Is6() {
+				args = append(args, "nodad")
+			}
+			l.a.Run(t, "ip", args...)
+			if got := mustOpen(t, l.a, Config{Group: addr(tt.group)}).Local(); got != netip.MustParsePrefix(tt.after).Addr() {
+				t.Errorf("sends from %v", got)
 			}
 		})
 	}

@@ -51,7 +51,10 @@ func TestExchange(t *testing.T) {
 				}
 			}
 			sendText(t, b, "back")
-			atA.wait(t, 1)
+			_, sources = atA.wait(t, 1)
+			if from := sources[0].Addr().WithZone(""); from != b.Local() {
+				t.Errorf("b sends from %v and takes %v for its address", from, b.Local())
+			}
 			if n := atA.count(); n != 1 {
 				t.Errorf("a received %d datagrams (its own?), want 1", n)
 			}

@@ -50,7 +50,7 @@ func (c Config) Equal(o Config) bool {
 type Link struct {
 	cfg    Config
 	remote netip.Addr // group or peer, without a zone
-	local  netip.Addr // address that the sockets are bound to; invalid = multicast from the kernel's choice
+	local  netip.Addr // own address, without a zone, that the link sends from
 	dev    device     // the interface as it was when the link was opened
 
 	addrs   *rtnetlink.Conn
@@ -66,9 +66,10 @@ type Link struct {
 
 // Open makes the sockets of a link. The interface must exist but need not be up.
 //
-// Without Config.Listen a unicast link chooses an address of the interface: one whose prefix holds the peer, else any
-// other of the peer's family. An error wraps ErrNoInterface or ErrNoAddress if the same
-// configuration may work later (an interface not made yet, an address not given yet or still tentative).
+// Without Config.Listen the link chooses an address of the interface, of the family of the peer or group: one whose
+// prefix holds the peer, and preferably one that stays where it is in a failover. An error wraps ErrNoInterface or
+// ErrNoAddress if the same configuration may work later (an interface not made yet, an address not given yet or still
+// tentative).
 func Open(cfg Config) (*Link, error) {
 	cfg, err := cfg.complete()
 	if err != nil {
@@ -189,7 +190,8 @@ func (c *Config) checkAddresses() error {
 	return nil
 }
 
-// Local returns the address that the link is bound to, invalid where the kernel chooses.
+// Local returns the own address that the link sends from, without a zone. It is that of the peer's view: the source of
+// every datagram, until the link is closed.
 func (l *Link) Local() netip.Addr { return l.local }
 
 // Close waits for a Read or Send under way and frees the sockets.

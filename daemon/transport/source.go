@@ -88,17 +88,3 @@ func (l *Link) refreshSources() ([]rtnetlink.Address, error) {
 	l.sources.Store(newSources(l.dev.index, l.cfg.Peer, list))
 	return list, nil
 }
-
-func ofFamily(list []rtnetlink.Address, like netip.Addr) []rtnetlink.Address {
-	var out []rtnetlink.Address
-	for _, a := range list {
-		if a.IP.Is4() == like.Is4() {
-			out = append(out, a)
-		}
-	}
-	return out
-}
-
-func hasAddress(list []rtnetlink.Address, ip netip.Addr) bool {
-	return slices.ContainsFunc(list, func(a rtnetlink.Address) bool { return a.IP == ip })
-}
