@@ -147,7 +147,7 @@ func (c *core) linkClosed(ch *channel) {
 	if ch.open == nil {
 		return
 	}
-	ch.before = sumStats(ch.before, ch.open.Stats())
+	ch.before = ch.before.Add(ch.open.Stats())
 	ch.open, ch.state = nil, "DOWN"
 	ch.ready, ch.token = false, eventToken
 	c.fitDatagrams()

@@ -4,34 +4,13 @@ import (
 	"fmt"
 
 	"ctsync/daemon/control"
-	"ctsync/daemon/transport"
 )
-
-// sumStats adds the counters of two links; what is not a counter is the second's.
-func sumStats(a, b transport.Stats) transport.Stats {
-	b.BytesSent += a.BytesSent
-	b.BytesRecv += a.BytesRecv
-	b.DatagramsSent += a.DatagramsSent
-	b.DatagramsRecv += a.DatagramsRecv
-	b.SendErrors += a.SendErrors
-	b.SendQueueFull += a.SendQueueFull
-	b.SendUnreachable += a.SendUnreachable
-	b.SendBlocked += a.SendBlocked
-	b.SendOther += a.SendOther
-	b.RecvErrors += a.RecvErrors
-	b.WrongInterface += a.WrongInterface
-	b.WrongSource += a.WrongSource
-	b.Looped += a.Looped
-	b.Truncated += a.Truncated
-	b.KernelDrops += a.KernelDrops
-	return b
-}
 
 // statistics are the counters of a link.
 func (ch *channel) statistics(active bool) control.LinkStatistics {
 	st := ch.before
 	if ch.open != nil {
-		st = sumStats(ch.before, ch.open.Stats())
+		st = ch.before.Add(ch.open.Stats())
 	}
 	s := control.LinkStatistics{
 		Transport: ch.transport(), Device: ch.name(), State: ch.state, Role: control.LinkBackup,

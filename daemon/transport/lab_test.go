@@ -84,6 +84,7 @@ type received struct {
 	mu        sync.Mutex
 	sources   []netip.AddrPort
 	datagrams []string
+	inRuns    int // datagrams that arrived together with others by UDP_GRO
 }
 
 // await waits a moment for datagrams. It reports false when the link is closed.
@@ -131,6 +132,11 @@ func collect(t testing.TB, l *Link) *received {
 				return
 			}
 			r.mu.Lock()
+			for _, a := range b.arrived[:b.n] {
+				if a.segment > 0 {
+					r.inRuns += (len(a.data) + a.segment - 1) / a.segment
+				}
+			}
 			b.Each(func(src netip.AddrPort, d []byte) {
 				r.sources = append(r.sources, src)
 				r.datagrams = append(r.datagrams, string(d))
@@ -149,6 +155,12 @@ func (r *received) count() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return len(r.datagrams)
+}
+
+func (r *received) coalesced() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.inRuns
 }
 
 // all returns the datagrams so far and where each came from.

@@ -132,7 +132,6 @@ func (s *sender) sendRun(buf []byte, start int, ends []int) {
 	switch {
 	case errno == 0:
 		s.counts.sent(last-start, len(ends))
-		s.counts.segmented.Add(uint64(len(ends)))
 	case maybeSegmentation(errno):
 		s.sendOneByOne(buf, start, ends)
 	default:

@@ -12,15 +12,12 @@ import (
 type Stats struct {
 	BytesSent, DatagramsSent uint64
 	BytesRecv, DatagramsRecv uint64
-	Segmented                uint64 // of those sent: left by UDP_SEGMENT
-	Coalesced                uint64 // of those received: arrived by UDP_GRO
 
-	SendErrors      uint64     // lost on the way out, the sum of the four below
-	SendQueueFull   uint64     // the socket buffer or the queue of the interface was full (EAGAIN, ENOBUFS)
-	SendUnreachable uint64     // no route, no answer to ARP or neighbour discovery, no source address, interface down
-	SendBlocked     uint64     // the firewall of this router (EPERM)
-	SendOther       uint64     // anything else
-	LastSendError   unix.Errno // reason of the last of them, 0 = none
+	SendErrors      uint64 // lost on the way out, the sum of the four below
+	SendQueueFull   uint64 // the socket buffer or the queue of the interface was full (EAGAIN, ENOBUFS)
+	SendUnreachable uint64 // no route, no answer to ARP or neighbour discovery, no source address, interface down
+	SendBlocked     uint64 // the firewall of this router (EPERM)
+	SendOther       uint64 // anything else
 
 	RecvErrors     uint64 // failed reads
 	WrongInterface uint64 // dropped: arrived on another interface
@@ -30,18 +27,37 @@ type Stats struct {
 	KernelDrops    uint64 // never seen: the receive buffer was full, or the checksum wrong
 
 	SendBuffer, RecvBuffer Buffer // bytes
-	GSO, GRO               bool   // UDP_SEGMENT and UDP_GRO are in use; GSO ends when the kernel refuses it
+}
+
+// Add returns the counters of s and those of later added up: what a link and the one opened in its place have done.
+// The buffers are those of later.
+func (s Stats) Add(later Stats) Stats {
+	later.BytesSent += s.BytesSent
+	later.DatagramsSent += s.DatagramsSent
+	later.BytesRecv += s.BytesRecv
+	later.DatagramsRecv += s.DatagramsRecv
+	later.SendErrors += s.SendErrors
+	later.SendQueueFull += s.SendQueueFull
+	later.SendUnreachable += s.SendUnreachable
+	later.SendBlocked += s.SendBlocked
+	later.SendOther += s.SendOther
+	later.RecvErrors += s.RecvErrors
+	later.WrongInterface += s.WrongInterface
+	later.WrongSource += s.WrongSource
+	later.Looped += s.Looped
+	later.Truncated += s.Truncated
+	later.KernelDrops += s.KernelDrops
+	return later
 }
 
 // sendCounts and recvCounts are the counters behind Stats.
 type sendCounts struct {
-	bytes, datagrams, segmented            atomic.Uint64
+	bytes, datagrams                       atomic.Uint64
 	queueFull, unreachable, blocked, other atomic.Uint64
-	last                                   atomic.Uintptr // unix.Errno
 }
 
 type recvCounts struct {
-	bytes, datagrams, coalesced                            atomic.Uint64
+	bytes, datagrams                                       atomic.Uint64
 	errors, wrongInterface, wrongSource, looped, truncated atomic.Uint64
 }
 
@@ -64,21 +80,19 @@ func (c *sendCounts) lost(errno unix.Errno, datagrams int) {
 		kind = &c.unreachable
 	}
 	kind.Add(uint64(datagrams))
-	c.last.Store(uintptr(errno))
 }
 
 // Stats returns the counters of the link. KernelDrops stays 0 once it is closed.
 func (l *Link) Stats() Stats {
 	s, r := &l.send.counts, &l.recv.counts
 	st := Stats{
-		BytesSent: s.bytes.Load(), DatagramsSent: s.datagrams.Load(), Segmented: s.segmented.Load(),
-		BytesRecv: r.bytes.Load(), DatagramsRecv: r.datagrams.Load(), Coalesced: r.coalesced.Load(),
+		BytesSent: s.bytes.Load(), DatagramsSent: s.datagrams.Load(),
+		BytesRecv: r.bytes.Load(), DatagramsRecv: r.datagrams.Load(),
 		SendQueueFull: s.queueFull.Load(), SendUnreachable: s.unreachable.Load(),
-		SendBlocked: s.blocked.Load(), SendOther: s.other.Load(), LastSendError: unix.Errno(s.last.Load()),
+		SendBlocked: s.blocked.Load(), SendOther: s.other.Load(),
 		RecvErrors: r.errors.Load(), WrongInterface: r.wrongInterface.Load(), WrongSource: r.wrongSource.Load(),
 		Looped: r.looped.Load(), Truncated: r.truncated.Load(),
 		SendBuffer: l.send.buffer, RecvBuffer: l.recv.buffer,
-		GSO: l.send.gso.Load(), GRO: l.recv.gro,
 	}
 	st.SendErrors = st.SendQueueFull + st.SendUnreachable + st.SendBlocked + st.SendOther
 	l.mu.Lock()
