@@ -65,7 +65,8 @@ func TestMaybeSegmentation(t *testing.T) {
 func TestBlocked(t *testing.T) {
 	l := newLab(t)
 	a := mustOpen(t, l.a, Config{})
-	l.a.Run(t, "nft", "add table ip t; add chain ip t out { type filter hook output priority 0; }; add rule ip t out udp dport 3780 drop")
+	l.a.Run(t, "nft", "add table ip t; add chain ip t out { type filter hook output priority 0; }; "+
+		"add rule ip t out udp dport 3780 drop")
 	sendText(t, a, "one", "two", "three")
 	if st := a.Stats(); st.SendBlocked != 3 || st.SendErrors != 3 || st.DatagramsSent != 0 {
 		t.Errorf("%+v", st)

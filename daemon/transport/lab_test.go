@@ -13,10 +13,13 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
 	"ctsync/daemon/nstest"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const patience = 20 * time.Second
 
@@ -178,7 +181,8 @@ func (r *received) has(datagram string) bool {
 // wait waits for n datagrams and returns all.
 func (r *received) wait(t testing.TB, n int) ([]string, []netip.AddrPort) {
 	t.Helper()
-	nstest.Eventually(t, patience, func() bool { return r.count() >= n }, func() string { return fmt.Sprintf("%d of %d datagrams", r.count(), n) })
+	nstest.Eventually(t, patience, func() bool { return r.count() >= n },
+		func() string { return fmt.Sprintf("%d of %d datagrams", r.count(), n) })
 	return r.all()
 }
 
@@ -228,7 +232,8 @@ func sendLooped(t testing.TB, ns *nstest.NS, dev, group, text string) {
 		if d, err = readDevice(fd, dev); err != nil {
 			return
 		}
-		if err = unix.SetsockoptIPMreqn(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_IF, &unix.IPMreqn{Ifindex: int32(d.index)}); err != nil {
+		by := unix.IPMreqn{Ifindex: int32(d.index)}
+		if err = unix.SetsockoptIPMreqn(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_IF, &by); err != nil {
 			return
 		}
 		err = unix.Sendto(fd, []byte(text), 0, &unix.SockaddrInet4{Port: DefaultPort, Addr: addr(group).As4()})

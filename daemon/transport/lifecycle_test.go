@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"runtime"
 	"strings"
 	"testing"
 
+	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
 	"ctsync/daemon/nstest"
@@ -260,7 +260,7 @@ func TestValid(t *testing.T) {
 // TestClose: a closed link says so, and leaves nothing behind.
 func TestClose(t *testing.T) {
 	l := newLab(t)
-	files, goroutines := openFiles(t), runtime.NumGoroutine()
+	files, goroutines := openFiles(t), goleak.IgnoreCurrent()
 	for _, cfg := range []Config{{}, {Group: addr("ff02::c7")}, {Peer: addr("10.1.0.2")}, {Peer: addr("fe80::2")}} {
 		link, err := openIn(l.a, cfg)
 		if err != nil {
@@ -289,7 +289,7 @@ func TestClose(t *testing.T) {
 	if n := openFiles(t); n != files {
 		t.Errorf("%d descriptors open, were %d", n, files)
 	}
-	nstest.Eventually(t, patience, func() bool { return runtime.NumGoroutine() <= goroutines }, func() string { return "goroutines are left" })
+	goleak.VerifyNone(t, goroutines)
 }
 
 // TestBuffers asks for more than the system's limit, with CAP_NET_ADMIN and without.
@@ -345,7 +345,8 @@ func TestSendingSocketHearsNothing(t *testing.T) {
 	for range 3 {
 		stranger(t, l.b, "10.1.0.2", to.String(), "noise")
 	}
-	nstest.Eventually(t, patience, func() bool { return kernelDrops(a.send.fd) == 3 }, func() string { return "noise did not arrive" })
+	nstest.Eventually(t, patience, func() bool { return kernelDrops(a.send.fd) == 3 },
+		func() string { return "noise did not arrive" })
 	if n, err := unix.IoctlGetInt(a.send.fd, unix.TIOCINQ); err != nil || n != 0 {
 		t.Errorf("%d bytes are queued (%v)", n, err)
 	}

@@ -14,7 +14,7 @@ import (
 // router would take us for a stranger.
 //
 // The receiving socket is bound to the device: another link, or another program, may have joined the same group on
-// another interface, and the kernel would hand what arrives there to every socket of the group.
+// another interface, and the kernel would deliver datagrams from there to every socket of the group.
 func (l *Link) openMulticast(list []rtnetlink.Address) error {
 	var err error
 	if l.local, err = l.chooseLocal(list); err != nil {

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Stats is what a link has done since it was opened. Bytes are those of UDP payload; except where it says otherwise the
-// unit of the rest is a datagram.
+// Stats counts what a link has sent, received and lost since it was opened. Bytes are those of the UDP payload. All
+// other counters count datagrams, unless they say otherwise.
 type Stats struct {
 	BytesSent, DatagramsSent uint64
 	BytesRecv, DatagramsRecv uint64
@@ -23,14 +23,14 @@ type Stats struct {
 	WrongInterface uint64 // dropped: arrived on another interface
 	WrongSource    uint64 // dropped: not from the peer (unicast) or not from the link (multicast)
 	Looped         uint64 // dropped: our own multicast, sent back by something on the link
-	Truncated      uint64 // dropped: longer than any UDP datagram we have room for; a coalesced one counts once
+	Truncated      uint64 // dropped: longer than the largest UDP datagram; a run that UDP_GRO put together counts once
 	KernelDrops    uint64 // never seen: the receive buffer was full, or the checksum wrong
 
 	SendBuffer, RecvBuffer Buffer // bytes
 }
 
-// Add returns the counters of s and those of later added up: what a link and the one opened in its place have done.
-// The buffers are those of later.
+// Add returns the sum of both counters, for a link and the one that was opened in its place. The buffers are those of
+// later. Neither s nor later changes.
 func (s Stats) Add(later Stats) Stats {
 	later.BytesSent += s.BytesSent
 	later.DatagramsSent += s.DatagramsSent
@@ -76,7 +76,7 @@ func (c *sendCounts) lost(errno unix.Errno, datagrams int) {
 		kind = &c.blocked
 	case unix.ENETUNREACH, unix.EHOSTUNREACH, unix.ENETDOWN, unix.EHOSTDOWN, unix.ECONNREFUSED,
 		unix.EADDRNOTAVAIL, unix.ENODEV, unix.ENXIO,
-		unix.EINVAL: // the source address was taken from the router (net/ipv4/route.c, ip_route_output_key_hash_rcu)
+		unix.EINVAL: // the router no longer has the source address (net/ipv4/route.c, ip_route_output_key_hash_rcu)
 		kind = &c.unreachable
 	}
 	kind.Add(uint64(datagrams))
@@ -103,8 +103,8 @@ func (l *Link) Stats() Stats {
 	return st
 }
 
-// kernelDrops reads the drop counter of a socket. It is the one that SO_RXQ_OVFL attaches to datagrams, but can be
-// read when no datagram follows; it has 32 bits and wraps.
+// kernelDrops reads the drop counter of a socket. It is the counter that SO_RXQ_OVFL attaches to datagrams, but can be
+// read while no datagram arrives. It has 32 bits and wraps.
 func kernelDrops(fd int) uint64 {
 	var info [16]uint32
 	size := uint32(unsafe.Sizeof(info))
