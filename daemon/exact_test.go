@@ -137,7 +137,7 @@ func TestExact(t *testing.T) {
 	for _, r := range []*router{a, b} {
 		r.useLabels()
 		r.start(options{extra: "tcp-window-tracking = true\n"})
-		r.kern.Liberal = false
+		r.kern.SetLiberal(false)
 	}
 	list := append(translatedFlows(), attributedFlows()...)
 	for i := range list {
@@ -193,7 +193,7 @@ func TestWindowTrackingSwitchedOn(t *testing.T) {
 	a, b := newPair(t)
 	for _, r := range []*router{a, b} {
 		r.start(options{})
-		r.kern.Liberal = false
+		r.kern.SetLiberal(false)
 	}
 	var flows []flow.Flow
 	for _, l := range attributedFlows() {

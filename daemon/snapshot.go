@@ -7,6 +7,7 @@ import (
 
 	"ctsync/daemon/control"
 	"ctsync/daemon/core"
+	"ctsync/daemon/ctnetlink"
 	"ctsync/daemon/kernel"
 	"ctsync/daemon/link"
 	"ctsync/daemon/session"
@@ -94,6 +95,11 @@ func (d *Daemon) statisticsAround() (s control.Statistics) {
 		TableEntries:  uint64(max(kernel.Sysctl("nf_conntrack_count"), 0)),
 		TableMax:      uint64(max(kernel.Sysctl("nf_conntrack_max"), 0)),
 		EventsSetting: kernel.Sysctl("nf_conntrack_events"), FilterInKernel: ls.Cover.String(),
+	}
+	if counters, err := ctnetlink.ReadCounters(); err != nil {
+		d.log.Debug("the kernel's conntrack counters cannot be read", "err", err)
+	} else {
+		s.Kernel.Conntrack = control.ConntrackCounters(counters)
 	}
 	s.Uptime, s.Requests = control.Duration(time.Since(d.started)), d.server.Requests()
 	return s

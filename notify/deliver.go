@@ -9,8 +9,9 @@ import (
 	"ctsync/daemon/control"
 )
 
-// Deadline bounds a delivery. keepalived does not wait for its scripts, but kills those that still run when it stops.
-const Deadline = 800 * time.Millisecond
+// deliverWithin bounds a delivery. keepalived does not wait for its scripts, but kills those that still run when it
+// stops.
+const deliverWithin = 800 * time.Millisecond
 
 // Sources of a Notification.
 const (
@@ -26,14 +27,14 @@ type Delivery struct {
 	Cause      error
 }
 
-// Deliver hands n to the daemon at socket. When no daemon answers within Deadline, it parks n for the daemon's next
+// Deliver hands n to the daemon at socket. When no daemon answers within 800 ms, it parks n for the daemon's next
 // start, and hands it over from there if a daemon has started meanwhile. The error is a refusal by the daemon
 // (*control.Error), or says that parking failed as well.
 //
 // A daemon that hangs may still read the request after n was parked. At its next start it then reads n a second time,
 // which is safe.
 func Deliver(ctx context.Context, socket string, n control.Notification) (Delivery, error) {
-	ctx, cancel := context.WithTimeout(ctx, Deadline)
+	ctx, cancel := context.WithTimeout(ctx, deliverWithin)
 	defer cancel()
 	client := control.New(socket)
 	defer client.Close()
@@ -45,7 +46,7 @@ func Deliver(ctx context.Context, socket string, n control.Notification) (Delive
 		return Delivery{}, err
 	}
 	path := ParkedPath(socket)
-	if perr := Park(path, n); perr != nil {
+	if perr := park(path, n); perr != nil {
 		return Delivery{}, fmt.Errorf("%w; %w", err, perr)
 	}
 	if t := handOver(ctx, client, path, n); t != nil {

@@ -80,7 +80,7 @@ func TestDeliverToStarting(t *testing.T) {
 			path := ParkedPath(socket)
 			other := sample("other", control.StateBackup) // of a script that was killed
 			other.Boottime--
-			if err := Park(path, other); err != nil {
+			if err := park(path, other); err != nil {
 				t.Fatal(err)
 			}
 			var r record

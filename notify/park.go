@@ -26,10 +26,10 @@ const maxParked = 64 << 10
 // survive a reboot: the role of the router does not either.
 func ParkedPath(socket string) string { return socket + ".parked" }
 
-// Park adds n to the file at path as one JSON line. It holds the file's lock for one write of some 200 bytes; a script
+// park adds n to the file at path as one JSON line. It holds the file's lock for one write of some 200 bytes; a script
 // that is killed meanwhile leaves whole lines. Nothing waits for a disk: the file lies in /run and need not outlive the
 // machine.
-func Park(path string, n control.Notification) error {
+func park(path string, n control.Notification) error {
 	n.Source = SourceParked
 	line, err := json.Marshal(n)
 	if err != nil {
@@ -147,7 +147,7 @@ func readParked(r io.Reader) (ns []control.Notification, bad int, err error) {
 	return ns, bad, lines.Err()
 }
 
-// lockWait bounds how long Park and Unpark wait for the lock. Its holders write or read a few kilobytes.
+// lockWait bounds how long park and Unpark wait for the lock. Its holders write or read a few kilobytes.
 const lockWait = 200 * time.Millisecond
 
 // openLocked opens the file and locks it against other processes. When the file was removed or replaced while we waited

@@ -22,8 +22,8 @@ import (
 	"ctsync/daemon/control"
 )
 
-// ErrUsage is wrapped by every error of Parse.
-var ErrUsage = errors.New("want STATE [GROUP], or keepalived's GROUP|INSTANCE NAME STATE [PRIORITY]")
+// errUsage is wrapped by every error of Parse.
+var errUsage = errors.New("want STATE [GROUP], or keepalived's GROUP|INSTANCE NAME STATE [PRIORITY]")
 
 // words are keepalived's states: the four roles, and the events that only a generic script gets.
 var words = map[string]control.State{
@@ -39,13 +39,13 @@ var words = map[string]control.State{
 
 // Parse reads the arguments of a notify script. keepalived's words may be in upper or lower case. Names keep their case
 // and lose the quotes that keepalived puts around them in its FIFO. The result has no times and no source yet; an error
-// wraps ErrUsage.
+// wraps errUsage.
 func Parse(args []string) (control.Notification, error) {
 	if typ(args, 0) != "" && len(args) >= 3 {
 		return parseAppended(args)
 	}
 	if len(args) == 0 {
-		return control.Notification{}, ErrUsage
+		return control.Notification{}, errUsage
 	}
 	state, err := parseState(args[0])
 	if err != nil {
@@ -64,7 +64,7 @@ func Parse(args []string) (control.Notification, error) {
 	case len(rest) == 1:
 		return valid(control.Notification{Type: control.TypeGroup, Name: unquote(rest[0]), State: state})
 	}
-	return control.Notification{}, fmt.Errorf("%d words after %s: %w", len(rest), args[0], ErrUsage)
+	return control.Notification{}, fmt.Errorf("%d words after %s: %w", len(rest), args[0], errUsage)
 }
 
 // isAppended reports whether args are TYPE NAME STATE and perhaps more. It also looks at the state, because a group may
@@ -87,10 +87,10 @@ func parseAppended(args []string) (n control.Notification, err error) {
 	case 3:
 	case 4:
 		if n.Priority, err = strconv.Atoi(args[3]); err != nil || n.Priority < 0 || n.Priority > 255 {
-			return control.Notification{}, fmt.Errorf("priority %q is not between 0 and 255: %w", args[3], ErrUsage)
+			return control.Notification{}, fmt.Errorf("priority %q is not between 0 and 255: %w", args[3], errUsage)
 		}
 	default:
-		return control.Notification{}, fmt.Errorf("unexpected word %q: %w", args[4], ErrUsage)
+		return control.Notification{}, fmt.Errorf("unexpected word %q: %w", args[4], errUsage)
 	}
 	return valid(n)
 }
@@ -110,7 +110,7 @@ func typ(args []string, i int) string {
 func parseState(word string) (control.State, error) {
 	s, ok := words[strings.ToUpper(word)]
 	if !ok {
-		return "", fmt.Errorf("%q is not a state (master, backup, fault, stop): %w", word, ErrUsage)
+		return "", fmt.Errorf("%q is not a state (master, backup, fault, stop): %w", word, errUsage)
 	}
 	return s, nil
 }
@@ -126,7 +126,7 @@ func unquote(name string) string {
 // valid refuses an empty name: keepalived always gives one.
 func valid(n control.Notification) (control.Notification, error) {
 	if n.Name == "" {
-		return control.Notification{}, fmt.Errorf("name of the %s is empty: %w", strings.ToLower(n.Type), ErrUsage)
+		return control.Notification{}, fmt.Errorf("name of the %s is empty: %w", strings.ToLower(n.Type), errUsage)
 	}
 	return n, nil
 }

@@ -79,7 +79,7 @@ func TestParseRefuses(t *testing.T) {
 			args = strings.Split(c.args, "|")
 		}
 		got, err := Parse(args)
-		if !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), c.says) {
+		if !errors.Is(err, errUsage) || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("Parse(%s): error %v, want one that says %q", c.args, err, c.says)
 		}
 		if got != (control.Notification{}) {

@@ -2,7 +2,6 @@ package tui
 
 import (
 	"fmt"
-	"maps"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -59,25 +58,22 @@ func (t *table) flowColumns() []column {
 var optional = map[string]bool{"AGE": true, "IDLE": true, "BYTES": true, "PACKETS": true, "MARK": true, "ZONE": true, "HELPER": true, "ID": true, "DIFFERENCE": true}
 
 // fill notes which columns the rows need. A column that was needed once stays: others would jump.
-func (m *model) fill() {
-	t := &m.table
-	filled := maps.Clone(t.filled)
-	if filled == nil {
-		filled = map[string]bool{}
+func (t *table) fill() {
+	if t.filled == nil {
+		t.filled = map[string]bool{}
 	}
 	for i := range t.rows {
 		t.wide = max(t.wide, endpointWidth(&t.rows[i].flow))
 		for name := range optional {
-			if !filled[name] && m.flowCell(&t.rows[i], name).text != "" {
-				filled[name] = true
+			if !t.filled[name] && t.flowCell(&t.rows[i], name).text != "" {
+				t.filled[name] = true
 			}
 		}
 	}
-	t.filled = filled
 }
 
 // flowCells returns the values of a row for columns.
-func (m *model) flowCells(r *row, columns []column) []cell {
+func (m *monitor) flowCells(r *row, columns []column) []cell {
 	cells := make([]cell, len(columns))
 	for i := range columns {
 		c := m.flowCell(r, columns[i].name)
@@ -89,15 +85,15 @@ func (m *model) flowCells(r *row, columns []column) []cell {
 	return cells
 }
 
-func (m *model) flowCell(r *row, column string) cell {
+func (m *monitor) flowCell(r *row, column string) cell {
 	f := &r.flow
 	switch column {
 	case "PROTO":
 		return cell{protoName(f.Orig.Proto), plain}
 	case "SOURCE":
-		return cell{m.source(&f.Orig), plain}
+		return cell{m.names.source(&f.Orig), plain}
 	case "DESTINATION":
-		return cell{m.destination(&f.Orig), plain}
+		return cell{m.names.destination(&f.Orig), plain}
 	case "STATE":
 		return stateCell(f)
 	case "NAT":
@@ -113,15 +109,15 @@ func (m *model) flowCell(r *row, column string) cell {
 }
 
 // number is the value of a column of figures, or "" where the row has none.
-func (m *model) number(r *row, column string) string {
+func (m *monitor) number(r *row, column string) string {
 	f := &r.flow
 	switch {
 	case column == "TIMEOUT" && f.Has.Is(flow.HasTimeout):
 		return span(time.Duration(f.Timeout) * time.Second)
 	case column == "AGE" && !r.began().IsZero():
-		return span(m.now.Sub(r.began()))
+		return span(m.still().Sub(r.began()))
 	case column == "IDLE" && !r.updated.IsZero():
-		return span(m.now.Sub(r.updated))
+		return span(m.still().Sub(r.updated))
 	case column == "BYTES" && f.Has.Is(flow.HasCounters):
 		return m.units.size(f.Bytes[0] + f.Bytes[1])
 	case column == "PACKETS" && f.Has.Is(flow.HasCounters):
@@ -191,22 +187,22 @@ func printable(s string) string {
 }
 
 // source writes address and port, or what the protocol has instead.
-func (m *model) source(t *flow.Tuple) string { return m.endpoint(t, t.Src.IP(t.Family), t.SrcPort) }
+func (n services) source(t *flow.Tuple) string { return n.endpoint(t, t.Src.IP(t.Family), t.SrcPort) }
 
 // destination writes address and port; of ICMP the type, whose id stands with the source.
-func (m *model) destination(t *flow.Tuple) string {
+func (n services) destination(t *flow.Tuple) string {
 	ip := t.Dst.IP(t.Family)
 	if t.Proto.IsICMP() {
 		return fmt.Sprintf("%v type %d", ip, t.ICMPType())
 	}
-	return m.endpoint(t, ip, t.DstPort)
+	return n.endpoint(t, ip, t.DstPort)
 }
 
-func (m *model) endpoint(t *flow.Tuple, ip netip.Addr, port uint16) string {
+func (n services) endpoint(t *flow.Tuple, ip netip.Addr, port uint16) string {
 	switch {
 	case t.Proto.HasPorts():
 		number := strconv.Itoa(int(port))
-		if name := m.services[service{t.Proto, port}]; m.names && name != "" {
+		if name := n[service{t.Proto, port}]; name != "" {
 			number = name
 		}
 		if ip.Is6() {
@@ -224,7 +220,7 @@ func (m *model) endpoint(t *flow.Tuple, ip netip.Addr, port uint16) string {
 // endpointWidth is the width of the longer of a flow's two addresses.
 func endpointWidth(f *flow.Flow) int {
 	m := model{}
-	return max(len(m.source(&f.Orig)), len(m.destination(&f.Orig)))
+	return max(len(m.names.source(&f.Orig)), len(m.names.destination(&f.Orig)))
 }
 
 // fitState abbreviates a state as ss(8) and others do.

@@ -1,7 +1,6 @@
 package tui
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -50,104 +49,116 @@ func commandWords() string {
 	return strings.Join(words, " ") + "; flush and reset take internal or external"
 }
 
-// action is an operation that waits to be confirmed, or runs.
+// action is an operation that runs.
 type action struct {
 	operation
-	asked       string // what must be typed, "" = nothing waits
 	running     bool
 	done, total int
-	updates     <-chan actionMsg
+	news        chan actionMsg
 }
 
-// effect says what would be done.
-func (a *action) effect() string { return a.asked + " " + a.does }
-
-// actionMsg is progress of an operation or its end.
+// actionMsg is progress of an operation, or what came of it at its end.
 type actionMsg struct {
-	progress    bool
+	ended       bool
 	done, total int
 	result      control.Result
 	err         error
 }
 
-func (m model) startCommand() (model, tea.Cmd) {
+func (m *model) startCommand() tea.Cmd {
 	if m.action.running {
-		return m.complain("an operation is running"), nil
+		m.complain("an operation is running")
+		return nil
 	}
-	m.line = line{kind: lineCommand}
-	return m, nil
+	advice := func() string { return m.look.in(faint, commandWords()) }
+	return m.openPrompt(":", "", prompt{advice: advice, enter: m.command})
 }
 
 // command takes the words after ":" and asks for confirmation.
-func (m model) command(words []string) (model, tea.Cmd) {
-	text := strings.Join(words, " ")
+func (m *model) command(text string) tea.Cmd {
+	text = strings.Join(strings.Fields(text), " ")
+	m.prompt.Err = nil
 	if text == "" {
-		m.line = line{}
-		return m, nil
+		m.prompt = nil
+		return nil
 	}
 	for i := range operations {
 		if operations[i].words() == text {
-			m.action = action{operation: operations[i], asked: text}
-			m.line = line{kind: lineConfirm}
-			return m, nil
+			return m.confirm(operations[i])
 		}
 	}
-	m.line.err = fmt.Errorf("unknown command %q: want one of %s", text, commandWords())
-	return m, nil
+	m.prompt.Err = fmt.Errorf("unknown command %q: want one of %s", text, commandWords())
+	return nil
 }
 
-// confirmed runs the operation if its words were typed again.
-func (m model) confirmed(text string) (model, tea.Cmd) {
-	m.line = line{}
-	if text != m.action.asked {
-		m.action.asked = ""
-		return m.complain("not confirmed: nothing was done"), nil
-	}
-	m.action.asked, m.action.running = "", true
-	client, a := m.client, m.action.Action
-	updates := make(chan actionMsg, 1)
-	m.action.updates = updates
-	run := func() tea.Msg {
-		result, err := client.Action(context.Background(), a, func(done, total int) {
+// confirmLabel stands where the words of an operation are to be typed a second time.
+const confirmLabel = "type it to confirm: "
+
+// confirm says what an operation does, and runs it when its words are typed again.
+func (m *model) confirm(o operation) tea.Cmd {
+	return m.openPrompt(confirmLabel, "", prompt{
+		advice: func() string { return m.look.in(warn, "! "+o.words()+" "+o.does) },
+		enter: func(text string) tea.Cmd {
+			m.prompt = nil
+			if text != o.words() {
+				m.complain("not confirmed: nothing was done")
+				return nil
+			}
+			return m.run(o)
+		},
+	})
+}
+
+// run runs an operation.
+func (m *model) run(o operation) tea.Cmd {
+	news := make(chan actionMsg, 1)
+	m.action = action{operation: o, running: true, news: news}
+	ctx, client := m.ctx, m.client
+	return tea.Batch(m.nextNews(), func() tea.Msg {
+		result, err := client.Action(ctx, o.Action, func(done, total int) {
 			select {
-			case updates <- actionMsg{progress: true, done: done, total: total}:
+			case news <- actionMsg{done: done, total: total}:
 			default: // the last one has not been shown yet
 			}
 		})
-		close(updates)
-		return actionMsg{result: result, err: err}
-	}
-	return m, tea.Batch(run, m.action.next())
+		select {
+		case news <- actionMsg{ended: true, result: result, err: err}:
+		case <-ctx.Done():
+		}
+		return nil
+	})
 }
 
-// next waits for progress.
-func (a *action) next() tea.Cmd {
-	updates := a.updates
+// nextNews waits for what the running operation says next.
+func (m *model) nextNews() tea.Cmd {
+	ctx, news := m.ctx, m.action.news
 	return func() tea.Msg {
-		msg, ok := <-updates
-		if !ok {
+		select {
+		case msg := <-news:
+			return msg
+		case <-ctx.Done():
 			return nil
 		}
-		return msg
 	}
 }
 
-func (m model) takeAction(msg actionMsg) (tea.Model, tea.Cmd) {
-	if msg.progress {
+func (m *model) takeAction(msg actionMsg) tea.Cmd {
+	if !msg.ended {
 		m.action.done, m.action.total = msg.done, msg.total
-		return m, m.action.next()
+		return m.nextNews()
 	}
 	words := m.action.words()
 	m.action = action{}
 	if msg.err != nil {
-		return m.complain(words + ": " + msg.err.Error()), nil
+		m.complain(words + ": " + msg.err.Error())
+		return nil
 	}
-	m = m.say(words + ": " + msg.result.Summary)
-	return m.viewBeat()
+	m.say(words + ": " + msg.result.Summary)
+	return m.refresh(m.shown)
 }
 
-// actionFoot shows how far the running operation is.
-func (m model) actionFoot() string {
+// actionLine shows how far the running operation is.
+func (m *model) actionLine() string {
 	a := &m.action
 	text := a.words() + " is running"
 	if a.total > 0 {

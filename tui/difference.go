@@ -8,8 +8,6 @@ import (
 	"io"
 	"strings"
 
-	tea "github.com/charmbracelet/bubbletea"
-
 	"ctsync/daemon/control"
 	"ctsync/daemon/flow"
 )
@@ -65,22 +63,17 @@ func differenceRow(l *control.DifferenceJSON) (r row, err error) {
 	return r, nil
 }
 
-func (m model) takeDifferences(a answer[differences]) (model, tea.Cmd) {
-	t := &m.table
-	if !take(&t.pace, a, t.every(a.err)) {
-		return m, nil
+func (t *table) takeDifferences(a answer[differences]) {
+	if fresh(&t.reading, a, t.every(a.err)) {
+		was, selected := t.chosen()
+		t.first, t.rows, t.ended = 0, a.value.rows, true
+		t.counts, t.stale = &a.value.counts, false
+		t.fill()
+		if selected && t.list.cursor > 0 {
+			t.follow(was)
+		}
 	}
-	if t.err = a.err; a.err != nil {
-		return m.sized(), nil
-	}
-	was, selected := t.chosen()
-	t.read, t.first, t.rows, t.ended = a.at, 0, a.value.rows, true
-	t.counts, t.stale = &a.value.counts, false
-	m.fill()
-	if selected && t.list.cursor > 0 {
-		t.follow(was)
-	}
-	return m.sized(), nil
+	t.sized()
 }
 
 // Words for what a difference means, in the order in which they are counted: those that cost a connection first.
@@ -108,11 +101,10 @@ func differencePaint(what string) paint {
 }
 
 // differenceSummary says in one line what a comparison came to.
-func (m model) differenceSummary() string {
-	t := &m.table
+func (t *table) differenceSummary() string {
 	c := t.counts
 	if c.Total() == 0 {
-		return m.noDifference(c)
+		return t.noDifference(c)
 	}
 	prefix := ""
 	if t.from().table == control.TableExternal {
@@ -121,52 +113,52 @@ func (m model) differenceSummary() string {
 	var long, brief []string
 	for _, w := range differenceWords {
 		if n := c.Found[w.what]; n > 0 {
-			long = append(long, m.look.in(w.in, m.units.count(n)+" "+w.words))
-			brief = append(brief, m.look.in(w.in, m.units.count(n)+" "+w.what))
+			long = append(long, t.look.in(w.in, t.units.count(n)+" "+w.words))
+			brief = append(brief, t.look.in(w.in, t.units.count(n)+" "+w.what))
 		}
 	}
-	if text := prefix + strings.Join(long, "; "); width(text) < m.width {
+	if text := prefix + strings.Join(long, "; "); width(text) < t.width {
 		return text
 	}
 	return strings.Join(brief, "; ")
 }
 
 // noDifference says of what it is known that there is none.
-func (m model) noDifference(c *control.DifferenceCounts) string {
+func (t *table) noDifference(c *control.DifferenceCounts) string {
 	switch {
 	case c.Unsettled > 0:
-		text := m.units.count(c.Unsettled) + " flows change too fast to tell"
-		if m.width >= 60 {
+		text := t.units.count(c.Unsettled) + " flows change too fast to tell"
+		if t.width >= 60 {
 			text = "no difference seen, but " + text
 		}
-		return m.look.in(warn, "! "+text)
-	case m.table.filter != nil:
+		return t.look.in(warn, "! "+text)
+	case t.filter != nil:
 		return "no difference among the flows that match"
-	case m.table.from().table == control.TableExternal:
-		return m.look.in(good, "a commit would change nothing")
-	case m.width < 60:
-		return m.look.in(good, "kernel and cache are alike")
+	case t.from().table == control.TableExternal:
+		return t.look.in(good, "a commit would change nothing")
+	case t.width < 60:
+		return t.look.in(good, "kernel and cache are alike")
 	}
-	return m.look.in(good, "the kernel and the internal cache have the same flows")
+	return t.look.in(good, "the kernel and the internal cache have the same flows")
 }
 
 // differenceFoot says what was compared.
-func (m model) differenceFoot() string {
-	c := m.table.counts
-	if c == nil || m.table.stale {
+func (t *table) differenceFoot() string {
+	c := t.counts
+	if c == nil || t.stale {
 		return ""
 	}
-	text := fmt.Sprintf("%s flows compared %s ago, r reads again", m.units.count(c.Compared), span(m.now.Sub(m.table.read)))
+	text := fmt.Sprintf("%s flows compared %s ago, r reads again", t.units.count(c.Compared), span(t.still().Sub(t.read)))
 	if c.Filtered > 0 {
-		text += fmt.Sprintf(", %s not replicated by configuration", m.units.count(c.Filtered))
+		text += fmt.Sprintf(", %s not replicated by configuration", t.units.count(c.Filtered))
 	}
 	if c.Unsettled > 0 {
-		text += fmt.Sprintf(", %s changing too fast to tell", m.units.count(c.Unsettled))
+		text += fmt.Sprintf(", %s changing too fast to tell", t.units.count(c.Unsettled))
 	}
-	if n := c.Total(); n > uint64(len(m.table.rows)) {
-		text += fmt.Sprintf(", the first %s shown", m.units.count(uint64(len(m.table.rows))))
+	if n := c.Total(); n > uint64(len(t.rows)) {
+		text += fmt.Sprintf(", the first %s shown", t.units.count(uint64(len(t.rows))))
 	}
-	return " " + m.look.in(faint, text)
+	return " " + t.look.in(faint, text)
 }
 
 // attributeChange says how the two flows of a difference differ, the kernel's value first.

@@ -24,8 +24,8 @@ func TestDifferences(t *testing.T) {
 	r.shows("1 only in the kernel: not replicated, lost if this router fails; 1 differ")
 	r.shows("1 003 flows compared")
 	r.shows("mark 7→0")
-	if r.m.table.list.total != 2 {
-		t.Errorf("%d rows", r.m.table.list.total)
+	if r.m.table().list.total != 2 {
+		t.Errorf("%d rows", r.m.table().list.total)
 	}
 	d.set(func() { d.differ = nil })
 	r.press("r")
@@ -50,15 +50,15 @@ func TestNoDifferenceSeen(t *testing.T) {
 		{3, "", 7, "! no difference seen, but 7 flows change too fast to tell", warn},
 		{4, "src:10.0.0.1", 7, "! no difference seen, but 7 flows change too fast to tell", warn},
 	} {
-		m := scenes()["differences"]
+		m := scene("differences")
 		m.look.colour = true
-		m.table.source, m.table.rows, m.table.list = r.source, nil, list{}
-		m.table.counts = &control.DifferenceCounts{Compared: 1003, Unsettled: r.unsettled}
-		if m.table.filterText = r.filter; r.filter != "" {
-			m.table.filter, _ = expr.Parse(r.filter)
+		m.table().source, m.table().rows, m.table().list = r.source, nil, list{}
+		m.table().counts = &control.DifferenceCounts{Compared: 1003, Unsettled: r.unsettled}
+		if m.table().filterText = r.filter; r.filter != "" {
+			m.table().filter, _ = expr.Parse(r.filter)
 		}
-		if got, want := m.differenceSummary(), m.look.in(r.in, r.want); got != want {
-			t.Errorf("%s, filter %q, %d unsettled: %q, want %q", m.table.from().name, r.filter, r.unsettled, got, want)
+		if got, want := m.table().differenceSummary(), m.look.in(r.in, r.want); got != want {
+			t.Errorf("%s, filter %q, %d unsettled: %q, want %q", m.table().from().name, r.filter, r.unsettled, got, want)
 		}
 		if text := ansi.Strip(m.View()); r.filter != "" && strings.Contains(text, "no flow matches") {
 			t.Errorf("it is not known whether no flow matches:\n%s", text)
@@ -78,7 +78,7 @@ func TestDifferenceWithoutExternalCache(t *testing.T) {
 	if strings.Contains(m.View(), m.look.in(bad, "there is no external cache")) {
 		t.Error("what is configured looks like a fault")
 	}
-	if m.now = m.now.Add(2 * beat); m.table.pace.ready(m.now) {
+	if m.now = m.now.Add(2 * beat); m.table().pace.ready(m.now) {
 		t.Error("it is asked for at every beat")
 	}
 	r.press("T", "T")

@@ -108,28 +108,6 @@ func TestList(t *testing.T) {
 	}
 }
 
-func TestInput(t *testing.T) {
-	i := typed("proto:tcp dport:4")
-	for _, r := range []struct{ keys, want string }{
-		{"left left x", "proto:tcp dport|"}, {"end 4 3", "proto:tcp dport"}, {"ctrl+w", "proto:tcp "}, {"home delete", "roto:tcp "},
-		{"right backspace", "oto:tcp "}, {"end backspace é", "oto:tcpé"}, {"left right backspace", "oto:tcp"}, {"home ctrl+k", ""}, {"left backspace delete", ""},
-	} {
-		for _, k := range strings.Fields(r.keys) {
-			i, _ = i.edit(keyNamed(k))
-		}
-		if !strings.HasPrefix(i.text, strings.TrimSuffix(r.want, "|")) || i.at < 0 || i.at > len(i.text) {
-			t.Errorf("after %s: %q at %d, want %q", r.keys, i.text, i.at, r.want)
-		}
-	}
-	if got := typed(strings.Repeat("x", maxInput)).insert("y"); len(got.text) != maxInput {
-		t.Errorf("a line of %d bytes", len(got.text))
-	}
-	long := typed(strings.Repeat("x", 100) + "END")
-	if got := ansi.Strip(long.show(look{}, "/", 20)); ansi.StringWidth(got) > 20 || !strings.Contains(got, "END") {
-		t.Errorf("the end of a long line is not shown: %q", got)
-	}
-}
-
 func TestLookOf(t *testing.T) {
 	for _, r := range []struct {
 		env  map[string]string

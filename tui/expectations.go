@@ -15,13 +15,18 @@ import (
 	"ctsync/daemon/flow"
 )
 
-// expectView is the view of both caches of expectations.
-type expectView struct {
-	pace pacer
+// expectations is the view of both caches of expectations.
+type expectations struct {
+	bare
+	reading
 	list list
 	rows []expectRow
-	read time.Time
-	err  error
+}
+
+func (e *expectations) name() string { return "Expectations" }
+
+func (e *expectations) keys() []binding {
+	return []binding{e.copyKey("copy it to the clipboard", e.selected), e.writeKey(e.visible)}
 }
 
 // expectRow is an expectation of one of the caches.
@@ -34,12 +39,12 @@ type expectRow struct {
 // maxExpectations bounds what is held; there are seldom more than a few.
 const maxExpectations = 2000
 
-func (m model) expectBeat() (model, tea.Cmd) {
-	if !m.expect.pace.ready(m.now) {
-		return m, nil
+func (e *expectations) beat() tea.Cmd {
+	if !e.pace.ready(e.now) {
+		return nil
 	}
-	client := m.client
-	cmd := ask(&m.expect.pace, m.now, listTimeout, func(ctx context.Context) ([]expectRow, error) {
+	client := e.client
+	return ask(e.ctx, &e.pace, e.now, listTimeout, func(ctx context.Context) ([]expectRow, error) {
 		var rows []expectRow
 		for _, t := range []control.Table{control.TableInternal, control.TableExternal} {
 			read, err := readExpectations(ctx, client, t)
@@ -50,7 +55,6 @@ func (m model) expectBeat() (model, tea.Cmd) {
 		}
 		return rows, nil
 	})
-	return m, cmd
 }
 
 func readExpectations(ctx context.Context, c *control.Client, t control.Table) (rows []expectRow, err error) {
@@ -74,100 +78,118 @@ func readExpectations(ctx context.Context, c *control.Client, t control.Table) (
 	}
 }
 
-func (m model) takeExpectations(a answer[[]expectRow]) model {
-	v := &m.expect
-	if !take(&v.pace, a, stateEvery) {
-		return m
+func (e *expectations) take(msg tea.Msg) (tea.Cmd, bool) {
+	a, mine := msg.(answer[[]expectRow])
+	if !mine {
+		return nil, false
 	}
-	if v.err = a.err; a.err != nil {
-		v.list = v.list.settled(m.expectHeight())
-		return m
+	if fresh(&e.reading, a, stateEvery) {
+		e.replace(a.value)
 	}
-	if i := v.list.cursor; i < len(v.rows) && i > 0 { // what was selected stays selected
-		for k := range a.value {
-			if a.value[k].table == v.rows[i].table && a.value[k].entry.Expect == v.rows[i].entry.Expect {
-				v.list.cursor, v.list.top = k, max(v.list.top+k-i, 0)
+	return e.settle(), true // the line that says why the rows are old takes one of theirs
+}
+
+// replace puts rows in place of the old ones. What was selected stays selected.
+func (e *expectations) replace(rows []expectRow) {
+	if i := e.list.cursor; i < len(e.rows) && i > 0 {
+		for k := range rows {
+			if rows[k].table == e.rows[i].table && rows[k].entry.Expect == e.rows[i].entry.Expect {
+				e.list.cursor, e.list.top = k, max(e.list.top+k-i, 0)
 				break
 			}
 		}
 	}
-	v.rows, v.read = a.value, a.at
-	v.list.total = len(v.rows)
-	v.list = v.list.settled(m.expectHeight())
-	return m
+	e.rows = rows
+	e.list.total = len(rows)
 }
 
-func (m model) expectGrid() grid {
+func (e *expectations) settle() tea.Cmd     { return e.move(0) }
+func (e *expectations) page() int           { return e.height() }
+func (e *expectations) wheel(n int) tea.Cmd { return e.move(n) }
+
+func (e *expectations) move(n int) tea.Cmd {
+	e.list = e.list.move(n, e.height())
+	return nil
+}
+
+// click selects a row.
+func (e *expectations) click(_, line int) tea.Cmd {
+	g := e.grid()
+	if n := e.list.top + (line-e.head())/g.height(); line >= e.head() && n < e.list.total {
+		e.list.cursor = n
+	}
+	return nil
+}
+
+func (e *expectations) grid() grid {
 	return fitGrid([]column{
 		{name: "CACHE", least: 8, most: 8, rank: 2, line: 0},
 		{name: "HELPER", least: 6, most: 6, rank: 1, line: 0},
 		{name: "EXPECTED", least: 32, most: 100, line: 1, fit: fitEndpoint},
 		{name: "OF FLOW", least: 28, most: 100, rank: 3, line: 2, fit: fitEndpoint},
 		{name: "TIMEOUT", least: 7, most: 7, right: true, rank: 2, line: 0},
-	}, m.width)
+	}, e.width)
 }
 
-// expectHead is how many lines stand above the rows: the counts, why the rows are old, the columns.
-func (m model) expectHead() int { return 2 + len(m.failure(m.expect.err)) }
+// head is how many lines stand above the rows: the counts, why the rows are old, the columns.
+func (e *expectations) head() int { return 2 + len(e.failure(e.err)) }
 
-func (m model) expectHeight() int {
-	g := m.expectGrid()
-	return max((m.bodyHeight()-m.expectHead())/g.height(), 1)
+// height is how many rows fit.
+func (e *expectations) height() int {
+	g := e.grid()
+	return max((e.bodyHeight()-e.head())/g.height(), 1)
 }
 
-func (m model) expectBody() []string {
-	v := &m.expect
-	switch {
-	case len(m.state.Status.ExpectationSync) == 0:
-		lines := []string{"", "  expectations are not replicated"}
-		for _, part := range wrap("Connections that FTP, SIP and the like announce are then refused after a failover until they are announced "+
-			"again. expect-sync in ctsync.toml names the helpers whose expectations are replicated.", m.width-4) {
-			lines = append(lines, "  "+m.look.in(faint, part))
-		}
-		if n := m.state.Statistics.ExpectationsIgnored; n > 0 {
-			lines = append(lines, "", "  "+m.look.in(warn, fmt.Sprintf("! the peer sends them: %s messages were ignored", m.units.count(n))))
-		}
-		return lines
-	case v.read.IsZero() && v.err != nil:
-		return m.problem(v.err)
-	case v.read.IsZero():
-		return []string{"", m.waiting(v.pace)}
+func (e *expectations) body() []string {
+	if len(e.state.Status.ExpectationSync) == 0 {
+		return e.notReplicated()
 	}
-	g := m.expectGrid()
-	lines := []string{" " + m.expectCounts() + m.look.in(faint, "  helpers: "+strings.Join(m.state.Status.ExpectationSync, " "))}
-	lines = append(lines, m.failure(v.err)...)
-	if len(v.rows) == 0 {
+	if lines := e.unanswered(&e.reading); lines != nil {
+		return lines
+	}
+	g := e.grid()
+	lines := []string{" " + e.counts() + e.look.in(faint, "  helpers: "+strings.Join(e.state.Status.ExpectationSync, " "))}
+	lines = append(lines, e.failure(e.err)...)
+	if len(e.rows) == 0 {
 		return append(lines, "", "  no helper expects a connection at the moment")
 	}
-	lines = append(lines, g.head(m.look))
-	for i := range m.expectHeight() {
-		if n := v.list.top + i; n < len(v.rows) {
-			mark := ""
-			if n == v.list.cursor {
-				mark = m.look.sign(signCursor)
-			}
-			lines = append(lines, g.row(m.look, m.expectCells(&v.rows[n]), mark, n == v.list.cursor)...)
-		}
+	lines = append(lines, g.head(e.look))
+	for n, to := e.list.visible(e.height()); n < to; n++ {
+		lines = append(lines, g.row(e.look, e.cells(&e.rows[n]), e.look.mark(n == e.list.cursor), n == e.list.cursor)...)
 	}
 	return lines
 }
 
-// expectCounts says how many expectations each cache has.
-func (m model) expectCounts() string {
-	count := map[control.Table]uint64{}
-	for i := range m.expect.rows {
-		count[m.expect.rows[i].table]++
+// notReplicated says what it means that expectations are not replicated.
+func (e *expectations) notReplicated() []string {
+	lines := []string{"", "  expectations are not replicated"}
+	for _, part := range wrap("Connections that FTP, SIP and the like announce are then refused after a failover until they are "+
+		"announced again. expect-sync in ctsync.toml names the helpers whose expectations are replicated.", e.width-4) {
+		lines = append(lines, "  "+e.look.in(faint, part))
 	}
-	text := m.units.count(count[control.TableInternal]) + " internal, "
-	if m.state.Status.Injecting {
-		return text + "the peer's go into the kernel at once"
+	if n := e.state.Statistics.ExpectationsIgnored; n > 0 {
+		text := fmt.Sprintf("! the peer sends them: %s messages were ignored", e.units.count(n))
+		lines = append(lines, "", "  "+e.look.in(warn, text))
 	}
-	return text + m.units.count(count[control.TableExternal]) + " external"
+	return lines
 }
 
-func (m *model) expectCells(r *expectRow) []cell {
+// counts says how many expectations each cache has.
+func (e *expectations) counts() string {
+	count := map[control.Table]uint64{}
+	for i := range e.rows {
+		count[e.rows[i].table]++
+	}
+	text := e.units.count(count[control.TableInternal]) + " internal, "
+	if e.state.Status.Injecting {
+		return text + "the peer's go into the kernel at once"
+	}
+	return text + e.units.count(count[control.TableExternal]) + " external"
+}
+
+func (e *expectations) cells(r *expectRow) []cell {
 	x := &r.entry
-	arrow := " " + m.look.sign(signArrow) + " "
+	arrow := " " + e.look.sign(signArrow) + " "
 	timeout := ""
 	if x.Has.Is(flow.HasTimeout) {
 		timeout = span(time.Duration(x.Timeout) * time.Second)
@@ -175,16 +197,19 @@ func (m *model) expectCells(r *expectRow) []cell {
 	return []cell{
 		{string(r.table), plain},
 		{flow.HelperName(&x.Helper), plain},
-		{protoName(x.Expect.Proto) + " " + m.anySource(x) + arrow + m.destination(&x.Expect), plain},
-		{m.source(&x.Master) + arrow + m.destination(&x.Master), plain},
+		{protoName(x.Expect.Proto) + " " + e.names.anySource(x) + arrow + e.names.destination(&x.Expect), plain},
+		{e.names.source(&x.Master) + arrow + e.names.destination(&x.Master), plain},
 		{timeout, plain},
 	}
 }
 
-// expectText is an expectation in one line.
-func (m *model) expectText(r *expectRow) string {
+// selected is the selected expectation in one line.
+func (e *expectations) selected() string {
+	if e.list.cursor >= len(e.rows) {
+		return ""
+	}
 	var parts []string
-	for _, c := range m.expectCells(r) {
+	for _, c := range e.cells(&e.rows[e.list.cursor]) {
 		if c.text != "" {
 			parts = append(parts, c.text)
 		}
@@ -192,8 +217,29 @@ func (m *model) expectText(r *expectRow) string {
 	return strings.Join(parts, "  ")
 }
 
+// visible are the rows for a file.
+func (e *expectations) visible() export {
+	var numbers services
+	file := export{name: "expectations", head: []string{"cache", "helper", "protocol", "source", "destination", "master source", "master destination", "timeout"}}
+	for i, to := e.list.visible(e.height()); i < to; i++ {
+		r := &e.rows[i]
+		x := &r.entry
+		timeout := ""
+		if x.Has.Is(flow.HasTimeout) {
+			timeout = fmt.Sprint(x.Timeout)
+		}
+		file.add(struct {
+			Table control.Table `json:"table"`
+			control.ExpectEntry
+		}{r.table, control.ExpectEntry{ExpectationJSON: x.JSON(), Created: r.created}},
+			string(r.table), flow.HelperName(&x.Helper), protoName(x.Expect.Proto), numbers.anySource(x), numbers.destination(&x.Expect),
+			numbers.source(&x.Master), numbers.destination(&x.Master), timeout)
+	}
+	return file
+}
+
 // anySource writes the source of an expectation, of which the mask may leave open what the port is.
-func (m *model) anySource(x *flow.Expectation) string {
+func (n services) anySource(x *flow.Expectation) string {
 	if x.Has.Is(flow.HasMask) && x.Mask.SrcPort == 0 && x.Expect.Proto.HasPorts() {
 		ip := x.Expect.Src.IP(x.Expect.Family)
 		if ip.Is6() {
@@ -201,5 +247,5 @@ func (m *model) anySource(x *flow.Expectation) string {
 		}
 		return ip.String() + ":*"
 	}
-	return m.source(&x.Expect)
+	return n.source(&x.Expect)
 }

@@ -5,78 +5,109 @@ import (
 	"strings"
 	"time"
 
+	tea "github.com/charmbracelet/bubbletea"
+
 	"ctsync/daemon/control"
 	"ctsync/daemon/flow"
 )
 
-func (m model) flowBody() []string {
-	return scrolledTo(m.flowLines(), m.watch.top, m.bodyHeight())
+// flowView shows one flow: what the tables have of it, then what happened to it.
+type flowView struct {
+	text
+	watch
+	table *table // in which flows are chosen
 }
 
-// flowLines is the whole view of a flow: what the tables have of it, then what happened to it.
-func (m model) flowLines() []string {
-	w := &m.watch
-	if !w.on {
-		return append([]string{""}, m.rows("No flow is open", "choose one in the table (2) and press Enter, or f to follow it", plain)...)
+func newFlowView(m *monitor, t *table) *flowView {
+	f := &flowView{table: t}
+	f.text = text{bare: bare{m}, title: "Flow", lines: f.all}
+	return f
+}
+
+func (f *flowView) keys() []binding {
+	on := func() bool { return f.on }
+	return []binding{
+		{followKey, "follow", on, func() tea.Cmd { f.following = !f.following; return nil }},
+		{bind("Esc", "back to the table", "esc"), "back", always, func() tea.Cmd { return f.show(f.table) }},
+		f.copyKey("copy it to the clipboard", f.copied),
 	}
-	l := m.look
-	name := protoName(w.orig.Proto) + "  " + m.source(&w.orig) + " " + l.sign(signArrow) + " " + m.destination(&w.orig)
+}
+
+// followKey works in the table and here.
+var followKey = bind("f", "follow through a failover", "f")
+
+// copied is the flow as the first table has it.
+func (f *flowView) copied() string {
+	for _, r := range f.seen {
+		if r != nil {
+			return string(flow.AppendConntrack(nil, &r.flow))
+		}
+	}
+	return ""
+}
+
+func (f *flowView) all() []string {
+	if !f.on {
+		return append([]string{""}, f.paragraph("No flow is open", "choose one in the table (2) and press Enter, or f to follow it", plain)...)
+	}
+	l := f.look
+	name := protoName(f.orig.Proto) + "  " + f.names.source(&f.orig) + " " + l.sign(signArrow) + " " + f.names.destination(&f.orig)
 	head := " " + l.in(title, name)
-	if w.following {
+	if f.following {
 		head += "  " + l.in(accent, "[followed]")
 	}
 	lines := []string{head}
 	switch {
-	case w.read.IsZero() && w.err != nil:
-		lines = append(lines, m.problem(w.err)...)
-	case w.read.IsZero():
-		lines = append(lines, m.waiting(w.pace))
+	case f.read.IsZero() && f.err != nil:
+		lines = append(lines, f.problem(f.err)...)
+	case f.read.IsZero():
+		lines = append(lines, f.waiting(&f.pace))
 	default:
-		lines = append(lines, m.failure(w.err)...)
-		lines = append(lines, m.presence()...)
-		lines = append(lines, m.attributeLines()...)
+		lines = append(lines, f.failure(f.err)...)
+		lines = append(lines, f.presence()...)
+		lines = append(lines, f.attributeLines()...)
 	}
-	lines = append(lines, "", " "+l.in(title, "History")+l.in(faint, " since "+w.since.Local().Format("15:04:05")+", newest first"))
-	if w.broken != nil {
-		lines = append(lines, m.rows("", "no events: "+w.broken.Error(), warn)...)
+	lines = append(lines, "", " "+l.in(title, "History")+l.in(faint, " since "+f.since.Local().Format("15:04:05")+", newest first"))
+	if f.broken != nil {
+		lines = append(lines, f.paragraph("", "no events: "+f.broken.Error(), warn)...)
 	}
-	if n := len(w.held); n > 0 {
-		lines = append(lines, m.rows("", itoa(n)+" more since the pause: p shows them", warn)...)
+	if n := len(f.held); n > 0 {
+		lines = append(lines, f.paragraph("", itoa(n)+" more since the pause: p shows them", warn)...)
 	}
-	for i := len(w.history) - 1; i >= 0; i-- {
-		lines = append(lines, m.momentLine(&w.history[i]))
+	for i := len(f.history) - 1; i >= 0; i-- {
+		lines = append(lines, f.momentLine(&f.history[i]))
 	}
-	if len(w.history) == 0 {
+	if len(f.history) == 0 {
 		lines = append(lines, l.in(faint, "   nothing yet"))
 	}
 	return lines
 }
 
 // presence says which tables have the flow.
-func (m model) presence() []string {
+func (f *flowView) presence() []string {
 	var parts []string
 	for i, t := range lookedAt {
 		word, in := "no", faint
-		if m.watch.seen[i] != nil {
+		if f.seen[i] != nil {
 			word, in = "yes", good
 		}
-		parts = append(parts, string(t)+" "+m.look.in(in, word))
+		parts = append(parts, string(t)+" "+f.look.in(in, word))
 	}
-	return m.row("In", strings.Join(parts, m.look.in(faint, " "+m.look.sign(signDot)+" ")))
+	return f.field("In", strings.Join(parts, f.look.in(faint, " "+f.look.sign(signDot)+" ")))
 }
 
 // attributeLines shows every attribute that a table has. Where the tables differ each that has it is named.
-func (m model) attributeLines() []string {
+func (f *flowView) attributeLines() []string {
 	var lines []string
 	for _, a := range flowAttributes {
 		var parts []string
 		same, first, have := true, "", 0
 		for i, t := range lookedAt {
-			r := m.watch.seen[i]
+			r := f.seen[i]
 			if r == nil {
 				continue
 			}
-			v := a.value(&m, r)
+			v := a.value(f.monitor, r)
 			if have > 0 && v != first {
 				same = false
 			}
@@ -91,9 +122,9 @@ func (m model) attributeLines() []string {
 		switch {
 		case have == 0 || same && first == "":
 		case same:
-			lines = append(lines, m.rows(a.name, first, plain)...)
+			lines = append(lines, f.paragraph(a.name, first, plain)...)
 		default:
-			lines = append(lines, m.rows(a.name, strings.Join(parts, " "+m.look.sign(signDot)+" "), plain)...)
+			lines = append(lines, f.paragraph(a.name, strings.Join(parts, " "+f.look.sign(signDot)+" "), plain)...)
 		}
 	}
 	return lines
@@ -102,34 +133,34 @@ func (m model) attributeLines() []string {
 // flowAttributes are all attributes of a flow but its original tuple.
 var flowAttributes = []struct {
 	name  string
-	value func(m *model, r *row) string
+	value func(m *monitor, r *row) string
 }{
-	{"Reply", func(m *model, r *row) string {
+	{"Reply", func(m *monitor, r *row) string {
 		if !r.flow.Has.Is(flow.HasReply) {
 			return ""
 		}
 		t := &r.flow.Reply
-		return m.source(t) + " " + m.look.sign(signArrow) + " " + m.destination(t)
+		return m.names.source(t) + " " + m.look.sign(signArrow) + " " + m.names.destination(t)
 	}},
-	{"State", func(_ *model, r *row) string { return r.flow.StateName() }},
-	{"NAT", func(_ *model, r *row) string { return natWords(&r.flow) }},
-	{"Status", func(_ *model, r *row) string {
+	{"State", func(_ *monitor, r *row) string { return r.flow.StateName() }},
+	{"NAT", func(_ *monitor, r *row) string { return natWords(&r.flow) }},
+	{"Status", func(_ *monitor, r *row) string {
 		if !r.flow.Has.Is(flow.HasStatus) {
 			return ""
 		}
 		return strings.ToLower(strings.Join(flow.StatusNames(r.flow.Status), " "))
 	}},
-	{"Timeout", func(m *model, r *row) string { return m.number(r, "TIMEOUT") }},
-	{"Mark", func(m *model, r *row) string { return m.number(r, "MARK") }},
-	{"Zone", func(_ *model, r *row) string { return zoneWords(&r.flow) }},
-	{"Labels", func(_ *model, r *row) string { return join(r.flow.JSON().Labels) }},
-	{"Helper", func(_ *model, r *row) string { return flow.HelperName(&r.flow.Helper) }},
-	{"Master", func(m *model, r *row) string {
+	{"Timeout", func(m *monitor, r *row) string { return m.number(r, "TIMEOUT") }},
+	{"Mark", func(m *monitor, r *row) string { return m.number(r, "MARK") }},
+	{"Zone", func(_ *monitor, r *row) string { return zoneWords(&r.flow) }},
+	{"Labels", func(_ *monitor, r *row) string { return join(r.flow.JSON().Labels) }},
+	{"Helper", func(_ *monitor, r *row) string { return flow.HelperName(&r.flow.Helper) }},
+	{"Master", func(m *monitor, r *row) string {
 		if !r.flow.Has.Is(flow.HasMaster) {
 			return ""
 		}
 		t := &r.flow.Master
-		return protoName(t.Proto) + " " + m.source(t) + " " + m.look.sign(signArrow) + " " + m.destination(t)
+		return protoName(t.Proto) + " " + m.names.source(t) + " " + m.look.sign(signArrow) + " " + m.names.destination(t)
 	}},
 	{"Window scale", pair(flow.HasTCPWScale, func(f *flow.Flow, d int) string { return itoa(int(f.TCPWScale[d])) })},
 	{"TCP flags", pair(flow.HasTCPFlags, func(f *flow.Flow, d int) string { return tcpFlags(f.TCPFlags[d]) })},
@@ -137,14 +168,14 @@ var flowAttributes = []struct {
 		s := &f.SeqAdj[d]
 		return fmt.Sprintf("%d before, %d after position %d", int32(s.OffsetBefore), int32(s.OffsetAfter), s.CorrectionPos)
 	})},
-	{"SYNPROXY", func(_ *model, r *row) string {
+	{"SYNPROXY", func(_ *monitor, r *row) string {
 		if s := &r.flow.Synproxy; r.flow.Has.Is(flow.HasSynproxy) {
 			return fmt.Sprintf("isn %d, its %d, tsoff %d", s.ISN, s.ITS, s.TSOff)
 		}
 		return ""
 	}},
 	{"SCTP tags", pair(flow.HasSCTP, func(f *flow.Flow, d int) string { return fmt.Sprintf("%#x", f.SCTPVTag[d]) })},
-	{"DCCP role", func(_ *model, r *row) string {
+	{"DCCP role", func(_ *monitor, r *row) string {
 		if !r.flow.Has.Is(flow.HasDCCP) {
 			return ""
 		}
@@ -152,27 +183,27 @@ var flowAttributes = []struct {
 	}},
 	{"Packets", pair(flow.HasCounters, func(f *flow.Flow, d int) string { return grouped(f.Packets[d]) })},
 	{"Bytes", pair(flow.HasCounters, func(f *flow.Flow, d int) string { return grouped(f.Bytes[d]) })},
-	{"ID", func(m *model, r *row) string { return m.number(r, "ID") }},
-	{"References", func(_ *model, r *row) string {
+	{"ID", func(m *monitor, r *row) string { return m.number(r, "ID") }},
+	{"References", func(_ *monitor, r *row) string {
 		if !r.flow.Has.Is(flow.HasUse) {
 			return ""
 		}
 		return grouped(uint64(r.flow.Use))
 	}},
-	{"First seen", func(m *model, r *row) string {
+	{"First seen", func(m *monitor, r *row) string {
 		at := r.created
 		if r.flow.Has.Is(flow.HasTimestamp) {
 			at = time.Unix(0, int64(r.flow.Start))
 		}
 		return m.when(at)
 	}},
-	{"Ended", func(m *model, r *row) string {
+	{"Ended", func(m *monitor, r *row) string {
 		if !r.flow.Has.Is(flow.HasTimestamp) || r.flow.Stop == 0 {
 			return ""
 		}
 		return m.when(time.Unix(0, int64(r.flow.Stop)))
 	}},
-	{"Last change", func(m *model, r *row) string { return m.when(r.updated) }},
+	{"Last change", func(m *monitor, r *row) string { return m.when(r.updated) }},
 }
 
 // zoneWords is the zone, and of which direction where it is of one.
@@ -192,8 +223,8 @@ func zoneWords(f *flow.Flow) string {
 }
 
 // pair writes an attribute that both directions have.
-func pair(a flow.Attr, one func(f *flow.Flow, d int) string) func(*model, *row) string {
-	return func(_ *model, r *row) string {
+func pair(a flow.Attr, one func(f *flow.Flow, d int) string) func(*monitor, *row) string {
+	return func(_ *monitor, r *row) string {
 		if !r.flow.Has.Is(a) {
 			return ""
 		}
@@ -230,14 +261,14 @@ func join(numbers []int) string {
 }
 
 // when writes a moment and how long ago it was.
-func (m *model) when(at time.Time) string {
+func (m *monitor) when(at time.Time) string {
 	if at.IsZero() {
 		return ""
 	}
-	return at.Local().Format(time.DateTime) + ", " + span(m.now.Sub(at)) + " ago"
+	return at.Local().Format(time.DateTime) + ", " + span(m.still().Sub(at)) + " ago"
 }
 
-func (m model) momentLine(h *moment) string {
+func (m *monitor) momentLine(h *moment) string {
 	where, in := string(h.table), plain
 	switch {
 	case h.table == "":

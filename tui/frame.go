@@ -3,8 +3,6 @@ package tui
 import (
 	"fmt"
 	"strings"
-
-	"ctsync/daemon/control"
 )
 
 // View draws the screen: exactly m.height lines, none wider than m.width.
@@ -13,7 +11,7 @@ import (
 //	tabs         the views
 //	body         the view, or help
 //	bottom       keys that work here, a note, or the line that is being typed
-func (m model) View() string {
+func (m *model) View() string {
 	if m.width < 1 || m.height < 1 {
 		return ""
 	}
@@ -21,7 +19,7 @@ func (m model) View() string {
 	if m.height >= 4 {
 		lines = append(lines, m.tabs())
 	}
-	body := m.still().body()
+	body := m.body()
 	foot := m.foot()
 	room := max(m.height-len(lines)-len(foot), 0)
 	for len(body) < room {
@@ -35,50 +33,23 @@ func (m model) View() string {
 	return strings.Join(lines, "\n")
 }
 
-// frameLines are the lines around the body.
-const frameLines = 3
-
-func (m model) bodyHeight() int { return max(m.height-frameLines, 1) }
-
-func (m model) body() []string {
-	if m.help {
-		return m.helpBody()
-	}
-	if !m.state.known() {
+func (m *model) body() []string {
+	if !m.helping && !m.state.known() {
 		return m.away()
 	}
-	switch m.view {
-	case viewTable:
-		return m.tableBody()
-	case viewFlow:
-		return m.flowBody()
-	case viewExpect:
-		return m.expectBody()
-	case viewLinks:
-		return scrolledTo(m.linksBody(), m.linksTop, m.bodyHeight())
-	case viewTransitions:
-		return m.transitionBody()
-	case viewLog:
-		return m.logBody()
-	}
-	return scrolledTo(m.overview(), m.overviewTop, m.bodyHeight())
+	return m.front().body()
 }
 
 // away stands where nothing is known yet.
-func (m model) away() []string {
+func (m *model) away() []string {
 	if m.state.err == nil {
 		return []string{"", m.look.in(faint, "  asking the daemon")}
 	}
 	return append(m.problem(m.state.err), "", m.look.in(faint, "  the monitor goes on asking"))
 }
 
-// scrolledTo returns the lines that are visible when top of them are above.
-func scrolledTo(lines []string, top, height int) []string {
-	return lines[max(min(top, len(lines)-height), 0):]
-}
-
 // header is the same in all views: the two things that one looks for first.
-func (m model) header() string {
+func (m *model) header() string {
 	l := m.look
 	left := " " + l.in(title, "ctsync")
 	if m.host != "" && m.width >= 60 {
@@ -101,17 +72,17 @@ func (m model) header() string {
 	return left + strings.Repeat(" ", gap) + right
 }
 
-func (m model) headerRight() string {
+func (m *model) headerRight() string {
 	l := m.look
 	var parts []string
 	switch {
 	case m.state.err != nil && m.state.known():
-		parts = append(parts, l.in(bad, fmt.Sprintf("! no answer, data is %s old", span(m.now.Sub(m.state.at)))))
+		parts = append(parts, l.in(bad, fmt.Sprintf("! no answer, data is %s old", span(m.now.Sub(m.state.read)))))
 	case m.paused:
-		parts = append(parts, l.in(warn, fmt.Sprintf("paused, data is %s old", span(m.now.Sub(m.state.at)))))
+		parts = append(parts, l.in(warn, fmt.Sprintf("paused, data is %s old", span(m.now.Sub(m.state.read)))))
 	}
-	if m.watch.following && m.view != viewFlow {
-		parts = append(parts, l.in(accent, "following ")+m.watch.words())
+	if m.followed.following && m.shown != screen(m.followed) {
+		parts = append(parts, l.in(accent, "following ")+m.followed.where())
 	}
 	if len(parts) == 0 && m.width >= 70 {
 		return l.in(faint, m.now.Local().Format("15:04:05"))
@@ -120,7 +91,7 @@ func (m model) headerRight() string {
 }
 
 // stepWord says in two words whether the pair is in step.
-func (m model) stepWord() string {
+func (m *model) stepWord() string {
 	switch {
 	case m.state.err != nil:
 		return m.look.in(faint, "in step not known")
@@ -131,130 +102,54 @@ func (m model) stepWord() string {
 }
 
 // tabs names the views; where there is no room, only the one that is shown.
-func (m model) tabs() string {
-	for _, short := range []bool{false, true} {
-		var b strings.Builder
-		for v := range views {
-			name := fmt.Sprintf("%d %s", v+1, viewNames[v])
-			switch {
-			case v == m.view:
-				b.WriteString(m.look.in(tab, "["+name+"]"))
-			case short:
-				fmt.Fprintf(&b, " %d ", v+1)
-			default:
-				b.WriteString(" " + name + " ")
-			}
-		}
-		if width(b.String()) <= m.width || short {
-			return b.String()
+func (m *model) tabs() string {
+	var b strings.Builder
+	for i, s := range m.screens {
+		switch name := m.tabName(i); {
+		case s == m.shown:
+			b.WriteString(m.look.in(tab, "["+name+"]"))
+		default:
+			b.WriteString(" " + name + " ")
 		}
 	}
-	return ""
+	return b.String()
 }
 
-// viewAt returns the view whose tab stands at x.
-func (m model) viewAt(x int) (view, bool) {
+// tabName is a number with a name, as far as there is room.
+func (m *model) tabName(i int) string {
 	full := 0
-	for v := range views {
-		full += len(viewNames[v]) + 4
+	for _, s := range m.screens {
+		full += len(s.name()) + 4
 	}
+	if full > m.width && m.screens[i] != m.shown {
+		return itoa(i + 1)
+	}
+	return itoa(i+1) + " " + m.screens[i].name()
+}
+
+// tabAt returns the view whose tab stands at x, or nil.
+func (m *model) tabAt(x int) screen {
 	at := 0
-	for v := range views {
-		w := len(viewNames[v]) + 4
-		if full > m.width && v != m.view {
-			w = 3
+	for i, s := range m.screens {
+		if at += len(m.tabName(i)) + 2; x < at {
+			return s
 		}
-		if x >= at && x < at+w {
-			return v, true
-		}
-		at += w
 	}
-	return 0, false
+	return nil
 }
 
 // foot is the bottom line, and above it what is to be said of a line that is being typed.
-func (m model) foot() []string {
-	if m.line.kind != lineNone {
-		return m.lineFoot()
-	}
-	if m.action.running {
-		return []string{m.actionFoot()}
-	}
-	if m.note.text != "" && m.now.Before(m.note.until) {
-		in := good
-		text := m.note.text
+func (m *model) foot() []string {
+	switch {
+	case m.prompt != nil:
+		return m.promptLines()
+	case m.action.running:
+		return []string{m.actionLine()}
+	case m.note.text != "" && m.now.Before(m.note.until):
 		if m.note.bad {
-			in, text = bad, "! "+text
+			return []string{" " + m.look.in(bad, "! "+m.note.text)}
 		}
-		return []string{" " + m.look.in(in, text)}
+		return []string{" " + m.look.in(good, m.note.text)}
 	}
 	return []string{m.hints()}
-}
-
-// nameWidth is the width of the names in front of values. Where there is less room than narrow, they stand above them.
-const (
-	nameWidth = 15
-	narrow    = 50
-)
-
-// row is a value with its name in front.
-func (m model) row(name, value string) []string {
-	switch {
-	case m.width >= narrow:
-		return []string{" " + m.look.in(faint, m.look.pad(name, nameWidth, false)) + " " + value}
-	case name == "":
-		return []string{"   " + value}
-	}
-	return []string{" " + m.look.in(faint, name), "   " + value}
-}
-
-// rows is a name with a text that may need several lines.
-func (m model) rows(name, text string, in paint) []string {
-	room := m.width - 4
-	if m.width >= narrow {
-		room = m.width - nameWidth - 3
-	}
-	var lines []string
-	for i, part := range wrap(text, room) {
-		if i > 0 {
-			name = ""
-		}
-		lines = append(lines, m.row(name, m.look.in(in, part))...)
-	}
-	return lines
-}
-
-// outcomePaint is the paint of what came of a transition.
-func outcomePaint(t *control.Transition) paint {
-	_, lacks, _ := brought(t)
-	switch {
-	case strings.HasPrefix(t.Outcome, control.OutcomeFailed):
-		return bad
-	case lacks > 0:
-		return warn
-	case t.Outcome == control.OutcomeDone:
-		return good
-	}
-	return plain
-}
-
-// problem says why there is no answer, and what to do.
-func (m model) problem(err error) []string {
-	in := bad
-	if disabled(err) {
-		in = plain // as configured
-	}
-	lines := []string{""}
-	for _, l := range wrap(err.Error(), m.width-4) {
-		lines = append(lines, "  "+m.look.in(in, l))
-	}
-	return lines
-}
-
-// failure is the line above what is old because it could not be read again.
-func (m model) failure(err error) []string {
-	if err == nil {
-		return nil
-	}
-	return []string{" " + m.look.in(bad, "! "+printable(err.Error()))}
 }

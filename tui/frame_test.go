@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/x/ansi"
 	"github.com/google/go-cmp/cmp"
 
@@ -18,11 +20,11 @@ import (
 )
 
 // sample is a monitor with something in every view, without a daemon.
-func sample() model {
-	m := newModel(control.New("/nonexistent"), Options{})
+func sample() *model {
+	m := newModel(context.Background(), control.New("/nonexistent"), Options{})
 	m.host, m.now = "router1", noon
 	s := sampleState()
-	m.state.Snapshot, m.state.at = s, noon
+	m.state.Snapshot, m.state.read = s, noon
 	before := s.Statistics
 	before.Kernel.Events -= 123
 	for range 3 {
@@ -30,24 +32,24 @@ func sample() model {
 	}
 	for i := range 300 {
 		f := sampleFlow(i)
-		m.table.rows = append(m.table.rows, row{flow: f, created: noon.Add(-time.Minute), updated: noon.Add(-3 * time.Second)})
+		m.table().rows = append(m.table().rows, row{flow: f, created: noon.Add(-time.Minute), updated: noon.Add(-3 * time.Second)})
 	}
-	m.table.rows[2].flow = sampleFlow6()
-	m.table.read = noon
-	m.fill()
-	m = m.sized()
-	m.watch = sampleWatch()
-	m.transitions.all, m.transitions.read = []control.Transition{sampleTransition(), {
+	m.table().rows[2].flow = sampleFlow6()
+	m.table().read = noon
+	m.table().fill()
+	m.table().sized()
+	m.followed.watch = sampleWatch()
+	m.transitions().all, m.transitions().read = []control.Transition{sampleTransition(), {
 		ID: 6, Type: control.TypeGroup, Group: "syncgrp", State: control.StateBackup, Sent: noon.Add(-time.Hour * 30),
 		Received: noon.Add(-time.Hour * 30), Outcome: "failed: the peer does not answer",
 	}}, noon
-	m.transitions.list.total = 2
-	m.resend.list, m.resend.read = []control.Resend{
+	m.transitions().list.total = 2
+	m.links().resend, m.links().read = []control.Resend{
 		{Kind: control.ResendObject, Seq: 4709}, {Kind: control.ResendObject, Seq: 4710}, {Kind: control.ResendControl, Seq: 4711, Flags: 4},
 	}, noon
-	m.log.read = noon
+	m.log().read = noon
 	for i, level := range []string{"INFO", "WARN", "ERROR", "DEBUG"} {
-		m.log.lines = append(m.log.lines, control.LogLine{ID: uint64(i + 1), Time: noon, Level: level, Text: "external cache committed flows=1010 created=990 updated=5 replaced=1 expired=10"})
+		m.log().kept = append(m.log().kept, control.LogLine{ID: uint64(i + 1), Time: noon, Level: level, Text: "external cache committed flows=1010 created=990 updated=5 replaced=1 expired=10"})
 	}
 	return m
 }
@@ -59,7 +61,7 @@ func sampleWatch() watch {
 	kernel.flow.Start, kernel.flow.Stop = uint64(noon.Add(-time.Hour).UnixNano()), uint64(noon.Add(-time.Second).UnixNano())
 	kernel.flow.Packets, kernel.flow.Bytes, kernel.flow.Use = [2]uint64{12, 10}, [2]uint64{4000, 123456}, 1
 	return watch{
-		on: true, orig: f.Orig, since: noon.Add(-time.Minute), read: noon,
+		on: true, orig: f.Orig, since: noon.Add(-time.Minute), reading: reading{read: noon},
 		seen: [3]*row{&kernel, {flow: f, created: noon.Add(-time.Hour), updated: noon.Add(-time.Minute)}, nil},
 		history: []moment{
 			{at: noon.Add(-40 * time.Second), table: control.TableExternal, what: momentFound, state: "ESTABLISHED"},
@@ -70,7 +72,7 @@ func sampleWatch() watch {
 }
 
 // sampleExpecting has expectations of either cache.
-func sampleExpecting(m model) model {
+func sampleExpecting(m *model) *model {
 	m.state.Status.ExpectationSync = []string{"ftp"}
 	x := flow.Expectation{
 		Has:    flow.HasMaster | flow.HasMask | flow.HasHelper | flow.HasTimeout,
@@ -79,27 +81,31 @@ func sampleExpecting(m model) model {
 		Master: flow.Tuple{Family: flow.IPv4, Proto: flow.TCP, Src: flow.Addr{10, 0, 1, 2}, Dst: flow.Addr{10, 0, 2, 2}, SrcPort: 42021, DstPort: 21},
 		Helper: [16]byte{'f', 't', 'p'}, Timeout: 290,
 	}
-	m.expect.rows, m.expect.read = []expectRow{{control.TableInternal, x, noon}, {control.TableExternal, x, noon}}, noon
-	m.expect.list.total = 2
+	m.expect().rows, m.expect().read = []expectRow{{control.TableInternal, x, noon}, {control.TableExternal, x, noon}}, noon
+	m.expect().list.total = 2
 	return m
 }
 
-// scenes are monitors in every state that looks different.
-func scenes() map[string]model {
-	all := map[string]model{}
-	for v := range views {
-		m := sample()
-		m.view = v
-		all[strings.ToLower(viewNames[v])] = m
+// scene makes the monitor of a name.
+func scene(name string) *model { return scenes()[name]() }
+
+// scenes make monitors in every state that looks different.
+func scenes() map[string]func() *model {
+	all := map[string]func() *model{}
+	with := func(name string, v int, change func(*model)) {
+		all[name] = func() *model {
+			m := sample()
+			m.shown = m.screens[v]
+			change(m)
+			return m
+		}
 	}
-	with := func(name string, v view, change func(*model)) {
-		m := sample()
-		m.view = v
-		change(&m)
-		all[name] = m
+	names := viewNames()
+	for v, name := range names {
+		with(name, v, func(*model) {})
 	}
-	with("help", viewTable, func(m *model) { m.help = true })
-	with("help-write", viewOverview, func(m *model) { m.help, m.opt.Write = true, true })
+	with("help", viewTable, func(m *model) { m.helping = true })
+	with("help-write", viewOverview, func(m *model) { m.helping, m.write = true, true })
 	with("not-in-step", viewOverview, func(m *model) {
 		m.state.Status.InStep = false
 		m.state.Status.Why = []string{"the peer has been silent for 9s", "12 messages are not acknowledged"}
@@ -122,98 +128,123 @@ func scenes() map[string]model {
 		m.state.Statistics.Links[0].State, m.state.Statistics.Links[0].Role = "NO-CARRIER", control.LinkBackup
 		m.state.Status.ActiveLink = &control.ActiveLink{Device: "eth3", Since: noon.Add(-90 * time.Second), Reason: "eth2 has no carrier", Changes: 3}
 	})
-	with("expectations-on", viewExpect, func(m *model) { *m = sampleExpecting(*m) })
+	with("expectations-on", viewExpect, func(m *model) { sampleExpecting(m) })
 	with("filter-wrong", viewTable, func(m *model) {
-		m.line = line{kind: lineFilter, input: typed("proto:tcp dpot:443")}
-		_, m.line.err = expr.Parse(m.line.text)
+		pressed(m, "/")
+		m.prompt.SetValue("proto:tcp dpot:443")
 	})
 	with("sorted", viewTable, func(m *model) {
-		m.table.order = order{by: "source", desc: true}
-		m.table.filter, _ = expr.Parse("proto:tcp")
-		m.table.filterText, m.table.matches = "proto:tcp", 1000
-		m.table.list.cursor = 4
-		m.table.rows[5].gone, m.table.kept = true, true
+		m.table().order = order{by: "source", desc: true}
+		m.table().filter, _ = expr.Parse("proto:tcp")
+		m.table().filterText, m.table().matches = "proto:tcp", 1000
+		m.table().list.cursor = 4
+		m.table().rows[5].gone, m.table().kept = true, true
 	})
 	with("stale", viewTable, func(m *model) {
-		m.table.source = 2
-		*m = pressed(*m, "s")
-		m.table.pace.began, m.now = noon, noon.Add(3*time.Second)
+		m.table().source = 2
+		pressed(m, "s")
+		m.table().pace.began, m.now = noon, noon.Add(3*time.Second)
 	})
 	with("filter-kernel", viewTable, func(m *model) {
-		m.table.source = 2
-		m.line = line{kind: lineFilter, input: typed("dport:4")}
+		m.table().source = 2
+		pressed(m, "/")
+		m.prompt.SetValue("dport:4")
 	})
 	with("paused", viewFlow, func(m *model) {
-		*m, _ = m.pause()
-		m.watch.held = []moment{{at: noon, table: control.TableInternal, what: "destroy"}}
+		m.pause()
+		m.followed.held = []moment{{at: noon, table: control.TableInternal, what: "destroy"}}
 		m.now = noon.Add(time.Minute)
 	})
 	with("groups", viewTable, func(m *model) {
-		m.table.group = "source"
-		m.table.groups = control.Groups{By: "source", Count: control.Count{Flows: 1000}, OtherCount: 3, Other: control.Count{Flows: 9}}
+		m.table().group = "source"
+		m.table().groups = control.Groups{By: "source", Count: control.Count{Flows: 1000}, OtherCount: 3, Other: control.Count{Flows: 9}}
 		for i := range 20 {
-			m.table.groups.Groups = append(m.table.groups.Groups, control.Group{Key: fmt.Sprintf("10.1.0.%d", i), Count: control.Count{Flows: uint64(200 / (i + 1))}})
+			m.table().groups.Groups = append(m.table().groups.Groups, control.Group{Key: fmt.Sprintf("10.1.0.%d", i), Count: control.Count{Flows: uint64(200 / (i + 1))}})
 		}
-		*m = m.sized()
+		m.table().sized()
 	})
 	with("differences", viewTable, func(m *model) {
-		m.table.source = 3
+		m.table().source = 3
 		a, b := sampleFlow(1), sampleFlow(1)
 		a.TCPState, a.Mark = 5, 7
-		m.table.rows = []row{
+		m.table().rows = []row{
 			{difference: true, what: control.KernelOnly, flow: sampleFlow(0), kernel: &a},
 			{difference: true, what: control.Differs, flow: b, kernel: &a, attributes: []string{"mark", "tcp-state", "labels"}},
 		}
-		m.table.counts = &control.DifferenceCounts{Compared: 1003, Filtered: 2, Found: map[string]uint64{control.KernelOnly: 1, control.Differs: 1}}
-		m.table.ended, m.table.wide, m.table.filled = true, 0, nil
-		m.fill()
-		*m = m.sized()
+		m.table().counts = &control.DifferenceCounts{Compared: 1003, Filtered: 2, Found: map[string]uint64{control.KernelOnly: 1, control.Differs: 1}}
+		m.table().ended, m.table().wide, m.table().filled = true, 0, nil
+		m.table().fill()
+		m.table().sized()
 	})
 	with("differences-disabled", viewTable, func(m *model) {
-		m.table = table{source: 4, stale: true, err: &control.Error{
+		t := emptied(m)
+		t.source, t.stale, t.err = 4, true, &control.Error{
 			Code: control.CodeDisabled, Message: "there is no external cache with disable-external-cache",
 			Hint: "the peer's flows are in the kernel, see ctsync show table",
-		}}
+		}
 	})
 	with("confirm", viewOverview, func(m *model) {
-		m.opt.Write = true
-		m.action = action{operation: operations[0], asked: "commit"}
-		m.line = line{kind: lineConfirm, input: typed("com")}
+		m.write = true
+		m.confirm(operations[0])
+		m.prompt.SetValue("com")
 	})
-	with("asking", viewTable, func(m *model) { *m = newModel(m.client, Options{}); m.now = noon; m.view = viewTable })
-	with("following", viewOverview, func(m *model) { m.watch.following = true })
-	for v := range views {
+	all["asking"] = func() *model {
+		m := newModel(context.Background(), control.New("/nonexistent"), Options{})
+		m.now, m.shown = noon, m.screens[viewTable]
+		return m
+	}
+	with("following", viewOverview, func(m *model) { m.followed.following = true })
+	for v, name := range names {
 		if v == viewOverview {
 			continue // "lost" is it
 		}
-		with("lost-"+strings.ToLower(viewNames[v]), v, func(m *model) {
-			*m = sampleExpecting(*m)
+		with("lost-"+name, v, func(m *model) {
+			sampleExpecting(m)
 			lost := errors.New("ctsyncd is not reachable at /s: nobody serves the socket")
 			m.state.err, m.now = lost, noon.Add(75*time.Second)
-			m.table.err, m.watch.err, m.expect.err, m.transitions.err, m.log.err = lost, lost, lost, lost, lost
-			*m = m.resized()
+			m.table().err, m.followed.err, m.expect().err, m.transitions().err, m.log().err = lost, lost, lost, lost, lost
+			m.settle()
 		})
 	}
 	with("transitions-injecting", viewTransitions, func(m *model) {
-		t := &m.transitions.all[0]
+		t := &m.transitions().all[0]
 		t.Commit, t.Inject = nil, &control.InjectResult{
 			Present: 1197, Late: 9, Failed: 3, Waited: control.Duration(12 * time.Millisecond), DumpDuration: control.Duration(4100 * time.Microsecond),
 		}
 	})
 	with("transitions-long", viewTransitions, func(m *model) {
-		c := *m.transitions.all[0].Commit
+		c := *m.transitions().all[0].Commit
 		for i := range 10 {
 			c.Named = append(c.Named, fmt.Sprintf("tcp 10.0.0.%d:1 > 10.0.0.2:2: ENOMEM", i))
 		}
-		m.transitions.all[0].Commit = &c
+		m.transitions().all[0].Commit = &c
 	})
-	with("empty", viewTable, func(m *model) { m.table = table{source: 1, read: noon, ended: true} })
+	with("empty", viewTable, func(m *model) {
+		t := emptied(m)
+		t.source, t.read, t.ended = 1, noon, true
+	})
 	return all
+}
+
+// viewNames are the names of the views in small letters.
+func viewNames() (names []string) {
+	for _, s := range sample().screens {
+		names = append(names, strings.ToLower(s.name()))
+	}
+	return names
+}
+
+// emptied is the table of m as if nothing had been read or asked.
+func emptied(m *model) *table {
+	t := m.table()
+	t.reading, t.question, t.window = reading{}, question{}, window{}
+	return t
 }
 
 // TestGolden compares every scene at 80×24 with the frame that was looked at.
 func TestGolden(t *testing.T) {
-	for name, m := range scenes() {
+	for name, build := range scenes() {
+		m := build()
 		golden(t, name, strings.Join(trimmed(ansi.Strip(m.View())), "\n")+"\n")
 	}
 }
@@ -247,20 +278,21 @@ func trimmed(text string) []string {
 func TestGeometry(t *testing.T) {
 	widths := []int{0, 1, 2, 3, 4, 5, 7, 10, 16, 20, 25, 30, 39, 40, 49, 50, 59, 60, 79, 80, 81, 100, 132, 250}
 	heights := []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 23, 24, 25, 50, 90}
-	for name, m := range scenes() {
+	for name, build := range scenes() {
+		m := build()
 		for _, ascii := range []bool{false, true} {
 			m.look.ascii = ascii
 			for _, w := range widths {
 				for _, h := range heights {
-					m.width, m.height = w, h
-					check(t, name, m.resized())
+					m.take(tea.WindowSizeMsg{Width: w, Height: h})
+					check(t, name, m)
 				}
 			}
 		}
 	}
 }
 
-func check(t *testing.T, name string, m model) {
+func check(t *testing.T, name string, m *model) {
 	t.Helper()
 	w, h := m.width, m.height
 	lines := strings.Split(m.View(), "\n")
@@ -279,7 +311,8 @@ func check(t *testing.T, name string, m model) {
 
 // TestColoursHaveASecondCue compares frames with and without colours: the text is the same, and says it all.
 func TestColoursHaveASecondCue(t *testing.T) {
-	for name, m := range scenes() {
+	for name, build := range scenes() {
+		m := build()
 		m.look.colour = true
 		with := m.View()
 		m.look.colour = false
@@ -293,7 +326,6 @@ func TestColoursHaveASecondCue(t *testing.T) {
 			}
 		}
 	}
-	m := sample()
 	for _, want := range []struct {
 		change func(*model)
 		cue    string
@@ -302,11 +334,11 @@ func TestColoursHaveASecondCue(t *testing.T) {
 		{func(m *model) { m.state.err = errors.New("gone") }, "! no answer"},
 		{func(m *model) { m.state.Statistics.Links[0].State = "DOWN" }, "DOWN"},
 		{func(m *model) { m.note = note{text: "refused", bad: true, until: m.now.Add(time.Second)} }, "! refused"},
-		{func(m *model) { m.view = viewTable }, "▸ tcp"},
-		{func(m *model) { m.view = viewTable }, "[2 Table]"},
+		{func(m *model) { m.shown = m.screens[viewTable] }, "▸ tcp"},
+		{func(m *model) { m.shown = m.screens[viewTable] }, "[2 Table]"},
 	} {
-		m := m
-		want.change(&m)
+		m := sample()
+		want.change(m)
 		if !strings.Contains(ansi.Strip(m.View()), want.cue) {
 			t.Errorf("no %q on the screen:\n%s", want.cue, ansi.Strip(m.View()))
 		}
@@ -315,12 +347,13 @@ func TestColoursHaveASecondCue(t *testing.T) {
 
 // TestLostDaemonLeavesTheData in every view, with the reason above it.
 func TestLostDaemonLeavesTheData(t *testing.T) {
-	for v, data := range map[view]string{
+	names := viewNames()
+	for v, data := range map[int]string{
 		viewTable: "10.1.0.0:1024", viewFlow: "Packets", viewExpect: "10.0.2.2:50185", viewTransitions: "MASTER       done", viewLog: "external cache committed",
 	} {
-		text := ansi.Strip(scenes()["lost-"+strings.ToLower(viewNames[v])].View())
+		text := ansi.Strip(scene("lost-" + names[v]).View())
 		if !strings.Contains(text, data) || !strings.Contains(text, "! ctsyncd is not reachable") {
-			t.Errorf("%s lacks the reason or %q:\n%s", viewNames[v], data, text)
+			t.Errorf("%s lacks the reason or %q:\n%s", names[v], data, text)
 		}
 	}
 }
@@ -328,10 +361,10 @@ func TestLostDaemonLeavesTheData(t *testing.T) {
 // TestNarrowing drops columns by their importance, and ends with cards.
 func TestNarrowing(t *testing.T) {
 	m := sample()
-	m.view = viewTable
-	m.table.rows[2] = m.table.rows[3]
-	m.table.wide, m.table.filled = 0, nil
-	m.fill()
+	m.shown = m.screens[viewTable]
+	m.table().rows[2] = m.table().rows[3]
+	m.table().wide, m.table().filled = 0, nil
+	m.table().fill()
 	for _, r := range []struct {
 		width int
 		names string
@@ -345,7 +378,7 @@ func TestNarrowing(t *testing.T) {
 		{50, ""},
 	} {
 		m.width = r.width
-		g := m.tableGrid()
+		g := m.table().grid()
 		if got := strings.Join(strings.Fields(ansi.Strip(g.head(m.look))), " "); got != r.names || g.card != (r.names == "") {
 			t.Errorf("%d columns show %q, card %v", r.width, got, g.card)
 		}

@@ -13,41 +13,39 @@ import (
 // groupKeys are what the user goes through: those of the daemon that answer "who has most connections" come first.
 var groupKeys = []string{"", "source", "destination", "port", "protocol", "state", "source-network", "zone"}
 
-func (m model) takeGroups(a answer[control.Groups]) (model, tea.Cmd) {
-	t := &m.table
-	if !take(&t.pace, a, t.every(a.err)) {
-		return m, nil
+func (t *table) takeGroups(a answer[control.Groups]) {
+	if fresh(&t.reading, a, t.every(a.err)) {
+		t.replaceGroups(a.value)
 	}
-	if t.err = a.err; a.err != nil {
-		return m.sized(), nil
-	}
+	t.sized()
+}
+
+// replaceGroups puts groups in place of the old ones. What was selected stays selected.
+func (t *table) replaceGroups(g control.Groups) {
 	was, key := t.list.cursor, ""
 	if was < len(t.groups.Groups) {
 		key = t.groups.Groups[was].Key
 	}
-	t.groups, t.read, t.stale = a.value, a.at, false
+	t.groups, t.stale = g, false
 	if was > 0 || t.list.top > 0 {
-		if i := slices.IndexFunc(t.groups.Groups, func(g control.Group) bool { return g.Key == key }); i >= 0 {
+		if i := slices.IndexFunc(g.Groups, func(g control.Group) bool { return g.Key == key }); i >= 0 {
 			t.list.cursor, t.list.top = i, max(t.list.top+i-was, 0)
 		}
 	}
-	return m.sized(), nil
 }
 
 // groupBy counts by another key.
-func (m model) groupBy(step int) (model, tea.Cmd) {
-	t := &m.table
+func (t *table) groupBy(step int) tea.Cmd {
 	i := slices.Index(groupKeys, t.group)
 	t.group = groupKeys[(i+step+len(groupKeys))%len(groupKeys)]
 	t.other()
-	return m.again()
+	return t.again()
 }
 
 // openGroup lists the flows of the selected group: it becomes a part of the filter.
-func (m model) openGroup() (model, tea.Cmd) {
-	t := &m.table
+func (t *table) openGroup() tea.Cmd {
 	if t.list.cursor >= len(t.groups.Groups) {
-		return m, nil
+		return nil
 	}
 	term := groupTerm(t.group, t.groups.Groups[t.list.cursor].Key)
 	text := term
@@ -56,7 +54,7 @@ func (m model) openGroup() (model, tea.Cmd) {
 	}
 	t.group = ""
 	t.other()
-	return m.filtered(text)
+	return t.filterBy(text)
 }
 
 // groupTerm is the filter that lets a group pass.
@@ -105,8 +103,8 @@ func (t *table) groupColumns() []column {
 }
 
 // groupCells returns the values of the i-th group. Its bar is as long as its share of the greatest group.
-func (m *model) groupCells(i, bar int) []cell {
-	all := &m.table.groups
+func (t *table) groupCells(i, bar int) []cell {
+	all := &t.groups
 	g := &all.Groups[i]
 	most := uint64(1)
 	for k := range all.Groups {
@@ -114,15 +112,15 @@ func (m *model) groupCells(i, bar int) []cell {
 	}
 	percent := 100 * float64(g.Flows) / float64(max(all.Flows, 1))
 	stroke := "█"
-	if m.look.ascii {
+	if t.look.ascii {
 		stroke = "#"
 	}
 	return []cell{
 		{printable(g.Key), plain},
-		{m.units.count(g.Flows), plain},
+		{t.units.count(g.Flows), plain},
 		{strconv.FormatFloat(percent, 'f', 1, 64) + "%", plain},
 		{strings.Repeat(stroke, int((g.Flows*uint64(max(bar, 0))+most-1)/most)), accent},
-		{m.units.count(g.Packets), plain},
-		{m.units.size(g.Bytes), plain},
+		{t.units.count(g.Packets), plain},
+		{t.units.size(g.Bytes), plain},
 	}
 }

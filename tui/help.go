@@ -4,7 +4,7 @@ import (
 	"strconv"
 	"strings"
 
-	"ctsync/daemon/expr"
+	tea "github.com/charmbracelet/bubbletea"
 )
 
 func itoa(n int) string { return strconv.Itoa(n) }
@@ -17,28 +17,17 @@ var questions = [][2]string{
 	{"What happened at the last failover?", "6  the newest on top, its flows below"},
 }
 
-// helpBody is made from the keys that work here.
-func (m model) helpBody() []string {
-	lines := m.helpLines()
-	top := max(min(m.helpTop, len(lines)-m.bodyHeight()), 0)
-	return lines[top:]
+// closeHelp are the keys that close help. All others do what they do without it, or scroll it.
+var closeHelp = bind("Esc", "close help", "?", "f1", "esc", "enter", "q")
+
+func (m *model) openHelp() tea.Cmd {
+	m.helping, m.help.top = true, 0
+	return nil
 }
 
-func (m model) helpLines() []string {
+// helpLines are made from the keys that work here.
+func (m *model) helpLines() []string {
 	l := m.look
-	var here, always []string
-	for i := range bindings {
-		b := &bindings[i]
-		if b.help == "" || !b.in(&m) {
-			continue
-		}
-		line := l.in(accent, l.pad(keyName(l, b.name), 10, false)) + " " + keyName(l, b.help)
-		if i >= len(bindings)-len(generalKeys()) {
-			always = append(always, line)
-		} else {
-			here = append(here, line)
-		}
-	}
 	lines := []string{" " + l.in(title, "Where is the answer?")}
 	for _, q := range questions {
 		text := l.pad(q[0], 36, false) + l.in(accent, q[1])
@@ -48,27 +37,24 @@ func (m model) helpLines() []string {
 		lines = append(lines, "   "+text)
 	}
 	lines = append(lines, "")
-	lines = append(lines, m.section("Keys in "+viewNames[m.view], here)...)
-	lines = append(lines, m.section("Everywhere", always)...)
-	if m.view == viewTable {
-		lines = append(lines, " "+l.in(title, "Filter")+l.in(faint, "  terms with and, or, not, ( ); != < <= > >= and ranges; Tab completes"))
-		for _, k := range expr.Keys() {
-			lines = append(lines, "   "+l.in(accent, l.pad(k.Example, 30, false))+" "+k.Doc)
-		}
-	}
+	lines = append(lines, m.section("Keys in "+m.shown.name(), m.keys[m.shown])...)
+	lines = append(lines, m.section("Everywhere", m.general)...)
+	lines = append(lines, m.shown.help()...)
 	return append(lines, " "+l.in(faint, "Mouse: wheel, and click on what you see. With Shift the terminal selects text."))
 }
 
-// section lays its lines out in two columns where they fit.
-func (m model) section(name string, lines []string) []string {
-	if len(lines) == 0 {
-		return nil
+// section lists the keys that do something now, in two columns where they fit.
+func (m *model) section(name string, keys []binding) []string {
+	var lines []string
+	widest := 0
+	for i := range keys {
+		b := &keys[i]
+		if h := b.Help(); h.Desc != "" && b.when() {
+			line := m.look.in(accent, m.look.pad(keyName(m.look, h.Key), 10, false)) + " " + keyName(m.look, h.Desc)
+			lines, widest = append(lines, line), max(widest, width(line))
+		}
 	}
 	out := []string{" " + m.look.in(title, name)}
-	widest := 0
-	for _, l := range lines {
-		widest = max(widest, width(l))
-	}
 	if 2*widest+8 > m.width {
 		for _, l := range lines {
 			out = append(out, "   "+l)
@@ -84,36 +70,4 @@ func (m model) section(name string, lines []string) []string {
 		out = append(out, line)
 	}
 	return append(out, "")
-}
-
-// helpKey reports whether help takes the key: it scrolls, or is closed. Others do what they do without help.
-func (m model) helpKey(name string) bool {
-	switch name {
-	case "?", "f1", "esc", "enter", "q", "j", "down", "k", "up", "pgdown", " ", "pgup", "g", "G", "home", "end":
-		return true
-	}
-	return false
-}
-
-func (m model) helpMoved(name string) model {
-	step := 0
-	switch name {
-	case "j", "down":
-		step = 1
-	case "k", "up":
-		step = -1
-	case "pgdown", " ":
-		step = m.bodyHeight()
-	case "pgup":
-		step = -m.bodyHeight()
-	case "g", "home":
-		step = -1 << 20
-	case "G", "end":
-		step = 1 << 20
-	default:
-		m.help = false
-		return m
-	}
-	m.helpTop = scroll(m.helpTop, step, len(m.helpLines()), m.bodyHeight())
-	return m
 }

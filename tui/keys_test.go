@@ -13,10 +13,10 @@ import (
 	"ctsync/daemon/control"
 )
 
-func pressed(m model, names ...string) model {
+// pressed is m after keys.
+func pressed(m *model, names ...string) *model {
 	for _, n := range names {
-		next, _ := m.key(keyNamed(n))
-		m = next.(model)
+		m.key(keyNamed(n))
 	}
 	return m
 }
@@ -25,16 +25,16 @@ func pressed(m model, names ...string) model {
 func TestHelpShowsWhatWorks(t *testing.T) {
 	for v := range views {
 		m := sample()
-		m.view = v
+		m.shown = m.screens[v]
 		text := ansi.Strip(strings.Join(m.helpLines(), "\n"))
-		for i := range bindings {
-			b := &bindings[i]
-			if b.help == "" {
+		for _, b := range m.bindings() {
+			h := b.Help()
+			if h.Desc == "" {
 				continue
 			}
-			listed := strings.Contains(text, b.name+" ") && strings.Contains(text, b.help)
-			if listed != b.in(&m) {
-				t.Errorf("%s: help lists %q %q: %v, it works: %v", viewNames[v], b.name, b.help, listed, b.in(&m))
+			listed := strings.Contains(text, h.Key+" ") && strings.Contains(text, h.Desc)
+			if listed != b.when() {
+				t.Errorf("%s: help lists %q %q: %v, it works: %v", m.shown.name(), h.Key, h.Desc, listed, b.when())
 			}
 		}
 	}
@@ -42,29 +42,30 @@ func TestHelpShowsWhatWorks(t *testing.T) {
 
 // TestHelpHidesWhatDoesNothing: no row, nothing to open, follow, copy, write or keep; no order, nothing to reverse.
 func TestHelpHidesWhatDoesNothing(t *testing.T) {
-	works := func(m model) (keys string) {
-		for i := range bindings {
-			if b := &bindings[i]; b.in(&m) && strings.Contains(" Enter f c w o S ", " "+b.name+" ") {
-				keys += b.name
+	works := func(m *model) (keys string) {
+		for _, b := range m.bindings() {
+			if name := b.Help().Key; b.when() && strings.Contains(" Enter f c w o S ", " "+name+" ") {
+				keys += name
 			}
 		}
 		return keys
 	}
 	kernel := sample()
-	kernel.view, kernel.table.source = viewTable, 2
+	kernel.shown, kernel.table().source = kernel.screens[viewTable], 2
 	sortedRows := sample()
-	sortedRows.view, sortedRows.table.order = viewTable, order{by: "source"}
+	sortedRows.shown, sortedRows.table().order = sortedRows.screens[viewTable], order{by: "source"}
 	noGroups := sample()
-	noGroups.view, noGroups.table.group, noGroups.table.rows = viewTable, "source", nil
+	noGroups.shown, noGroups.table().group, noGroups.table().rows = noGroups.screens[viewTable], "source", nil
+	noGroups.settle()
 	noExpectations := sample()
-	noExpectations.view = viewExpect
+	noExpectations.shown = noExpectations.screens[viewExpect]
 	for _, r := range []struct {
 		name, want string
-		m          model
+		m          *model
 	}{
-		{"empty table", "", scenes()["empty"]}, {"no groups", "S", noGroups}, {"no expectations", "", noExpectations},
-		{"table", "Enterofcw", scenes()["table"]}, {"sorted", "EnterSofcw", sortedRows}, {"kernel", "Enterfcw", kernel},
-		{"groups", "EnterSw", scenes()["groups"]}, {"log", "cw", scenes()["log"]}, {"flow", "fc", scenes()["flow"]}, {"overview", "", sample()},
+		{"empty table", "", scene("empty")}, {"no groups", "S", noGroups}, {"no expectations", "", noExpectations},
+		{"table", "Enterofcw", scene("table")}, {"sorted", "EnterSofcw", sortedRows}, {"kernel", "Enterfcw", kernel},
+		{"groups", "EnterSw", scene("groups")}, {"log", "cw", scene("log")}, {"flow", "fc", scene("flow")}, {"overview", "", sample()},
 	} {
 		if got := works(r.m); got != r.want {
 			t.Errorf("%s: %s work, want %s", r.name, got, r.want)
@@ -74,70 +75,66 @@ func TestHelpHidesWhatDoesNothing(t *testing.T) {
 
 // TestBindings: a key does one thing in a place, and has no binding without a way to learn of it.
 func TestBindings(t *testing.T) {
-	for name, m := range scenes() {
+	for name, build := range scenes() {
+		m := build()
 		seen := map[string]string{}
-		for i := range bindings {
-			b := &bindings[i]
-			if !b.in(&m) {
+		for _, b := range m.bindings() {
+			if b.do == nil || b.when == nil || (b.Help().Key == "") != (b.Help().Desc == "") {
+				t.Errorf("%s: binding %v is incomplete", name, b.Keys())
+			}
+			if !b.when() {
 				continue
 			}
-			for _, k := range b.keys {
+			for _, k := range b.Keys() {
 				if was, twice := seen[k]; twice {
-					t.Errorf("%s: %s does %q and %q", name, k, was, b.help)
+					t.Errorf("%s: %s does %q and %q", name, k, was, b.Help().Desc)
 				}
-				seen[k] = b.help
+				seen[k] = b.Help().Desc
 			}
-		}
-	}
-	for i := range bindings {
-		if b := &bindings[i]; b.help == "" && b.name != "" || b.do == nil {
-			t.Errorf("binding %v is incomplete", b.keys)
 		}
 	}
 }
 
 // TestEveryKeyEverywhere presses every bound key in every scene: nothing panics and every frame fits.
 func TestEveryKeyEverywhere(t *testing.T) {
-	for name, m := range scenes() {
-		for i := range bindings {
-			for _, k := range bindings[i].keys {
-				next, _ := m.key(keyNamed(k))
-				n := next.(model)
-				check(t, name+" after "+k, n)
-				n.width, n.height = 30, 7
-				check(t, name+" after "+k, n.resized())
+	for name, build := range scenes() {
+		for _, b := range build().bindings() {
+			for _, k := range b.Keys() {
+				m := pressed(build(), k)
+				check(t, name+" after "+k, m)
+				m.take(tea.WindowSizeMsg{Width: 30, Height: 7})
+				check(t, name+" after "+k, m)
 			}
 		}
 	}
 }
 
 func TestViewKeys(t *testing.T) {
-	m := sample()
 	for _, r := range []struct {
 		keys string
-		want view
+		want int
 	}{
 		{"tab", viewTable}, {"shift+tab", viewLog}, {"5", viewLinks}, {"7 tab", viewOverview}, {"6 1", viewOverview}, {"? 2", viewTable},
 	} {
-		if got := pressed(m, strings.Fields(r.keys)...); got.view != r.want || got.help {
-			t.Errorf("%s shows %s", r.keys, viewNames[got.view])
+		if got := pressed(sample(), strings.Fields(r.keys)...); got.view() != r.want || got.helping {
+			t.Errorf("%s shows %s", r.keys, got.shown.name())
 		}
 	}
-	if got := pressed(m, "?", "j", "q"); got.help || got.view != m.view {
+	if got := pressed(sample(), "?", "j", "q"); got.helping || got.view() != viewOverview {
 		t.Error("q does not close help")
 	}
-	if got := pressed(m, "p"); !got.paused || pressed(got, "p").paused {
+	if got := pressed(sample(), "p"); !got.paused || pressed(got, "p").paused {
 		t.Error("p does not pause and go on")
 	}
-	if got := pressed(m, "u", "u", "u"); got.units != m.units {
+	if got := pressed(sample(), "u", "u", "u"); got.units != sample().units {
 		t.Error("u does not come round")
 	}
 	for _, k := range []string{"q", "ctrl+c"} {
-		if _, cmd := m.key(keyNamed(k)); cmd == nil {
+		if cmd := sample().key(keyNamed(k)); cmd == nil {
 			t.Errorf("%s does not quit", k)
 		}
 	}
-	if got := pressed(m, ":"); got.line.kind != lineNone {
+	if got := pressed(sample(), ":"); got.prompt != nil {
 		t.Error("there is a command line without --write")
 	}
 }
@@ -145,13 +142,13 @@ func TestViewKeys(t *testing.T) {
 // TestPausedAsksNothing keeps what is shown, whatever time it is.
 func TestPausedAsksNothing(t *testing.T) {
 	m := pressed(sample(), "2", "p")
-	m.state.pace.serial, m.table.pace = 1, pacer{}
+	m.state.pace.serial, m.table().pace = 1, pacer{}
 	m.now = m.now.Add(beat * 100)
-	if after, _ := m.beat(); after.state.pace.busy || after.table.pace.busy || after.watch.pace.busy {
+	if m.beat(); m.state.pace.busy || m.table().pace.busy || m.followed.pace.busy {
 		t.Error("the daemon is asked while paused")
 	}
 	m.paused = false
-	if after, _ := m.beat(); !after.state.pace.busy || !after.table.pace.busy {
+	if m.beat(); !m.state.pace.busy || !m.table().pace.busy {
 		t.Error("the daemon is not asked")
 	}
 }
@@ -160,20 +157,20 @@ func TestPausedAsksNothing(t *testing.T) {
 func TestPausedTime(t *testing.T) {
 	for v := range views {
 		m := sampleExpecting(sample())
-		m.view, m.width = v, 130
-		m = pressed(m, "p")
-		was := m.still().body()
+		m.shown, m.width = m.screens[v], 130
+		pressed(m, "p")
+		was := m.body()
 		m.now = m.now.Add(time.Hour)
-		if d := cmp.Diff(was, m.still().body()); d != "" {
-			t.Errorf("%s moves while paused:\n%s", viewNames[v], d)
+		if d := cmp.Diff(was, m.body()); d != "" {
+			t.Errorf("%s moves while paused:\n%s", m.shown.name(), d)
 		}
 	}
 	m := pressed(sample(), "2", "p")
 	var was, is strings.Builder
-	e := m.export()
+	e := m.table().visible()
 	_ = e.writeCSV(&was)
 	m.now = m.now.Add(time.Hour)
-	e = m.export()
+	e = m.table().visible()
 	if _ = e.writeCSV(&is); was.String() != is.String() {
 		t.Error("ages are written that are not on the screen")
 	}
@@ -181,26 +178,28 @@ func TestPausedTime(t *testing.T) {
 
 // TestPausedViews asks for a view that was never read, and for nothing else; also after an operation.
 func TestPausedViews(t *testing.T) {
-	m := pressed(sampleExpecting(sample()), "p")
-	m.log.read = time.Time{}
+	paused := func() *model { return pressed(sampleExpecting(sample()), "p") }
 	for v := range views {
-		m, _ := m.show(v)
-		next, _ := m.takeAction(actionMsg{})
-		m = next.(model)
-		asked := slices.ContainsFunc(m.paces(), func(p *pacer) bool { return p.busy })
+		m := paused()
+		m.log().read = time.Time{}
+		m.to(m.screens[v])
+		m.takeAction(actionMsg{ended: true})
+		asked := slices.ContainsFunc(m.screens, func(s screen) bool {
+			return slices.ContainsFunc(s.paces(), func(p *pacer) bool { return p.busy })
+		})
 		if asked != (v == viewLog) {
-			t.Errorf("%s: the daemon is asked: %v", viewNames[v], asked)
+			t.Errorf("%s: the daemon is asked: %v", m.shown.name(), asked)
 		}
 	}
 	unseen := pressed(sample(), "3")
-	unseen.watch.read = time.Time{}
-	unseen = pressed(unseen, "p")
-	if unseen, _ = unseen.beat(); !unseen.watch.pace.busy {
+	unseen.followed.read = time.Time{}
+	pressed(unseen, "p")
+	if unseen.beat(); !unseen.followed.pace.busy {
 		t.Error("a flow that was never looked at is not looked at")
 	}
-	m = pressed(m, "2", "s") // what the user asks for
+	m := pressed(paused(), "2", "s") // what the user asks for
 	m.now = m.now.Add(beat)
-	if m, _ = m.beat(); !m.table.pace.busy {
+	if m.beat(); !m.table().pace.busy {
 		t.Error("the new order is not asked for")
 	}
 }
@@ -208,120 +207,137 @@ func TestPausedViews(t *testing.T) {
 // TestPausedInFlight gives up what is under way: its answer would move what is shown.
 func TestPausedInFlight(t *testing.T) {
 	m := pressed(sample(), "2")
-	if !m.table.pace.busy {
+	if !m.table().pace.busy {
 		t.Fatal("the table is not asked for")
 	}
-	if m = pressed(m, "p"); m.table.pace.busy {
+	if pressed(m, "p"); m.table().pace.busy {
 		t.Error("the answer would be shown")
 	}
 }
 
 // TestPausedEvents are counted, and shown afterwards.
 func TestPausedEvents(t *testing.T) {
-	m := sample()
-	m.view = viewFlow
-	m = pressed(m, "p")
-	was := len(m.watch.history)
+	m := scene("flow")
+	pressed(m, "p")
+	was := len(m.followed.history)
 	f, at := sampleFlow(0), noon
 	j := f.JSON()
 	for range 2 * maxHistory {
-		next, _ := m.takeWatched(watchMsg{serial: m.watch.serial, stream: &eventStream{}, event: control.EventJSON{Event: "update", At: &at, JSON: &j}})
-		m = next.(model)
+		m.take(watchMsg{
+			serial: m.followed.serial, stream: &eventStream{},
+			event: control.EventJSON{Event: "update", At: &at, JSON: &j},
+		})
 	}
-	if len(m.watch.history) != was || len(m.watch.held) != maxHistory {
-		t.Errorf("%d moments are shown, %d held", len(m.watch.history), len(m.watch.held))
+	if len(m.followed.history) != was || len(m.followed.held) != maxHistory {
+		t.Errorf("%d moments are shown, %d held", len(m.followed.history), len(m.followed.held))
 	}
-	if text := strings.Join(m.still().body(), "\n"); !strings.Contains(ansi.Strip(text), "500 more since the pause: p shows them") {
+	if text := strings.Join(m.body(), "\n"); !strings.Contains(ansi.Strip(text), "500 more since the pause: p shows them") {
 		t.Errorf("they are not counted:\n%s", text)
 	}
-	if m = pressed(m, "p"); len(m.watch.history) != maxHistory || m.watch.held != nil {
-		t.Errorf("%d moments after the pause", len(m.watch.history))
+	if pressed(m, "p"); len(m.followed.history) != maxHistory || m.followed.held != nil {
+		t.Errorf("%d moments after the pause", len(m.followed.history))
 	}
 }
 
 // Keys that arrive together are all pressed, in a line as elsewhere.
 func TestKeysThatArriveTogether(t *testing.T) {
-	next, _ := sample().key(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("2jjjk")})
-	if m := next.(model); m.view != viewTable || m.table.list.cursor != 2 {
-		t.Errorf("view %v, row %d", m.view, m.table.list.cursor)
+	m := sample()
+	m.key(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("2jjjk")})
+	if m.view() != viewTable || m.table().list.cursor != 2 {
+		t.Errorf("%s, row %d", m.shown.name(), m.table().list.cursor)
 	}
-	next, _ = sample().key(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("2/a b")})
-	if m := next.(model); m.line.text != "a b" {
-		t.Errorf("line %q", m.line.text)
+	m.key(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("2/a b")})
+	if _, text := m.typing(); text != "a b" {
+		t.Errorf("line %q", text)
 	}
 }
 
 func TestPasteIsText(t *testing.T) {
 	m := sample()
 	paste := tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("q"), Paste: true}
-	if next, cmd := m.key(paste); cmd != nil || next.(model).view != m.view {
+	if cmd := m.key(paste); cmd != nil || m.view() != viewOverview {
 		t.Error("a paste is taken for a key")
 	}
-	m = pressed(m, "2", "/")
+	pressed(m, "2", "/")
 	paste.Runes = []rune("proto:tcp\ndport:443\x1b")
-	next, _ := m.key(paste)
-	if got := next.(model).line.text; got != "proto:tcp dport:443 " {
-		t.Errorf("the line is %q", got)
+	m.key(paste)
+	if _, text := m.typing(); text != "proto:tcp dport:443" {
+		t.Errorf("the line is %q", text)
 	}
 }
 
+// clicked is m after a button of the mouse at a place.
+func clicked(m *model, b tea.MouseButton, x, y int) *model {
+	m.mouse(tea.MouseMsg{Button: b, Action: tea.MouseActionPress, X: x, Y: y})
+	return m
+}
+
+// clickedOn is m after a click a little to the right of where a text begins.
+func clickedOn(t *testing.T, m *model, text string, right int) *model {
+	t.Helper()
+	for y, line := range strings.Split(ansi.Strip(m.View()), "\n") {
+		if i := strings.Index(line, text); i >= 0 {
+			return clicked(m, tea.MouseButtonLeft, ansi.StringWidth(line[:i])+right, y)
+		}
+	}
+	t.Fatalf("no %q on the screen", text)
+	return nil
+}
+
 func TestMouse(t *testing.T) {
-	press := func(m model, b tea.MouseButton, x, y int) model {
-		next, _ := m.mouse(tea.MouseMsg{Button: b, Action: tea.MouseActionPress, X: x, Y: y})
-		return next.(model)
-	}
-	left := tea.MouseButtonLeft
-	m := sample()
-	at := func(m model, text string) (x, y int) {
-		t.Helper()
-		for y, line := range strings.Split(ansi.Strip(m.View()), "\n") {
-			if i := strings.Index(line, text); i >= 0 {
-				return ansi.StringWidth(line[:i]), y
-			}
-		}
-		t.Fatalf("no %q on the screen", text)
-		return
-	}
 	for _, w := range []int{80, 40} {
-		m.width = w
 		for v := range views {
+			m := sample()
+			m.width = w
 			x := strings.Index(strings.Split(ansi.Strip(m.View()), "\n")[1], string(rune('1'+v)))
-			if got := press(m, left, x, 1); got.view != v {
-				t.Errorf("at %d columns a click on %s shows %s", w, viewNames[v], viewNames[got.view])
+			if clicked(m, tea.MouseButtonLeft, x, 1); m.view() != v {
+				t.Errorf("at %d columns a click on %s shows %s", w, m.screens[v].name(), m.shown.name())
 			}
 		}
 	}
-	m.width, m.view = 80, viewTable
-	x, y := at(m, "10.1.3.3:1027")
-	m = press(m, left, x, y)
-	if r, _ := m.table.chosen(); r.flow.Orig != sampleFlow(3).Orig {
+	m := clickedOn(t, scene("table"), "10.1.3.3:1027", 0)
+	if r, _ := m.table().chosen(); r.flow.Orig != sampleFlow(3).Orig {
 		t.Errorf("a click selects %v", r.flow.Orig)
 	}
-	if got := press(m, left, x, y); got.view != viewFlow {
+	if clickedOn(t, m, "10.1.3.3:1027", 0); m.view() != viewFlow {
 		t.Error("a second click does not open the flow")
 	}
-	x, y = at(m, "DESTINATION")
-	if got := press(m, left, x+2, y); got.table.order.by != "destination" {
-		t.Errorf("a click on a column sorts by %q", got.table.order.by)
+	if got := clickedOn(t, scene("table"), "DESTINATION", 2).table().order.by; got != "destination" {
+		t.Errorf("a click on a column sorts by %q", got)
 	}
-	x, y = at(m, "kernel")
-	if got := press(m, left, x, y); got.table.source != 2 {
-		t.Errorf("a click on a table shows %s", got.table.from().name)
+	if got := clickedOn(t, scene("table"), "kernel", 0).table().source; got != 2 {
+		t.Errorf("a click on a table shows %s", sources[got].name)
 	}
+	if got := clickedOn(t, scene("expectations-on"), "external", 2).expect().list.cursor; got != 0 {
+		t.Errorf("a click on the counts selects row %d", got)
+	}
+	if got := clickedOn(t, scene("expectations-on"), "external ftp", 2).expect().list.cursor; got != 1 {
+		t.Errorf("a click selects row %d", got)
+	}
+	if got := clicked(scene("transitions"), tea.MouseButtonLeft, 5, bodyTop+2).transitions().list.cursor; got != 1 {
+		t.Errorf("a click selects transition %d", got)
+	}
+	if clicked(pressed(sample(), "?"), tea.MouseButtonLeft, 5, 5).helping {
+		t.Error("a click does not close help")
+	}
+}
+
+func TestWheel(t *testing.T) {
+	m := scene("table")
 	for range 3 {
-		m = press(m, tea.MouseButtonWheelDown, 0, 10)
+		clicked(m, tea.MouseButtonWheelDown, 0, 10)
 	}
-	if m.table.list.top != 3*wheelRows || m.table.list.cursor < m.table.list.top {
-		t.Errorf("three turns of the wheel: %+v", m.table.list)
+	if l := m.table().list; l.top != 3*wheelRows || l.cursor < l.top {
+		t.Errorf("three turns of the wheel: %+v", l)
 	}
 	for range 9 {
-		m = press(m, tea.MouseButtonWheelUp, 0, 10)
+		clicked(m, tea.MouseButtonWheelUp, 0, 10)
 	}
-	if m.table.list.top != 0 {
-		t.Errorf("back by the wheel: %+v", m.table.list)
+	if m.table().list.top != 0 {
+		t.Errorf("back by the wheel: %+v", m.table().list)
 	}
-	m.view = viewTransitions
-	if got := press(m, left, 5, bodyTop+2); got.transitions.list.cursor != 1 {
-		t.Errorf("a click selects transition %d", got.transitions.list.cursor)
+	pressed(m, "?")
+	if clicked(m, tea.MouseButtonWheelDown, 0, 10); m.help.top != wheelRows || m.table().list.top != 0 {
+		t.Errorf("the wheel over help: %d, the table below it at %d", m.help.top, m.table().list.top)
 	}
 }

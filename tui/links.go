@@ -10,22 +10,35 @@ import (
 	"ctsync/daemon/control"
 )
 
-// linksBody shows each link, then the protocol that runs over them.
-func (m model) linksBody() []string {
-	var lines []string
-	for i := range m.state.Statistics.Links {
-		var r linkRates
-		if i < len(m.state.links) {
-			r = m.state.links[i]
-		}
-		lines = append(lines, m.linkLines(&m.state.Statistics.Links[i], r)...)
-	}
-	lines = append(lines, m.protocolLines()...)
-	lines = append(lines, m.messageLines()...)
-	return append(lines, m.wrongLines()...)
+// links shows each link, then the protocol that runs over them with the messages that the peer has not acknowledged: the
+// first of those that are in flight.
+type links struct {
+	text
+	reading
+	resend []control.Resend
 }
 
-func (m model) linkLines(n *control.LinkStatistics, r linkRates) []string {
+func newLinks(m *monitor) screen {
+	l := &links{}
+	l.text = text{bare: bare{m}, title: "Links", lines: l.all}
+	return l
+}
+
+func (l *links) all() []string {
+	var lines []string
+	for i := range l.state.Statistics.Links {
+		var r linkRates
+		if i < len(l.state.links) {
+			r = l.state.links[i]
+		}
+		lines = append(lines, l.linkLines(&l.state.Statistics.Links[i], r)...)
+	}
+	lines = append(lines, l.protocolLines()...)
+	lines = append(lines, l.messageLines()...)
+	return append(lines, l.wrongLines()...)
+}
+
+func (m *monitor) linkLines(n *control.LinkStatistics, r linkRates) []string {
 	l := m.look
 	u := m.units
 	in := good
@@ -38,19 +51,19 @@ func (m model) linkLines(n *control.LinkStatistics, r linkRates) []string {
 	}
 	lines := slices.Concat(
 		[]string{" " + l.in(title, "Link "+n.Device) + "  " + n.Transport + "  " + l.in(in, n.State) + "  " + n.Role},
-		m.row("Sent", direction(r.sent, r.packetsSent, n.BytesSent, n.PacketsSent)),
-		m.row("Received", direction(r.received, r.packetsReceived, n.BytesReceived, n.PacketsReceived)),
-		m.row("Errors", m.ifAny(n.ErrorsSent, "sent")+", "+m.ifAny(n.ErrorsReceived, "received")),
-		m.row("Buffers", fmt.Sprintf("send %s, receive %s", m.buffer(n.SendBuffer), m.buffer(n.ReceiveBuffer))),
+		m.field("Sent", direction(r.sent, r.packetsSent, n.BytesSent, n.PacketsSent)),
+		m.field("Received", direction(r.received, r.packetsReceived, n.BytesReceived, n.PacketsReceived)),
+		m.field("Errors", m.ifAny(n.ErrorsSent, "sent")+", "+m.ifAny(n.ErrorsReceived, "received")),
+		m.field("Buffers", fmt.Sprintf("send %s, receive %s", m.buffer(n.SendBuffer), m.buffer(n.ReceiveBuffer))),
 	)
 	if len(n.Dropped) > 0 {
-		lines = append(lines, m.rows("Dropped", "! "+m.named(n.Dropped), warn)...)
+		lines = append(lines, m.paragraph("Dropped", "! "+m.named(n.Dropped), warn)...)
 	}
 	return append(lines, "")
 }
 
 // ifAny writes a count that should be 0.
-func (m model) ifAny(n uint64, what string) string {
+func (m *monitor) ifAny(n uint64, what string) string {
 	text := m.units.count(n) + " " + what
 	if n > 0 {
 		return m.look.in(warn, "! "+text)
@@ -58,7 +71,7 @@ func (m model) ifAny(n uint64, what string) string {
 	return text
 }
 
-func (m model) buffer(b control.Buffer) string {
+func (m *monitor) buffer(b control.Buffer) string {
 	text := m.units.size(uint64(max(b.Granted, 0)))
 	if b.Granted < b.Asked {
 		return m.look.in(warn, "! "+text+" of "+m.units.size(uint64(b.Asked))+" asked for")
@@ -66,7 +79,7 @@ func (m model) buffer(b control.Buffer) string {
 	return text
 }
 
-func (m model) named(counts map[string]uint64) string {
+func (m *monitor) named(counts map[string]uint64) string {
 	var parts []string
 	for _, k := range keys(counts) {
 		parts = append(parts, m.units.count(counts[k])+" "+k)
@@ -74,7 +87,7 @@ func (m model) named(counts map[string]uint64) string {
 	return strings.Join(parts, ", ")
 }
 
-func (m model) protocolLines() []string {
+func (m *links) protocolLines() []string {
 	s, u := &m.state.Statistics.Session, m.units
 	state := m.look.in(good, s.State)
 	if !m.state.Status.Established {
@@ -82,21 +95,21 @@ func (m model) protocolLines() []string {
 	}
 	return slices.Concat(
 		[]string{" " + m.look.in(title, "Protocol") + "  " + m.state.Status.Mode + "  " + state},
-		m.row("Sequence", fmt.Sprintf("ours %d, the peer's %d", s.Sequence, s.PeerSequence)),
-		m.row("Unacknowledged", fmt.Sprintf("%s of at most %s messages, kept to be sent again", u.count(s.Unacknowledged), u.count(s.Window))),
+		m.field("Sequence", fmt.Sprintf("ours %d, the peer's %d", s.Sequence, s.PeerSequence)),
+		m.field("Unacknowledged", fmt.Sprintf("%s of at most %s messages, kept to be sent again", u.count(s.Unacknowledged), u.count(s.Window))),
 		m.resendLines(),
-		m.rows("Acknowledged", m.timesText(&m.state.Statistics.Times.EventAcknowledged), plain),
-		m.row("Waiting", fmt.Sprintf("%s changed flows for a place in the window", u.count(s.Waiting))),
-		m.row("Retransmitted", u.count(s.Retransmitted)+" messages"),
-		m.row("Gaps", m.ifAny(s.NacksOutstanding, "in what the peer sent, asked for and not repaired")),
-		m.row("Peer's restarts", u.count(s.PeerRestarts)),
-		m.row("Datagrams", u.count(s.Oversized)+" messages in fragments, "+m.ifAny(s.Foreign, "datagrams from a second sender")),
+		m.paragraph("Acknowledged", m.timesText(&m.state.Statistics.Times.EventAcknowledged), plain),
+		m.field("Waiting", fmt.Sprintf("%s changed flows for a place in the window", u.count(s.Waiting))),
+		m.field("Retransmitted", u.count(s.Retransmitted)+" messages"),
+		m.field("Gaps", m.ifAny(s.NacksOutstanding, "in what the peer sent, asked for and not repaired")),
+		m.field("Peer's restarts", u.count(s.PeerRestarts)),
+		m.field("Datagrams", u.count(s.Oversized)+" messages in fragments, "+m.ifAny(s.Foreign, "datagrams from a second sender")),
 		[]string{""},
 	)
 }
 
 // timesText says how long it took from an event to the peer's acknowledgement, for those that were followed.
-func (m model) timesText(h *control.Histogram) string {
+func (m *monitor) timesText(h *control.Histogram) string {
 	if h.Count == 0 {
 		return "no event yet"
 	}
@@ -108,7 +121,7 @@ func (m model) timesText(h *control.Histogram) string {
 }
 
 // messageLines is a table of messages by what they are.
-func (m model) messageLines() []string {
+func (m *monitor) messageLines() []string {
 	s := &m.state.Statistics.Session
 	names := map[string]bool{}
 	for k := range s.Sent {
@@ -127,7 +140,7 @@ func (m model) messageLines() []string {
 	})
 	lines := []string{" " + m.look.in(title, m.look.pad("Messages", nameWidth, false)) + m.look.in(faint, fmt.Sprintf("%13s %13s", "sent", "received"))}
 	for _, k := range kinds {
-		lines = append(lines, m.row(k, fmt.Sprintf("%12s %13s", m.units.count(s.Sent[k]), m.units.count(s.Received[k])))...)
+		lines = append(lines, m.field(k, fmt.Sprintf("%12s %13s", m.units.count(s.Sent[k]), m.units.count(s.Received[k])))...)
 	}
 	if len(kinds) == 0 {
 		lines = append(lines, m.look.in(faint, "   none yet"))
@@ -136,7 +149,7 @@ func (m model) messageLines() []string {
 }
 
 // wrongLines shows what was wrong with what came, every kind, zeros too: here one looks for them.
-func (m model) wrongLines() []string {
+func (m *monitor) wrongLines() []string {
 	t := &m.state.Statistics.Tracking
 	b := &t.Malformed
 	lines := []string{" " + m.look.in(title, "Malformed and lost")}
@@ -164,7 +177,7 @@ func (m model) wrongLines() []string {
 		if k.n > 0 {
 			in, number = warn, "! "+number
 		}
-		lines = append(lines, m.row(k.name, m.look.in(in, m.look.pad(number, 12, true))+"  "+m.look.in(faint, k.text))...)
+		lines = append(lines, m.field(k.name, m.look.in(in, m.look.pad(number, 12, true))+"  "+m.look.in(faint, k.text))...)
 	}
 	return lines
 }

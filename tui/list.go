@@ -30,6 +30,11 @@ func (l list) scrolled(n, height int) list {
 	return l
 }
 
+// visible are the places of the visible rows: from is the first one, to is behind the last one.
+func (l list) visible(height int) (from, to int) {
+	return min(l.top, l.total), min(l.top+height, l.total)
+}
+
 // position says where in the list the visible rows are.
 func (l list) position(u units) string {
 	if l.total == 0 {

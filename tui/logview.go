@@ -11,73 +11,81 @@ import (
 
 // logView is the daemon's log as far as the daemon keeps it.
 type logView struct {
-	pace  pacer
-	lines []control.LogLine // oldest first
-	last  uint64
-	up    int // lines below the visible ones; 0 = the newest are visible, and stay so
-	read  time.Time
-	err   error
+	bare
+	reading
+	kept []control.LogLine // oldest first
+	last uint64            // number of the newest line that the daemon has
+	up   int               // lines below the visible ones; 0 = the newest are visible, and stay so
 }
 
-// maxLog is how many lines are held.
+// maxLog is how many lines are kept here.
 const maxLog = 2000
 
-func (m model) logBeat() (model, tea.Cmd) {
-	if !m.log.pace.ready(m.now) {
-		return m, nil
+func (l *logView) name() string { return "Log" }
+
+func (l *logView) keys() []binding {
+	return []binding{l.copyKey("copy the lowest line", l.selected), l.writeKey(l.visible)}
+}
+
+func (l *logView) beat() tea.Cmd {
+	if !l.pace.ready(l.now) {
+		return nil
 	}
-	client, after := m.client, m.log.last
-	cmd := ask(&m.log.pace, m.now, stateTimeout, func(ctx context.Context) (control.LogPage, error) {
+	client, after := l.client, l.last
+	return ask(l.ctx, &l.pace, l.now, stateTimeout, func(ctx context.Context) (control.LogPage, error) {
 		p, err := client.Log(ctx, after)
 		if err == nil && p.Last < after { // another daemon, whose lines count from the beginning
 			p, err = client.Log(ctx, 0)
 		}
 		return p, err
 	})
-	return m, cmd
 }
 
-func (m model) takeLog(a answer[control.LogPage]) model {
-	v := &m.log
-	if !take(&v.pace, a, beat) {
-		return m
+func (l *logView) take(msg tea.Msg) (tea.Cmd, bool) {
+	a, mine := msg.(answer[control.LogPage])
+	if mine && fresh(&l.reading, a, beat) {
+		l.last = a.value.Last
+		l.add(a.value.Lines)
 	}
-	if v.err = a.err; a.err != nil {
-		return m
-	}
-	v.read, v.last = a.at, a.value.Last
-	if len(a.value.Lines) == 0 {
-		return m
-	}
-	before := len(m.logLines())
-	lines := append(append([]control.LogLine(nil), v.lines...), a.value.Lines...)
-	v.lines = lines[max(len(lines)-maxLog, 0):]
-	if v.up > 0 { // what is being read stays in place
-		v.up += max(len(m.logLines())-before, 0)
-	}
-	return m
+	return nil, mine
 }
 
-// scrolled moves up or down; n is positive for down.
-func (v logView) scrolled(n, lines, height int) logView {
+// add puts new lines below the others. What is being read stays in place.
+func (l *logView) add(lines []control.LogLine) {
+	if len(lines) == 0 {
+		return
+	}
+	before := len(l.lines())
+	l.kept = append(l.kept, lines...)
+	l.kept = l.kept[max(len(l.kept)-maxLog, 0):]
+	if l.up > 0 {
+		l.up += max(len(l.lines())-before, 0)
+	}
+}
+
+func (l *logView) page() int           { return l.bodyHeight() }
+func (l *logView) wheel(n int) tea.Cmd { return l.move(n) }
+
+func (l *logView) move(n int) tea.Cmd {
 	most := 0
-	if lines > height {
+	if lines, height := len(l.lines()), l.height(); lines > height {
 		most = lines - height + 1 // one line says how many are below
 	}
-	v.up = max(min(v.up-n, most), 0)
-	return v
+	l.up = max(min(l.up-n, most), 0)
+	return nil
 }
 
-func (m model) logLines() []string {
+// lines are all that are kept, as drawn.
+func (l *logView) lines() []string {
 	var lines []string
-	for i := range m.log.lines {
-		lines = append(lines, m.logLine(&m.log.lines[i])...)
+	for i := range l.kept {
+		lines = append(lines, l.logLine(&l.kept[i])...)
 	}
 	return lines
 }
 
 // logLine draws a line of the log; a long one is continued under its text.
-func (m model) logLine(l *control.LogLine) []string {
+func (m *monitor) logLine(l *control.LogLine) []string {
 	level, in := "info ", plain
 	switch l.Level {
 	case "ERROR":
@@ -106,48 +114,66 @@ func (m model) logLine(l *control.LogLine) []string {
 	return lines
 }
 
-// logHeight is how many lines of the log fit.
-func (m model) logHeight() int { return max(m.bodyHeight()-len(m.failure(m.log.err)), 1) }
+// height is how many lines fit.
+func (l *logView) height() int { return max(l.bodyHeight()-len(l.failure(l.err)), 1) }
 
-// logRange is which of the drawn lines are visible.
-func (m model) logRange(lines int) (from, to int) {
-	height := m.logHeight()
-	if m.log.up > 0 {
+// visibleRange is which of the drawn lines are visible.
+func (l *logView) visibleRange(lines int) (from, to int) {
+	height := l.height()
+	if l.up > 0 {
 		height-- // a line that says that there is more below
 	}
-	to = max(lines-m.log.up, min(height, lines))
+	to = max(lines-l.up, min(height, lines))
 	return max(to-height, 0), to
 }
 
-// visibleLog are the lines of the log of which something is visible.
-func (m model) visibleLog() (shown []control.LogLine) {
-	from, to := m.logRange(len(m.logLines()))
+// visibleLines are the lines of the log of which something is visible.
+func (l *logView) visibleLines() (shown []control.LogLine) {
+	from, to := l.visibleRange(len(l.lines()))
 	at := 0
-	for i := range m.log.lines {
-		n := len(m.logLine(&m.log.lines[i]))
+	for i := range l.kept {
+		n := len(l.logLine(&l.kept[i]))
 		if at < to && at+n > from {
-			shown = append(shown, m.log.lines[i])
+			shown = append(shown, l.kept[i])
 		}
 		at += n
 	}
 	return shown
 }
 
-func (m model) logBody() []string {
-	v := &m.log
-	switch {
-	case v.read.IsZero() && v.err != nil:
-		return m.problem(v.err)
-	case v.read.IsZero():
-		return []string{"", m.waiting(v.pace)}
-	case len(v.lines) == 0:
-		return append(m.failure(v.err), "", "  the daemon has logged nothing")
+// selected is the lowest visible line: the log has no selection of its own.
+func (l *logView) selected() string {
+	shown := l.visibleLines()
+	if len(shown) == 0 {
+		return ""
 	}
-	lines := m.logLines()
-	from, to := m.logRange(len(lines))
-	shown := append(m.failure(v.err), lines[from:to]...)
-	if v.up > 0 {
-		shown = append(shown, " "+m.look.in(accent, m.look.sign(signDown)+" "+itoa(v.up)+" lines more, G goes to the end"))
+	one := shown[len(shown)-1]
+	return one.Time.Local().Format(time.DateTime) + " " + one.Level + " " + printable(one.Text)
+}
+
+// visible are the visible lines for a file.
+func (l *logView) visible() export {
+	file := export{name: "log", head: []string{"time", "level", "text"}}
+	for _, one := range l.visibleLines() {
+		file.add(one, one.Time.Format(time.RFC3339Nano), one.Level, one.Text)
+	}
+	return file
+}
+
+func (l *logView) body() []string {
+	if lines := l.unanswered(&l.reading); lines != nil {
+		return lines
+	}
+	shown := l.failure(l.err)
+	if len(l.kept) == 0 {
+		return append(shown, "", "  the daemon has logged nothing")
+	}
+	lines := l.lines()
+	from, to := l.visibleRange(len(lines))
+	shown = append(shown, lines[from:to]...)
+	if l.up > 0 {
+		more := l.look.sign(signDown) + " " + itoa(l.up) + " lines more, G goes to the end"
+		shown = append(shown, " "+l.look.in(accent, more))
 	}
 	return shown
 }

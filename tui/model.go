@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"context"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -8,67 +9,31 @@ import (
 	"ctsync/daemon/control"
 )
 
-// view is one of the screens.
-type view int
-
-const (
-	viewOverview view = iota
-	viewTable
-	viewFlow
-	viewExpect
-	viewLinks
-	viewTransitions
-	viewLog
-	views
-)
-
-var viewNames = [views]string{"Overview", "Table", "Flow", "Expectations", "Links", "Transitions", "Log"}
-
-// model is everything that View shows.
+// model is what Bubble Tea runs: the frame around the views, with help in front of them.
 type model struct {
-	client *control.Client
-	opt    Options
-	look   look
-	host   string    // whose daemon this is
-	out    *terminal // for the clipboard; nil where there is none
+	monitor
+	followed *flowView
+	action   action
+	write    bool // the user may give commands
 
-	width, height int
-	now           time.Time // of the last beat
-	view          view
-	help          bool
-	helpTop       int
-	paused        bool
-	pausedAt      time.Time
-	names         bool // ports by their names
-	services      services
-	units         units
-	note          note
-	line          line
-
-	state       state
-	table       table
-	watch       watch
-	expect      expectView
-	overviewTop int
-	linksTop    int
-	transitions transitionView
-	log         logView
-	resend      resendView
-	action      action
+	helping bool // help is shown instead of the view
+	help    silentText
+	keys    map[screen][]binding // of a view
+	general []binding            // of all
 }
 
-// note is a short word to the user in the bottom line.
-type note struct {
-	text  string
-	bad   bool
-	until time.Time
-}
-
-// noteTime is how long a note stays.
-const noteTime = 6 * time.Second
-
-func newModel(c *control.Client, opt Options) model {
-	return model{client: c, opt: opt, look: look{colour: !opt.NoColor}, width: 80, height: 24, now: time.Now()}
+func newModel(ctx context.Context, c *control.Client, opt Options) *model {
+	m := &model{write: opt.Write, monitor: monitor{
+		ctx: ctx, client: c, look: look{colour: !opt.NoColor}, width: 80, height: 24, now: time.Now(),
+	}}
+	m.screens, m.followed = newScreens(&m.monitor)
+	m.shown = m.screens[0]
+	m.help = silentText{text: text{bare: bare{&m.monitor}, title: "Help", lines: m.helpLines}}
+	m.keys, m.general = map[screen][]binding{}, m.generalKeys()
+	for _, s := range m.screens {
+		m.keys[s] = append(s.keys(), m.listKeys()...)
+	}
+	return m
 }
 
 type tickMsg time.Time
@@ -76,180 +41,118 @@ type tickMsg time.Time
 func tick() tea.Cmd { return tea.Tick(beat, func(t time.Time) tea.Msg { return tickMsg(t) }) }
 
 // Init asks at once.
-func (m model) Init() tea.Cmd {
+func (m *model) Init() tea.Cmd {
 	return tea.Batch(tick(), func() tea.Msg { return tickMsg(time.Now()) })
 }
 
-// Update takes in a message.
-func (m model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+// Update takes a message in. The model changes in place: Bubble Tea has drawn the last frame by then.
+func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) { return m, m.take(msg) }
+
+func (m *model) take(msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
 	case tea.WindowSizeMsg:
 		m.width, m.height = msg.Width, msg.Height
-		m = m.resized()
-		return m.refill()
+		return m.settle()
 	case tea.KeyMsg:
 		return m.key(msg)
 	case tea.MouseMsg:
 		return m.mouse(msg)
 	case tickMsg:
-		// The first beat comes from Init and the ticker's in addition; only the ticker goes on.
-		first := m.state.pace.serial == 0
-		m.now = time.Time(msg)
-		m, cmd := m.beat()
-		if first {
-			return m, cmd
+		// Init sends the first beat beside the ticker's, and only the ticker goes on.
+		next := tick()
+		if m.state.pace.serial == 0 {
+			next = nil
 		}
-		return m, tea.Batch(cmd, tick())
+		m.now = time.Time(msg)
+		return tea.Batch(m.beat(), next)
 	case noteMsg:
 		m.note = note{text: msg.text, bad: msg.bad, until: m.now.Add(noteTime)}
-		return m, nil
 	case servicesMsg:
-		return m.takeServices(msg), nil
-	case watchMsg:
-		return m.takeWatched(msg)
+		m.takeServices(msg)
 	case actionMsg:
 		return m.takeAction(msg)
-	}
-	return m.takeAnswer(msg)
-}
-
-// takeAnswer takes in an answer of the daemon.
-func (m model) takeAnswer(msg tea.Msg) (tea.Model, tea.Cmd) {
-	switch msg := msg.(type) {
 	case answer[control.Snapshot]:
 		return m.takeState(msg)
-	case answer[page]:
-		return m.takePage(msg)
-	case answer[control.Groups]:
-		return m.takeGroups(msg)
-	case answer[differences]:
-		return m.takeDifferences(msg)
-	case answer[matches]:
-		return m.takeMatches(msg), nil
-	case answer[sighting]:
-		return m.takeSighting(msg), nil
-	case answer[[]expectRow]:
-		return m.takeExpectations(msg), nil
-	case answer[[]control.Transition]:
-		return m.takeTransitions(msg), nil
-	case answer[control.LogPage]:
-		return m.takeLog(msg), nil
-	case answer[[]control.Resend]:
-		return m.takeResend(msg), nil
 	}
-	return m, nil
+	for _, s := range m.screens {
+		if cmd, mine := s.take(msg); mine {
+			return cmd
+		}
+	}
+	return nil
 }
 
-// beat asks for what is due.
-func (m model) beat() (model, tea.Cmd) {
+// takeState takes in what the daemon does now. How long a table is depends on that.
+func (m *model) takeState(a answer[control.Snapshot]) tea.Cmd {
+	was, known := m.state.Status.Role, m.state.known()
+	if !m.state.take(a) {
+		return nil
+	}
+	if role := m.state.Status.Role; known && role != was {
+		m.followed.became(a.at, role)
+	}
+	return m.settle()
+}
+
+// settle makes every view fit the terminal and the daemon's state.
+func (m *model) settle() tea.Cmd {
+	if m.prompt != nil {
+		m.prompt.fit(m.width)
+	}
+	cmds := make([]tea.Cmd, len(m.screens))
+	for i, s := range m.screens {
+		cmds[i] = s.settle()
+	}
+	return tea.Batch(cmds...)
+}
+
+// beat asks for what is due: the state, the view, and the flow that is followed while another view is shown.
+func (m *model) beat() tea.Cmd {
 	var cmds []tea.Cmd
 	if (!m.paused || !m.state.known()) && m.state.pace.ready(m.now) {
-		cmds = append(cmds, ask(&m.state.pace, m.now, stateTimeout, m.client.Snapshot))
+		cmds = append(cmds, ask(m.ctx, &m.state.pace, m.now, stateTimeout, m.client.Snapshot))
 	}
-	if m.watch.on && (!m.paused || m.watch.read.IsZero()) {
-		var cmd tea.Cmd
-		m, cmd = m.watchBeat()
-		cmds = append(cmds, cmd)
+	cmds = append(cmds, m.refresh(m.shown))
+	if m.shown != screen(m.followed) {
+		cmds = append(cmds, m.refresh(m.followed))
 	}
-	m, cmd := m.viewBeat()
-	return m, tea.Batch(append(cmds, cmd)...)
+	return tea.Batch(cmds...)
 }
 
-// viewBeat asks for what the view shows, if it is due.
-func (m model) viewBeat() (model, tea.Cmd) {
-	if m.paused && !m.unread() {
-		return m, nil
-	}
-	switch m.view {
-	case viewTable:
-		return m.tableBeat()
-	case viewExpect:
-		return m.expectBeat()
-	case viewLinks:
-		return m.resendBeat()
-	case viewTransitions:
-		return m.transitionBeat()
-	case viewLog:
-		return m.logBeat()
-	}
-	return m, nil
-}
-
-// unread reports whether the view waits for an answer without which it has nothing to show, or not what the user asked for.
-func (m *model) unread() bool {
-	switch m.view {
-	case viewTable:
-		return m.table.read.IsZero() || m.table.stale
-	case viewFlow:
-		return m.watch.on && m.watch.read.IsZero()
-	case viewExpect:
-		return m.expect.read.IsZero()
-	case viewLinks:
-		return m.resend.read.IsZero()
-	case viewTransitions:
-		return m.transitions.read.IsZero()
-	case viewLog:
-		return m.log.read.IsZero()
-	}
-	return false
-}
-
-// pause lets nothing move, or go on with what happened meanwhile. What is under way would move what is shown.
-func (m model) pause() (model, tea.Cmd) {
+// pause stops everything that moves, or lets it go on with what happened meanwhile. The answers that are under way would
+// move what is shown: they are given up.
+func (m *model) pause() tea.Cmd {
 	m.paused = !m.paused
 	if !m.paused {
-		m.watch = m.watch.resumed()
-		return m, nil
+		m.followed.resume()
+		return nil
 	}
 	m.pausedAt = m.now
-	if !m.unread() {
-		for _, p := range m.paces() {
+	if m.shown.unread() {
+		return nil
+	}
+	m.state.pace.drop()
+	for _, s := range m.screens {
+		for _, p := range s.paces() {
 			p.drop()
 		}
 	}
-	return m, nil
+	return nil
 }
 
-// still is the model at the time of what it shows: a pause stops ages too.
-func (m model) still() model {
-	if m.paused {
-		m.now = m.pausedAt
+// to goes to a view. That of a flow opens the one that is selected in the table.
+func (m *model) to(s screen) tea.Cmd {
+	m.helping = false
+	if s == screen(m.followed) && !m.followed.on {
+		return m.followed.openSelected()
 	}
-	return m
+	return m.show(s)
 }
 
-// paces are of all that the daemon is asked for.
-func (m *model) paces() []*pacer {
-	return []*pacer{
-		&m.state.pace, &m.table.pace, &m.table.counter, &m.watch.pace, &m.expect.pace, &m.transitions.pace, &m.log.pace, &m.resend.pace,
+// front is what keys scroll: help if it is open, else the view.
+func (m *model) front() screen {
+	if m.helping {
+		return &m.help
 	}
-}
-
-// show changes the view. What the view shows is asked for at once.
-func (m model) show(v view) (model, tea.Cmd) {
-	m.view, m.help = v, false
-	if r, ok := m.table.chosen(); ok && v == viewFlow && !m.watch.on {
-		return m.startWatch(&r)
-	}
-	return m.viewBeat()
-}
-
-// resized makes lists fit after a change of the terminal's size: what was selected stays selected and visible.
-func (m model) resized() model {
-	m = m.settled()
-	m.expect.list = m.expect.list.settled(m.expectHeight())
-	m.transitions.list = m.transitions.list.settled(m.transitionHeight())
-	return m
-}
-
-// say leaves a note.
-func (m model) say(text string) model {
-	m.note = note{text: text, until: m.now.Add(noteTime)}
-	return m
-}
-
-// complain leaves a note that something did not work.
-func (m model) complain(text string) model {
-	m.note = note{text: text, bad: true, until: m.now.Add(noteTime)}
-	return m
+	return m.shown
 }

@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/x/ansi"
 	"github.com/google/go-cmp/cmp"
 
@@ -27,7 +26,7 @@ func TestOperationsAreConfirmed(t *testing.T) {
 		r.press(":")
 		r.typeIn(command)
 		r.press("enter")
-		if r.m.line.kind == lineConfirm {
+		if label, _ := r.m.typing(); label == confirmLabel {
 			r.typeIn(confirmation)
 			r.press("enter")
 		}
@@ -126,18 +125,18 @@ func TestSave(t *testing.T) {
 // TestCSVSaysWhatIsKnown: the age that the kernel tells, and nothing where a flow has no value.
 func TestCSVSaysWhatIsKnown(t *testing.T) {
 	m := sample()
-	m.table.source = 2
+	m.table().source = 2
 	counted, bare := sampleFlow(0), sampleFlow(1)
 	counted.Has |= flow.HasTimestamp | flow.HasCounters
 	counted.Start, counted.Bytes, counted.Packets = uint64(noon.Add(-90*time.Second).UnixNano()), [2]uint64{1000, 1}, [2]uint64{2, 3}
 	bare.Has &^= flow.HasTimeout
-	m.table.rows, m.table.filled = []row{{flow: counted}, {flow: bare}}, nil
-	m.fill()
-	columns := m.table.flowColumns()
+	m.table().rows, m.table().filled = []row{{flow: counted}, {flow: bare}}, nil
+	m.table().fill()
+	columns := m.table().flowColumns()
 	for i, want := range []map[string]string{
 		{"TIMEOUT": "431999", "AGE": "90", "BYTES": "1001", "PACKETS": "5"}, {"TIMEOUT": "", "AGE": "", "BYTES": "", "PACKETS": ""},
 	} {
-		record := m.csvRow(&m.table.rows[i], columns)
+		record := m.table().csvRow(&m.table().rows[i], columns)
 		for name, value := range want {
 			at := slices.IndexFunc(columns, func(c column) bool { return c.name == name })
 			if at < 0 || record[at] != value {
@@ -150,7 +149,7 @@ func TestCSVSaysWhatIsKnown(t *testing.T) {
 // TestWriteAndCopyOtherViews: what a view lists can be written and copied, not only flows.
 func TestWriteAndCopyOtherViews(t *testing.T) {
 	for _, r := range []struct {
-		v                view
+		v                int
 		name, csv, json  string
 		rows             int
 		copied, fileName string
@@ -163,8 +162,12 @@ func TestWriteAndCopyOtherViews(t *testing.T) {
 			"2026-11-23 12:00:00 DEBUG external cache committed", "ctsync-log-"},
 	} {
 		m := sampleExpecting(sample())
-		m.view = r.v
-		e := m.export()
+		m.shown = m.screens[r.v]
+		s := m.shown.(interface {
+			visible() export
+			selected() string
+		})
+		e := s.visible()
 		var asCSV, asJSON strings.Builder
 		if err := errors.Join(e.writeCSV(&asCSV), e.writeJSON(&asJSON)); err != nil {
 			t.Error(err)
@@ -176,19 +179,20 @@ func TestWriteAndCopyOtherViews(t *testing.T) {
 		if !strings.Contains(asCSV.String(), r.csv) || !strings.Contains(asJSON.String(), r.json) {
 			t.Errorf("%s:\n%s\n%s", r.name, asCSV.String(), asJSON.String())
 		}
-		if !strings.HasPrefix(m.copied(), r.copied) {
-			t.Errorf("%s: %q is copied", r.name, m.copied())
+		if got := s.selected(); !strings.HasPrefix(got, r.copied) {
+			t.Errorf("%s: %q is copied", r.name, got)
 		}
-		if got := pressed(m, "w"); !strings.HasPrefix(got.line.text, r.fileName) {
-			t.Errorf("%s: the file is %q", r.name, got.line.text)
+		pressed(m, "w")
+		if _, name := m.typing(); !strings.HasPrefix(name, r.fileName) {
+			t.Errorf("%s: the file is %q", r.name, name)
 		}
 	}
 	m := sample() // of a long log what is visible
 	for range 8 {
-		m.log.lines = append(m.log.lines, m.log.lines...)
+		m.log().kept = append(m.log().kept, m.log().kept...)
 	}
-	m.view = viewLog
-	if n := len(m.visibleLog()); n != (m.bodyHeight()+1)/2 {
+	m.shown = m.screens[viewLog]
+	if n := len(m.log().visibleLines()); n != (m.bodyHeight()+1)/2 {
 		t.Errorf("%d lines of the log are visible", n)
 	}
 }
@@ -213,7 +217,7 @@ func TestCopyWritesOneSequence(t *testing.T) {
 	w.Close()
 	b := make([]byte, 1024)
 	n, _ := pipe.Read(b)
-	want := clipboardSequence(string(flow.AppendConntrack(nil, &r.m.table.rows[0].flow)))
+	want := clipboardSequence(string(flow.AppendConntrack(nil, &r.m.table().rows[0].flow)))
 	if string(b[:n]) != want {
 		t.Errorf("written %q, want %q", b[:n], want)
 	}
@@ -222,16 +226,13 @@ func TestCopyWritesOneSequence(t *testing.T) {
 // TestLostDaemon shows the age of the data, and the new data when a daemon is there again.
 func TestLostDaemon(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "s")
-	var r *run
-	t.Run("a life", func(t *testing.T) {
-		d := newFakeDaemon()
-		d.listen(t, socket)
-		r = start(t, control.New(socket), Options{})
-		r.t = t
+	r := begin(t, control.New(socket), Options{})
+	t.Run("first run", func(t *testing.T) {
+		newFakeDaemon().listen(t, socket)
+		r.shows("1 000 flows")
 		r.press("2")
 		r.shows("of 1 000 flows")
-	}) // its end is the daemon's
-	r.t = t
+	}) // the daemon ends with it
 	r.shows("! no answer, data is")
 	r.shows("in step not known")
 	r.press("1")
@@ -245,8 +246,7 @@ func TestLostDaemon(t *testing.T) {
 }
 
 func TestNoDaemon(t *testing.T) {
-	r := &run{t: t, m: newModel(control.New("/nonexistent/s"), Options{}), msgs: make(chan tea.Msg, 64)}
-	r.do(r.m.Init())
+	r := begin(t, control.New("/nonexistent/s"), Options{})
 	r.shows("ctsyncd is not reachable at /nonexistent/s")
 	r.shows("the monitor goes on asking")
 }
@@ -267,7 +267,7 @@ func TestLog(t *testing.T) {
 	r.press("g")
 	r.shows("line 1")
 	say(3)
-	r.until("the lines are read", func(m *model) bool { return m.log.last == 53 })
+	r.until("the lines are read", func(m *model) bool { return m.log().last == 53 })
 	if !strings.Contains(r.screen(), "line 1\n") && !strings.Contains(r.screen(), "line 1 ") {
 		t.Errorf("what is being read moves:\n%s", r.screen())
 	}
@@ -275,20 +275,20 @@ func TestLog(t *testing.T) {
 	r.shows("line 53")
 	d.set(func() { d.log = nil })
 	say(1) // another daemon
-	r.until("it is read from the beginning", func(m *model) bool { return m.log.last == 1 && len(m.log.lines) == 54 })
+	r.until("it is read from the beginning", func(m *model) bool { return m.log().last == 1 && len(m.log().kept) == 54 })
 }
 
 func TestExpectations(t *testing.T) {
 	d := newFakeDaemon()
 	d.state.Status.ExpectationSync = []string{"ftp"}
 	m := sampleExpecting(sample())
-	d.expecting = []flow.Expectation{m.expect.rows[0].entry}
+	d.expecting = []flow.Expectation{m.expect().rows[0].entry}
 	r := start(t, d.serve(t), Options{})
 	r.press("4")
 	r.shows("1 internal, 1 external")
 	r.shows("ftp    tcp 10.0.1.2:* → 10.0.2.2:50185")
 	r.press("j")
-	if r.m.expect.list.cursor != 1 {
+	if r.m.expect().list.cursor != 1 {
 		t.Error("j does not go down")
 	}
 }
@@ -298,7 +298,7 @@ func TestExpectationsWithoutExternalCache(t *testing.T) {
 	d := newFakeDaemon()
 	d.injecting, d.state.Status.Injecting = true, true
 	d.state.Status.ExpectationSync = []string{"ftp"}
-	d.expecting = []flow.Expectation{sampleExpecting(sample()).expect.rows[0].entry}
+	d.expecting = []flow.Expectation{sampleExpecting(sample()).expect().rows[0].entry}
 	r := start(t, d.serve(t), Options{})
 	r.press("4")
 	r.shows("1 internal, the peer's go into the kernel at once")
@@ -331,21 +331,21 @@ func TestTransitions(t *testing.T) {
 
 // TestInjectedTakeover tells of a takeover without a commit what there is to tell.
 func TestInjectedTakeover(t *testing.T) {
-	m := scenes()["transitions-injecting"]
+	m := scene("transitions-injecting")
 	text := ansi.Strip(m.View())
 	for _, want := range []string{"1 197     !3", "1 197 flows of the peer", "9 of them, on their way when it began: waited 12ms", "Failed          ! 3"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the screen lacks %q:\n%s", want, text)
 		}
 	}
-	if outcomePaint(&m.transitions.all[0]) != warn {
+	if outcomePaint(&m.transitions().all[0]) != warn {
 		t.Error("refused flows look like a success")
 	}
 }
 
 // TestLongTransition says how much of what is to be told has no room.
 func TestLongTransition(t *testing.T) {
-	m := scenes()["transitions-long"]
+	m := scene("transitions-long")
 	for m.height = 8; m.height < 40; m.height++ {
 		text := ansi.Strip(m.View())
 		if whole := strings.Contains(text, "10.0.0.9:1"); whole == strings.Contains(text, "lines more: ctsync show transitions") {
@@ -360,12 +360,14 @@ func TestServices(t *testing.T) {
 	if diff := cmp.Diff(want, names, cmp.AllowUnexported(service{})); err != nil || diff != "" {
 		t.Error(err, diff)
 	}
-	m := sample().takeServices(servicesMsg{names: names})
-	m.view = viewTable
+	m := sample()
+	m.takeServices(servicesMsg{names: names})
+	m.shown = m.screens[viewTable]
 	if !strings.Contains(m.View(), "203.0.113.0:https") {
 		t.Error("ports have no names")
 	}
-	if got := sample().takeServices(servicesMsg{err: os.ErrNotExist}); got.names || !got.note.bad {
+	m = sample()
+	if m.takeServices(servicesMsg{err: os.ErrNotExist}); m.names != nil || !m.note.bad {
 		t.Error("a missing file is not said")
 	}
 }
@@ -379,10 +381,10 @@ func TestPace(t *testing.T) {
 	if p.ready(noon) {
 		t.Error("ready while a question is under way")
 	}
-	if take(&p, answer[int]{serial: 3}, beat) {
+	if taken(&p, answer[int]{serial: 3}, beat) {
 		t.Error("the answer to an older question counts")
 	}
-	if !take(&p, answer[int]{serial: 4, asked: noon, at: noon.Add(300 * time.Millisecond)}, beat) {
+	if !taken(&p, answer[int]{serial: 4, asked: noon, at: noon.Add(300 * time.Millisecond)}, beat) {
 		t.Error("the answer does not count")
 	}
 	if p.ready(noon.Add(2 * time.Second)) {
@@ -392,13 +394,13 @@ func TestPace(t *testing.T) {
 		t.Error("never asked again")
 	}
 	p = pacer{serial: 4, busy: true}
-	if take(&p, answer[int]{serial: 4, asked: noon, at: noon.Add(stateTimeout), err: os.ErrDeadlineExceeded}, beat); !p.ready(noon.Add(stateTimeout + beat)) {
+	if taken(&p, answer[int]{serial: 4, asked: noon, at: noon.Add(stateTimeout), err: os.ErrDeadlineExceeded}, beat); !p.ready(noon.Add(stateTimeout + beat)) {
 		t.Error("a daemon that did not answer is left alone for long")
 	}
 	cancelled := false
 	p = pacer{serial: 4, busy: true, cancel: func() { cancelled = true }}
 	p.drop()
-	if !cancelled || take(&p, answer[int]{serial: 4}, beat) {
+	if !cancelled || taken(&p, answer[int]{serial: 4}, beat) {
 		t.Error("a question that was given up goes on")
 	}
 }

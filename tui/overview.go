@@ -13,35 +13,38 @@ import (
 // inStepMeans is what a router can know about being in step.
 const inStepMeans = "nothing unacknowledged, no unrepaired loss, last bulk complete, peer heard within its alive interval"
 
-// overview answers in this order: are the two in step, who are we, what is replicated, what goes on, what was lost, what
+// newOverview answers in this order: are the two in step, who are we, what is replicated, what goes on, what was lost, what
 // happened last. The blank lines between these give way where room is short.
-func (m model) overview() []string {
-	lines := m.overviewLines()
-	if len(lines) > m.bodyHeight() {
-		lines = slices.DeleteFunc(lines, func(l string) bool { return l == "" })
+func newOverview(m *monitor) screen {
+	lines := func() []string {
+		lines := m.overviewLines()
+		if len(lines) > m.bodyHeight() {
+			lines = slices.DeleteFunc(lines, func(l string) bool { return l == "" })
+		}
+		return lines
 	}
-	return lines
+	return &silentText{text: text{bare: bare{m}, title: "Overview", lines: lines}}
 }
 
-func (m model) overviewLines() []string {
+func (m *monitor) overviewLines() []string {
 	s := &m.state.Status
 	lines := m.stepLines()
-	lines = slices.Concat(lines, m.row("Role", m.roleText()), m.row("Peer", m.peerText()))
+	lines = slices.Concat(lines, m.field("Role", m.roleText()), m.field("Peer", m.peerText()))
 	for i := range m.state.Statistics.Links {
 		name := "Link"
 		if i > 0 {
 			name = ""
 		}
-		lines = append(lines, m.row(name, m.linkText(&m.state.Statistics.Links[i]))...)
+		lines = append(lines, m.field(name, m.linkText(&m.state.Statistics.Links[i]))...)
 	}
 	if l := s.ActiveLink; l != nil {
-		lines = append(lines, m.rows("Active link", m.activeText(l), plain)...)
+		lines = append(lines, m.paragraph("Active link", m.activeText(l), plain)...)
 	}
 	for _, w := range s.Warnings {
-		lines = append(lines, m.rows("Warning", "! "+w, warn)...)
+		lines = append(lines, m.paragraph("Warning", "! "+w, warn)...)
 	}
 	if len(s.NeedRestart) > 0 {
-		lines = append(lines, m.rows("Warning", "! a restart is needed for "+strings.Join(s.NeedRestart, ", "), warn)...)
+		lines = append(lines, m.paragraph("Warning", "! a restart is needed for "+strings.Join(s.NeedRestart, ", "), warn)...)
 	}
 	lines = append(lines, "")
 	lines = append(lines, m.cacheLines()...)
@@ -50,43 +53,43 @@ func (m model) overviewLines() []string {
 	lines = append(lines, "")
 	lines = append(lines, m.lossLines()...)
 	for i := range s.Jobs {
-		lines = append(lines, m.row("Running", m.jobText(&s.Jobs[i]))...)
+		lines = append(lines, m.field("Running", m.jobText(&s.Jobs[i]))...)
 	}
 	if t := s.LastTransition; t != nil {
-		lines = append(lines, m.rows("Last transition", m.transitionLine(t), outcomePaint(t))...)
+		lines = append(lines, m.paragraph("Last transition", m.transitionLine(t), outcomePaint(t))...)
 	} else {
-		lines = append(lines, m.row("Last transition", m.look.in(faint, "keepalived has said nothing yet"))...)
+		lines = append(lines, m.field("Last transition", m.look.in(faint, "keepalived has said nothing yet"))...)
 	}
 	return lines
 }
 
-func (m model) stepLines() []string {
+func (m *monitor) stepLines() []string {
 	s := &m.state.Status
 	switch {
 	case m.state.err != nil:
-		return m.rows("In step", "not known: "+m.state.err.Error(), bad)
+		return m.paragraph("In step", "not known: "+m.state.err.Error(), bad)
 	case s.InStep:
-		return append(m.rows("In step", "yes, as far as this router can know:", good), m.rows("", inStepMeans, faint)...)
+		return append(m.paragraph("In step", "yes, as far as this router can know:", good), m.paragraph("", inStepMeans, faint)...)
 	}
-	lines := m.row("In step", m.look.in(bad, "! no, this router knows of:"))
+	lines := m.field("In step", m.look.in(bad, "! no, this router knows of:"))
 	for _, w := range s.Why {
-		lines = append(lines, m.rows("", "- "+w, bad)...)
+		lines = append(lines, m.paragraph("", "- "+w, bad)...)
 	}
 	return lines
 }
 
-func (m model) roleText() string {
+func (m *monitor) roleText() string {
 	s := &m.state.Status
 	text := m.look.in(title, strings.ToUpper(string(s.Role)))
 	if !s.RoleSince.IsZero() {
-		text += fmt.Sprintf(" for %s, since %s", span(m.now.Sub(s.RoleSince)), s.RoleSince.Local().Format(time.DateTime))
+		text += fmt.Sprintf(" for %s, since %s", span(m.still().Sub(s.RoleSince)), s.RoleSince.Local().Format(time.DateTime))
 	} else {
 		text += m.look.in(faint, " until keepalived says what it is")
 	}
 	return text
 }
 
-func (m model) peerText() string {
+func (m *monitor) peerText() string {
 	s := &m.state.Status
 	if s.Peer == "" {
 		return m.look.in(bad, "! not heard yet") + " over " + s.Transport
@@ -95,7 +98,7 @@ func (m model) peerText() string {
 	if s.PeerHeard.IsZero() {
 		return text + m.look.in(bad, " ! not heard yet")
 	}
-	return text + ", heard " + ago(m.state.at.Sub(s.PeerHeard))
+	return text + ", heard " + ago(m.state.read.Sub(s.PeerHeard))
 }
 
 // ago says how long ago something was that happens all the time.
@@ -106,7 +109,7 @@ func ago(d time.Duration) string {
 	return span(d) + " ago"
 }
 
-func (m model) linkText(n *control.LinkStatistics) string {
+func (m *monitor) linkText(n *control.LinkStatistics) string {
 	in := good
 	if n.State != "RUNNING" {
 		in = bad
@@ -119,10 +122,10 @@ func (m model) linkText(n *control.LinkStatistics) string {
 }
 
 // activeText says which of several links sends, since when and why, and how often that changed.
-func (m model) activeText(l *control.ActiveLink) string {
+func (m *monitor) activeText(l *control.ActiveLink) string {
 	text := l.Device
 	if !l.Since.IsZero() {
-		text += " for " + span(m.now.Sub(l.Since))
+		text += " for " + span(m.still().Sub(l.Since))
 	}
 	if l.Reason != "" {
 		text += ": " + l.Reason
@@ -133,7 +136,7 @@ func (m model) activeText(l *control.ActiveLink) string {
 	return text + fmt.Sprintf(" (change %s)", m.units.count(l.Changes))
 }
 
-func (m model) cacheLines() []string {
+func (m *monitor) cacheLines() []string {
 	st := &m.state.Statistics
 	room := ""
 	if st.Kernel.TableMax > 0 {
@@ -142,28 +145,28 @@ func (m model) cacheLines() []string {
 	wait := fmt.Sprintf("%s wait to be sent", m.units.count(st.Session.Waiting))
 	unacked := fmt.Sprintf("%s unacknowledged", m.units.count(st.Session.Unacknowledged))
 	return slices.Concat(
-		m.row("Internal cache", m.figure(m.units.count(st.Internal.Active), "flows", wait+", "+unacked)),
+		m.field("Internal cache", m.figure(m.units.count(st.Internal.Active), "flows", wait+", "+unacked)),
 		m.peerFlows(),
-		m.row("Kernel's table", m.figure(m.units.count(st.Kernel.TableEntries), "flows", room)),
+		m.field("Kernel's table", m.figure(m.units.count(st.Kernel.TableEntries), "flows", room)),
 	)
 }
 
 // peerFlows is the row of the external cache, or of what goes straight into the kernel where there is none.
-func (m model) peerFlows() []string {
+func (m *monitor) peerFlows() []string {
 	st := &m.state.Statistics
 	i := st.Inject
 	if i == nil {
-		return m.row("External cache", m.figure(m.units.count(st.External.Active), "flows", "of the peer"))
+		return m.field("External cache", m.figure(m.units.count(st.External.Active), "flows", "of the peer"))
 	}
-	lines := m.row("Injecting", m.figure(m.units.count(i.Flows), "flows", "of the peer into the kernel, "+m.units.count(i.Waiting)+" wait"))
+	lines := m.field("Injecting", m.figure(m.units.count(i.Flows), "flows", "of the peer into the kernel, "+m.units.count(i.Waiting)+" wait"))
 	if i.Missing > 0 {
-		lines = append(lines, m.rows("", "! "+m.units.count(i.Missing)+" are refused by the kernel and tried again", warn)...)
+		lines = append(lines, m.paragraph("", "! "+m.units.count(i.Missing)+" are refused by the kernel and tried again", warn)...)
 	}
 	return lines
 }
 
 // figure sets a number in the column where all numbers of the view stand.
-func (m model) figure(number, unit, text string) string {
+func (m *monitor) figure(number, unit, text string) string {
 	return m.look.pad(number, 11, true) + " " + unit + "  " + m.look.in(faint, text)
 }
 
@@ -173,7 +176,7 @@ const (
 	quietBytes  = 1000
 )
 
-func (m model) rateLines() []string {
+func (m *monitor) rateLines() []string {
 	r := &m.state.rates
 	room := min(max(m.width-nameWidth-3-14-14, 0), graphLength)
 	line := func(name string, s series, quiet float64, write func(float64) string) []string {
@@ -181,7 +184,7 @@ func (m model) rateLines() []string {
 		if most := s.most(room); most > 0 && room > 8 {
 			text += " " + m.look.in(faint, "max "+write(most))
 		}
-		return m.row(name, text)
+		return m.field(name, text)
 	}
 	return slices.Concat(
 		line("Kernel events", r.events, quietEvents, m.units.perSecond),
@@ -193,7 +196,7 @@ func (m model) rateLines() []string {
 }
 
 // lossLines name what was lost since the daemon began, by kind, and nothing else.
-func (m model) lossLines() []string {
+func (m *monitor) lossLines() []string {
 	st := &m.state.Statistics
 	var parts []string
 	say := func(n uint64, what, note string) {
@@ -225,9 +228,9 @@ func (m model) lossLines() []string {
 		say(st.Unsupported[k], "not handled, "+k, "")
 	}
 	if len(parts) == 0 {
-		return m.rows("Losses", "none since the daemon began", good)
+		return m.paragraph("Losses", "none since the daemon began", good)
 	}
-	return m.rows("Losses", "! "+strings.Join(parts, "; "), warn)
+	return m.paragraph("Losses", "! "+strings.Join(parts, "; "), warn)
 }
 
 func keys(m map[string]uint64) []string {
@@ -239,15 +242,15 @@ func keys(m map[string]uint64) []string {
 	return list
 }
 
-func (m model) jobText(j *control.Job) string {
+func (m *monitor) jobText(j *control.Job) string {
 	if j.Total == 0 {
-		return fmt.Sprintf("%s for %s", j.Name, span(m.now.Sub(j.Started)))
+		return fmt.Sprintf("%s for %s", j.Name, span(m.still().Sub(j.Started)))
 	}
 	return fmt.Sprintf("%s, %s of %s", j.Name, m.units.count(j.Done), m.units.count(j.Total))
 }
 
 // transitionLine is a transition in one line.
-func (m model) transitionLine(t *control.Transition) string {
+func (m *monitor) transitionLine(t *control.Transition) string {
 	text := fmt.Sprintf("%s %s %s", t.Received.Local().Format(time.DateTime), t.State, t.Outcome)
 	if i := t.Inject; i != nil {
 		text += fmt.Sprintf(": %s flows of the peer in the kernel", m.units.count(i.Present))

@@ -43,12 +43,15 @@ type answer[T any] struct {
 	err       error
 }
 
-// ask makes the command that asks a question, in place of one that is still under way.
-func ask[T any](p *pacer, now time.Time, limit time.Duration, f func(context.Context) (T, error)) tea.Cmd {
+// ask makes the command that asks a question, in place of one that is still under way. f runs in another goroutine than
+// what the pacer belongs to.
+func ask[T any](
+	ctx context.Context, p *pacer, now time.Time, limit time.Duration, f func(context.Context) (T, error),
+) tea.Cmd {
 	p.drop()
 	p.serial++
 	p.busy, p.began = true, now
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	p.cancel = cancel
 	serial := p.serial
 	return func() tea.Msg {
@@ -69,8 +72,8 @@ func (p *pacer) drop() {
 	}
 }
 
-// take notes that an answer came and reports whether it is the one that is waited for.
-func take[T any](p *pacer, a answer[T], every time.Duration) bool {
+// taken notes that an answer came and reports whether it is the one that is waited for.
+func taken[T any](p *pacer, a answer[T], every time.Duration) bool {
 	if a.serial != p.serial || !p.busy {
 		return false
 	}
@@ -79,6 +82,27 @@ func take[T any](p *pacer, a answer[T], every time.Duration) bool {
 		p.due = a.asked.Add(max(every, (share+1)*a.at.Sub(a.asked)))
 	}
 	return true
+}
+
+// reading is what is read from the daemon over and over, apart from its value.
+type reading struct {
+	pace pacer
+	read time.Time // when what is shown was read; zero = not yet
+	err  error     // of the last question
+}
+
+func (r *reading) unread() bool    { return r.read.IsZero() }
+func (r *reading) paces() []*pacer { return []*pacer{&r.pace} }
+
+// fresh notes that an answer came and reports whether it brings a value that is waited for.
+func fresh[T any](r *reading, a answer[T], every time.Duration) bool {
+	if !taken(&r.pace, a, every) {
+		return false
+	}
+	if r.err = a.err; a.err == nil {
+		r.read = a.at
+	}
+	return a.err == nil
 }
 
 // ready reports whether it is time for a refresh. Half a beat early is in time: beats are not exact.

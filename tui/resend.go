@@ -7,33 +7,23 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
 
 	"ctsync/daemon/control"
 )
 
-// resendView is what the peer has not acknowledged: the first messages in flight.
-type resendView struct {
-	pace pacer
-	list []control.Resend
-	read time.Time
-	err  error
-}
-
 // maxResend bounds what is read of the messages in flight, of which there can be as many as flows.
 const maxResend = 1000
 
-func (m model) resendBeat() (model, tea.Cmd) {
-	if !m.resend.pace.ready(m.now) {
-		return m, nil
+func (l *links) beat() tea.Cmd {
+	if !l.pace.ready(l.now) {
+		return nil
 	}
-	client := m.client
-	cmd := ask(&m.resend.pace, m.now, stateTimeout, func(ctx context.Context) ([]control.Resend, error) {
+	client := l.client
+	return ask(l.ctx, &l.pace, l.now, stateTimeout, func(ctx context.Context) ([]control.Resend, error) {
 		return readResend(ctx, client)
 	})
-	return m, cmd
 }
 
 func readResend(ctx context.Context, c *control.Client) (list []control.Resend, err error) {
@@ -54,32 +44,28 @@ func readResend(ctx context.Context, c *control.Client) (list []control.Resend, 
 	return list, nil
 }
 
-func (m model) takeResend(a answer[[]control.Resend]) model {
-	v := &m.resend
-	if !take(&v.pace, a, stateEvery) {
-		return m
+func (l *links) take(msg tea.Msg) (tea.Cmd, bool) {
+	a, mine := msg.(answer[[]control.Resend])
+	if mine && fresh(&l.reading, a, stateEvery) {
+		l.resend = a.value
 	}
-	if v.err = a.err; a.err == nil {
-		v.list, v.read = a.value, a.at
-	}
-	return m
+	return nil, mine
 }
 
 // resendLines name the messages in flight by their numbers.
-func (m model) resendLines() []string {
-	v := &m.resend
+func (l *links) resendLines() []string {
 	var lines []string
-	if v.err != nil {
-		lines = m.rows("", "! "+printable(v.err.Error()), bad)
+	if l.err != nil {
+		lines = l.paragraph("", "! "+printable(l.err.Error()), bad)
 	}
-	if len(v.list) == 0 {
+	if len(l.resend) == 0 {
 		return lines
 	}
-	text := resendRanges(v.list)
-	if len(v.list) == maxResend {
-		text = "the first " + m.units.count(maxResend) + ": " + text
+	text := resendRanges(l.resend)
+	if len(l.resend) == maxResend {
+		text = "the first " + l.units.count(maxResend) + ": " + text
 	}
-	return append(lines, m.rows("", text, faint)...)
+	return append(lines, l.paragraph("", text, faint)...)
 }
 
 // resendRanges writes numbers that follow one another as one range; those of control messages are marked.

@@ -19,30 +19,34 @@ type noteMsg struct {
 	bad  bool
 }
 
-// startSave asks for the name of a file for the visible rows.
-func (m model) startSave() (model, tea.Cmd) {
-	e := m.export()
-	if len(e.json) == 0 {
-		return m.complain("there are no rows to write"), nil
-	}
-	m.line = line{kind: lineFile, input: typed("ctsync-" + e.name + m.now.Local().Format("-20060102-150405") + ".csv")}
-	return m, nil
+// writeKey writes the visible rows of a view to a file.
+func (m *monitor) writeKey(rows func() export) binding {
+	return binding{bind("w", "write rows: JSON or CSV", "w"), "",
+		func() bool { return len(rows().json) > 0 }, func() tea.Cmd { return m.startSave(rows) }}
 }
 
-// save writes the visible rows: all that is known of them as JSON, one object per line, or their columns as CSV.
-func (m model) save(name string) (model, tea.Cmd) {
-	e := m.export()
+// startSave asks for the name of a file for the visible rows.
+func (m *monitor) startSave(rows func() export) tea.Cmd {
+	name := "ctsync-" + rows().name + m.now.Local().Format("-20060102-150405") + ".csv"
+	return m.openPrompt("write to file: ", name, prompt{
+		advice: func() string { return m.look.in(faint, ".json or .csv; a file that exists is not written over") },
+		enter:  func(name string) tea.Cmd { return m.save(name, rows()) },
+	})
+}
+
+// save writes rows: all that is known of them as JSON, one object per line, or their columns as CSV.
+func (m *monitor) save(name string, e export) tea.Cmd {
 	write := e.writeJSON
 	switch strings.ToLower(filepath.Ext(name)) {
 	case ".json":
 	case ".csv":
 		write = e.writeCSV
 	default:
-		m.line.err = errors.New("the name must end in .json or .csv")
-		return m, nil
+		m.prompt.Err = errors.New("the name must end in .json or .csv")
+		return nil
 	}
-	m.line = line{}
-	return m, func() tea.Msg {
+	m.prompt = nil
+	return func() tea.Msg {
 		if err := writeNew(name, write); err != nil {
 			return noteMsg{text: err.Error(), bad: true}
 		}
@@ -62,7 +66,8 @@ func writeNew(name string, write func(io.Writer) error) error {
 	return nil
 }
 
-// export is what a file gets of the visible rows of a view.
+// export is what a file gets of the visible rows of a view: at the time of what is shown, with exact amounts and the
+// numbers of ports.
 type export struct {
 	name    string // of the rows, for that of the file
 	json    []any  // one per row

@@ -22,7 +22,7 @@ type service struct {
 	port  uint16
 }
 
-// services are the names of ports; nil = not read.
+// services are the names of ports; nil = ports are written as numbers.
 type services map[service]string
 
 // servicesMsg is services as read.
@@ -32,12 +32,16 @@ type servicesMsg struct {
 }
 
 // toggleNames shows ports by their names or by their numbers. The names are read when they are first wanted.
-func (m model) toggleNames() (model, tea.Cmd) {
-	if m.names || m.services != nil {
-		m.names = !m.names
-		return m, nil
+func (m *model) toggleNames() tea.Cmd {
+	switch {
+	case m.names != nil:
+		m.names = nil
+		return nil
+	case m.known != nil:
+		m.names = m.known
+		return nil
 	}
-	return m, func() tea.Msg {
+	return func() tea.Msg {
 		f, err := os.Open(servicesFile)
 		if err != nil {
 			return servicesMsg{err: err}
@@ -48,15 +52,15 @@ func (m model) toggleNames() (model, tea.Cmd) {
 	}
 }
 
-func (m model) takeServices(msg servicesMsg) model {
+func (m *model) takeServices(msg servicesMsg) {
 	switch {
 	case msg.err != nil:
-		return m.complain(fmt.Sprintf("ports stay numbers: %v", msg.err))
+		m.complain(fmt.Sprintf("ports stay numbers: %v", msg.err))
 	case len(msg.names) == 0:
-		return m.complain("ports stay numbers: " + servicesFile + " names none")
+		m.complain("ports stay numbers: " + servicesFile + " names none")
+	default:
+		m.known, m.names = msg.names, msg.names
 	}
-	m.services, m.names = msg.names, true
-	return m
 }
 
 // readServices reads services(5): name, port/protocol, aliases, # comment. Lines that are something else are skipped.

@@ -3,17 +3,13 @@ package tui
 import (
 	"time"
 
-	tea "github.com/charmbracelet/bubbletea"
-
 	"ctsync/daemon/control"
 )
 
 // state is the last snapshot, how old it is, and the recent past of the rates.
 type state struct {
-	pace pacer
+	reading
 	control.Snapshot
-	at    time.Time // when the daemon last answered; zero = never
-	err   error     // of the last question
 	rates rates
 	links []linkRates // as Statistics.Links
 }
@@ -27,27 +23,19 @@ type rates struct {
 type linkRates struct{ sent, received, packetsSent, packetsReceived float64 }
 
 // known reports whether the daemon has answered at all.
-func (s *state) known() bool { return !s.at.IsZero() }
+func (s *state) known() bool { return !s.read.IsZero() }
 
-// takeState stores an answer; a missing one leaves the old data, whose age is then shown.
-func (m model) takeState(a answer[control.Snapshot]) (model, tea.Cmd) {
-	if !take(&m.state.pace, a, stateEvery) {
-		return m, nil
+// take stores an answer and reports whether it has something new; a missing one leaves the old data, whose age is then
+// shown.
+func (s *state) take(a answer[control.Snapshot]) bool {
+	before, was := s.Statistics, s.read
+	if !fresh(&s.reading, a, stateEvery) {
+		return false
 	}
-	s := &m.state
-	if s.err = a.err; a.err != nil {
-		return m, nil
+	if s.Snapshot = a.value; !was.IsZero() {
+		s.count(&before, a.at.Sub(was))
 	}
-	before, between := s.Statistics, a.at.Sub(s.at)
-	role, known := s.Status.Role, s.known()
-	s.Snapshot, s.at = a.value, a.at
-	if known {
-		s.count(&before, between)
-	}
-	if known && role != s.Status.Role {
-		m.watch = m.watch.role(a.at, s.Status.Role)
-	}
-	return m.sized(), nil
+	return true
 }
 
 // count appends the growth of counters since before. A daemon that began anew has smaller ones: that is no rate.

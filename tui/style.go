@@ -40,10 +40,13 @@ func styles() [paints][2]lipgloss.Style {
 	}
 }
 
+// styled are the styles of all paints.
+var styled = styles()
+
 // painted is what a terminal gets before and after a text of each paint. A frame has some hundred painted texts, and
 // rendering a style anew for each takes longer than all the rest of it.
 var painted = func() (table [paints][2][2]string) {
-	for p, s := range styles() {
+	for p, s := range styled {
 		for i := range s {
 			table[p][i][0], table[p][i][1], _ = strings.Cut(s[i].Render("x"), "x")
 		}
@@ -95,6 +98,14 @@ func (l look) sign(s sign) string {
 		return signs[s][1]
 	}
 	return signs[s][0]
+}
+
+// mark is what stands in front of a row that is selected or not.
+func (l look) mark(chosen bool) string {
+	if chosen {
+		return l.sign(signCursor)
+	}
+	return ""
 }
 
 // cut shortens text to width columns and marks the loss. Text may be painted.

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"context"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -22,11 +23,11 @@ func TestSnapshotOnTheScreen(t *testing.T) {
 	with.Statistics.Inject, with.Status.Injecting, with.Status.LastTransition = nil, false, nil
 	var all strings.Builder
 	for _, one := range []control.Snapshot{with, s} {
-		for _, v := range []view{viewOverview, viewLinks} {
-			m := newModel(control.New("/nonexistent"), Options{NoColor: true})
+		for _, v := range []int{viewOverview, viewLinks} {
+			m := newModel(context.Background(), control.New("/nonexistent"), Options{NoColor: true})
 			m.host, m.now, m.units = "router1", time.Unix(200_000, 0).UTC(), unitExact
-			m.state.Snapshot, m.state.at, m.view, m.width, m.height = one, m.now, v, 400, 100
-			m = m.sized()
+			m.state.Snapshot, m.state.read, m.shown, m.width, m.height = one, m.now, m.screens[v], 400, 100
+			m.table().sized()
 			screen := ansi.Strip(m.View())
 			for _, l := range leaves {
 				text := fmt.Sprint(l.Value)

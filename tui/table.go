@@ -43,13 +43,31 @@ type row struct {
 
 // table is the view of the flow tables.
 type table struct {
+	bare
+	reading
+	question
+	window
+	flow *flowView // that shows one of them
+
+	groups  control.Groups
+	counts  *control.DifferenceCounts // of differences; nil = not read
+	changed time.Time                 // when a changed question was last asked
+	counter pacer
+	matches uint64 // flows that match the filter; 0 = not known
+}
+
+// question is what the user wants to see.
+type question struct {
 	source     int
 	filter     *expr.Expr // nil = all
 	filterText string
 	order      order
 	group      string // "" or one of control.GroupKeys
 	groupOrder order  // of groups; by "" = most flows first
+}
 
+// window is the part of a list that is here.
+type window struct {
 	list   list
 	first  int // place of rows[0] in the list
 	rows   []row
@@ -58,18 +76,8 @@ type table struct {
 	marks  []mark          // of a list in the order of storage, ascending
 	wide   int             // of the widest address so far, so that columns do not jump
 	filled map[string]bool // optional columns that a row has had something in
-
-	stale  bool // what is shown is the answer to another question: the new one is under way, or waits for its beat
-	kept   bool // rows stay where they are
-	groups control.Groups
-	counts *control.DifferenceCounts // of differences; nil = not read
-
-	pace    pacer
-	changed time.Time // when a changed question was last asked
-	read    time.Time // when what is shown was read; zero = not yet
-	err     error
-	counter pacer
-	matches uint64 // flows that the filter lets pass; 0 = not known
+	stale  bool            // the rows are the answer to another question: the new one is under way, or waits for its beat
+	kept   bool            // rows stay where they are
 }
 
 // order is how a list is sorted.
@@ -94,53 +102,59 @@ const (
 	maxMarks    = 1 << 15 // some 2 million flows
 )
 
-func (t *table) from() source { return sources[t.source] }
+func (t *table) name() string { return "Table" }
+
+func (q *question) from() source { return sources[q.source] }
 
 // query is what the daemon is asked for, without its range.
-func (t *table) query() control.FlowQuery {
-	return control.FlowQuery{Table: t.from().table, Filter: t.filter}
+func (q *question) query() control.FlowQuery {
+	return control.FlowQuery{Table: q.from().table, Filter: q.filter}
 }
 
 // every is how long what is shown is not asked for again after an answer. A configuration does not change every beat.
-func (t *table) every(err error) time.Duration {
-	if t.from().live && !disabled(err) {
+func (q *question) every(err error) time.Duration {
+	if q.from().live && !disabled(err) {
 		return beat
 	}
 	return retryEvery
 }
 
-// tableBeat refreshes what is shown, and counts what the filter lets pass. What is not live is read and counted once.
-func (m model) tableBeat() (model, tea.Cmd) {
-	t := &m.table
-	old := t.stale || t.read.IsZero()
+// unread is true also of rows that are the answer to another question.
+func (t *table) unread() bool { return t.read.IsZero() || t.stale }
+
+func (t *table) paces() []*pacer { return []*pacer{&t.pace, &t.counter} }
+
+// beat refreshes what is shown, and counts what matches the filter. What is not live is read and counted once.
+func (t *table) beat() tea.Cmd {
+	old := t.unread()
 	var cmds []tea.Cmd
-	if (old || t.err != nil || t.from().live) && t.pace.ready(m.now) {
-		cmds = append(cmds, m.askTable())
+	if (old || t.err != nil || t.from().live) && t.pace.ready(t.now) {
+		cmds = append(cmds, t.ask())
 	}
-	if !old && (t.matches == 0 || t.from().live) && t.counter.ready(m.now) {
-		cmds = append(cmds, m.askMatches())
+	if !old && (t.matches == 0 || t.from().live) && t.counter.ready(t.now) {
+		cmds = append(cmds, t.askMatches())
 	}
-	return m, tea.Batch(cmds...)
+	return tea.Batch(cmds...)
 }
 
 // again asks a changed question about the same table: at once, or when the last change was asked for within a beat, at the
 // next one. The old rows stay until the answer comes, from the top.
-func (m model) again() (model, tea.Cmd) {
-	t := &m.table
+func (t *table) again() tea.Cmd {
 	t.pace.drop()
 	t.counter.drop()
 	t.pace.due, t.counter.due = t.changed.Add(beat), time.Time{} // what the question before cost does not count
 	t.marks, t.ended, t.matches, t.err, t.kept, t.stale = nil, false, 0, nil, false, true
 	t.first, t.list = 0, list{}
-	if m.view != viewTable {
+	if t.shown != screen(t) {
 		t.rows, t.read = nil, time.Time{}
-		return m, nil
+		return nil
 	}
 	var cmd tea.Cmd
-	if t.pace.ready(m.now) {
-		cmd = m.askTable()
+	if t.pace.ready(t.now) {
+		cmd = t.ask()
 	}
-	return m.sized(), cmd
+	t.sized()
+	return cmd
 }
 
 // other forgets what was read of the table before.
@@ -148,26 +162,45 @@ func (t *table) other() {
 	t.rows, t.read, t.counts, t.groups, t.wide, t.filled = nil, time.Time{}, nil, control.Groups{}, 0, nil
 }
 
-// askTable asks for what the view shows.
-func (m *model) askTable() tea.Cmd {
-	t := &m.table
+// ask asks for what the view shows.
+func (t *table) ask() tea.Cmd {
 	if t.stale {
-		t.changed = m.now
+		t.changed = t.now
 	}
-	client := m.client
-	switch {
+	client := t.client
+	switch q := t.query(); {
 	case t.group != "":
-		q := t.query()
 		o := t.sorting()
 		q.Group, q.Limit, q.Sort, q.Desc = t.group, groupRows, o.by, o.desc
-		return ask(&t.pace, m.now, listTimeout, func(ctx context.Context) (control.Groups, error) { return client.Groups(ctx, q) })
+		return ask(t.ctx, &t.pace, t.now, listTimeout, func(ctx context.Context) (control.Groups, error) {
+			return client.Groups(ctx, q)
+		})
 	case t.from().differences:
-		q := t.query()
 		q.Limit = differRows
-		return ask(&t.pace, m.now, listTimeout, func(ctx context.Context) (differences, error) { return readDifferences(ctx, client, q) })
+		return ask(t.ctx, &t.pace, t.now, listTimeout, func(ctx context.Context) (differences, error) {
+			return readDifferences(ctx, client, q)
+		})
 	}
-	r := t.request(m.tableHeight())
-	return ask(&t.pace, m.now, listTimeout, func(ctx context.Context) (page, error) { return readPage(ctx, client, r) })
+	r := t.request(t.height())
+	return ask(t.ctx, &t.pace, t.now, listTimeout, func(ctx context.Context) (page, error) {
+		return readPage(ctx, client, r)
+	})
+}
+
+func (t *table) take(msg tea.Msg) (tea.Cmd, bool) {
+	switch a := msg.(type) {
+	case answer[page]:
+		return t.takePage(a), true
+	case answer[control.Groups]:
+		t.takeGroups(a)
+	case answer[differences]:
+		t.takeDifferences(a)
+	case answer[matches]:
+		t.takeMatches(a)
+	default:
+		return nil, false
+	}
+	return nil, true
 }
 
 // request is a window of a list to be read.
@@ -206,24 +239,23 @@ func (t *table) request(height int) request {
 	return r
 }
 
-func (t *table) markBefore(place int) (k mark) {
-	for i := len(t.marks) - 1; i >= 0; i-- {
-		if t.marks[i].place <= place {
-			return t.marks[i]
+func (w *window) markBefore(place int) (k mark) {
+	for i := len(w.marks) - 1; i >= 0; i-- {
+		if w.marks[i].place <= place {
+			return w.marks[i]
 		}
 	}
 	return k
 }
 
 // marked remembers where the daemon goes on.
-func (t *table) marked(k mark) {
-	i, known := slices.BinarySearchFunc(t.marks, k.place, func(a mark, place int) int { return a.place - place })
+func (w *window) marked(k mark) {
+	i, known := slices.BinarySearchFunc(w.marks, k.place, func(a mark, place int) int { return a.place - place })
 	switch {
 	case known:
-		t.marks = slices.Clone(t.marks)
-		t.marks[i] = k
-	case len(t.marks) < maxMarks:
-		t.marks = slices.Insert(slices.Clone(t.marks), i, k)
+		w.marks[i] = k
+	case len(w.marks) < maxMarks:
+		w.marks = slices.Insert(w.marks, i, k)
 	}
 }
 
@@ -242,30 +274,27 @@ func readPage(ctx context.Context, c *control.Client, r request) (page, error) {
 }
 
 // takePage puts a window in place of the old one.
-func (m model) takePage(a answer[page]) (model, tea.Cmd) {
-	t := &m.table
-	if !take(&t.pace, a, t.every(a.err)) {
-		return m, nil
+func (t *table) takePage(a answer[page]) tea.Cmd {
+	if !fresh(&t.reading, a, t.every(a.err)) {
+		t.sized()
+		return nil
 	}
-	if t.err = a.err; a.err != nil {
-		return m.sized(), nil
-	}
-	was, selected := t.chosen()
-	t.read, t.stale = a.at, false
+	t.stale = false
 	if t.kept {
 		t.rows = kept(t.rows, a.value.rows)
-		return m, nil
+		return nil
 	}
+	was, selected := t.chosen()
 	t.first, t.rows = a.value.first, a.value.rows
 	t.ended = len(t.rows) < a.value.size
 	if a.value.next > 0 {
 		t.marked(mark{t.first + len(t.rows), a.value.next})
 	}
-	m.fill()
+	t.fill()
 	if selected && (t.list.cursor > 0 || t.list.top > 0) {
 		t.follow(was)
 	}
-	return m.sized().refill()
+	return t.settle()
 }
 
 // kept returns the old rows in their old places with what the daemon says of them now.
@@ -295,19 +324,18 @@ func (t *table) chosen() (row, bool) {
 }
 
 // follow selects a row again that has moved in the list, and moves what is visible with it.
-func (t *table) follow(r row) {
-	for i := range t.rows {
-		if t.rows[i].flow.Orig == r.flow.Orig && t.rows[i].what == r.what {
-			by := t.first + i - t.list.cursor
-			t.list.cursor, t.list.top = t.list.cursor+by, max(t.list.top+by, 0)
+func (w *window) follow(r row) {
+	for i := range w.rows {
+		if w.rows[i].flow.Orig == r.flow.Orig && w.rows[i].what == r.what {
+			by := w.first + i - w.list.cursor
+			w.list.cursor, w.list.top = w.list.cursor+by, max(w.list.top+by, 0)
 			return
 		}
 	}
 }
 
 // sized makes the list as long as it is known to be.
-func (m model) sized() model {
-	t := &m.table
+func (t *table) sized() {
 	end := t.first + len(t.rows)
 	switch {
 	case t.group != "":
@@ -317,44 +345,62 @@ func (m model) sized() model {
 	case t.filter != nil:
 		t.list.total = max(end, int(t.matches))
 	default:
-		t.list.total = max(end, int(m.tableSize()))
+		t.list.total = max(end, int(t.size()))
 	}
 	t.beyond = max(t.list.total-t.reach(), 0)
 	t.list.total -= t.beyond
 	if !t.read.IsZero() {
-		return m.settled()
+		t.fit(t.height())
 	}
-	return m
 }
 
-// settled keeps the selected row among the visible ones, and both among the rows that are kept.
-func (m model) settled() model {
-	t := &m.table
-	if t.kept {
-		t.list.cursor = max(t.list.cursor, t.first)
+// fit keeps the selected row among the height visible ones, and both among the rows that are kept.
+func (w *window) fit(height int) {
+	if w.kept {
+		w.list.cursor = max(w.list.cursor, w.first)
 	}
-	t.list = t.list.settled(m.tableHeight())
-	if t.kept {
-		t.list.top = max(t.list.top, t.first)
+	w.list = w.list.settled(height)
+	if w.kept {
+		w.list.top = max(w.list.top, w.first)
 	}
-	return m
+}
+
+func (t *table) settle() tea.Cmd {
+	t.sized()
+	return t.refill()
+}
+
+func (t *table) page() int { return t.height() }
+
+func (t *table) move(n int) tea.Cmd {
+	t.list.cursor += n
+	t.fit(t.height())
+	return t.refill()
+}
+
+func (t *table) wheel(n int) tea.Cmd {
+	if t.kept {
+		return t.move(n)
+	}
+	t.list = t.list.scrolled(n, t.height())
+	return t.refill()
 }
 
 // reach is how far into a list the daemon skips.
-func (t *table) reach() int {
+func (q *question) reach() int {
 	switch {
-	case t.order.by == "":
+	case q.order.by == "":
 		return storedReach
-	case t.from().table == control.TableKernel:
+	case q.from().table == control.TableKernel:
 		return control.MaxSorted
 	}
 	return sortedReach
 }
 
-// tableSize is how many flows the table has.
-func (m model) tableSize() uint64 {
-	s := &m.state.Statistics
-	switch m.table.from().table {
+// size is how many flows the table has.
+func (t *table) size() uint64 {
+	s := &t.state.Statistics
+	switch t.from().table {
 	case control.TableInternal:
 		return s.Internal.Active
 	case control.TableExternal:
@@ -364,44 +410,40 @@ func (m model) tableSize() uint64 {
 }
 
 // refill asks for another window when the visible rows come near the end of this one.
-func (m model) refill() (model, tea.Cmd) {
-	t := &m.table
-	if m.view != viewTable || t.pace.busy || t.stale || t.read.IsZero() || t.kept || t.group != "" || t.from().differences {
-		return m, nil
+func (t *table) refill() tea.Cmd {
+	if t.shown != screen(t) || t.pace.busy || t.stale || t.read.IsZero() || t.kept || t.group != "" || t.from().differences {
+		return nil
 	}
-	height := m.tableHeight()
+	height := t.height()
 	before := t.first > 0 && t.list.top < t.first+height/2
 	after := t.first+len(t.rows) < t.list.total && t.list.top+height > t.first+len(t.rows)-height/2
 	if (before || after) && t.err == nil {
 		if r := t.request(height); r.first != t.first {
-			cmd := m.askTable()
-			return m, cmd
+			return t.ask()
 		}
 	}
-	return m, nil
+	return nil
 }
 
-// matches is how many flows a filter lets pass.
+// matches is how many flows match a filter.
 type matches uint64
 
 // askMatches counts the flows of a filtered list, which only a walk can.
-func (m *model) askMatches() tea.Cmd {
-	t := &m.table
+func (t *table) askMatches() tea.Cmd {
 	if t.filter == nil || t.group != "" || t.from().differences || t.ended {
 		return nil
 	}
-	client, q := m.client, t.query()
+	client, q := t.client, t.query()
 	q.Group, q.Limit = "family", 1
-	return ask(&t.counter, m.now, listTimeout, func(ctx context.Context) (matches, error) {
+	return ask(t.ctx, &t.counter, t.now, listTimeout, func(ctx context.Context) (matches, error) {
 		g, err := client.Groups(ctx, q)
 		return matches(g.Flows), err
 	})
 }
 
-func (m model) takeMatches(a answer[matches]) model {
-	if take(&m.table.counter, a, m.table.every(a.err)) && a.err == nil {
-		m.table.matches = uint64(a.value)
-		return m.sized()
+func (t *table) takeMatches(a answer[matches]) {
+	if taken(&t.counter, a, t.every(a.err)) && a.err == nil {
+		t.matches = uint64(a.value)
+		t.sized()
 	}
-	return m
 }

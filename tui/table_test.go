@@ -19,13 +19,13 @@ func inTableOf(t testing.TB, d *fakeDaemon) *run {
 	t.Helper()
 	r := start(t, d.serve(t), Options{})
 	r.press("2")
-	r.until("the table is read", func(m *model) bool { return !m.table.read.IsZero() })
+	r.until("the table is read", func(m *model) bool { return !m.table().read.IsZero() })
 	return r
 }
 
 func (r *run) selected() flow.Flow {
 	r.t.Helper()
-	x, ok := r.m.table.chosen()
+	x, ok := r.m.table().chosen()
 	if !ok {
 		r.t.Fatalf("nothing is selected\n%s", r.screen())
 	}
@@ -35,13 +35,13 @@ func (r *run) selected() flow.Flow {
 // here waits until the selected row has been read.
 func (r *run) here() {
 	r.t.Helper()
-	r.until("the selected row is read", func(m *model) bool { _, ok := m.table.chosen(); return ok && !m.table.pace.busy })
+	r.until("the selected row is read", func(m *model) bool { _, ok := m.table().chosen(); return ok && !m.table().pace.busy })
 }
 
 func TestScrolling(t *testing.T) {
 	d := newFakeDaemon()
 	r := inTableOf(t, d)
-	if got := len(r.m.table.rows); got != windowRows {
+	if got := len(r.m.table().rows); got != windowRows {
 		t.Errorf("a window has %d rows, want %d", got, windowRows)
 	}
 	r.press("j", "j", "down", "k")
@@ -74,7 +74,7 @@ func TestScrolling(t *testing.T) {
 	}
 	r.press("pgup", "pgup")
 	r.here()
-	if got, want := r.selected(), sampleFlow(999-2*r.m.tableHeight()); got.Orig != want.Orig {
+	if got, want := r.selected(), sampleFlow(999-2*r.m.table().height()); got.Orig != want.Orig {
 		t.Errorf("two pages up is %v, want %v", got.Orig, want.Orig)
 	}
 	d.mu.Lock()
@@ -97,23 +97,23 @@ func TestSelectionFollowsItsFlow(t *testing.T) {
 		r.press("j")
 	}
 	r.here()
-	line := r.m.table.list.cursor - r.m.table.list.top
+	line := r.m.table().list.cursor - r.m.table().list.top
 	d.set(func() {
 		d.flows[control.TableInternal] = d.flows[control.TableInternal][10:]
 		d.state.Statistics.Internal.Active = 990
 	})
-	r.until("the shorter list is read", func(m *model) bool { return m.table.list.cursor == 20 })
+	r.until("the shorter list is read", func(m *model) bool { return m.table().list.cursor == 20 })
 	if got := r.selected(); got.Orig != sampleFlow(30).Orig {
 		t.Errorf("selected is %v", got.Orig)
 	}
-	if got := r.m.table.list.cursor - r.m.table.list.top; got != line {
+	if got := r.m.table().list.cursor - r.m.table().list.top; got != line {
 		t.Errorf("it moved from line %d to %d", line, got)
 	}
 	for _, size := range [][2]int{{40, 10}, {200, 60}, {1, 1}, {80, 24}} {
 		r.take(tea.WindowSizeMsg{Width: size[0], Height: size[1]})
-		l := r.m.table.list
-		if got := r.selected(); got.Orig != sampleFlow(30).Orig || l.cursor < l.top || l.cursor >= l.top+r.m.tableHeight() {
-			t.Errorf("at %v: %v, line %d of %d", size, got.Orig, l.cursor-l.top, r.m.tableHeight())
+		l := r.m.table().list
+		if got := r.selected(); got.Orig != sampleFlow(30).Orig || l.cursor < l.top || l.cursor >= l.top+r.m.table().height() {
+			t.Errorf("at %v: %v, line %d of %d", size, got.Orig, l.cursor-l.top, r.m.table().height())
 		}
 	}
 }
@@ -125,8 +125,8 @@ func TestSorting(t *testing.T) {
 	r.press("s") // by protocol
 	r.press("s") // by source
 	r.until("sorted", func(m *model) bool {
-		_, ok := m.table.chosen()
-		return ok && m.table.order.by == "source" && !m.table.stale
+		_, ok := m.table().chosen()
+		return ok && m.table().order.by == "source" && !m.table().stale
 	})
 	if got := r.selected(); got.Orig != sampleFlow(0).Orig {
 		t.Errorf("the first by source is %v", got.Orig)
@@ -134,11 +134,11 @@ func TestSorting(t *testing.T) {
 	r.shows("SOURCE▲")
 	r.press("S")
 	r.shows("SOURCE▼")
-	r.until("sorted the other way", func(m *model) bool { x, ok := m.table.chosen(); return ok && x.flow.Orig == sampleFlow(999).Orig })
+	r.until("sorted the other way", func(m *model) bool { x, ok := m.table().chosen(); return ok && x.flow.Orig == sampleFlow(999).Orig })
 	seen := map[string]bool{}
 	for range 12 {
 		r.press("s")
-		seen[r.m.table.order.by] = true
+		seen[r.m.table().order.by] = true
 	}
 	for _, want := range []string{"", "protocol", "source", "destination", "state", "timeout"} {
 		if !seen[want] {
@@ -153,15 +153,15 @@ func TestSorting(t *testing.T) {
 // TestOrderStaysWithTheTable keeps an order through tables that have it, and drops it where there is none.
 func TestOrderStaysWithTheTable(t *testing.T) {
 	m := sample()
-	m.view, m.table.order = viewTable, order{by: "idle", desc: true}
+	m.shown, m.table().order = m.screens[viewTable], order{by: "idle", desc: true}
 	for _, want := range []string{"idle", ""} { // external, kernel
-		if m = pressed(m, "t"); m.table.order.by != want {
-			t.Errorf("%s is sorted by %q, want %q", m.table.from().name, m.table.order.by, want)
+		if m = pressed(m, "t"); m.table().order.by != want {
+			t.Errorf("%s is sorted by %q, want %q", m.table().from().name, m.table().order.by, want)
 		}
 	}
-	m.table.order = order{by: "bytes"}
-	if m = pressed(m, "t", "t", "t"); m.table.order.by != "" {
-		t.Errorf("%s is sorted by %q", m.table.from().name, m.table.order.by)
+	m.table().order = order{by: "bytes"}
+	if m = pressed(m, "t", "t", "t"); m.table().order.by != "" {
+		t.Errorf("%s is sorted by %q", m.table().from().name, m.table().order.by)
 	}
 }
 
@@ -199,20 +199,20 @@ func TestSortedGroups(t *testing.T) {
 	r.shows("DESTINATION▼")
 	r.press("s")
 	r.shows("FLOWS▼")
-	m := scenes()["groups"]
-	m.table.source, m.table.groups.Bytes = 2, 1
+	m := scene("groups")
+	m.table().source, m.table().groups.Bytes = 2, 1
 	m.width = 120
 	for _, want := range []string{"packets", "bytes", "key", "flows"} {
-		if m = pressed(m, "s"); m.table.sorting().by != want {
-			t.Errorf("s sorts by %s, want %s", m.table.sorting().by, want)
+		if m = pressed(m, "s"); m.table().sorting().by != want {
+			t.Errorf("s sorts by %s, want %s", m.table().sorting().by, want)
 		}
 		if !slices.Contains(control.GroupOrders, want) {
 			t.Errorf("the daemon does not sort groups by %s", want)
 		}
 	}
-	m.table.groupOrder = order{by: "bytes"}
-	if m = pressed(m, "T"); m.table.sorting().by != "flows" {
-		t.Errorf("the groups of a cache are sorted by %s", m.table.sorting().by)
+	m.table().groupOrder = order{by: "bytes"}
+	if m = pressed(m, "T"); m.table().sorting().by != "flows" {
+		t.Errorf("the groups of a cache are sorted by %s", m.table().sorting().by)
 	}
 }
 
@@ -235,7 +235,7 @@ func TestGroupTerms(t *testing.T) {
 
 func TestColumnsCanBeSorted(t *testing.T) {
 	for i := range sources {
-		tab := table{source: i, filled: optional}
+		tab := table{question: question{source: i}, window: window{filled: optional}}
 		for _, c := range tab.flowColumns() {
 			if c.sort != "" && !slices.Contains(control.Orders, c.sort) {
 				t.Errorf("%s: the daemon does not sort by %s", sources[i].name, c.sort)
@@ -272,10 +272,10 @@ func TestWhatIsNotLiveIsReadOnce(t *testing.T) {
 // TestFailedReadIsTriedAgain also where a table is read once, and not at every beat: each try may cost a walk.
 func TestFailedReadIsTriedAgain(t *testing.T) {
 	m := pressed(sample(), "2")
-	m.table.source = 2
-	m.table.pace = pacer{serial: 1, busy: true}
-	m, _ = m.takePage(answer[page]{serial: 1, asked: m.now, at: m.now, err: errors.New("gone")})
-	asks := func() bool { m, _ := m.tableBeat(); return m.table.pace.busy }
+	m.table().source = 2
+	m.table().pace = pacer{serial: 1, busy: true}
+	m.take(answer[page]{serial: 1, asked: m.now, at: m.now, err: errors.New("gone")})
+	asks := func() bool { m.beat(); return m.table().pace.busy }
 	if m.now = m.now.Add(beat); asks() {
 		t.Error("it is tried again at the next beat")
 	}
@@ -328,20 +328,20 @@ func TestEndOfASortedList(t *testing.T) {
 	d.state.Statistics.Internal.Active = 1_000_000 // more than the fake has: only what is asked for matters
 	r := inTableOf(t, d)
 	r.until("the size is known", func(m *model) bool { return m.state.known() })
-	r.m.table.order = order{by: "source"}
-	r.m.table.ended = false
-	r.m = r.m.sized()
-	r.m.table.list = r.m.table.list.move(1<<30, r.m.tableHeight())
-	if q := r.m.table.request(r.m.tableHeight()).query; q.Skip >= 100_000 || q.Limit > control.MaxSorted {
+	r.m.table().order = order{by: "source"}
+	r.m.table().ended = false
+	r.m.table().sized()
+	r.m.table().list = r.m.table().list.move(1<<30, r.m.table().height())
+	if q := r.m.table().request(r.m.table().height()).query; q.Skip >= 100_000 || q.Limit > control.MaxSorted {
 		t.Errorf("asks for %d rows from %d", q.Limit, q.Skip)
 	}
 	if want := "100k of 100k, the first of 1.00M flows"; !strings.Contains(r.screen(), want) {
 		t.Errorf("the screen lacks %q:\n%s", want, r.screen())
 	}
-	r.m.table.source = 2 // the kernel's table
+	r.m.table().source = 2 // the kernel's table
 	r.m.state.Statistics.Kernel.TableEntries = 1_000_000
-	r.m = r.m.sized()
-	if q := r.m.table.request(r.m.tableHeight()).query; q.Skip > control.MaxSorted {
+	r.m.table().sized()
+	if q := r.m.table().request(r.m.table().height()).query; q.Skip > control.MaxSorted {
 		t.Errorf("asks the kernel's table from %d", q.Skip)
 	}
 }

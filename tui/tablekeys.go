@@ -6,16 +6,61 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"ctsync/daemon/control"
-	"ctsync/daemon/expr"
 )
 
-// tableStep shows another table. Filter and grouping stay; an order that the table does not have does not.
-func (m model) tableStep(n int) (model, tea.Cmd) {
-	return m.showSource((m.table.source + n + len(sources)) % len(sources))
+func (t *table) keys() []binding {
+	var (
+		live    = func() bool { return t.from().live }
+		once    = func() bool { return !t.from().live }
+		counted = func() bool { return !t.from().differences } // lists that the daemon sorts and groups
+		flows   = func() bool { _, ok := t.chosen(); return ok }
+		groups  = func() bool { return t.group != "" && t.list.cursor < len(t.groups.Groups) }
+	)
+	list := []binding{
+		{bind("Enter", "open the selected flow", "enter"), "open", flows, t.onRows(t.openFlow)},
+		{bind("Enter", "list its flows", "enter"), "list", groups, t.onRows(t.openGroup)},
+		{bind("/", "filter as you type", "/"), "filter", live, t.startFilter},
+		{bind("/", "filter, with Enter", "/"), "filter", once, t.startFilter},
+		{bind("Esc", "clear grouping or filter", "esc"), "", t.narrowed, t.lessFiltered},
+		{bind("t →", "next table", "t", "right"), "table", always, func() tea.Cmd { return t.turn(1) }},
+		{bind("T ←", "previous table", "T", "left"), "", always, func() tea.Cmd { return t.turn(-1) }},
+		{bind("s", "sort by the next column", "s"), "sort", counted, t.sortNext},
+		{bind("S", "reverse the order", "S"), "", func() bool { return counted() && t.sorting().by != "" }, t.sortTurn},
+		{bind("b", "group: the top talkers", "b"), "group", counted, func() tea.Cmd { return t.groupBy(1) }},
+		{bind("B", "grouping before this one", "B"), "", counted, func() tea.Cmd { return t.groupBy(-1) }},
+		{bind("r", "read the table again", "r"), "read again", once, t.readAgain},
+		{bind("o", "keep the order of rows", "o"), "", t.keepable, t.onRows(t.keepOrder)},
+		{followKey, "follow", flows, t.onRows(t.flow.followSelected)},
+	}
+	for _, b := range []binding{t.copyKey("copy it to the clipboard", t.selected), t.writeKey(t.visible)} {
+		b.do = t.onRows(b.do)
+		list = append(list, b)
+	}
+	return list
 }
 
-func (m model) showSource(n int) (model, tea.Cmd) {
-	t := &m.table
+func (t *table) narrowed() bool { return t.filter != nil || t.group != "" }
+func (t *table) keepable() bool { return t.group == "" && t.from().live && len(t.rows) > 0 }
+
+// onRows refuses to act on rows that are not the answer to what was asked last.
+func (t *table) onRows(do func() tea.Cmd) func() tea.Cmd {
+	return func() tea.Cmd {
+		if t.stale {
+			t.complain("the table is still being read")
+			return nil
+		}
+		return do()
+	}
+}
+
+func (t *table) openFlow() tea.Cmd { return t.flow.openSelected() }
+
+// turn shows another table. Filter and grouping stay; an order that the table does not have does not.
+func (t *table) turn(n int) tea.Cmd {
+	return t.showSource((t.source + n + len(sources)) % len(sources))
+}
+
+func (t *table) showSource(n int) tea.Cmd {
 	t.source = n
 	t.other()
 	if t.from().differences {
@@ -26,18 +71,18 @@ func (m model) showSource(n int) (model, tea.Cmd) {
 			*o = order{}
 		}
 	}
-	return m.again()
+	return t.again()
 }
 
 // sorting is the order of what is shown: rows or groups.
-func (t *table) sorting() order {
+func (q *question) sorting() order {
 	switch {
-	case t.group == "":
-		return t.order
-	case t.groupOrder.by == "":
+	case q.group == "":
+		return q.order
+	case q.groupOrder.by == "":
 		return order{by: "flows", desc: true}
 	}
-	return t.groupOrder
+	return q.groupOrder
 }
 
 // sorts reports whether the daemon sorts the table by a word of control.Orders or GroupOrders. Comparisons have no order:
@@ -54,80 +99,109 @@ func (s source) sorts(by string) bool {
 
 // sortNext sorts by the next column that is visible; after the last one rows are in the order of storage again. Groups have
 // no such order.
-func (m model) sortNext() (model, tea.Cmd) {
-	g := m.tableGrid()
+func (t *table) sortNext() tea.Cmd {
+	g := t.grid()
 	var words []string
 	for i, c := range g.columns {
 		if c.sort != "" && (g.widths[i] > 0 && !g.card || g.card && c.rank < cardRank) {
 			words = append(words, c.sort)
 		}
 	}
-	if m.table.group == "" {
+	if t.group == "" {
 		words = append(words, "")
 	}
-	at := slices.Index(words, m.table.sorting().by) // the last where it is not visible: the first is next
+	at := slices.Index(words, t.sorting().by) // the last where it is not visible: the first is next
 	next := words[(at+1)%len(words)]
-	return m.sortBy(order{by: next, desc: largestFirst[next]})
+	return t.sortBy(order{by: next, desc: largestFirst[next]})
 }
 
 // largestFirst are the orders of which one wants to see the end.
 var largestFirst = map[string]bool{"flows": true, "bytes": true, "packets": true, "age": true, "idle": true, "mark": true, "zone": true, "nat": true, "helper": true}
 
-func (m model) sortTurn() (model, tea.Cmd) {
-	o := m.table.sorting()
+func (t *table) sortTurn() tea.Cmd {
+	o := t.sorting()
 	o.desc = !o.desc
-	return m.sortBy(o)
+	return t.sortBy(o)
 }
 
 // sortBy asks for another order. It begins at the top: who sorts wants to see what comes first.
-func (m model) sortBy(o order) (model, tea.Cmd) {
-	if m.table.group != "" {
-		m.table.groupOrder = o
+func (t *table) sortBy(o order) tea.Cmd {
+	if t.group != "" {
+		t.groupOrder = o
 	} else {
-		m.table.order = o
+		t.order = o
 	}
-	return m.again()
+	return t.again()
 }
 
 // keepOrder keeps rows in their places while their values change, or lets them move again.
-func (m model) keepOrder() (model, tea.Cmd) {
-	t := &m.table
+func (t *table) keepOrder() tea.Cmd {
 	if t.kept {
 		t.kept = false
-		cmd := m.askTable()
-		return m.sized(), cmd
+		cmd := t.ask()
+		t.sized()
+		return cmd
 	}
 	t.kept = true
-	return m.sized().say("rows stay where they are; " + m.look.sign(signGone) + " marks those that ended or moved away"), nil
+	t.sized()
+	t.say("rows stay where they are; " + t.look.sign(signGone) + " marks those that ended or moved away")
+	return nil
 }
 
-func (m model) readAgain() (model, tea.Cmd) {
-	if m.table.pace.busy {
-		return m.say("the table is being read already"), nil
+func (t *table) readAgain() tea.Cmd {
+	if t.pace.busy {
+		t.say("the table is being read already")
+		return nil
 	}
-	page, count := m.askTable(), m.askMatches()
-	return m, tea.Batch(page, count)
+	return tea.Batch(t.ask(), t.askMatches())
 }
 
 // lessFiltered takes away what narrows the list: the grouping first, then the filter.
-func (m model) lessFiltered() (model, tea.Cmd) {
-	if m.table.group != "" {
-		m.table.group = ""
-		m.table.other()
-		return m.again()
+func (t *table) lessFiltered() tea.Cmd {
+	if t.group != "" {
+		t.group = ""
+		t.other()
+		return t.again()
 	}
-	return m.filtered("")
+	return t.filterBy("")
 }
 
-// filtered asks for the flows that a filter lets pass. A text that is no filter changes nothing.
-func (m model) filtered(text string) (model, tea.Cmd) {
-	var filter *expr.Expr
-	if text != "" {
-		var err error
-		if filter, err = expr.Parse(text); err != nil {
-			return m.complain(err.Error()), nil
+// click chooses a table, an order or a row; a click on the selected row opens it.
+func (t *table) click(x, line int) tea.Cmd {
+	g := t.grid()
+	switch {
+	case line == 0 && t.width >= sourceWidth():
+		at := 1
+		for i, s := range sources {
+			w := len(s.name) + 2
+			if x >= at && x < at+w {
+				return t.showSource(i)
+			}
+			at += w + 1
 		}
+	case line == t.head()-1:
+		if i := g.at(x); i >= 0 && g.columns[i].sort != "" {
+			o := order{by: g.columns[i].sort, desc: largestFirst[g.columns[i].sort]}
+			if was := t.sorting(); was.by == o.by {
+				o.desc = !was.desc
+			}
+			return t.sortBy(o)
+		}
+	case line >= t.head():
+		return t.clickRow(t.list.top + (line-t.head())/g.height())
 	}
-	m.table.filter, m.table.filterText = filter, text
-	return m.again()
+	return nil
+}
+
+func (t *table) clickRow(place int) tea.Cmd {
+	switch {
+	case place >= t.list.total:
+		return nil
+	case place != t.list.cursor:
+		t.list.cursor = place
+		return nil
+	case t.group != "":
+		return t.onRows(t.openGroup)()
+	}
+	return t.onRows(t.openFlow)()
 }

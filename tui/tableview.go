@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"ctsync/daemon/control"
+	"ctsync/daemon/flow"
 )
 
 // head is how many lines stand above the rows of the table view: the tables, what is shown of one, of differences what was
@@ -20,74 +21,66 @@ func (t *table) head() int {
 	return lines
 }
 
-// tableHeight is how many rows fit.
-func (m model) tableHeight() int {
-	g := m.tableGrid()
-	return max((m.bodyHeight()-m.table.head())/g.height(), 1)
+// height is how many rows fit.
+func (t *table) height() int {
+	g := t.grid()
+	return t.rowsIn(&g)
 }
 
-// tableGrid fits the columns of what is shown.
-func (m model) tableGrid() grid {
-	t := &m.table
+func (t *table) rowsIn(g *grid) int { return max((t.bodyHeight()-t.head())/g.height(), 1) }
+
+// grid fits the columns of what is shown.
+func (t *table) grid() grid {
 	columns := t.flowColumns()
 	if t.group != "" {
 		columns = t.groupColumns()
 	}
-	g := fitGrid(columns, m.width)
+	g := fitGrid(columns, t.width)
 	o := t.sorting()
 	g.sorted, g.desc = o.by, o.desc
 	return g
 }
 
-func (m model) tableBody() []string {
-	g := m.tableGrid()
-	t := &m.table
-	lines := []string{m.sourceLine(), m.tableLine()}
+func (t *table) body() []string {
+	g := t.grid()
+	lines := []string{t.sourceLine(), t.questionLine()}
 	if t.from().differences {
-		lines = append(lines, m.differenceFoot())
+		lines = append(lines, t.differenceFoot())
 	}
 	if t.err != nil && (t.read.IsZero() || t.stale || disabled(t.err)) {
-		return append(lines, m.problem(t.err)...)
+		return append(lines, t.problem(t.err)...)
 	}
-	lines = append(append(lines, m.failure(t.err)...), g.head(m.look))
+	lines = append(append(lines, t.failure(t.err)...), g.head(t.look))
 	switch {
 	case t.read.IsZero():
-		return append(lines, m.waiting(t.pace))
+		return append(lines, t.waiting(&t.pace))
 	case t.list.total == 0 && !t.stale:
-		return append(lines, "", "  "+m.emptyTable())
+		return append(lines, "", "  "+t.emptyTable())
 	}
-	for i := range m.tableHeight() {
-		place := t.list.top + i
-		if place >= t.list.total {
-			break
-		}
-		lines = append(lines, m.tableRow(&g, place)...)
+	for place, to := t.list.visible(t.rowsIn(&g)); place < to; place++ {
+		lines = append(lines, t.row(&g, place)...)
 	}
 	return lines
 }
 
-// tableRow draws the row at a place of the list, which may still be on its way.
-func (m model) tableRow(g *grid, place int) []string {
-	t := &m.table
+// row draws the row at a place of the list, which may still be on its way.
+func (t *table) row(g *grid, place int) []string {
 	chosen := place == t.list.cursor
-	mark := ""
-	if chosen {
-		mark = m.look.sign(signCursor)
-	}
+	mark := t.look.mark(chosen)
 	if t.group != "" {
-		return g.row(m.look, t.aged(m.groupCells(place, g.widths[3])[:len(g.columns)]), mark, chosen)
+		return g.row(t.look, t.aged(t.groupCells(place, g.widths[3])[:len(g.columns)]), mark, chosen)
 	}
 	i := place - t.first
 	if i < 0 || i >= len(t.rows) {
 		lines := make([]string, g.height())
-		lines[0] = mark + " " + m.look.in(faint, m.look.sign(signWait))
+		lines[0] = mark + " " + t.look.in(faint, t.look.sign(signWait))
 		return lines
 	}
 	r := &t.rows[i]
 	if r.gone && !chosen {
-		mark = m.look.sign(signGone)
+		mark = t.look.sign(signGone)
 	}
-	return g.row(m.look, t.aged(m.flowCells(r, g.columns)), mark, chosen)
+	return g.row(t.look, t.aged(t.flowCells(r, g.columns)), mark, chosen)
 }
 
 // aged makes the cells of a row faint that is not the answer to what was asked last.
@@ -101,17 +94,17 @@ func (t *table) aged(cells []cell) []cell {
 }
 
 // sourceLine names the tables, the one that is shown in brackets; where there is no room, only that one.
-func (m model) sourceLine() string {
-	if m.width < sourceWidth() {
-		return " " + m.look.in(tab, "["+m.table.from().name+"]") + m.look.in(faint, fmt.Sprintf(" %d of %d", m.table.source+1, len(sources)))
+func (t *table) sourceLine() string {
+	if t.width < sourceWidth() {
+		return " " + t.look.in(tab, "["+t.from().name+"]") + t.look.in(faint, fmt.Sprintf(" %d of %d", t.source+1, len(sources)))
 	}
 	var b strings.Builder
 	b.WriteString(" ")
 	for i, s := range sources {
-		if i == m.table.source {
-			b.WriteString(m.look.in(tab, "["+s.name+"]"))
+		if i == t.source {
+			b.WriteString(t.look.in(tab, "["+s.name+"]"))
 		} else {
-			b.WriteString(m.look.in(faint, " "+s.name+" "))
+			b.WriteString(t.look.in(faint, " "+s.name+" "))
 		}
 		b.WriteString(" ")
 	}
@@ -127,46 +120,44 @@ func sourceWidth() int {
 	return n
 }
 
-// tableLine says what of the table is shown: where we are, the order, the filter, the age of what is not live.
-func (m model) tableLine() string {
-	t := &m.table
+// questionLine says what of the table is shown: where we are, the order, the filter, the age of what is not live.
+func (t *table) questionLine() string {
 	var parts []string
 	switch {
 	case t.read.IsZero():
 	case t.stale:
-		parts = append(parts, m.look.in(faint, m.reading(t.pace)+", old rows until then"))
+		parts = append(parts, t.look.in(faint, t.readingFor(&t.pace)+", old rows until then"))
 	case t.group != "":
-		parts = append(parts, m.groupSummary())
+		parts = append(parts, t.groupSummary())
 	case t.counts != nil:
-		parts = append(parts, m.differenceSummary())
+		parts = append(parts, t.differenceSummary())
 	default:
-		position := t.list.position(m.units)
+		position := t.list.position(t.units)
 		if t.beyond > 0 {
-			position += ", the first of " + m.units.count(uint64(t.list.total+t.beyond))
+			position += ", the first of " + t.units.count(uint64(t.list.total+t.beyond))
 		}
-		parts = append(parts, position+m.ofAll())
+		parts = append(parts, position+t.ofAll())
 	}
 	if t.filter != nil {
-		parts = append(parts, m.look.in(accent, "filter ")+t.filterText)
+		parts = append(parts, t.look.in(accent, "filter ")+t.filterText)
 	}
 	if t.order.by != "" && t.group == "" && !t.from().differences {
-		parts = append(parts, "by "+t.order.by+" "+m.look.arrow(t.order.desc))
+		parts = append(parts, "by "+t.order.by+" "+t.look.arrow(t.order.desc))
 	}
 	if t.kept {
-		parts = append(parts, m.look.in(warn, "order kept"))
+		parts = append(parts, t.look.in(warn, "order kept"))
 	}
 	if !t.from().live && t.counts == nil && !t.read.IsZero() && !t.stale {
-		parts = append(parts, fmt.Sprintf("read %s ago, r reads again", span(m.now.Sub(t.read))))
+		parts = append(parts, fmt.Sprintf("read %s ago, r reads again", span(t.still().Sub(t.read))))
 	}
-	if t.pace.busy && !t.stale && m.now.Sub(t.pace.began) >= 2*beat {
-		parts = append(parts, m.look.in(faint, m.reading(t.pace)))
+	if t.pace.busy && !t.stale && t.still().Sub(t.pace.began) >= 2*beat {
+		parts = append(parts, t.look.in(faint, t.readingFor(&t.pace)))
 	}
-	return " " + strings.Join(parts, m.look.in(faint, " "+m.look.sign(signDot)+" "))
+	return " " + strings.Join(parts, t.look.in(faint, " "+t.look.sign(signDot)+" "))
 }
 
 // ofAll tells a filtered list from the whole table.
-func (m model) ofAll() string {
-	t := &m.table
+func (t *table) ofAll() string {
 	switch {
 	case t.filter == nil:
 		return " flows"
@@ -176,21 +167,20 @@ func (m model) ofAll() string {
 	return " that match"
 }
 
-func (m model) groupSummary() string {
-	g := &m.table.groups
-	text := fmt.Sprintf("%s flows of %s by %s", m.units.count(g.Flows), m.table.from().name, g.By)
+func (t *table) groupSummary() string {
+	g := &t.groups
+	text := fmt.Sprintf("%s flows of %s by %s", t.units.count(g.Flows), t.from().name, g.By)
 	if g.OtherCount > 0 {
-		text += fmt.Sprintf(", %s in %s more groups", m.units.count(g.Other.Flows), m.units.count(g.OtherCount))
+		text += fmt.Sprintf(", %s in %s more groups", t.units.count(g.Other.Flows), t.units.count(g.OtherCount))
 	}
 	if g.Unnamed.Flows > 0 {
-		text += fmt.Sprintf(", %s not told apart: too many keys", m.units.count(g.Unnamed.Flows))
+		text += fmt.Sprintf(", %s not told apart: too many keys", t.units.count(g.Unnamed.Flows))
 	}
 	return text
 }
 
 // emptyTable says why nothing is shown.
-func (m model) emptyTable() string {
-	t := &m.table
+func (t *table) emptyTable() string {
 	switch {
 	case t.from().differences:
 		return "no differences"
@@ -202,18 +192,104 @@ func (m model) emptyTable() string {
 	return "no flows"
 }
 
-// waiting stands where an answer will be.
-func (m model) waiting(p pacer) string {
-	if !p.busy {
+// selected is the selected flow as conntrack(8) prints it, "" where none is.
+func (t *table) selected() string {
+	r, ok := t.chosen()
+	if !ok {
 		return ""
 	}
-	return m.look.in(faint, "  "+m.reading(p))
+	return string(flow.AppendConntrack(nil, &r.flow))
 }
 
-// reading says that an answer is on its way, and for how long if one would wonder.
-func (m model) reading(p pacer) string {
-	if d := m.now.Sub(p.began); p.busy && d >= 2*beat {
-		return "reading for " + span(d)
+// visible are the visible rows for a file.
+func (t *table) visible() export {
+	if t.group != "" {
+		return t.exportGroups()
 	}
-	return "reading"
+	return t.exportFlows()
+}
+
+// exportFlows has every column of the table, shown or not.
+func (t *table) exportFlows() export {
+	file := export{name: t.from().fileName()}
+	columns := t.flowColumns()
+	for _, c := range columns {
+		file.head = append(file.head, strings.ToLower(c.name))
+	}
+	rows := t.visibleRows()
+	for i := range rows {
+		file.add(rows[i].json(), t.csvRow(&rows[i], columns)...)
+	}
+	return file
+}
+
+func (t *table) exportGroups() export {
+	file := export{name: t.from().fileName() + "-by-" + t.group, head: []string{t.group, "flows", "packets", "bytes"}}
+	for _, g := range t.visibleGroups() {
+		file.add(g, printable(g.Key), fmt.Sprint(g.Flows), fmt.Sprint(g.Packets), fmt.Sprint(g.Bytes))
+	}
+	return file
+}
+
+// fileName is the table's name as a part of a file's name.
+func (s source) fileName() string { return strings.ReplaceAll(s.name, " ", "-") }
+
+// visibleRows are those of the visible places that have been read.
+func (t *table) visibleRows() []row {
+	from := max(t.list.top, t.first)
+	to := min(t.list.top+t.height(), t.first+len(t.rows))
+	if from >= to {
+		return nil
+	}
+	return t.rows[from-t.first : to-t.first]
+}
+
+func (t *table) visibleGroups() []control.Group {
+	from, to := t.list.visible(t.height())
+	return t.groups.Groups[from:to]
+}
+
+// json is the row as the daemon's API writes it.
+func (r *row) json() any {
+	j := r.flow.JSON()
+	if !r.difference {
+		return control.Entry{JSON: j, Created: r.created, Updated: r.updated}
+	}
+	d := control.DifferenceJSON{What: r.what, Attributes: r.attributes}
+	if r.kernel != nil {
+		k := r.kernel.JSON()
+		d.Kernel = &k
+	}
+	if r.what != control.KernelOnly {
+		d.Cache = &j
+	}
+	return d
+}
+
+// csvRow writes times in seconds and amounts as plain numbers, for programs. What a row does not tell stays empty.
+func (t *table) csvRow(r *row, columns []column) []string {
+	f := &r.flow
+	var record []string
+	for _, col := range columns {
+		text := t.flowCell(r, col.name).text
+		switch {
+		case col.name == "SOURCE":
+			text = services(nil).source(&f.Orig)
+		case col.name == "DESTINATION":
+			text = services(nil).destination(&f.Orig)
+		case text == "":
+		case col.name == "TIMEOUT":
+			text = fmt.Sprint(f.Timeout)
+		case col.name == "AGE":
+			text = fmt.Sprint(int64(t.still().Sub(r.began()).Seconds()))
+		case col.name == "IDLE":
+			text = fmt.Sprint(int64(t.still().Sub(r.updated).Seconds()))
+		case col.name == "BYTES":
+			text = fmt.Sprint(f.Bytes[0] + f.Bytes[1])
+		case col.name == "PACKETS":
+			text = fmt.Sprint(f.Packets[0] + f.Packets[1])
+		}
+		record = append(record, text)
+	}
+	return record
 }

@@ -1,8 +1,8 @@
 package tui
 
 import (
-	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,88 +11,99 @@ import (
 	"ctsync/daemon/control"
 )
 
-// transitionView lists what keepalived said, the newest on top, and shows what came of the selected one.
-type transitionView struct {
-	pace pacer
+// transitions lists what keepalived notified, the newest on top, and shows what came of the selected one.
+type transitions struct {
+	bare
+	reading
 	list list
 	all  []control.Transition // newest first
-	read time.Time
-	err  error
 }
 
-func (m model) transitionBeat() (model, tea.Cmd) {
-	if !m.transitions.pace.ready(m.now) {
-		return m, nil
-	}
-	client := m.client
-	cmd := ask(&m.transitions.pace, m.now, stateTimeout, func(ctx context.Context) ([]control.Transition, error) {
-		return client.Transitions(ctx)
-	})
-	return m, cmd
+func (t *transitions) name() string { return "Transitions" }
+
+func (t *transitions) keys() []binding {
+	return []binding{t.copyKey("copy it to the clipboard", t.selected), t.writeKey(t.visible)}
 }
 
-func (m model) takeTransitions(a answer[[]control.Transition]) model {
-	v := &m.transitions
-	if !take(&v.pace, a, stateEvery) {
-		return m
+func (t *transitions) beat() tea.Cmd {
+	if !t.pace.ready(t.now) {
+		return nil
 	}
-	if v.err = a.err; a.err != nil {
-		return m
+	return ask(t.ctx, &t.pace, t.now, stateTimeout, t.client.Transitions)
+}
+
+func (t *transitions) take(msg tea.Msg) (tea.Cmd, bool) {
+	a, mine := msg.(answer[[]control.Transition])
+	if mine && fresh(&t.reading, a, stateEvery) {
+		t.replace(a.value)
 	}
+	return nil, mine
+}
+
+// replace puts transitions, oldest first, in place of the old ones. What was selected stays selected; who looks at the
+// newest goes on looking at the newest.
+func (t *transitions) replace(oldestFirst []control.Transition) {
 	var was uint64
-	if v.list.cursor > 0 && v.list.cursor < len(v.all) {
-		was = v.all[v.list.cursor].ID
+	if t.list.cursor > 0 && t.list.cursor < len(t.all) {
+		was = t.all[t.list.cursor].ID
 	}
-	v.all, v.read = make([]control.Transition, len(a.value)), a.at
-	for i := range a.value {
-		n := len(a.value) - 1 - i
-		if v.all[n] = a.value[i]; was != 0 && a.value[i].ID == was {
-			v.list.top, v.list.cursor = max(v.list.top+n-v.list.cursor, 0), n
-		}
+	t.all = slices.Clone(oldestFirst)
+	slices.Reverse(t.all)
+	if n := slices.IndexFunc(t.all, func(one control.Transition) bool { return was != 0 && one.ID == was }); n >= 0 {
+		t.list.top, t.list.cursor = max(t.list.top+n-t.list.cursor, 0), n
 	}
-	v.list.total = len(v.all)
-	v.list = v.list.settled(m.transitionHeight())
-	return m
+	t.list.total = len(t.all)
+	t.settle()
 }
 
-// transitionHeight is how many transitions are listed: a third of the body, the rest tells of one.
-func (m model) transitionHeight() int {
-	return max(min(m.bodyHeight()/3, max(m.transitions.list.total, 1)), 1)
+func (t *transitions) settle() tea.Cmd     { return t.move(0) }
+func (t *transitions) page() int           { return t.height() }
+func (t *transitions) wheel(n int) tea.Cmd { return t.move(n) }
+
+func (t *transitions) move(n int) tea.Cmd {
+	t.list = t.list.move(n, t.height())
+	return nil
 }
 
-func (m model) transitionBody() []string {
-	v := &m.transitions
-	switch {
-	case v.read.IsZero() && v.err != nil:
-		return m.problem(v.err)
-	case v.read.IsZero():
-		return []string{"", m.waiting(v.pace)}
-	case len(v.all) == 0:
-		return append(append(m.failure(v.err), ""), m.rows("No transition", "keepalived has said nothing yet: its notify scripts call ctsync notify, see keepalived.conf.example", plain)...)
+// click selects a transition.
+func (t *transitions) click(_, line int) tea.Cmd {
+	at := line - len(t.failure(t.err)) - 1
+	if n := t.list.top + at; at >= 0 && at < t.height() && n < t.list.total {
+		t.list.cursor = n
 	}
-	g := m.transitionGrid()
-	lines := append(m.failure(v.err), g.head(m.look))
-	for i := range m.transitionHeight() {
-		n := v.list.top + i
-		if n >= len(v.all) {
-			break
-		}
-		mark := ""
-		if n == v.list.cursor {
-			mark = m.look.sign(signCursor)
-		}
-		// A card would take the place of what the view is for: the first lines of one do.
-		lines = append(lines, g.row(m.look, m.transitionCells(&v.all[n]), mark, n == v.list.cursor)[0])
+	return nil
+}
+
+// height is how many transitions are listed: a third of the body, the rest is for the selected one.
+func (t *transitions) height() int {
+	return max(min(t.bodyHeight()/3, max(t.list.total, 1)), 1)
+}
+
+func (t *transitions) body() []string {
+	if lines := t.unanswered(&t.reading); lines != nil {
+		return lines
+	}
+	lines := t.failure(t.err)
+	if len(t.all) == 0 {
+		return append(append(lines, ""), t.paragraph("No transition",
+			"keepalived has said nothing yet: its notify scripts call ctsync notify, see keepalived.conf.example", plain)...)
+	}
+	g := t.grid()
+	lines = append(lines, g.head(t.look))
+	for n, to := t.list.visible(t.height()); n < to; n++ {
+		// A card would take the place of what the view is for: the first line of one does.
+		row := g.row(t.look, t.transitionCells(&t.all[n]), t.look.mark(n == t.list.cursor), n == t.list.cursor)
+		lines = append(lines, row[0])
 	}
 	lines = append(lines, "")
-	if v.list.cursor < len(v.all) {
-		lines = append(lines, m.roomFor(m.transitionDetail(&v.all[v.list.cursor]), m.bodyHeight()-len(lines))...)
+	if t.list.cursor < len(t.all) {
+		lines = append(lines, t.roomFor(t.transitionDetail(&t.all[t.list.cursor]), t.bodyHeight()-len(lines))...)
 	}
 	return lines
 }
 
 // roomFor returns as many lines as there is room for; the last one then says how many are missing, and where they are.
-func (m model) roomFor(lines []string, room int) []string {
+func (m *monitor) roomFor(lines []string, room int) []string {
 	if len(lines) <= max(room, 1) {
 		return lines
 	}
@@ -101,7 +112,7 @@ func (m model) roomFor(lines []string, room int) []string {
 	return append(lines[:shown:shown], " "+more)
 }
 
-func (m model) transitionGrid() grid {
+func (t *transitions) grid() grid {
 	return fitGrid([]column{
 		{name: "TIME", least: 19, most: 19, line: 0},
 		{name: "STATE", least: 6, most: 12, line: 0},
@@ -109,10 +120,10 @@ func (m model) transitionGrid() grid {
 		{name: "FLOWS", least: 9, most: 9, right: true, rank: 2},
 		{name: "FAILED", least: 6, most: 6, right: true, rank: 3},
 		{name: "TOOK", least: 8, most: 8, right: true, rank: 4},
-	}, m.width)
+	}, t.width)
 }
 
-func (m *model) transitionCells(t *control.Transition) []cell {
+func (m *monitor) transitionCells(t *control.Transition) []cell {
 	flows, failed, duration, in := "", "", "", plain
 	has, lacks, ok := brought(t)
 	if ok {
@@ -131,13 +142,38 @@ func (m *model) transitionCells(t *control.Transition) []cell {
 	}
 }
 
+// selected is the selected transition in one line.
+func (t *transitions) selected() string {
+	if t.list.cursor >= len(t.all) {
+		return ""
+	}
+	return printable(t.transitionLine(&t.all[t.list.cursor]))
+}
+
+// visible are the rows for a file.
+func (t *transitions) visible() export {
+	file := export{name: "transitions", head: []string{"received", "type", "group", "state", "outcome", "flows", "failed", "took"}}
+	for i, to := t.list.visible(t.height()); i < to; i++ {
+		one := &t.all[i]
+		flows, failed, took := "", "", ""
+		if has, lacks, ok := brought(one); ok {
+			flows, failed = fmt.Sprint(has), fmt.Sprint(lacks)
+		}
+		if !one.Finished.IsZero() && !one.Started.IsZero() {
+			took = fmt.Sprint(one.Finished.Sub(one.Started).Seconds())
+		}
+		file.add(one, one.Received.Format(time.RFC3339Nano), one.Type, printable(one.Group), printable(string(one.State)), printable(one.Outcome), flows, failed, took)
+	}
+	return file
+}
+
 // transitionDetail tells of one transition: when, what, and what became of every flow.
-func (m model) transitionDetail(t *control.Transition) []string {
+func (m *monitor) transitionDetail(t *control.Transition) []string {
 	l := m.look
 	lines := []string{" " + l.in(title, string(t.State)) + "  " + strings.ToLower(t.Type) + " " + printable(t.Group)}
-	lines = append(lines, m.rows("Outcome", printable(t.Outcome), outcomePaint(t))...)
-	lines = append(lines, m.rows("When", m.transitionTimes(t), plain)...)
-	lines = append(lines, m.rows("Told by", printable(t.Source), faint)...)
+	lines = append(lines, m.paragraph("Outcome", printable(t.Outcome), outcomePaint(t))...)
+	lines = append(lines, m.paragraph("When", m.transitionTimes(t), plain)...)
+	lines = append(lines, m.paragraph("Told by", printable(t.Source), faint)...)
 	if c := t.Commit; c != nil {
 		lines = append(lines, m.commitLines(c)...)
 	}
@@ -148,7 +184,7 @@ func (m model) transitionDetail(t *control.Transition) []string {
 }
 
 // transitionTimes tells the delays between what happened.
-func (m model) transitionTimes(t *control.Transition) string {
+func (m *monitor) transitionTimes(t *control.Transition) string {
 	text := "said " + t.Sent.Local().Format("15:04:05.000")
 	if d := t.Received.Sub(t.Sent); d >= 0 && d < time.Hour {
 		text += ", received " + took(d) + " later"
@@ -164,51 +200,52 @@ func (m model) transitionTimes(t *control.Transition) string {
 	return text
 }
 
-func (m model) commitLines(c *control.CommitResult) []string {
+func (m *monitor) commitLines(c *control.CommitResult) []string {
 	u := m.units
-	lines := m.rows("Committed", fmt.Sprintf("%s of %s flows in %s: %s created, %s updated, %s in place of another",
+	lines := m.paragraph("Committed", fmt.Sprintf("%s of %s flows in %s: %s created, %s updated, %s in place of another",
 		u.count(c.Created+c.Updated+c.Replaced), u.count(c.Total), took(time.Duration(c.Duration)),
 		u.count(c.Created), u.count(c.Updated), u.count(c.Replaced)), plain)
 	if c.Expired+c.Filtered > 0 {
-		lines = append(lines, m.rows("Left out", fmt.Sprintf("%s expired, %s not replicated by configuration", u.count(c.Expired), u.count(c.Filtered)), plain)...)
+		lines = append(lines, m.paragraph("Left out", fmt.Sprintf("%s expired, %s not replicated by configuration", u.count(c.Expired), u.count(c.Filtered)), plain)...)
 	}
 	if c.NoRoom > 0 {
-		lines = append(lines, m.rows("Waiting", "! "+u.count(c.NoRoom)+": the kernel's table is full, raise nf_conntrack_max", bad)...)
+		lines = append(lines, m.paragraph("Waiting", "! "+u.count(c.NoRoom)+
+			": the kernel's table is full, raise nf_conntrack_max", bad)...)
 	}
 	if c.Failed > 0 {
-		lines = append(lines, m.rows("Failed", "! "+u.count(c.Failed)+": "+m.named(c.Errors), bad)...)
+		lines = append(lines, m.paragraph("Failed", "! "+u.count(c.Failed)+": "+m.named(c.Errors), bad)...)
 	} else {
-		lines = append(lines, m.row("Failed", m.look.in(good, "none"))...)
+		lines = append(lines, m.field("Failed", m.look.in(good, "none"))...)
 	}
 	if len(c.Degraded) > 0 {
-		lines = append(lines, m.rows("Without", "! "+m.named(c.Degraded), warn)...)
+		lines = append(lines, m.paragraph("Without", "! "+m.named(c.Degraded), warn)...)
 	}
 	if x := c.Expect; x != nil {
-		lines = append(lines, m.rows("Expectations", fmt.Sprintf("%s of %s committed, %s expired, %s failed",
+		lines = append(lines, m.paragraph("Expectations", fmt.Sprintf("%s of %s committed, %s expired, %s failed",
 			u.count(x.Created+x.Updated+x.Replaced), u.count(x.Total), u.count(x.Expired), u.count(x.Failed)), plain)...)
 		for _, n := range x.Named {
-			lines = append(lines, m.rows("", printable(n), faint)...)
+			lines = append(lines, m.paragraph("", printable(n), faint)...)
 		}
 	}
 	for _, n := range c.Named {
-		lines = append(lines, m.rows("", printable(n), faint)...)
+		lines = append(lines, m.paragraph("", printable(n), faint)...)
 	}
 	return lines
 }
 
 // injectLines tell of a takeover without a commit: the peer's flows were in the kernel before it.
-func (m model) injectLines(i *control.InjectResult) []string {
+func (m *monitor) injectLines(i *control.InjectResult) []string {
 	u := m.units
-	lines := m.rows("In the kernel", fmt.Sprintf("%s flows of the peer: no commit; its table read in %s",
+	lines := m.paragraph("In the kernel", fmt.Sprintf("%s flows of the peer: no commit; its table read in %s",
 		u.count(i.Present), took(time.Duration(i.DumpDuration))), plain)
 	if i.Late > 0 {
-		lines = append(lines, m.rows("Late", fmt.Sprintf("%s of them, on their way when it began: waited %s",
+		lines = append(lines, m.paragraph("Late", fmt.Sprintf("%s of them, on their way when it began: waited %s",
 			u.count(i.Late), took(time.Duration(i.Waited))), plain)...)
 	}
 	if i.Failed > 0 {
-		return append(lines, m.rows("Failed", "! "+u.count(i.Failed)+", refused by the kernel", bad)...)
+		return append(lines, m.paragraph("Failed", "! "+u.count(i.Failed)+", refused by the kernel", bad)...)
 	}
-	return append(lines, m.row("Failed", m.look.in(good, "none"))...)
+	return append(lines, m.field("Failed", m.look.in(good, "none"))...)
 }
 
 // brought is how many flows of the peer the kernel has after a takeover, and how many not; ok is false of what was none.
@@ -220,4 +257,18 @@ func brought(t *control.Transition) (has, lacks uint64, ok bool) {
 		return i.Present, i.Failed, true
 	}
 	return 0, 0, false
+}
+
+// outcomePaint is the paint of what came of a transition.
+func outcomePaint(t *control.Transition) paint {
+	_, lacks, _ := brought(t)
+	switch {
+	case strings.HasPrefix(t.Outcome, control.OutcomeFailed):
+		return bad
+	case lacks > 0:
+		return warn
+	case t.Outcome == control.OutcomeDone:
+		return good
+	}
+	return plain
 }

@@ -42,7 +42,9 @@ func Run(ctx context.Context, client *control.Client, opt Options) error {
 		}
 	}
 	out := &terminal{File: os.Stdout}
-	m := New(client, opt).(model)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // gives up the questions and streams that are under way
+	m := newModel(ctx, client, opt)
 	m.look = lookOf(opt, os.Getenv)
 	m.out = out
 	if host, err := os.Hostname(); err == nil {
@@ -55,9 +57,10 @@ func Run(ctx context.Context, client *control.Client, opt Options) error {
 	return err
 }
 
-// New returns the monitor as a Bubble Tea model, in a terminal of 80×24 until it is told another size.
-func New(client *control.Client, opt Options) tea.Model {
-	return newModel(client, opt)
+// New returns the monitor as a Bubble Tea model, in a terminal of 80×24 until a message says another size. Its questions
+// to the daemon end with ctx.
+func New(ctx context.Context, client *control.Client, opt Options) tea.Model {
+	return newModel(ctx, client, opt)
 }
 
 // lookOf decides how to draw from what the environment says of the terminal. NO_COLOR: https://no-color.org.

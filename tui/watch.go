@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strconv"
 	"time"
 
@@ -15,20 +14,17 @@ import (
 	"ctsync/daemon/flow"
 )
 
-// watch is the flow that is looked at: what each table has of it, and what happened to it since the view opened. What
-// happened comes from the daemon's stream of events; the tables are looked at beside it, because a commit raises no event.
+// watch is the flow that is looked at: what each table has of it, and what happened to it since then. What happened comes
+// from the daemon's stream of events; the tables are looked at beside it, because a commit raises no event.
 type watch struct {
 	on        bool
 	following bool // also while another view is shown
 	orig      flow.Tuple
 	since     time.Time
-	top       int // first visible line
 
-	pace    pacer
-	err     error
+	reading
 	seen    [3]*row   // as lookedAt; nil = not there
 	kernel  time.Time // when the kernel was last asked, which costs it a walk
-	read    time.Time
 	history []moment
 	held    []moment // what happened during a pause
 
@@ -64,72 +60,87 @@ const (
 	momentGone  = "gone"
 )
 
-// openFlow watches the selected flow and shows it.
-func (m model) openFlow() (model, tea.Cmd) {
-	r, ok := m.table.chosen()
+// openSelected shows the flow that is selected in the table, or that there is none.
+func (f *flowView) openSelected() tea.Cmd {
+	var end tea.Cmd
+	if r, ok := f.table.chosen(); ok {
+		end = f.start(&r)
+	}
+	return tea.Batch(end, f.show(f))
+}
+
+// start begins to look at a flow, unless it is the one that is looked at, and gives up the old one.
+func (f *flowView) start(r *row) tea.Cmd {
+	if f.on && f.orig == r.flow.Orig {
+		return nil
+	}
+	end := f.end()
+	f.watch = watch{on: true, orig: r.flow.Orig, since: f.now, serial: f.serial + 1}
+	f.top = 0
+	return end
+}
+
+// end gives up all that is under way for the flow.
+func (f *flowView) end() tea.Cmd {
+	f.pace.drop()
+	end := f.endEvents()
+	f.watch = watch{serial: f.serial}
+	return end
+}
+
+// follow begins or ends to follow the selected flow of the table wherever the user goes.
+func (f *flowView) followSelected() tea.Cmd {
+	r, ok := f.table.chosen()
 	if !ok {
-		return m, nil
+		return nil
 	}
-	m, open := m.startWatch(&r)
-	m.view = viewFlow
-	return m, open
+	if f.following && f.orig == r.flow.Orig {
+		return f.end()
+	}
+	end := f.start(&r)
+	f.following = true
+	return tea.Batch(end, f.refresh(f))
 }
 
-// startWatch begins to watch a flow, unless it is the one that is watched.
-func (m model) startWatch(r *row) (model, tea.Cmd) {
-	if m.watch.on && m.watch.orig == r.flow.Orig {
-		return m, nil
+// beat looks at the flow when it is due, and opens the stream of events where none is open. It gives up a flow at which
+// nobody looks any more.
+func (f *flowView) beat() tea.Cmd {
+	if !f.on {
+		return nil
 	}
-	end := m.watch.end()
-	m.watch = watch{on: true, orig: r.flow.Orig, since: m.now, serial: m.watch.serial + 1}
-	m, cmd := m.watchBeat()
-	return m, tea.Batch(end, cmd)
-}
-
-// followFlow begins or ends to follow a flow wherever the user goes.
-func (m model) followFlow() (model, tea.Cmd) {
-	if m.view == viewFlow {
-		m.watch.following = !m.watch.following
-		return m, nil
-	}
-	r, ok := m.table.chosen()
-	if !ok {
-		return m, nil
-	}
-	if m.watch.following && m.watch.orig == r.flow.Orig {
-		end := m.watch.end()
-		m.watch = watch{serial: m.watch.serial}
-		return m, end
-	}
-	m, cmd := m.startWatch(&r)
-	m.watch.following = true
-	return m, cmd
-}
-
-// watchBeat looks at the flow when it is due, and opens the stream of events where none is open.
-func (m model) watchBeat() (model, tea.Cmd) {
-	w := &m.watch
-	if m.view != viewFlow && m.view != viewTable && !w.following {
-		end := w.end() // nobody looks any more
-		m.watch = watch{serial: w.serial}
-		return m, end
+	if f.shown != screen(f) && f.shown != screen(f.table) && !f.following {
+		return f.end()
 	}
 	var cmds []tea.Cmd
-	if w.pace.ready(m.now) {
-		client, orig, before := m.client, w.orig, w.seen[0]
-		kernel := m.now.Sub(w.kernel) >= kernelEvery
+	if f.pace.ready(f.now) {
+		client, orig, before := f.client, f.orig, f.seen[0]
+		kernel := f.now.Sub(f.kernel) >= kernelEvery
 		if kernel {
-			w.kernel = m.now
+			f.kernel = f.now
 		}
-		cmds = append(cmds, ask(&w.pace, m.now, listTimeout, func(ctx context.Context) (sighting, error) {
+		cmds = append(cmds, ask(f.ctx, &f.pace, f.now, listTimeout, func(ctx context.Context) (sighting, error) {
 			return sight(ctx, client, orig, kernel, before)
 		}))
 	}
-	if !w.opened && !m.now.Before(w.reopen) {
-		w.opened = true
-		cmds = append(cmds, openEvents(m.client, w.orig, w.serial))
+	if !f.opened && !f.now.Before(f.reopen) {
+		f.opened = true
+		cmds = append(cmds, openEvents(f.ctx, f.client, f.orig, f.serial))
 	}
-	return m, tea.Batch(cmds...)
+	return tea.Batch(cmds...)
+}
+
+// unread reports whether there is a flow at which nobody has looked yet.
+func (f *flowView) unread() bool { return f.on && f.read.IsZero() }
+
+func (f *flowView) take(msg tea.Msg) (tea.Cmd, bool) {
+	switch msg := msg.(type) {
+	case answer[sighting]:
+		f.takeSighting(msg)
+		return nil, true
+	case watchMsg:
+		return f.takeEvent(msg), true
+	}
+	return nil, false
 }
 
 // sighting is what the tables have of a flow.
@@ -172,14 +183,12 @@ func tupleFilter(t *flow.Tuple) string {
 }
 
 // takeSighting notes where the flow is now. What changed without an event, as by a commit, is noted as seen.
-func (m model) takeSighting(a answer[sighting]) model {
-	w := &m.watch
-	if !take(&w.pace, a, watchEvery) {
-		return m
-	}
-	if w.err = a.err; a.err != nil {
-		w.kernel = time.Time{} // not known what it has: the next look begins there
-		return m
+func (w *watch) takeSighting(a answer[sighting]) {
+	if !fresh(&w.reading, a, watchEvery) {
+		if w.err != nil {
+			w.kernel = time.Time{} // not known what it has: the next look begins there
+		}
+		return
 	}
 	moments := len(w.history)
 	for i, t := range lookedAt {
@@ -188,8 +197,7 @@ func (m model) takeSighting(a answer[sighting]) model {
 	if len(w.history) > moments {
 		w.kernel = time.Time{} // what moves in the caches may have moved in the kernel
 	}
-	w.seen, w.read = a.value.seen, a.at
-	return m
+	w.seen = a.value.seen
 }
 
 // changed adds a moment when a table has the flow in another state than the last moment says. One that was asked for
@@ -215,31 +223,29 @@ func (w *watch) changed(t control.Table, asked time.Time, r *row) {
 // add notes a moment.
 func (w *watch) add(h moment) { w.history = noted(w.history, h) }
 
-// noted appends moments to a copy of a list, of which the newest are kept: a model that was shown keeps what it showed.
+// noted appends moments to a list, of which the newest are kept.
 func noted(list []moment, more ...moment) []moment {
-	list = slices.Concat(list, more)
+	list = append(list, more...)
 	return list[max(len(list)-maxHistory, 0):]
 }
 
-// resumed shows what happened during a pause. The look at the kernel before it may have been given up.
-func (w watch) resumed() watch {
+// resume shows what happened during a pause. The look at the kernel before it may have been given up.
+func (w *watch) resume() {
 	w.kernel = time.Time{}
 	w.history, w.held = noted(w.history, w.held...), nil
-	return w
 }
 
-// role notes that the router became something else.
-func (w watch) role(at time.Time, r control.Role) watch {
+// became notes that the router has another role.
+func (w *watch) became(at time.Time, r control.Role) {
 	if w.on {
 		w.add(moment{at: at, what: "is " + string(r)})
 	}
-	return w
 }
 
 func stateWord(f *flow.Flow) string { return stateCell(f).text }
 
-// words say in short where the flow is.
-func (w *watch) words() string {
+// where says in short which table has the flow.
+func (w *watch) where() string {
 	for i, name := range lookedAt {
 		if r := w.seen[i]; r != nil {
 			return string(name) + " " + stateWord(&r.flow)
@@ -249,12 +255,6 @@ func (w *watch) words() string {
 		return "…"
 	}
 	return "gone"
-}
-
-// end gives up all that is under way for the watch.
-func (w *watch) end() tea.Cmd {
-	w.pace.drop()
-	return w.endEvents()
 }
 
 // endEvents closes the stream. It is a command because closing talks to the daemon.
@@ -281,13 +281,13 @@ type watchMsg struct {
 	err    error
 }
 
-func openEvents(c *control.Client, orig flow.Tuple, serial int) tea.Cmd {
+func openEvents(ctx context.Context, c *control.Client, orig flow.Tuple, serial int) tea.Cmd {
 	return func() tea.Msg {
 		filter, err := expr.Parse(tupleFilter(&orig))
 		if err != nil {
 			return watchMsg{serial: serial, err: err}
 		}
-		ctx, cancel := context.WithCancel(context.Background())
+		ctx, cancel := context.WithCancel(ctx)
 		r, err := c.EventText(ctx, control.FlowQuery{Filter: filter, Family: orig.Family}, control.FormatNDJSON)
 		if err != nil {
 			cancel()
@@ -308,26 +308,25 @@ func (s *eventStream) next(serial int) tea.Cmd {
 	}
 }
 
-// takeWatched notes an event and waits for the next one.
-func (m model) takeWatched(msg watchMsg) (tea.Model, tea.Cmd) {
-	w := &m.watch
-	if msg.serial != w.serial || !w.on {
+// takeEvent notes an event and waits for the next one.
+func (f *flowView) takeEvent(msg watchMsg) tea.Cmd {
+	if msg.serial != f.serial || !f.on {
 		if s := msg.stream; s != nil {
-			return m, func() tea.Msg { s.cancel(); return nil }
+			return func() tea.Msg { s.cancel(); return nil }
 		}
-		return m, nil
+		return nil
 	}
 	if msg.err != nil {
-		w.broken, w.opened, w.reopen = msg.err, false, m.now.Add(reopenEvery)
-		return m, w.endEvents()
+		f.broken, f.opened, f.reopen = msg.err, false, f.now.Add(reopenEvery)
+		return f.endEvents()
 	}
-	w.events, w.broken = msg.stream, nil
-	if happened := w.moments(&msg.event, m.now); m.paused {
-		w.held = noted(w.held, happened...)
+	f.events, f.broken = msg.stream, nil
+	if happened := f.moments(&msg.event, f.now); f.paused {
+		f.held = noted(f.held, happened...)
 	} else {
-		w.history = noted(w.history, happened...)
+		f.history = noted(f.history, happened...)
 	}
-	return m, msg.stream.next(w.serial)
+	return msg.stream.next(f.serial)
 }
 
 // moments are what an event tells of the flow.

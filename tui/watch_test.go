@@ -20,10 +20,10 @@ func TestFollowThroughFailover(t *testing.T) {
 	d.state.Status.Role = control.RoleBackup
 	r := inTableOf(t, d)
 	r.press("t")
-	r.until("the external cache is read", func(m *model) bool { return len(m.table.rows) == 1 })
+	r.until("the external cache is read", func(m *model) bool { return len(m.table().rows) == 1 })
 	r.press("f", "1")
 	r.shows("following external ESTABLISHED")
-	r.until("events are watched", func(m *model) bool { return m.watch.events != nil })
+	r.until("events are watched", func(m *model) bool { return m.followed.events != nil })
 	r.until("the role before is known", func(m *model) bool { return m.state.Status.Role == control.RoleBackup })
 
 	d.set(func() {
@@ -37,7 +37,7 @@ func TestFollowThroughFailover(t *testing.T) {
 	d.events <- control.Event{Kind: control.EventUpdate, Flow: other, At: time.Now()}
 	d.events <- control.Event{Kind: control.EventUpdate, Flow: closing, At: time.Now()}
 	r.until("the event is noted", func(m *model) bool {
-		for _, h := range m.watch.history {
+		for _, h := range m.followed.history {
 			if h.what == "update" && h.state == "CLOSE_WAIT" {
 				return true
 			}
@@ -58,7 +58,7 @@ func TestFollowThroughFailover(t *testing.T) {
 		t.Errorf("an event of another flow is shown:\n%s", screen)
 	}
 	r.press("f", "1") // not followed any more: leaving the view ends it
-	r.until("the daemon is left alone", func(m *model) bool { return !m.watch.on && d.count(func() int { return d.watched }) == 0 })
+	r.until("the daemon is left alone", func(m *model) bool { return !m.followed.on && d.count(func() int { return d.watched }) == 0 })
 }
 
 func TestOpenFlow(t *testing.T) {
@@ -69,11 +69,11 @@ func TestOpenFlow(t *testing.T) {
 	r.shows("Status          seen_reply assured confirmed")
 	r.shows("internal  found")
 	r.press("esc")
-	if r.m.view != viewTable || r.selected().Orig != sampleFlow(1).Orig {
+	if r.m.view() != viewTable || r.selected().Orig != sampleFlow(1).Orig {
 		t.Error("Esc does not go back to the row")
 	}
 	r.press("j", "3") // the flow that was open stays open
-	if r.m.watch.orig != sampleFlow(1).Orig {
+	if r.m.followed.orig != sampleFlow(1).Orig {
 		t.Error("3 shows another flow")
 	}
 	d.set(func() { d.flows[control.TableInternal] = d.flows[control.TableInternal][2:] })
@@ -94,19 +94,21 @@ func TestOpenFlowWithoutExternalCache(t *testing.T) {
 // every beat.
 func TestRefusedEvents(t *testing.T) {
 	m := sample()
-	m.view, m.watch.opened = viewFlow, true
-	m, _ = m.watchBeat()
-	if !m.watch.pace.busy {
+	m.shown, m.followed.opened = m.screens[viewFlow], true
+	m.followed.beat()
+	if !m.followed.pace.busy {
 		t.Fatal("the tables are not looked at")
 	}
-	next, _ := m.takeWatched(watchMsg{serial: m.watch.serial, err: errors.New("refused")})
-	if m = next.(model); !m.watch.pace.busy {
+	m.take(watchMsg{serial: m.followed.serial, err: errors.New("refused")})
+	if !m.followed.pace.busy {
 		t.Error("the look at the tables is given up with the stream")
 	}
-	if m.now = m.now.Add(beat); beaten(m).watch.opened {
+	m.now = m.now.Add(beat)
+	if m.followed.beat(); m.followed.opened {
 		t.Error("the stream is asked for again at the next beat")
 	}
-	if m.now = m.now.Add(reopenEvery); !beaten(m).watch.opened {
+	m.now = m.now.Add(reopenEvery)
+	if m.followed.beat(); !m.followed.opened {
 		t.Error("the stream is never asked for again")
 	}
 }
@@ -114,17 +116,12 @@ func TestRefusedEvents(t *testing.T) {
 // TestFailedSighting looks at the kernel again soon: what it would say is not known.
 func TestFailedSighting(t *testing.T) {
 	m := sample()
-	m.view, m.watch.opened = viewFlow, true
-	m, _ = m.watchBeat()
-	m = m.takeSighting(answer[sighting]{serial: m.watch.pace.serial, asked: m.now, at: m.now, err: errors.New("busy")})
-	if !m.watch.kernel.IsZero() {
+	m.shown, m.followed.opened = m.screens[viewFlow], true
+	m.followed.beat()
+	m.take(answer[sighting]{serial: m.followed.pace.serial, asked: m.now, at: m.now, err: errors.New("busy")})
+	if !m.followed.kernel.IsZero() {
 		t.Error("the kernel counts as read")
 	}
-}
-
-func beaten(m model) model {
-	m, _ = m.watchBeat()
-	return m
 }
 
 func TestZoneWords(t *testing.T) {
@@ -196,15 +193,16 @@ func TestOldSightings(t *testing.T) {
 // TestEventsOfAnotherWatch are dropped, and their stream is closed.
 func TestEventsOfAnotherWatch(t *testing.T) {
 	m := sample()
-	m.watch.serial = 3
+	m.followed.serial = 3
+	was := len(m.followed.history)
 	closed := false
 	s := &eventStream{cancel: func() { closed = true }}
-	next, cmd := m.takeWatched(watchMsg{serial: 2, stream: s})
+	cmd := m.take(watchMsg{serial: 2, stream: s})
 	if cmd == nil {
 		t.Fatal("the stream stays open")
 	}
 	cmd()
-	if got := next.(model).watch; !closed || len(got.history) != len(m.watch.history) || got.events != nil {
+	if got := &m.followed.watch; !closed || len(got.history) != was || got.events != nil {
 		t.Error("the event of an older watch counts")
 	}
 }

@@ -76,12 +76,13 @@ func TestOffers(t *testing.T) {
 			t.Errorf("%s: %q, want %q", c.line, got, c.want)
 		}
 	}
-	if got := offered(t, filepath.Join(t.TempDir(), "away"), "show table --filter dport:"); !slices.Equal(got, []string{"nospace"}) {
+	got := offered(t, filepath.Join(t.TempDir(), "away"), "show table --filter dport:")
+	if !slices.Equal(got, []string{"nospace"}) {
 		t.Errorf("without a daemon: %q", got)
 	}
 }
 
-// TestShells presses the tab key, so to say, in each shell.
+// TestShells completes a line in each shell.
 func TestShells(t *testing.T) {
 	socket := serveFake(t, fakeDaemon("plain"))
 	dir := t.TempDir()
@@ -93,7 +94,8 @@ func TestShells(t *testing.T) {
 		"bash": `source <(ctsync completion bash)
 COMP_LINE=$1 COMP_POINT=${#1}; compopt() { printf '%s\n' "$*"; }; _ctsync ctsync; printf '%s\n' "${COMPREPLY[@]}"`,
 		"fish": `ctsync completion fish | source; complete -C "$argv[1]"`,
-		"zsh": `source =(ctsync completion zsh) 2>/dev/null; words=(ctsync show table --filter '"tcp dport:2'); CURRENT=5 QIPREFIX='"' PREFIX='tcp dport:2'
+		"zsh": `source =(ctsync completion zsh) 2>/dev/null
+words=(ctsync show table --filter '"tcp dport:2'); CURRENT=5 QIPREFIX='"' PREFIX='tcp dport:2'
 compadd() { print -l -- $offers; }; _ctsync`,
 	} {
 		t.Run(shell, func(t *testing.T) {

@@ -72,7 +72,8 @@ func TestExitStatus(t *testing.T) {
 	}
 }
 
-// What is interrupted before it is complete ends without a word and not as if it were; what lasts until then is done.
+// A command that is interrupted before it is complete prints nothing about that and ends with 130. One that runs until
+// it is interrupted ends with 0.
 func TestInterrupted(t *testing.T) {
 	for args, want := range map[string]int{
 		"show status":                         exitInterrupted,
@@ -103,13 +104,15 @@ func TestInterrupted(t *testing.T) {
 				}
 				return interrupt(ctx)
 			}
-			b.Differences = func(ctx context.Context, _ control.FlowQuery, fn func(*control.Difference, control.Meta) error) (control.DifferenceCounts, error) {
+			b.Differences = func(
+				ctx context.Context, _ control.FlowQuery, fn func(*control.Difference, control.Meta) error,
+			) (counts control.DifferenceCounts, err error) {
 				for range 1000 {
-					if err := fn(&control.Difference{What: control.KernelOnly, Kernel: pageFlow(0, control.TableKernel)}, control.Meta{}); err != nil {
-						return control.DifferenceCounts{}, err
+					if err := fn(pageDifference(), control.Meta{}); err != nil {
+						return counts, err
 					}
 				}
-				return control.DifferenceCounts{}, interrupt(ctx)
+				return counts, interrupt(ctx)
 			}
 			b.Events = func(ctx context.Context, _ control.FlowQuery, fn func(*control.EventBatch) error) error {
 				return errors.Join(fn(&control.EventBatch{}), interrupt(ctx))
@@ -119,7 +122,8 @@ func TestInterrupted(t *testing.T) {
 				return control.Result{}, interrupt(ctx)
 			}
 			var out, errs bytes.Buffer
-			got := run(ctx, append([]string{"--socket", serveFake(t, b)}, strings.Fields(args)...), time.Now(), &out, &errs)
+			line := append([]string{"--socket", serveFake(t, b)}, strings.Fields(args)...)
+			got := run(ctx, line, time.Now(), &out, &errs)
 			said := ""
 			if args == "commit" {
 				said = "ctsync: commit: interrupted here; the daemon finishes it\n"
@@ -131,12 +135,13 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// keepalived kills its scripts when it stops: what it said is delivered all the same.
+// keepalived kills its scripts when it stops: the notification is delivered all the same.
 func TestInterruptedNotify(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var out, errs bytes.Buffer
-	if got := run(ctx, []string{"--socket", serveFake(t, fakeDaemon("plain")), "notify", "stop"}, time.Now(), &out, &errs); got != exitDone {
+	args := []string{"--socket", serveFake(t, fakeDaemon("plain")), "notify", "stop"}
+	if got := run(ctx, args, time.Now(), &out, &errs); got != exitDone {
 		t.Errorf("exit status %d: %s", got, errs.String())
 	}
 }

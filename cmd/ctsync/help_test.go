@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// The help begins with what a newcomer asks; each of its lines works as it stands there.
+// Each example at the beginning of the help works as it is printed there.
 func TestHelpExamples(t *testing.T) {
 	var help bytes.Buffer
 	if code := run(context.Background(), []string{"--help"}, time.Now(), &help, io.Discard); code != exitDone {
@@ -20,7 +20,8 @@ func TestHelpExamples(t *testing.T) {
 	examples := regexp.MustCompile(`(?m)^  ctsync (show .+?)  +\S.*$`).FindAllStringSubmatch(help.String(), -1)
 	for _, x := range examples {
 		var out, errs bytes.Buffer
-		code := run(context.Background(), append([]string{"--socket", socket}, strings.Fields(x[1])...), time.Now(), &out, &errs)
+		line := append([]string{"--socket", socket}, strings.Fields(x[1])...)
+		code := run(context.Background(), line, time.Now(), &out, &errs)
 		if code != exitDone || out.Len() == 0 || errs.Len() > 0 {
 			t.Errorf("ctsync %s: exit status %d: %s", x[1], code, errs.String())
 		}

@@ -16,7 +16,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
-// Local times are the same everywhere; changed later, the zone would race with servers that earlier tests leave ending.
+// Local times are the same everywhere. Changing the zone later would race with servers that an earlier test is ending.
 func TestMain(m *testing.M) {
 	time.Local = time.UTC
 	testMain(m)
@@ -86,7 +86,7 @@ CONN ID Source Destination Protocol TIMEOUT
 `
 )
 
-// collapse makes one blank of every run of them and drops those around lines.
+// collapse replaces every run of blanks by one, and removes those around lines.
 func collapse(s string) string {
 	lines := strings.Split(s, "\n")
 	for i, l := range lines {
@@ -109,26 +109,41 @@ func page(t *testing.T, want string, got []byte) {
 
 func pageNumbers() control.Statistics {
 	return control.Statistics{
-		Internal: control.CacheStats{Active: 19606, Created: 6298470, Updated: 3786793, Destroyed: 6278864, Objects: 19700, Total: 19700, Limit: 524288, Bytes: 2097152},
-		External: control.CacheStats{Active: 15771, Created: 1660193, Updated: 77204, Destroyed: 1644422, Objects: 15771, Total: 15771, Limit: 524288, Bytes: 1835008},
+		Internal: control.CacheStats{
+			Active: 19606, Created: 6298470, Updated: 3786793, Destroyed: 6278864, Objects: 19700, Total: 19700,
+			Limit: 524288, Bytes: 2097152,
+		},
+		External: control.CacheStats{
+			Active: 15771, Created: 1660193, Updated: 77204, Destroyed: 1644422, Objects: 15771, Total: 15771,
+			Limit: 524288, Bytes: 1835008,
+		},
 		Links: []control.LinkStatistics{{
-			Transport: control.TransportMulticast, Device: "eth0.5", State: "RUNNING", Role: control.LinkActive, BytesSent: 976826240, BytesReceived: 212898000,
-			PacketsSent: 8302333, PacketsReceived: 2009929, Dropped: map[string]uint64{"wrong source": 3, "queue overflow": 1},
-			SendBuffer: control.Buffer{Asked: 1048576, Granted: 2097152}, ReceiveBuffer: control.Buffer{Asked: 1048576, Granted: 2097152},
+			Transport: control.TransportMulticast, Device: "eth0.5", State: "RUNNING", Role: control.LinkActive,
+			BytesSent: 976826240, BytesReceived: 212898000, PacketsSent: 8302333, PacketsReceived: 2009929,
+			Dropped:       map[string]uint64{"wrong source": 3, "queue overflow": 1},
+			SendBuffer:    control.Buffer{Asked: 1048576, Granted: 2097152},
+			ReceiveBuffer: control.Buffer{Asked: 1048576, Granted: 2097152},
 		}},
 		Tracking: control.Tracking{Lost: 263, Before: 2, UnknownAttributes: 1},
 		Session: control.SessionStatistics{
 			State: "established", Sequence: 4000000001, PeerSequence: 77, Retransmitted: 300, Unacknowledged: 12, Window: 131072,
 			Sent: map[string]uint64{"new": 6298470, "ack": 1000}, Received: map[string]uint64{"nack": 4},
 		},
-		Kernel:      control.KernelStatistics{Events: 16363927, BufferBytes: 425984, BufferLimit: 8388608, TableEntries: 19606, TableMax: 262144, EventsSetting: 1, FilterInKernel: "whole"},
+		Kernel: control.KernelStatistics{
+			Events: 16363927, BufferBytes: 425984, BufferLimit: 8388608, TableEntries: 19606, TableMax: 262144, EventsSetting: 1, FilterInKernel: "whole",
+			Conntrack: control.ConntrackCounters{Insert: new(uint64(99)), Drop: new(uint64(0))}, // the other ones are not reported
+		},
 		Unsupported: map[string]uint64{"flows: per-direction zone not carried by protocol v1": 17, "flows: GRE keys not carried by protocol v1": 3},
 		Commit:      control.CommitStatistics{Commits: 1, Created: 99, Failed: 1, Errors: map[string]uint64{"EEXIST": 1}},
 		Times: control.Times{
 			EventAcknowledged: control.Histogram{Count: 200, Sum: control.Duration(11 * time.Second), Buckets: []control.Bucket{
-				{UpTo: control.Duration(50 * time.Millisecond), Count: 90}, {UpTo: control.Duration(100 * time.Millisecond), Count: 199}, {UpTo: control.Duration(time.Minute), Count: 200},
+				{UpTo: control.Duration(50 * time.Millisecond), Count: 90},
+				{UpTo: control.Duration(100 * time.Millisecond), Count: 199},
+				{UpTo: control.Duration(time.Minute), Count: 200},
 			}},
-			Takeover: control.Histogram{Count: 1, Sum: control.Duration(61 * time.Second), Buckets: []control.Bucket{{UpTo: control.Duration(time.Minute)}}},
+			Takeover: control.Histogram{Count: 1, Sum: control.Duration(61 * time.Second), Buckets: []control.Bucket{
+				{UpTo: control.Duration(time.Minute)},
+			}},
 		},
 	}
 }
@@ -145,7 +160,8 @@ func TestStatisticsLikeConntrackd(t *testing.T) {
 	s := control.Statistics{
 		Internal: control.CacheStats{Active: 3, Created: 4, Updated: 12, Destroyed: 1},
 		Links: []control.LinkStatistics{{
-			Transport: control.TransportUDP, Device: "sync0", Role: control.LinkActive, BytesSent: 772, BytesReceived: 96, PacketsSent: 15, PacketsReceived: 6,
+			Transport: control.TransportUDP, Device: "sync0", Role: control.LinkActive,
+			BytesSent: 772, BytesReceived: 96, PacketsSent: 15, PacketsReceived: 6,
 		}},
 	}
 	const want = "cache internal:\n" +
@@ -176,11 +192,14 @@ func TestStatisticsLikeConntrackd(t *testing.T) {
 func TestInjectStatisticsLikeConntrackd(t *testing.T) {
 	s := control.Statistics{
 		Inject: &control.InjectStatistics{
-			InjectCounts: control.InjectCounts{Created: 4, Updated: 12, Destroyed: 1}, Flows: 3, Refreshed: 7, KeptOwn: 2, Missing: 1, Limit: 524288, Bytes: 4096,
-			Errors: map[string]uint64{"ENOMEM": 1}, Degraded: map[string]uint64{"helper ftp": 1}, Named: []string{"tcp 10.0.0.1:5 > 10.0.0.2:22: not restored: ENOMEM"},
+			InjectCounts: control.InjectCounts{Created: 4, Updated: 12, Destroyed: 1},
+			Flows:        3, Refreshed: 7, KeptOwn: 2, Missing: 1, Limit: 524288, Bytes: 4096,
+			Errors: map[string]uint64{"ENOMEM": 1}, Degraded: map[string]uint64{"helper ftp": 1},
+			Named: []string{"tcp 10.0.0.1:5 > 10.0.0.2:22: not restored: ENOMEM"},
 		},
 		Links: []control.LinkStatistics{{
-			Transport: control.TransportUDP, Device: "sync0", Role: control.LinkActive, BytesSent: 48, BytesReceived: 1204, PacketsSent: 6, PacketsReceived: 6,
+			Transport: control.TransportUDP, Device: "sync0", Role: control.LinkActive,
+			BytesSent: 48, BytesReceived: 1204, PacketsSent: 6, PacketsReceived: 6,
 		}},
 	}
 	const want = "external inject:\n" +
@@ -196,21 +215,23 @@ func TestInjectStatisticsLikeConntrackd(t *testing.T) {
 		"message tracking:\n" +
 		"                   0 Malformed msgs                    0 Lost msgs\n\n"
 	got := string(appendStatistics(nil, s))
-	if _, block, _ := strings.Cut(got, "external "); cmp.Diff(want, "external "+block) != "" || strings.Contains(got, "cache external") {
-		t.Errorf("(-conntrackd +got):\n%s", cmp.Diff(want, "external "+block))
+	_, block, _ := strings.Cut(got, "external ")
+	if diff := cmp.Diff(want, "external "+block); diff != "" || strings.Contains(got, "cache external") {
+		t.Errorf("(-conntrackd +got):\n%s", diff)
 	}
 	s.Expect = &control.ExpectStatistics{Inject: &control.InjectCounts{Created: 2, CreateFailed: 1}}
 	golden(t, "statistics-inject", appendDetail(appendStatistics(nil, s), s))
 }
 
-// TestExpectStatisticsLayout: VyOS prints conntrackd -s expect, whose last blocks are those of -s, below the main table.
+// TestExpectStatisticsLayout: VyOS prints conntrackd -s expect below the main table. Its last blocks are those of -s.
 func TestExpectStatisticsLayout(t *testing.T) {
 	s := pageNumbers()
 	main := string(appendStatistics(nil, s))
 	s.Expect = &control.ExpectStatistics{Internal: control.CacheStats{Active: 2, Created: 3, Destroyed: 1}}
 	s.Commit.Expect = &control.ExpectResult{Created: 2, Failed: 1, Errors: map[string]uint64{"ENOENT, no master": 1}}
 	got := appendStatistics(nil, s)
-	if !strings.HasPrefix(string(got), main) || !strings.HasPrefix(string(got)[len(main):], "Expect Table Statistics:\n\ncache internal:\ncurrent active connections:\t           2\n") {
+	const begin = "Expect Table Statistics:\n\ncache internal:\ncurrent active connections:\t           2\n"
+	if expect, ok := strings.CutPrefix(string(got), main); !ok || !strings.HasPrefix(expect, begin) {
 		t.Errorf("%s", got)
 	}
 	golden(t, "statistics-expect", appendDetail(got, s))
@@ -218,21 +239,24 @@ func TestExpectStatisticsLayout(t *testing.T) {
 
 func TestStatusLayout(t *testing.T) {
 	s := control.Status{
-		Version: "0.1", PID: 4711, Mode: "ftfw", Started: at(0), Role: control.RoleUnknown, SyncGroup: "GEFOEKOM", Interface: "eth0.5",
-		Transport: control.TransportMulticast, Why: []string{"no hello from the peer", "resync\nunder way"},
+		Version: "0.1", PID: 4711, Mode: "ftfw", Started: at(0), Role: control.RoleUnknown, SyncGroup: "GEFOEKOM",
+		Interface: "eth0.5", Transport: control.TransportMulticast,
+		Why: []string{"no hello from the peer", "resync\nunder way"},
 	}
 	got := appendStatus(nil, s)
 	page(t, pageStatus, got)
 	golden(t, "status-fresh", got)
 
-	s.Role, s.RoleSince, s.Peer, s.PeerHeard, s.Established, s.InStep = control.RoleMaster, at(60), "198.51.100.2", at(100), true, true
+	s.Role, s.RoleSince, s.Established, s.InStep = control.RoleMaster, at(60), true, true
+	s.Peer, s.PeerHeard = "198.51.100.2", at(100)
 	s.LastTransition = &control.Transition{ID: 2, State: control.StateMaster, Sent: at(60)}
 	s.Internal, s.External, s.ExpectationSync = 100000, 3, []string{"ftp", "sip"}
 	s.Jobs = []control.Job{{Name: "commit", Started: at(61), Done: 1000, Total: 5000}, {Name: "purge"}}
 	s.Warnings, s.NeedRestart = []string{"nf_conntrack_events is 0"}, []string{"interface", "mode"}
 	golden(t, "status-master", appendStatus(nil, s))
 
-	s.Interface, s.ActiveLink = "eth2, eth3", &control.ActiveLink{Device: "eth3", Since: at(90), Reason: "eth2 is NO-CARRIER", Changes: 1}
+	s.Interface = "eth2, eth3"
+	s.ActiveLink = &control.ActiveLink{Device: "eth3", Since: at(90), Reason: "eth2 is NO-CARRIER", Changes: 1}
 	s.Warnings = []string{"the sync link on eth2 cannot stand in for the one on eth3: eth2 is NO-CARRIER"}
 	golden(t, "status-two-links", appendStatus(nil, s))
 
@@ -251,25 +275,43 @@ func TestTransitionsLayout(t *testing.T) {
 	}
 
 	ts := sampleTransitions()[2:3]
-	ts[0].Commit.Expect = &control.ExpectResult{Total: 2, Created: 1, Failed: 1, Errors: map[string]uint64{"ENOENT, no master": 1}, Named: []string{"expectation tcp 10.0.0.1 > 10.0.0.2:50185: not restored: ENOENT, no master"}}
+	ts[0].Commit.Expect = &control.ExpectResult{
+		Total: 2, Created: 1, Failed: 1, Errors: map[string]uint64{"ENOENT, no master": 1},
+		Named: []string{"expectation tcp 10.0.0.1 > 10.0.0.2:50185: not restored: ENOENT, no master"},
+	}
 	golden(t, "transitions-expect", appendTransitions(nil, ts))
 
-	ts[0].Commit, ts[0].Inject = nil, &control.InjectResult{Present: 100000, Late: 12, Failed: 1, Waited: control.Duration(3 * time.Millisecond), DumpDuration: control.Duration(610 * time.Millisecond)}
+	ts[0].Commit, ts[0].Inject = nil, &control.InjectResult{
+		Present: 100000, Late: 12, Failed: 1, Waited: control.Duration(3 * time.Millisecond),
+		DumpDuration: control.Duration(610 * time.Millisecond),
+	}
 	golden(t, "transitions-inject", appendTransitions(nil, ts))
 }
 
 func sampleTransitions() []control.Transition {
 	return []control.Transition{
-		{ID: 98, Type: control.TypeGroup, Group: "syncgrp", State: control.StateBackup, Source: "notify pid=4 uid=0", Sent: at(1), Finished: at(1).Add(12 * time.Millisecond), Outcome: control.OutcomeDone},
-		{ID: 99, Type: control.TypeInstance, Group: "VI_1", State: control.StateMaster, Source: "notify pid=5 uid=0", Sent: at(2), Outcome: control.OutcomeIgnored + "instance VI_1 is not sync-group syncgrp"},
 		{
-			ID: 100, Type: control.TypeGroup, Group: "syncgrp", State: control.StateMaster, Source: "parked", Sent: at(3), Finished: at(3).Add(351 * time.Millisecond), Outcome: control.OutcomeDone,
+			ID: 98, Type: control.TypeGroup, Group: "syncgrp", State: control.StateBackup, Source: "notify pid=4 uid=0",
+			Sent: at(1), Finished: at(1).Add(12 * time.Millisecond), Outcome: control.OutcomeDone,
+		},
+		{
+			ID: 99, Type: control.TypeInstance, Group: "VI_1", State: control.StateMaster, Source: "notify pid=5 uid=0",
+			Sent: at(2), Outcome: control.OutcomeIgnored + "instance VI_1 is not sync-group syncgrp",
+		},
+		{
+			ID: 100, Type: control.TypeGroup, Group: "syncgrp", State: control.StateMaster, Source: "parked",
+			Sent: at(3), Finished: at(3).Add(351 * time.Millisecond), Outcome: control.OutcomeDone,
 			Commit: &control.CommitResult{
-				Total: 100000, Created: 99990, Replaced: 2, Expired: 5, Failed: 3, Errors: map[string]uint64{"EEXIST": 1, "EINVAL": 2},
-				Named: []string{"tcp 10.0.0.1:5 > 10.0.0.2:22: not restored: EEXIST"}, Duration: control.Duration(340 * time.Millisecond),
+				Total: 100000, Created: 99990, Replaced: 2, Expired: 5, Failed: 3,
+				Errors:   map[string]uint64{"EEXIST": 1, "EINVAL": 2},
+				Named:    []string{"tcp 10.0.0.1:5 > 10.0.0.2:22: not restored: EEXIST"},
+				Duration: control.Duration(340 * time.Millisecond),
 			},
 		},
-		{ID: 101, Type: control.TypeGroup, Group: "syncgrp", State: control.StateFault, Source: "notify pid=6 uid=0", Sent: at(4), Outcome: control.OutcomeRunning},
+		{
+			ID: 101, Type: control.TypeGroup, Group: "syncgrp", State: control.StateFault, Source: "notify pid=6 uid=0",
+			Sent: at(4), Outcome: control.OutcomeRunning,
+		},
 	}
 }
 

@@ -15,12 +15,13 @@ import (
 func TestFollowLog(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	pages := [][]string{{"one", "two"}, {"one", "two"}, {"one", "two", "three"}, {"restarted"}} // the lines that the daemon keeps, from ID 1
+	// The lines that the daemon keeps, from ID 1.
+	pages := [][]string{{"one", "two"}, {"one", "two"}, {"one", "two", "three"}, {"restarted"}}
 	asked := 0
 	b := fakeDaemon("plain")
 	b.Log = func(after uint64) control.LogPage {
 		lines := pages[min(asked, len(pages)-1)]
-		if after > 0 || asked == 0 { // the same page again after a restart was noticed
+		if after > 0 || asked == 0 { // after a restart the same page is asked for again
 			asked++
 		}
 		p := control.LogPage{Last: uint64(len(lines))}

@@ -29,13 +29,16 @@ func TestCompleteFilter(t *testing.T) {
 			t.Errorf("asked for the values of %s", key)
 		}
 		return []control.Group{
-			{Key: "tcp/443", Count: control.Count{Flows: 7}}, {Key: "udp/443", Count: control.Count{Flows: 3}}, {Key: "icmp"},
-			{Key: "udp/53", Count: control.Count{Flows: 2}}, {Key: "tcp/$(reboot)"},
+			{Key: "tcp/443", Count: control.Count{Flows: 7}}, {Key: "udp/443", Count: control.Count{Flows: 3}},
+			{Key: "icmp"}, {Key: "udp/53", Count: control.Count{Flows: 2}}, {Key: "tcp/$(reboot)"},
 		}
 	}
 	for typed, want := range map[string][]string{
-		"":                       nil, // all keys
-		"tcp dpo":                {"tcp dport:\toriginal destination port", "tcp dport:443\t7 flows (tcp/443)", "tcp dport:53\t2 flows (udp/53)"},
+		"": nil, // all keys
+		"tcp dpo": {
+			"tcp dport:\toriginal destination port", "tcp dport:443\t7 flows (tcp/443)",
+			"tcp dport:53\t2 flows (udp/53)",
+		},
 		"(!fam":                  {"(!family:\tlayer-3 protocol", "(!family:ipv4", "(!family:ipv6"},
 		"nat:":                   {"nat:yes", "nat:no", "nat:snat", "nat:dnat"},
 		"x or state:last_ack,es": {"x or state:last_ack,established"},
@@ -70,7 +73,7 @@ func (w *framesWriter) Write(b []byte) (int, error) {
 	return w.Buffer.Write(b)
 }
 
-// Where there is no terminal, each picture has its time above it, unless it is JSON, and an empty line below.
+// Where there is no terminal, each picture stands between its time (not with --json) and an empty line.
 func TestWatch(t *testing.T) {
 	socket := serveFake(t, fakeDaemon("plain"))
 	for args, want := range map[string]string{
@@ -150,7 +153,7 @@ func TestWriteFrameCells(t *testing.T) {
 	}
 }
 
-// A sorted list is of both families together, though each has a table: the limit is that of the list.
+// The limit of a sorted list counts both families together, although each has its own table.
 func TestSortedTables(t *testing.T) {
 	b := fakeDaemon("plain")
 	b.Flows = func(_ context.Context, q control.FlowQuery, fn func(*flow.Flow, control.Meta) error) error {
@@ -172,10 +175,5 @@ func TestSortedTables(t *testing.T) {
 		}
 		return nil
 	}
-	var out, errs bytes.Buffer
-	args := []string{"--socket", serveFake(t, b), "show", "table", "--sort", "-timeout", "--limit", "5"}
-	if code := run(context.Background(), args, time.Now(), &out, &errs); code != exitDone || errs.Len() > 0 {
-		t.Fatalf("exit status %d: %s", code, errs.String())
-	}
-	golden(t, "table-sorted", out.Bytes())
+	golden(t, "table-sorted", printed(t, b, "show", "table", "--sort", "-timeout", "--limit", "5"))
 }

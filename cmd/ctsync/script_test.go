@@ -60,7 +60,10 @@ func fakeDaemon(kind string) control.Backend {
 	}
 	return control.Backend{
 		Status: func(context.Context) (control.Status, error) {
-			return control.Status{Version: "0.1", PID: 1, Mode: "ftfw", Started: at(0), Role: control.RoleMaster, SyncGroup: "GEFOEKOM", Interface: "eth0.5", Transport: control.TransportMulticast}, refuse()
+			return control.Status{
+				Version: "0.1", PID: 1, Mode: "ftfw", Started: at(0), Role: control.RoleMaster, SyncGroup: "GEFOEKOM",
+				Interface: "eth0.5", Transport: control.TransportMulticast,
+			}, refuse()
 		},
 		Statistics: func(context.Context) (control.Statistics, error) { return pageNumbers(), refuse() },
 		Snapshot: func(context.Context) (control.Snapshot, error) {
@@ -68,7 +71,10 @@ func fakeDaemon(kind string) control.Backend {
 		},
 		Transitions: func(context.Context) ([]control.Transition, error) { return sampleTransitions(), refuse() },
 		Resend: func(context.Context) ([]control.Resend, error) {
-			return []control.Resend{{Kind: control.ResendControl, Seq: 1795381300, Flags: 8}, {Kind: control.ResendObject, Seq: 1795381301}, {Kind: control.ResendObject, Seq: 1795381304}}, refuse()
+			return []control.Resend{
+				{Kind: control.ResendControl, Seq: 1795381300, Flags: 8},
+				{Kind: control.ResendObject, Seq: 1795381301}, {Kind: control.ResendObject, Seq: 1795381304},
+			}, refuse()
 		},
 		Notify: func(_ context.Context, n control.Notification) (control.Transition, error) {
 			t := control.Transition{ID: 1, Type: n.Type, Group: n.Name, State: n.State, Outcome: control.OutcomeRunning}
@@ -82,36 +88,52 @@ func fakeDaemon(kind string) control.Backend {
 				return control.Result{}, err
 			}
 			progress(1, 2)
-			r := control.Result{Summary: strings.TrimSpace(string(a.Verb)+" "+a.Cache) + ": 2 flows", Flows: 2, Duration: control.Duration(time.Millisecond)}
+			r := control.Result{
+				Summary: strings.TrimSpace(string(a.Verb)+" "+a.Cache) + ": 2 flows", Flows: 2,
+				Duration: control.Duration(time.Millisecond),
+			}
 			if a.Verb == control.Commit {
-				r.Commit = &control.CommitResult{Total: 2, Created: 1, Failed: 1, Named: []string{"tcp a > b: not restored: EEXIST"}}
+				r.Commit = &control.CommitResult{
+					Total: 2, Created: 1, Failed: 1, Named: []string{"tcp a > b: not restored: EEXIST"},
+				}
 			}
 			return r, nil
 		},
 		Log: func(after uint64) control.LogPage {
 			p := control.LogPage{Last: 1003} // of which the first three are forgotten
 			for id := max(after, 1000) + 1; id <= p.Last; id++ {
-				p.Lines = append(p.Lines, control.LogLine{ID: id, Time: at(int(id)), Level: "INFO", Text: "ready flows=3"})
+				l := control.LogLine{ID: id, Time: at(int(id)), Level: "INFO", Text: "ready flows=3"}
+				p.Lines = append(p.Lines, l)
 			}
 			return p
 		},
-		// One expectation in the external cache; about the internal one this daemon speaks as while expect-sync is off.
-		Expectations: func(_ context.Context, q control.FlowQuery, fn func(*flow.Expectation, control.Meta) error) error {
+		// There is one expectation in the external cache. Of the internal cache it says what a daemon without
+		// expect-sync says.
+		Expectations: func(
+			_ context.Context, q control.FlowQuery, fn func(*flow.Expectation, control.Meta) error,
+		) error {
 			if q.Table == control.TableInternal {
-				return &control.Error{Code: control.CodeDisabled, Message: "ExpectationSync is disabled", Hint: "set expect-sync in the configuration"}
+				return &control.Error{
+					Code: control.CodeDisabled, Message: "ExpectationSync is disabled",
+					Hint: "set expect-sync in the configuration",
+				}
 			}
 			return fn(&pageExpectation, control.Meta{Created: time.Now().Add(-2500 * time.Millisecond)})
 		},
 		Groups: func(_ context.Context, q control.FlowQuery) (control.Groups, error) { return pageGroups(q), refuse() },
-		Differences: func(_ context.Context, q control.FlowQuery, fn func(*control.Difference, control.Meta) error) (control.DifferenceCounts, error) {
+		Differences: func(
+			_ context.Context, q control.FlowQuery, fn func(*control.Difference, control.Meta) error,
+		) (control.DifferenceCounts, error) {
 			if q.Family == flow.IPv6 {
 				return control.DifferenceCounts{Compared: 3}, refuse()
 			}
 			counts := control.DifferenceCounts{Compared: 3, Found: map[string]uint64{control.KernelOnly: 1}}
-			return counts, errors.Join(refuse(), fn(&control.Difference{What: control.KernelOnly, Kernel: pageFlow(0, control.TableKernel)}, control.Meta{}))
+			return counts, errors.Join(refuse(), fn(pageDifference(), control.Meta{}))
 		},
 		Events: func(_ context.Context, q control.FlowQuery, fn func(*control.EventBatch) error) error {
-			return errors.Join(fn(&control.EventBatch{}), fn(&control.EventBatch{Events: []control.Event{{At: at(0), Flow: *pageFlow(1, q.Table), Peer: q.Table == control.TableExternal}}, Lost: 4}))
+			e := control.Event{At: at(0), Flow: *pageFlow(1, q.Table), Peer: q.Table == control.TableExternal}
+			none, one := &control.EventBatch{}, &control.EventBatch{Events: []control.Event{e}, Lost: 4}
+			return errors.Join(fn(none), fn(one))
 		},
 		Flows: func(_ context.Context, q control.FlowQuery, fn func(*flow.Flow, control.Meta) error) error {
 			if err := refuse(); err != nil || kind == "empty" || q.Family == flow.IPv6 {
@@ -129,8 +151,8 @@ func fakeDaemon(kind string) control.Backend {
 				}
 				shown++
 				var m control.Meta
-				if q.Table != control.TableKernel {
-					m.Created, m.Updated = time.Now().Add(-3500*time.Millisecond), time.Now().Add(-1500*time.Millisecond)
+				if now := time.Now(); q.Table != control.TableKernel {
+					m.Created, m.Updated = now.Add(-3500*time.Millisecond), now.Add(-1500*time.Millisecond)
 				}
 				if err := fn(f, m); err != nil {
 					return err
@@ -144,9 +166,11 @@ func fakeDaemon(kind string) control.Backend {
 	}
 }
 
-// pageGroups are the flows of the page by port, of the kernel with what they carried.
+// pageGroups returns the flows of the page by port, for the kernel's table with packets and bytes.
 func pageGroups(q control.FlowQuery) control.Groups {
-	g := control.Groups{By: q.Group, Count: control.Count{Flows: 15}, Groups: []control.Group{{Key: "tcp/22", Count: control.Count{Flows: 10}}, {Key: "icmp", Count: control.Count{Flows: 2}}}}
+	g := control.Groups{By: q.Group, Count: control.Count{Flows: 15}, Groups: []control.Group{
+		{Key: "tcp/22", Count: control.Count{Flows: 10}}, {Key: "icmp", Count: control.Count{Flows: 2}},
+	}}
 	if q.Table == control.TableKernel {
 		g.Packets, g.Bytes, g.Groups[0].Packets, g.Groups[0].Bytes = 1000, 123456789, 999, 123456700
 	}
@@ -156,19 +180,28 @@ func pageGroups(q control.FlowQuery) control.Groups {
 	return g
 }
 
-// pageFlow returns a flow of the reference page: an established TCP, a UDP or an ICMP one.
+func ipv4(p flow.Proto, src, dst flow.Addr, sport, dport uint16) flow.Tuple {
+	return flow.Tuple{Family: flow.IPv4, Proto: p, Src: src, Dst: dst, SrcPort: sport, DstPort: dport}
+}
+
+// pageDifference is a flow that only the kernel has.
+func pageDifference() *control.Difference {
+	return &control.Difference{What: control.KernelOnly, Kernel: pageFlow(0, control.TableKernel)}
+}
+
+// pageFlow returns a flow of the reference page: an established TCP, a UDP or an ICMP flow.
 func pageFlow(i int, table control.Table) *flow.Flow {
 	f := &flow.Flow{Has: flow.HasStatus | flow.HasTimeout, Status: flow.StatusSeenReply, Timeout: 29}
 	switch i % 3 {
 	case 0:
-		f.Orig = flow.Tuple{Src: flow.Addr{10, 35, 100, 87}, Dst: flow.Addr{172, 31, 20, 12}, SrcPort: 58172, DstPort: 22, Family: flow.IPv4, Proto: flow.TCP}
+		f.Orig = ipv4(flow.TCP, flow.Addr{10, 35, 100, 87}, flow.Addr{172, 31, 20, 12}, 58172, 22)
 		f.Has |= flow.HasTCPState
 		f.TCPState, f.Timeout, f.ID, f.Status = 3, 430279, 1015736576, flow.StatusSeenReply|flow.StatusAssured
 	case 1:
-		f.Orig = flow.Tuple{Src: flow.Addr{172, 31, 20, 12}, Dst: flow.Addr{239, 10, 10, 14}, SrcPort: 60286, DstPort: 694, Family: flow.IPv4, Proto: flow.UDP}
+		f.Orig = ipv4(flow.UDP, flow.Addr{172, 31, 20, 12}, flow.Addr{239, 10, 10, 14}, 60286, 694)
 		f.ID = 1015734272
 	case 2:
-		f.Orig = flow.Tuple{Src: flow.Addr{10, 100, 68, 100}, Dst: flow.Addr{172, 31, 120, 21}, SrcPort: 5, DstPort: 8 << 8, Family: flow.IPv4, Proto: flow.ICMP}
+		f.Orig = ipv4(flow.ICMP, flow.Addr{10, 100, 68, 100}, flow.Addr{172, 31, 120, 21}, 5, 8<<8)
 		f.ID = 1006237088
 	}
 	if table != control.TableExternal {
@@ -178,7 +211,18 @@ func pageFlow(i int, table control.Table) *flow.Flow {
 	return f
 }
 
-// The rows of a table follow the page, too: heading, legend and rows as one.
+// printed returns what a command prints about a fake daemon.
+func printed(t *testing.T, b control.Backend, args ...string) []byte {
+	t.Helper()
+	var out, errs bytes.Buffer
+	args = append([]string{"--socket", serveFake(t, b)}, args...)
+	if code := run(context.Background(), args, time.Now(), &out, &errs); code != exitDone || errs.Len() > 0 {
+		t.Fatalf("%s: exit status %d: %s", args, code, errs.String())
+	}
+	return out.Bytes()
+}
+
+// A table looks as on the page: legend, heading and rows.
 func TestTableLayout(t *testing.T) {
 	b := fakeDaemon("plain")
 	b.Flows = func(_ context.Context, _ control.FlowQuery, fn func(*flow.Flow, control.Meta) error) error {
@@ -189,21 +233,17 @@ func TestTableLayout(t *testing.T) {
 		}
 		return nil
 	}
-	var out, errs bytes.Buffer
-	if code := run(context.Background(), []string{"--socket", serveFake(t, b), "show", "table", "ipv4"}, time.Now(), &out, &errs); code != 0 {
-		t.Fatalf("exit status %d: %s", code, errs.String())
-	}
-	page(t, pageTable, out.Bytes())
-	golden(t, "table", out.Bytes())
+	text := printed(t, b, "show", "table", "ipv4")
+	page(t, pageTable, text)
+	golden(t, "table", text)
 }
 
 // pageFlows are the six flows of the page.
 func pageFlows() []flow.Flow {
-	mk := func(id uint32, src, dst [4]byte, sport, dport uint16, p flow.Proto, timeout uint32) flow.Flow {
-		f := flow.Flow{Has: flow.HasReply | flow.HasStatus | flow.HasTimeout | flow.HasID, ID: id, Timeout: timeout, Status: flow.StatusSeenReply}
-		f.Orig = flow.Tuple{SrcPort: sport, DstPort: dport, Family: flow.IPv4, Proto: p}
-		copy(f.Orig.Src[:], src[:])
-		copy(f.Orig.Dst[:], dst[:])
+	mk := func(id uint32, src, dst flow.Addr, sport, dport uint16, p flow.Proto, timeout uint32) flow.Flow {
+		f := flow.Flow{ID: id, Timeout: timeout, Status: flow.StatusSeenReply}
+		f.Has = flow.HasReply | flow.HasStatus | flow.HasTimeout | flow.HasID
+		f.Orig = ipv4(p, src, dst, sport, dport)
 		if p == flow.TCP {
 			f.Has |= flow.HasTCPState
 			f.TCPState = 3
@@ -212,12 +252,12 @@ func pageFlows() []flow.Flow {
 		return f
 	}
 	return []flow.Flow{
-		mk(1015736576, [4]byte{10, 35, 100, 87}, [4]byte{172, 31, 20, 12}, 58172, 22, flow.TCP, 430279),
-		mk(1006235648, [4]byte{10, 35, 101, 221}, [4]byte{172, 31, 120, 21}, 57483, 22, flow.TCP, 413310),
-		mk(1006237088, [4]byte{10, 100, 68, 100}, [4]byte{172, 31, 120, 21}, 77, 8<<8, flow.ICMP, 29),
-		mk(1015734848, [4]byte{10, 35, 100, 87}, [4]byte{172, 31, 20, 12}, 56282, 22, flow.TCP, 300),
-		mk(1015734272, [4]byte{172, 31, 20, 12}, [4]byte{239, 10, 10, 14}, 60286, 694, flow.UDP, 29),
-		mk(1006239392, [4]byte{10, 35, 101, 221}, [4]byte{172, 31, 120, 21}, 78, 8<<8, flow.ICMP, 29),
+		mk(1015736576, flow.Addr{10, 35, 100, 87}, flow.Addr{172, 31, 20, 12}, 58172, 22, flow.TCP, 430279),
+		mk(1006235648, flow.Addr{10, 35, 101, 221}, flow.Addr{172, 31, 120, 21}, 57483, 22, flow.TCP, 413310),
+		mk(1006237088, flow.Addr{10, 100, 68, 100}, flow.Addr{172, 31, 120, 21}, 77, 8<<8, flow.ICMP, 29),
+		mk(1015734848, flow.Addr{10, 35, 100, 87}, flow.Addr{172, 31, 20, 12}, 56282, 22, flow.TCP, 300),
+		mk(1015734272, flow.Addr{172, 31, 20, 12}, flow.Addr{239, 10, 10, 14}, 60286, 694, flow.UDP, 29),
+		mk(1006239392, flow.Addr{10, 35, 101, 221}, flow.Addr{172, 31, 120, 21}, 78, 8<<8, flow.ICMP, 29),
 	}
 }
 
@@ -233,7 +273,7 @@ func (w *slowWriter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// The list is read to its end although nothing is written yet.
+// spool reads the list to its end before anything is written.
 func TestSpoolReadsAhead(t *testing.T) {
 	const size = 10 << 20
 	r, pw := io.Pipe()
@@ -276,7 +316,8 @@ func TestSpoolErrors(t *testing.T) {
 	}
 	broken := errors.New("broke off")
 	var out bytes.Buffer
-	if n, err := spool(&out, io.MultiReader(strings.NewReader("text"), errReader{broken})); !errors.Is(err, broken) || n != 4 {
+	n, err := spool(&out, io.MultiReader(strings.NewReader("text"), errReader{broken}))
+	if !errors.Is(err, broken) || n != 4 {
 		t.Errorf("read error: %d, %v", n, err)
 	}
 	if n, err := spool(&out, strings.NewReader("")); n != 0 || err != nil {
@@ -291,13 +332,13 @@ func (r errReader) Read([]byte) (int, error) { return 0, r.err }
 // pageExpectation is of a passive FTP data connection.
 var pageExpectation = flow.Expectation{
 	Has:    flow.HasMaster | flow.HasMask | flow.HasClass | flow.HasHelper,
-	Expect: flow.Tuple{Family: flow.IPv4, Proto: flow.TCP, Src: flow.Addr{10, 0, 1, 2}, Dst: flow.Addr{10, 0, 2, 2}, DstPort: 50185},
-	Mask:   flow.Tuple{Family: flow.IPv4, Proto: flow.TCP, Src: flow.Addr{255, 255, 255, 255}, Dst: flow.Addr{255, 255, 255, 255}, DstPort: 65535},
-	Master: flow.Tuple{Family: flow.IPv4, Proto: flow.TCP, Src: flow.Addr{10, 0, 1, 2}, Dst: flow.Addr{10, 0, 2, 2}, SrcPort: 42021, DstPort: 21},
+	Expect: ipv4(flow.TCP, flow.Addr{10, 0, 1, 2}, flow.Addr{10, 0, 2, 2}, 0, 50185),
+	Mask:   ipv4(flow.TCP, flow.Addr{255, 255, 255, 255}, flow.Addr{255, 255, 255, 255}, 0, 65535),
+	Master: ipv4(flow.TCP, flow.Addr{10, 0, 1, 2}, flow.Addr{10, 0, 2, 2}, 42021, 21),
 	Helper: [16]byte{'f', 't', 'p'},
 }
 
-// The columns of IPv6 are wide enough for the longest addresses, under the same legend.
+// The columns of the IPv6 table are wide enough for the longest addresses.
 func TestTableLayoutIPv6(t *testing.T) {
 	b := fakeDaemon("plain")
 	b.Flows = func(_ context.Context, q control.FlowQuery, fn func(*flow.Flow, control.Meta) error) error {
@@ -306,7 +347,8 @@ func TestTableLayoutIPv6(t *testing.T) {
 		}
 		for i, proto := range []flow.Proto{flow.TCP, flow.UDP, flow.ICMPv6} {
 			f := flow.Flow{Has: flow.HasTimeout | flow.HasID, ID: uint32(1015734848 + i), Timeout: 300}
-			f.Orig = flow.Tuple{Family: flow.IPv6, Proto: proto, SrcPort: 58172, DstPort: 22, Src: flow.Addr{0xfd, 15: 1}}
+			f.Orig = flow.Tuple{Family: flow.IPv6, Proto: proto, SrcPort: 58172, DstPort: 22}
+			f.Orig.Src = flow.Addr{0xfd, 15: 1}
 			for j := range f.Orig.Dst {
 				f.Orig.Dst[j] = 0xfd
 			}
@@ -319,9 +361,5 @@ func TestTableLayoutIPv6(t *testing.T) {
 		}
 		return nil
 	}
-	var out, errs bytes.Buffer
-	if code := run(context.Background(), []string{"--socket", serveFake(t, b), "show", "table", "ipv6"}, time.Now(), &out, &errs); code != 0 {
-		t.Fatalf("exit status %d: %s", code, errs.String())
-	}
-	golden(t, "table-ipv6", out.Bytes())
+	golden(t, "table-ipv6", printed(t, b, "show", "table", "ipv6"))
 }

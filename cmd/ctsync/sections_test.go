@@ -31,13 +31,19 @@ func capturedNumbers() control.Statistics {
 // failedOver are two links after sync0 went down (links-failover.txt, "a: sync0 admin down").
 func failedOver() control.Statistics {
 	return control.Statistics{Links: []control.LinkStatistics{
-		{Transport: "multicast", Device: "sync0", State: "DOWN", Role: control.LinkBackup, BytesSent: 128, BytesReceived: 32, PacketsSent: 4, PacketsReceived: 2},
-		{Transport: "multicast", Device: "sync1", State: "RUNNING", Role: control.LinkActive, BytesSent: 84, BytesReceived: 48, PacketsSent: 3, PacketsReceived: 3},
+		{
+			Transport: "multicast", Device: "sync0", State: "DOWN", Role: control.LinkBackup,
+			BytesSent: 128, BytesReceived: 32, PacketsSent: 4, PacketsReceived: 2,
+		},
+		{
+			Transport: "multicast", Device: "sync1", State: "RUNNING", Role: control.LinkActive,
+			BytesSent: 84, BytesReceived: 48, PacketsSent: 3, PacketsReceived: 3,
+		},
 	}}
 }
 
-// The golden files of the captured numbers are conntrackd's own output, but for the size of its queue of datagrams that could
-// not be sent, which does not exist here: 0 for 128.
+// The golden files of the captured numbers are conntrackd's own output with one exception: ctsyncd has no queue of
+// datagrams that could not be sent, so its size is 0 instead of 128.
 func TestSectionsLikeConntrackd(t *testing.T) {
 	for _, s := range sections() {
 		if s.text != nil {
@@ -51,16 +57,32 @@ func TestSectionsLikeConntrackd(t *testing.T) {
 	}
 }
 
-// Every counter has its own place: numbers that are all different come out where their names say.
+// Every counter is printed in its place: all of these numbers are different.
 func TestSectionCounters(t *testing.T) {
 	s := control.Statistics{
-		Internal: control.CacheStats{Objects: 1, Active: 2, Total: 3, Created: 4, CreateFailed: 5, Full: 6, Updated: 7, UpdateFailed: 8, Destroyed: 9, DestroyFailed: 10},
-		Tracking: control.Tracking{Malformed: control.Malformed{BadVersion: 11, BadHeader: 12, BadPayload: 13, BadType: 14, Truncated: 15, BadSize: 16}, Lost: 17, Before: 18},
-		Kernel:   control.KernelStatistics{Events: 21, Filtered: 22, Unknown: 23, Malformed: 24, DumpMalformed: 25, Overruns: 26, Purges: 27, Repairs: 28, BufferBytes: 29},
+		Internal: control.CacheStats{
+			Objects: 1, Active: 2, Total: 3, Created: 4, CreateFailed: 5, Full: 6, Updated: 7, UpdateFailed: 8,
+			Destroyed: 9, DestroyFailed: 10,
+		},
+		Tracking: control.Tracking{
+			Malformed: control.Malformed{
+				BadVersion: 11, BadHeader: 12, BadPayload: 13, BadType: 14, Truncated: 15, BadSize: 16,
+			},
+			Lost: 17, Before: 18,
+		},
+		Kernel: control.KernelStatistics{
+			Events: 21, Filtered: 22, Unknown: 23, Malformed: 24, DumpMalformed: 25, Overruns: 26, Purges: 27,
+			Repairs: 28, BufferBytes: 29,
+		},
 		Requests: control.RequestStatistics{Unknown: 31, ReadFailed: 32},
-		Session:  control.SessionStatistics{Unacknowledged: 41, UnacknowledgedControl: 42, ResendLimit: 43, Waiting: 44, WaitingLimit: 45},
-		Links:    []control.LinkStatistics{{Transport: "UDP", Device: "eth9", State: "NO-CARRIER", Role: control.LinkActive, BytesSent: 51, BytesReceived: 52, PacketsSent: 53, PacketsReceived: 54, ErrorsSent: 55, ErrorsReceived: 56}},
-		Uptime:   control.Duration(26*time.Hour + 3*time.Minute),
+		Session: control.SessionStatistics{
+			Unacknowledged: 41, UnacknowledgedControl: 42, ResendLimit: 43, Waiting: 44, WaitingLimit: 45,
+		},
+		Links: []control.LinkStatistics{{
+			Transport: "UDP", Device: "eth9", State: "NO-CARRIER", Role: control.LinkActive, BytesSent: 51,
+			BytesReceived: 52, PacketsSent: 53, PacketsReceived: 54, ErrorsSent: 55, ErrorsReceived: 56,
+		}},
+		Uptime: control.Duration(26*time.Hour + 3*time.Minute),
 	}
 	golden(t, "counters-cache", appendCacheDetail(nil, "internal", s.Internal))
 	golden(t, "counters-network", appendNetwork(nil, s))
@@ -84,7 +106,7 @@ func TestUptime(t *testing.T) {
 	}
 }
 
-// conntrackd -s takes any beginning of a word, and compares in its own order.
+// conntrackd -s accepts any beginning of a word, and compares in its own order.
 func TestSectionWords(t *testing.T) {
 	for word, want := range map[string]string{
 		"n": "network", "c": "cache", "r": "runtime", "ru": "runtime", "rs": "rsqueue", "m": "multicast", "l": "link",
@@ -101,12 +123,13 @@ func TestSectionWords(t *testing.T) {
 	}
 }
 
-// Each section has JSON of its own, which is valid and not empty.
+// Each section has its own JSON, which is valid and not empty.
 func TestSectionJSON(t *testing.T) {
 	socket := serveFake(t, fakeDaemon("plain"))
 	for _, word := range strings.Split(sectionWords, "|") {
 		var out, errs bytes.Buffer
-		code := run(context.Background(), []string{"--socket", socket, "show", "statistics", word, "--json"}, time.Now(), &out, &errs)
+		args := []string{"--socket", socket, "show", "statistics", word, "--json"}
+		code := run(context.Background(), args, time.Now(), &out, &errs)
 		if code != 0 || errs.Len() > 0 {
 			t.Errorf("%s: exit status %d: %s", word, code, errs.String())
 		}

@@ -69,7 +69,7 @@ func TestSurfacesAgree(t *testing.T) {
 	golden(t, "metrics", []byte(strings.ReplaceAll(page, runtime.Version(), "<Go>")))
 }
 
-// texts are the statistics of a daemon without an external cache, and of one with it: each shows what the other has not.
+// texts are the statistics of a daemon without an external cache and of one with it. Each shows what the other has not.
 func texts(s control.Statistics) string {
 	b := appendDetail(appendStatistics(nil, s), s)
 	with := s
@@ -87,11 +87,14 @@ func surface(t *testing.T, name, text string, written func(leaf) string, leaves 
 	t.Helper()
 	used := make([]bool, len(exceptions))
 	for _, l := range leaves {
-		i := slices.IndexFunc(exceptions, func(x exception) bool { return regexp.MustCompile(`(^|\.)` + x.path + `$`).MatchString(l.Path) })
+		i := slices.IndexFunc(exceptions, func(x exception) bool {
+			return regexp.MustCompile(`(^|\.)` + x.path + `$`).MatchString(l.Path)
+		})
 		if i >= 0 {
 			used[i] = true
 		}
-		if found := regexp.MustCompile(`\b` + regexp.QuoteMeta(written(l)) + `\b`).MatchString(text); found == (i >= 0) {
+		whole := regexp.MustCompile(`\b` + regexp.QuoteMeta(written(l)) + `\b`)
+		if found := whole.MatchString(text); found == (i >= 0) {
 			t.Errorf("%s: %s is shown: %v, excepted: %v", name, l.Path, found, i >= 0)
 		}
 	}

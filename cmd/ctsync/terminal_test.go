@@ -9,8 +9,7 @@ import (
 	"ctsync/daemon/nstest"
 )
 
-// TestTerminalIsAskedNothing: a command prints what it has to say and no question to the terminal, which a serial
-// console would not answer.
+// TestTerminalIsAskedNothing: a command sends no query to the terminal, because a serial console would not answer it.
 func TestTerminalIsAskedNothing(t *testing.T) {
 	nstest.RequireCommand(t, "script", "bsdutils")
 	dir := t.TempDir()

@@ -42,9 +42,9 @@ func appendTransitions(b []byte, ts []control.Transition) []byte {
 			b = appendCommit(b, t.Commit)
 		}
 		if i := t.Inject; i != nil {
-			b = fmt.Appendf(b, "%8sno commit: the kernel had %d flows of the peer, %d came late (%s), %d were refused; ",
-				"", i.Present, i.Late, i.Waited, i.Failed)
-			b = fmt.Appendf(b, "reading the kernel's table took %s\n", i.DumpDuration)
+			b = fmt.Appendf(b, "%8sno commit: the kernel had %d flows of the peer, %d came late (%s), ",
+				"", i.Present, i.Late, i.Waited)
+			b = fmt.Appendf(b, "%d were refused; reading the kernel's table took %s\n", i.Failed, i.DumpDuration)
 		}
 	}
 	return b

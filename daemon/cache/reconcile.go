@@ -48,7 +48,7 @@ func (n *Internal) Reconcile(f *flow.Flow, now int64) (changed bool, err error) 
 	n.get(r, &n.old)
 	nameless := !n.old.Has.Is(flow.HasID) && f.Has.Is(flow.HasID)
 	n.compose(f, nameless)
-	changed = other || differs(&n.old, &n.fresh)
+	changed = other || Differences(&n.old, &n.fresh) != 0
 	switch {
 	case changed && (seen.has(i) || recent.has(i)):
 		seen.clear(i)
@@ -106,15 +106,9 @@ func zeroAbsent(merged, dumped *flow.Flow) {
 	}
 }
 
-// differs reports whether b differs from a in something that the peer needs, or carries something else.
-func differs(a, b *flow.Flow) bool {
-	const silent = flow.HasTimeout | flow.HasID | flow.HasTCPFlags
-	return (a.Has^b.Has)&kept&^silent != 0 || Differences(a, b) != 0
-}
-
 // Differences returns the attributes in which the values of a and b differ, of those that the peer needs. The timeout, the
 // ID and the TCP flags change without mattering to it, and use and counters are not cached. What one of the two does not
-// carry counts as zero.
+// carry counts as zero: an event leaves out a mark of zero, a dump carries it.
 func Differences(a, b *flow.Flow) (d flow.Attr) {
 	if a.Reply != b.Reply {
 		d |= flow.HasReply

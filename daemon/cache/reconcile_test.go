@@ -62,6 +62,47 @@ func TestReconcileTellsWhatMatters(t *testing.T) {
 	}
 }
 
+// TestReconcileComparesByValue: the kernel leaves out of an event what is zero or did not change, and writes other zeros
+// into a dump, such as the mark and the state of a SYNPROXY that does nothing. Neither is a difference, whichever of the
+// two has the attribute.
+func TestReconcileComparesByValue(t *testing.T) {
+	const always = flow.HasReply | flow.HasStatus | flow.HasTimeout | flow.HasID
+	full := uniform(tuple(1), always, 1)
+	for bit := flow.Attr(1); bit != 0 && bit <= kept; bit <<= 1 {
+		if bit&kept&^always == 0 {
+			continue
+		}
+		for _, event := range []bool{false, true} {
+			said, dumped := full, full
+			if event {
+				said.Has |= bit
+			} else {
+				dumped.Has |= bit
+			}
+			n := NewInternal(0)
+			var o Outgoing
+			must(t, n.New(&said, 0))
+			n.Next(&o)
+			n.Sent(o.Ref, 1)
+			if ref, d := n.Compare(&dumped); ref != o.Ref || d != 0 {
+				t.Errorf("%v, in the event %v: Compare says %v", bit, event, d)
+			}
+			n.BeginReconcile()
+			if changed, err := n.Reconcile(&dumped, 0); changed || err != nil || n.Dirty() != 0 {
+				t.Errorf("%v, in the event %v: changed %v, %v, %d dirty", bit, event, changed, err, n.Dirty())
+			}
+			must(t, n.Update(&said, 0)) // and an event meanwhile
+			n.Next(&o)
+			if changed, err := n.Reconcile(&dumped, 0); changed || err != nil || n.Dirty() != 0 {
+				t.Errorf("%v, in the event %v, again: changed %v, %v, %d dirty", bit, event, changed, err, n.Dirty())
+			}
+			if found, _ := n.Stale(0, 10, make([]Entry, 1)); found != 0 {
+				t.Errorf("%v, in the event %v: stale", bit, event)
+			}
+		}
+	}
+}
+
 // TestReconcileTakesOverACommittedFlow: an entry of our own commit has no ID; the kernel's record may be another flow.
 func TestReconcileTakesOverACommittedFlow(t *testing.T) {
 	n := NewInternal(0)

@@ -14,7 +14,7 @@ const (
 	Request Verb = "request" // -n: ask the peer for a bulk
 	Purge   Verb = "purge"   // -t: shorten the timers of kernel entries that the peer owns now
 	Reset   Verb = "reset"   // VyOS's reset of a cache: flush and fill again
-	Restart Verb = "restart" // begin the daemon anew in its process; the answer comes before that is done
+	Restart Verb = "restart" // restart the daemon within its process; the answer comes before that is done
 )
 
 // Names of the caches in an Action.
@@ -51,7 +51,7 @@ func (a Action) Validate() error {
 	return &Error{Code: CodeBadRequest, Message: fmt.Sprintf("%s cannot be used with cache %q", a.Verb, a.Cache)}
 }
 
-// Result is what an Action came to.
+// Result is the outcome of an Action.
 type Result struct {
 	Summary  string        `json:"summary"` // one line in plain words
 	Flows    uint64        `json:"flows"`   // flows handled
@@ -67,7 +67,7 @@ type ActionLine struct {
 	Error    *Error    `json:"error,omitempty"`
 }
 
-// Progress tells how far an Action has come. Total is 0 while it is not known.
+// Progress says how far an Action has come. Total is 0 while it is not known.
 type Progress struct {
 	Done  int `json:"done"`
 	Total int `json:"total"`

@@ -9,8 +9,8 @@ import (
 // progressEvery bounds how often progress is written: what a terminal can show.
 const progressEvery = 100 * time.Millisecond
 
-// action runs an Action and streams its progress. The answer's status is sent with the first line, therefore an error
-// that comes before any progress still has a fitting one.
+// action runs an Action and streams its progress. The HTTP status is sent with the first line, so an error that comes
+// before any progress still has a fitting one.
 func (s *Server) action(w http.ResponseWriter, r *http.Request) {
 	var a Action
 	if err := readJSON(w, r, &a); err != nil {
@@ -39,7 +39,7 @@ func (s *Server) action(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// lines writes NDJSON to a client that may be gone: what is being done is finished all the same.
+// lines writes NDJSON to a client that may be gone: the action is finished all the same.
 type lines struct {
 	w     http.ResponseWriter
 	rc    *http.ResponseController

@@ -7,8 +7,8 @@ import (
 	"strconv"
 )
 
-// actors are those who may change something, which are fewer than those who may connect: the mode of the socket decides
-// about these. root and the daemon's own user are always among them.
+// actors are the users who may change something. Fewer may act than may connect, which the mode of the socket decides.
+// root and the daemon's own user are always among them.
 type actors struct {
 	uid uint32 // the daemon's
 	gid uint32 // whose members may act
@@ -17,8 +17,7 @@ type actors struct {
 // ownActors are the actors where nothing is configured: the group that the daemon runs as.
 func ownActors() actors { return actors{uid: uint32(os.Geteuid()), gid: uint32(os.Getegid())} }
 
-// ActBy makes the members of group gid those who may act, in place of the group that the daemon runs as. Call it before
-// Serve.
+// ActBy lets the members of group gid act, instead of those of the group that the daemon runs as. Call it before Serve.
 func (s *Server) ActBy(gid int) { s.actors.gid = uint32(gid) }
 
 func (a *actors) allow(c *Caller) bool {

@@ -93,7 +93,8 @@ func TestActors(t *testing.T) {
 				if status != want {
 					t.Errorf("%s: status %d, want %d: %s", call[0], status, want, body)
 				}
-				if want == http.StatusForbidden && (!strings.Contains(body, `"code":"forbidden"`) || !strings.Contains(body, tt.mustSayIn)) {
+				says := strings.Contains(body, `"code":"forbidden"`) && strings.Contains(body, tt.mustSayIn)
+				if want == http.StatusForbidden && !says {
 					t.Errorf("%s: %s", call[0], body)
 				}
 			}
@@ -125,7 +126,8 @@ func (l *lockedBuffer) String() string {
 // curlAs makes a request as somebody else and returns its status, 0 when there was no connection, and the body.
 func curlAs(t *testing.T, as *syscall.Credential, socket string, call ...string) (status int, body string) {
 	t.Helper()
-	args := append([]string{"-sS", "--max-time", "20", "-w", "\n%{http_code}", "--unix-socket", socket, "http://ctsync" + call[0]}, call[1:]...)
+	args := []string{"-sS", "--max-time", "20", "-w", "\n%{http_code}", "--unix-socket", socket, "http://ctsync" + call[0]}
+	args = append(args, call[1:]...)
 	cmd := exec.Command("curl", args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: as}
 	out, err := cmd.Output()

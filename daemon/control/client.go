@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// ErrUnreachable is wrapped by every client error that means: no daemon answered. The request may or may not have been
-// carried out when the connection broke after it was made.
+// ErrUnreachable is wrapped by every client error that means: no daemon answered. If the connection broke after it was
+// made, the request may have been carried out or not.
 var ErrUnreachable = errors.New("ctsyncd is not reachable")
 
 // clientTimeout bounds a request that is answered from memory, for callers whose context has no deadline.
@@ -75,8 +75,8 @@ func (c *Client) Notify(ctx context.Context, n Notification) (v Transition, err 
 	return v, c.call(ctx, http.MethodPost, "/v1/notify", n, &v)
 }
 
-// Action runs an operation to its end. progress, which may be nil, is called as it advances. There is no time limit but
-// ctx; the daemon finishes what it began even when ctx ends first.
+// Action runs an operation to its end and calls progress, which may be nil, as it advances. There is no time limit but
+// ctx; the daemon finishes what it started even when ctx ends first.
 func (c *Client) Action(ctx context.Context, a Action, progress func(done, total int)) (Result, error) {
 	resp, err := c.send(ctx, http.MethodPost, "/v1/actions", a)
 	if err != nil {
@@ -160,7 +160,7 @@ func (c *Client) send(ctx context.Context, method, path string, in any) (*http.R
 	return nil, readError(resp)
 }
 
-// readError makes an *Error of a refusal; one that does not speak our JSON comes from something else on the socket.
+// readError makes an *Error of a refusal. One that is not our JSON comes from another program on the socket.
 func readError(resp *http.Response) error {
 	b, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	e := new(Error)
@@ -170,7 +170,7 @@ func readError(resp *http.Response) error {
 	return e
 }
 
-// unreachable says in plain words why no answer came. An error of the caller's context stays recognisable.
+// unreachable says in plain words why no answer came. It keeps an error of the caller's context recognisable.
 func (c *Client) unreachable(err error) error {
 	why := "it broke off"
 	switch {

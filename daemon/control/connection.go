@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// limited is a listener with at most cap(open) connections; what comes beyond waits in the kernel's backlog.
+// limited is a listener with at most cap(open) connections. More of them wait in the kernel's backlog.
 type limited struct {
 	net.Listener
 	open chan struct{}
@@ -58,12 +58,12 @@ type Caller struct {
 	PID    int32
 	UID    uint32
 	GID    uint32
-	Groups []uint32 // supplementary ones; nil where the kernel (before 4.13) does not tell
+	Groups []uint32 // supplementary ones; nil where the kernel (before 4.13) does not say
 }
 
 type callerKey struct{}
 
-// CallerFrom returns who made the request that ctx belongs to. ok is false where the kernel could not say.
+// CallerFrom returns who made the request of ctx. ok is false where the kernel could not say.
 func CallerFrom(ctx context.Context) (c Caller, ok bool) {
 	c, ok = ctx.Value(callerKey{}).(Caller)
 	return c, ok
@@ -85,7 +85,7 @@ func asCaller(ctx context.Context, c Caller) context.Context {
 	return context.WithValue(ctx, callerKey{}, c)
 }
 
-// peerOf returns the process that connected to c or, on a connection of ours, the one that listens.
+// peerOf returns the process at the other end of c: the one that connected or, on a connection of ours, that listens.
 func peerOf(c net.Conn) (Caller, bool) {
 	sc, ok := c.(syscall.Conn)
 	if !ok {
@@ -108,7 +108,7 @@ func peerOf(c net.Conn) (Caller, bool) {
 }
 
 // peerGroups returns the supplementary groups of the process that connected to fd (SO_PEERGROUPS, unix(7)), nil where
-// the kernel does not tell. There are at most NGROUPS_MAX, 65536; mostly a few.
+// the kernel does not say. There are at most NGROUPS_MAX, 65536; mostly a few.
 func peerGroups(fd uintptr) []uint32 {
 	groups := make([]uint32, 64)
 	for {

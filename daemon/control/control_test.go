@@ -21,10 +21,16 @@ func fake() Backend {
 		},
 		Transitions: func(context.Context) ([]Transition, error) { return []Transition{sampleTransition}, nil },
 		Resend: func(context.Context) ([]Resend, error) {
-			return []Resend{{Kind: ResendControl, Seq: 1795381300, Flags: 8}, {Kind: ResendObject, Seq: 1795381301}, {Kind: ResendObject, Seq: 1795381304}}, nil
+			return []Resend{
+				{Kind: ResendControl, Seq: 1795381300, Flags: 8},
+				{Kind: ResendObject, Seq: 1795381301}, {Kind: ResendObject, Seq: 1795381304},
+			}, nil
 		},
 		Notify: func(_ context.Context, n Notification) (Transition, error) {
-			return Transition{ID: 1, Type: n.Type, Group: n.Name, State: n.State, Source: n.Source, Sent: n.At, Boottime: n.Boottime, Outcome: OutcomeRunning}, nil
+			return Transition{
+				ID: 1, Type: n.Type, Group: n.Name, State: n.State, Source: n.Source, Sent: n.At, Boottime: n.Boottime,
+				Outcome: OutcomeRunning,
+			}, nil
 		},
 		Action: func(_ context.Context, a Action, progress func(int, int)) (Result, error) {
 			progress(1, 2)
@@ -41,7 +47,8 @@ func fake() Backend {
 		Log: func(after uint64) LogPage {
 			p := LogPage{Last: 2}
 			for id := after + 1; id <= p.Last; id++ {
-				p.Lines = append(p.Lines, LogLine{ID: id, Time: time.Date(2026, 11, 23, 1, 2, 3, 0, time.UTC), Level: "INFO", Text: "ready flows=3"})
+				at := time.Date(2026, 11, 23, 1, 2, 3, 0, time.UTC)
+				p.Lines = append(p.Lines, LogLine{ID: id, Time: at, Level: "INFO", Text: "ready flows=3"})
 			}
 			return p
 		},
@@ -53,10 +60,19 @@ func fake() Backend {
 
 // sampleExpectation is the first of vectors/cli/dump-internal.txt.
 var sampleExpectation = flow.Expectation{
-	Has:    flow.HasMaster | flow.HasMask | flow.HasClass | flow.HasHelper,
-	Expect: flow.Tuple{Family: flow.IPv4, Proto: flow.TCP, Src: flow.Addr{10, 0, 1, 2}, Dst: flow.Addr{10, 0, 2, 2}, DstPort: 50185},
-	Mask:   flow.Tuple{Family: flow.IPv4, Proto: flow.TCP, Src: flow.Addr{255, 255, 255, 255}, Dst: flow.Addr{255, 255, 255, 255}, DstPort: 65535},
-	Master: flow.Tuple{Family: flow.IPv4, Proto: flow.TCP, Src: flow.Addr{10, 0, 1, 2}, Dst: flow.Addr{10, 0, 2, 2}, SrcPort: 42021, DstPort: 21},
+	Has: flow.HasMaster | flow.HasMask | flow.HasClass | flow.HasHelper,
+	Expect: flow.Tuple{
+		Family: flow.IPv4, Proto: flow.TCP, DstPort: 50185,
+		Src: flow.Addr{10, 0, 1, 2}, Dst: flow.Addr{10, 0, 2, 2},
+	},
+	Mask: flow.Tuple{
+		Family: flow.IPv4, Proto: flow.TCP, DstPort: 65535,
+		Src: flow.Addr{255, 255, 255, 255}, Dst: flow.Addr{255, 255, 255, 255},
+	},
+	Master: flow.Tuple{
+		Family: flow.IPv4, Proto: flow.TCP, SrcPort: 42021, DstPort: 21,
+		Src: flow.Addr{10, 0, 1, 2}, Dst: flow.Addr{10, 0, 2, 2},
+	},
 	Helper: [16]byte{'f', 't', 'p'},
 }
 
@@ -80,8 +96,14 @@ var (
 )
 
 func sampleFlow(i int) *flow.Flow {
-	f := &flow.Flow{Has: flow.HasReply | flow.HasStatus | flow.HasTimeout | flow.HasTCPState | flow.HasID, TCPState: 3, Timeout: 300, ID: uint32(1015734848 + i)}
-	f.Orig = flow.Tuple{Src: flow.Addr{10, 35, 100, 87}, Dst: flow.Addr{172, 31, 20, 12}, SrcPort: 56282, DstPort: 22, Family: flow.IPv4, Proto: flow.TCP}
+	f := &flow.Flow{
+		Has:      flow.HasReply | flow.HasStatus | flow.HasTimeout | flow.HasTCPState | flow.HasID,
+		TCPState: 3, Timeout: 300, ID: uint32(1015734848 + i),
+	}
+	f.Orig = flow.Tuple{
+		Family: flow.IPv4, Proto: flow.TCP, SrcPort: 56282, DstPort: 22,
+		Src: flow.Addr{10, 35, 100, 87}, Dst: flow.Addr{172, 31, 20, 12},
+	}
 	f.Orig.SrcPort += uint16(i)
 	f.Reply = f.Orig.Inverse()
 	f.Status = flow.StatusSeenReply | flow.StatusAssured
@@ -101,7 +123,7 @@ func start(t testing.TB, b Backend, set ...func(*Server)) *Client {
 	return c
 }
 
-// serveOn serves b on ln until the test ends, with less patience than in life.
+// serveOn serves b on ln until the test ends, with shorter timeouts than the daemon has.
 func serveOn(t testing.TB, ln net.Listener, b Backend, set ...func(*Server)) *Server {
 	t.Helper()
 	s := NewServer(b, slog.New(slog.DiscardHandler))

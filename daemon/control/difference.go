@@ -8,21 +8,22 @@ import (
 	"ctsync/daemon/flow"
 )
 
-// What a Difference is. The first three are of the internal cache, the others of the external one: what a commit would
-// do.
+// Kinds of a Difference. The first three are of the internal cache. The others are of the external one: they say what a
+// commit would do.
 const (
 	KernelOnly = "kernel-only" // the kernel has a flow that is not replicated
 	CacheOnly  = "cache-only"  // the cache has a flow that ended
-	Differs    = "differs"     // both have it, but not alike
+	Differs    = "differs"     // both have it, with different attributes
 
 	WouldCreate  = "create"
-	WouldUpdate  = "update"  // the kernel has the flow, but not alike
-	WouldReplace = "replace" // another flow is in the way and is deleted
-	WouldExpire  = "expired" // not restored: its time is up
+	WouldUpdate  = "update"  // the kernel has the flow with different attributes
+	WouldReplace = "replace" // another flow has the tuple and is deleted
+	WouldExpire  = "expired" // not restored: its timeout has passed
 	WouldLose    = "lost"    // not restored: protocol v1 does not carry its key
 )
 
-// Difference is a flow that the kernel and a cache do not have alike. The flows are nil where there is none.
+// Difference is a flow that only one of the kernel and a cache has, or that differs in them. A flow that is missing is
+// nil.
 type Difference struct {
 	What          string
 	Attributes    flow.Attr // of the two flows that differ
@@ -38,11 +39,11 @@ type DifferenceJSON struct {
 	Counts     *DifferenceCounts `json:"counts,omitzero"`
 }
 
-// DifferenceCounts is what a comparison came to.
+// DifferenceCounts is the outcome of a comparison.
 type DifferenceCounts struct {
 	Compared  uint64            `json:"compared"`           // flows that were looked at
 	Filtered  uint64            `json:"filtered,omitzero"`  // of them, not replicated by configuration
-	Unsettled uint64            `json:"unsettled,omitzero"` // of them, changing all the time, so that nothing can be said
+	Unsettled uint64            `json:"unsettled,omitzero"` // of them, changing too fast to be compared
 	Found     map[string]uint64 `json:"found"`              // differences by What
 }
 
@@ -55,7 +56,9 @@ func (c *DifferenceCounts) Total() (n uint64) {
 }
 
 // differenceOrder is the order in which counts are printed.
-var differenceOrder = []string{KernelOnly, CacheOnly, Differs, WouldCreate, WouldUpdate, WouldReplace, WouldExpire, WouldLose}
+var differenceOrder = []string{
+	KernelOnly, CacheOnly, Differs, WouldCreate, WouldUpdate, WouldReplace, WouldExpire, WouldLose,
+}
 
 func (o *stream) addDifference(d *Difference, _ Meta) error {
 	if o.format == FormatText {
@@ -121,7 +124,7 @@ func attributeNames(a flow.Attr) (names []string) {
 	return names
 }
 
-// appendDifference writes one line: what, the flow, and the values that differ, those of the kernel first.
+// appendDifference writes one line: the kind, the flow, and the values that differ, those of the kernel first.
 func appendDifference(b []byte, d *Difference) []byte {
 	f := d.Kernel
 	if f == nil {
@@ -144,7 +147,7 @@ func appendDifference(b []byte, d *Difference) []byte {
 	return append(b, '\n')
 }
 
-// attributeText is the value of an attribute that fits in a word, or "".
+// attributeText is the value of an attribute whose value is one word, else "".
 func attributeText(f *flow.Flow, name string) string {
 	switch {
 	case f == nil:

@@ -44,7 +44,8 @@ func TestDocumentHasEveryCall(t *testing.T) {
 	routes := NewServer(b, nil).routes()
 	for path, r := range routes {
 		text := section(t, doc, "## "+r.method+" "+path)
-		if !regexp.MustCompile(`(?m)^    curl --unix-socket \S+ .*http://ctsync` + path + `['?\s]`).MatchString(text + "\n") {
+		curl := regexp.MustCompile(`(?m)^    curl --unix-socket \S+ .*http://ctsync` + path + `['?\s]`)
+		if !curl.MatchString(text + "\n") {
 			t.Errorf("%s has no curl line", path)
 		}
 		for _, p := range r.params {
@@ -96,8 +97,10 @@ func TestDocumentHasEveryCode(t *testing.T) {
 func TestDocumentHasEveryField(t *testing.T) {
 	doc := document(t)
 	seen := map[string]bool{}
-	for _, v := range []any{Status{}, Statistics{}, Snapshot{}, Transition{}, Entry{}, ExpectEntry{}, Notification{}, Action{}, ActionLine{}, Error{},
-		Groups{}, DifferenceJSON{}, EventJSON{}, Resend{}, LogPage{}} {
+	for _, v := range []any{
+		Status{}, Statistics{}, Snapshot{}, Transition{}, Entry{}, ExpectEntry{}, Notification{}, Action{}, ActionLine{},
+		Error{}, Groups{}, DifferenceJSON{}, EventJSON{}, Resend{}, LogPage{},
+	} {
 		described(t, doc, reflect.TypeOf(v), seen)
 	}
 	for _, m := range regexp.MustCompile(`(?m)^#### (\w+)$`).FindAllStringSubmatch(doc, -1) {
@@ -121,7 +124,8 @@ func described(t *testing.T, doc string, typ reflect.Type, seen map[string]bool)
 		if f.Anonymous {
 			continue
 		}
-		if len(f.Index) > 1 && typ.Field(f.Index[0]).Type == reflect.TypeFor[*flow.JSON]() { // a pointer: there may be none
+		// A pointer: there may be none.
+		if len(f.Index) > 1 && typ.Field(f.Index[0]).Type == reflect.TypeFor[*flow.JSON]() {
 			if !strings.Contains(text, "with the fields of the Flow") {
 				t.Errorf("%s: nothing about the fields of the Flow", name)
 			}

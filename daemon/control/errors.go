@@ -15,8 +15,8 @@ const (
 	CodeNotFound   Code = "not_found"
 	CodeMethod     Code = "method_not_allowed"
 	CodeTooLarge   Code = "too_large"
-	CodeBrokenOff  Code = "broken_off" // the request did not come whole
-	CodeRefused    Code = "refused"    // not in the present state
+	CodeBrokenOff  Code = "broken_off" // the request did not arrive whole
+	CodeRefused    Code = "refused"    // not possible in the present state
 	CodeBusy       Code = "busy"       // the same or a conflicting operation is running
 	CodeDisabled   Code = "disabled"   // switched off by configuration, or not part of this version
 	CodeInternal   Code = "internal"
@@ -41,7 +41,7 @@ type Error struct {
 	Message string `json:"error"`
 	Code    Code   `json:"code"`
 	Hint    string `json:"hint,omitempty"`
-	Column  int    `json:"column,omitempty"` // of the filter, from 1, where the message is about it
+	Column  int    `json:"column,omitempty"` // of the filter, counted from 1, if the message is about it
 }
 
 // Error returns message and hint on one line.

@@ -20,17 +20,17 @@ const (
 // String returns "new", "update" or "destroy".
 func (k EventKind) String() string { return [...]string{"new", "update", "destroy"}[k] }
 
-// Event is something that happened to a flow of this router (TableInternal) or of the peer (TableExternal). Flow is the
-// whole flow afterwards, or at its end.
+// Event is a change of a flow of this router (TableInternal) or of the peer (TableExternal). Flow is the whole flow
+// after the change, or at its end.
 type Event struct {
 	At   time.Time
 	Flow flow.Flow
 	Kind EventKind
 	Peer bool      // of TableExternal
-	Ages flow.Ages // when it happened: since the flow was first seen, and since the event before
+	Ages flow.Ages // at the time of the event: since the flow was first seen, and since the event before
 }
 
-// Table returns where the flow is.
+// Table returns the cache that has the flow.
 func (e *Event) Table() Table {
 	if e.Peer {
 		return TableExternal
@@ -38,14 +38,17 @@ func (e *Event) Table() Table {
 	return TableInternal
 }
 
-// EventBatch is what happened since the last one, and after its events what nobody can tell any more.
+// EventBatch is the events since the last one, and how many were lost after them.
 type EventBatch struct {
-	Events   []Event
-	Lost     uint64 // events that found no room because the reader is slow, whether he asked for them or not
-	Overruns uint64 // times that the kernel dropped events before ctsyncd read them; the comparison that follows raises none
+	Events []Event
+	// Lost counts events that found no room because the reader is slow, whether it asked for them or not.
+	Lost uint64
+	// Overruns counts how often the kernel dropped events before ctsyncd read them. The comparison that follows
+	// repairs the cache, but makes no events.
+	Overruns uint64
 }
 
-// EventJSON is a line of /v1/events: an event, or only what was lost.
+// EventJSON is a line of /v1/events: an event, or only how many were lost.
 type EventJSON struct {
 	Event string     `json:"event,omitzero"` // as EventKind.String
 	Table Table      `json:"table,omitzero"`
@@ -76,7 +79,7 @@ func (o *stream) addEvents(b *EventBatch) error {
 	return nil
 }
 
-// eventTime is how the time of an event is written in text: local.
+// eventTime is the layout of an event's local time in text.
 const eventTime = "2006-01-02 15:04:05.000"
 
 func (o *stream) addEvent(e *Event) error {

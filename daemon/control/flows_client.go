@@ -20,7 +20,7 @@ func (c *Client) DifferenceText(ctx context.Context, q FlowQuery, format Format)
 	return c.text(ctx, "/v1/differences", q, format)
 }
 
-// EventText is FlowText for what happens from now on to the flows that q asks for: it ends with ctx.
+// EventText is FlowText for the changes from now on of the flows that q asks for. It ends with ctx.
 func (c *Client) EventText(ctx context.Context, q FlowQuery, format Format) (io.ReadCloser, error) {
 	return c.text(ctx, "/v1/events", q, format)
 }

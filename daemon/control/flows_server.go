@@ -23,11 +23,11 @@ const (
 	nextTrailer = "Ctsync-Next"
 )
 
-// errGone ends a list whose reader went away.
+// errGone ends a list whose reader has disconnected.
 var errGone = errors.New("reader is gone")
 
-// flows streams a list, or counts it by groups. The text is made here, not in the client, so that 100 000 lines are one
-// copy through it.
+// flows streams a list, or counts it by groups. The text is made here: the client only copies it, 100 000 lines at a
+// time.
 func (s *Server) flows(w http.ResponseWriter, r *http.Request) {
 	q, err := parseFlowQuery(r.URL.Query())
 	if err == nil && q.Group != "" {
@@ -81,7 +81,7 @@ func (s *Server) differences(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// events streams what happens until the client goes away.
+// events streams the changes of flows until the client disconnects.
 func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	v := r.URL.Query()
 	q, err := parseEventQuery(v)
@@ -98,14 +98,16 @@ func (s *Server) enter(w http.ResponseWriter) bool {
 	case s.streams <- struct{}{}:
 		return true
 	default:
-		s.refuse(w, &Error{Code: CodeBusy, Message: fmt.Sprintf("%d lists are being read already", maxStreams), Hint: "try again"})
+		s.refuse(w, &Error{
+			Code: CodeBusy, Message: fmt.Sprintf("%d lists are being read already", maxStreams), Hint: "try again",
+		})
 		return false
 	}
 }
 
 func (s *Server) leave() { <-s.streams }
 
-// stream answers a query with what write adds to the stream, unless err says that it makes no sense.
+// stream answers a query with what write adds to the stream, or refuses it with err.
 func (s *Server) stream(w http.ResponseWriter, q FlowQuery, format Format, err error, write func(*stream) error) {
 	if err != nil {
 		s.refuse(w, asError(err))
@@ -122,7 +124,8 @@ func (s *Server) stream(w http.ResponseWriter, q FlowQuery, format Format, err e
 	if q.Sort != "" {
 		out.limit = 0
 	}
-	// The deadline for reading the request would also end the watch for a reader who goes away, as if he had gone.
+	// The server watches for a reader that disconnects by reading on. The deadline for reading the request would end
+	// that, and look like a reader that is gone.
 	_ = out.rc.SetReadDeadline(time.Time{})
 	out.finish(write(out))
 }
@@ -157,7 +160,7 @@ func (o *stream) addExpectation(e *flow.Expectation, m Meta) (err error) {
 	return o.added(err)
 }
 
-// added writes what has gathered when it is enough.
+// added writes the buffer to the client once it is full.
 func (o *stream) added(err error) error {
 	if err != nil || len(o.buf) < streamBuffer {
 		return err
@@ -190,8 +193,8 @@ func (o *stream) flush() error {
 	return nil
 }
 
-// finish sends the rest, or says why the list is not complete. What is cut off must not look complete to a reader who is
-// still there: then the connection is broken off.
+// finish sends the rest, or says why the list is not complete. A list that was cut off must not look complete to a
+// reader that is still there: the connection is then broken off.
 func (o *stream) finish(err error) {
 	if errors.Is(err, errGone) || errors.Is(err, context.Canceled) {
 		panic(http.ErrAbortHandler)

@@ -99,7 +99,8 @@ func TestExpectFormats(t *testing.T) {
 			t.Errorf("%+v: %v", q, err)
 		}
 	}
-	if _, err := readList(t, c, FlowQuery{Table: TableInternal, Entries: EntriesExpect}, FormatVyOS); !hasCode(err, CodeBadRequest) {
+	_, err = readList(t, c, FlowQuery{Table: TableInternal, Entries: EntriesExpect}, FormatVyOS)
+	if !hasCode(err, CodeBadRequest) {
 		t.Errorf("as VyOS's table: %v", err)
 	}
 }
@@ -129,7 +130,8 @@ func TestFlowEntries(t *testing.T) {
 		t.Errorf("%d entries, %v", n, err)
 	}
 	stop := errors.New("enough")
-	if err := c.Flows(context.Background(), FlowQuery{Table: TableInternal}, func(Entry) error { return stop }); !errors.Is(err, stop) {
+	err = c.Flows(context.Background(), FlowQuery{Table: TableInternal}, func(Entry) error { return stop })
+	if !errors.Is(err, stop) {
 		t.Errorf("stopping: %v", err)
 	}
 }
@@ -184,7 +186,8 @@ func TestCutOffList(t *testing.T) {
 			}
 			return cut
 		}
-		if _, err := readList(t, start(t, b), FlowQuery{Table: TableKernel}, FormatVyOS); !errors.Is(err, ErrUnreachable) {
+		_, err := readList(t, start(t, b), FlowQuery{Table: TableKernel}, FormatVyOS)
+		if !errors.Is(err, ErrUnreachable) {
 			t.Errorf("after %v: %v", cut, err)
 		}
 	}

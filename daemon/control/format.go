@@ -58,7 +58,8 @@ func appendFlow(b []byte, o *stream, f *flow.Flow, m Meta) ([]byte, error) {
 			b = flow.AppendAges(b, flow.Ages{Age: o.now.Sub(m.Created), Idle: o.now.Sub(m.Updated)})
 		}
 	case FormatNDJSON:
-		j, err := json.Marshal(Entry{JSON: f.JSON(), Created: m.Created.Round(time.Millisecond), Updated: m.Updated.Round(time.Millisecond)})
+		created, updated := m.times()
+		j, err := json.Marshal(Entry{JSON: f.JSON(), Created: created, Updated: updated})
 		if err != nil {
 			return b, fmt.Errorf("write flow as JSON: %w", err)
 		}
@@ -75,13 +76,19 @@ func appendExpectation(b []byte, o *stream, e *flow.Expectation, m Meta) ([]byte
 	case FormatXML:
 		b = flow.AppendXMLExpectation(b, e)
 	case FormatNDJSON:
-		j, err := json.Marshal(ExpectEntry{ExpectationJSON: e.JSON(), Created: m.Created.Round(time.Millisecond), Updated: m.Updated.Round(time.Millisecond)})
+		created, updated := m.times()
+		j, err := json.Marshal(ExpectEntry{ExpectationJSON: e.JSON(), Created: created, Updated: updated})
 		if err != nil {
 			return b, fmt.Errorf("write expectation as JSON: %w", err)
 		}
 		b = append(b, j...)
 	}
 	return append(b, '\n'), nil
+}
+
+// times returns the times of m as JSON has them, to the millisecond.
+func (m *Meta) times() (created, updated time.Time) {
+	return m.Created.Round(time.Millisecond), m.Updated.Round(time.Millisecond)
 }
 
 // ExpectEntry is one expectation of a list in FormatNDJSON.

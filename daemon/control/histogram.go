@@ -7,15 +7,15 @@ import (
 
 // Times are how long things took.
 type Times struct {
-	// EventSent and EventAcknowledged follow one kernel event at a time, from the moment when the daemon had read it: to
-	// the message for the peer that carries it, and to the peer's acknowledgement of that message. That is what one router
-	// can know. It holds the wait in our queue, the way there and back, every repetition after a loss, and the time for
-	// which the peer gathers acknowledgements: ctsync 50 to 200 ms, conntrackd up to a second. It does not hold the time
-	// for which the kernel kept the event until it was read (at most coalesce).
+	// EventSent and EventAcknowledged follow one kernel event at a time, from the moment when the daemon had read it:
+	// to the message for the peer that carries it, and to the peer's acknowledgement of that message. That is what
+	// one router can know. It holds the wait in our queue, the round trip, every repetition after a loss, and the
+	// time for which the peer gathers acknowledgements: ctsync 50 to 200 ms, conntrackd up to a second. It does not
+	// hold the time for which the kernel kept the event until it was read (at most coalesce).
 	EventSent         Histogram `json:"event_sent"`
 	EventAcknowledged Histogram `json:"event_acknowledged"`
 
-	Commit   Histogram `json:"commit"`   // commits that came to their end, by keepalived or by hand
+	Commit   Histogram `json:"commit"`   // completed commits, by keepalived or by hand
 	Takeover Histogram `json:"takeover"` // whole role changes to MASTER: commits, comparison with the kernel
 }
 
@@ -32,7 +32,7 @@ type Bucket struct {
 	Count uint64   `json:"count"`
 }
 
-// Bounds are the buckets of a Histogram: from a datagram's way through a quiet link to the commit of a large table.
+// Bounds are the buckets of a Histogram: from the time of a datagram on a quiet link to that of a large commit.
 var Bounds = [...]time.Duration{
 	100 * time.Microsecond, 250 * time.Microsecond, 500 * time.Microsecond,
 	time.Millisecond, 2500 * time.Microsecond, 5 * time.Millisecond,
@@ -60,4 +60,12 @@ func (h *Histogram) Within(share float64) (bound Duration, ok bool) {
 		return 0, false
 	}
 	return h.Buckets[i].UpTo, true
+}
+
+// within words Within.
+func (h *Histogram) within(share float64) string {
+	if bound, ok := h.Within(share); ok {
+		return bound.String()
+	}
+	return "> " + Bounds[len(Bounds)-1].String()
 }

@@ -43,7 +43,7 @@ func TestSilentConnectionsHarmNobody(t *testing.T) {
 		silent = append(silent, connect(t, c))
 	}
 	answered(t, c)
-	// Nobody waits for them for ever either.
+	// Nobody waits for them without end either.
 	for _, conn := range silent {
 		conn.SetReadDeadline(time.Now().Add(20 * time.Second))
 		if _, err := io.Copy(io.Discard, conn); err != nil {
@@ -134,8 +134,8 @@ func TestHostileRequests(t *testing.T) {
 	}
 }
 
-// TestFlood opens more connections than the server takes, all silent: the next honest client waits for them to be closed,
-// and is served.
+// TestFlood opens more connections than the server takes, all silent: the next honest client waits for them to be
+// closed, and is served.
 func TestFlood(t *testing.T) {
 	c := start(t, fake())
 	for range maxConnections + 100 {

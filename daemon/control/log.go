@@ -17,9 +17,9 @@ type LogLine struct {
 	Text  string    `json:"text"`
 }
 
-// LogPage is the lines after a certain one, oldest first. Lines that the daemon has forgotten are missing: the ID of the
-// first one tells. Last is the ID of the newest line that there is; after a restart of the daemon it is smaller than what
-// was read before.
+// LogPage is the lines after a certain one, oldest first. Lines that the daemon no longer keeps are missing, which
+// the ID of the first one shows. Last is the ID of the newest line; after a restart of the daemon it is smaller than
+// before.
 type LogPage struct {
 	Lines []LogLine `json:"lines"`
 	Last  uint64    `json:"last"`

@@ -38,7 +38,9 @@ func (n *Notification) Validate() error {
 
 // hasControl reports whether s holds a character that could forge a line of a log or a terminal sequence.
 func hasControl(s string) bool {
-	return strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\uFFFD' || r >= 0x80 && r < 0xa0 })
+	return strings.ContainsFunc(s, func(r rune) bool {
+		return r < ' ' || r == '\uFFFD' || r >= 0x7f && r < 0xa0
+	})
 }
 
 // Boottime returns CLOCK_BOOTTIME in nanoseconds: a clock that all processes share, that runs on during suspend and

@@ -43,13 +43,15 @@ type FlowQuery struct {
 	Group   string // "" or a name of GroupKeys: see Groups
 }
 
-// Orders are the values of FlowQuery.Sort for a list. The kernel's table has no idle, a cache neither packets nor bytes.
+// Orders are the values of FlowQuery.Sort for a list. The kernel's table has no idle, a cache neither packets nor
+// bytes.
 var Orders = []string{
-	"source", "destination", "protocol", "state", "age", "idle", "timeout", "mark", "zone", "sport", "dport", "id", "nat", "helper", "packets", "bytes",
+	"source", "destination", "protocol", "state", "age", "idle", "timeout", "mark", "zone", "sport", "dport", "id",
+	"nat", "helper", "packets", "bytes",
 }
 
 // MaxSorted is the greatest limit of a sorted list and of groups, and maxDepth the greatest skip of a sorted list of a
-// cache: the daemon keeps so many references in memory, and of the kernel's table up to 2*MaxSorted whole flows.
+// cache. The daemon keeps that many references in memory, and of the kernel's table up to 2*MaxSorted whole flows.
 const (
 	MaxSorted = 10000
 	maxSkip   = 4 << 20
@@ -109,7 +111,7 @@ func parseFlowQuery(v url.Values) (q FlowQuery, err error) {
 	case "", EntriesMain:
 	case EntriesExpect:
 		if q.Table == TableKernel {
-			return q, &Error{Code: CodeBadRequest, Message: "the kernel's expectations are not listed", Hint: "read a cache"}
+			return q, badTable("the kernel's expectations are not listed", "read a cache")
 		}
 	default:
 		return q, badQuery("entries", v, "main or expect")
@@ -130,13 +132,17 @@ func parseFlowQuery(v url.Values) (q FlowQuery, err error) {
 	if err != nil {
 		return q, err
 	}
-	if q.From = uint32(from); q.From > 0 && (q.Table == TableKernel || q.Entries == EntriesExpect || q.Skip > 0 || v.Get("sort") != "") {
-		return q, &Error{Code: CodeBadRequest, Message: "from continues a list of the flows of a cache in the order of storage", Hint: "leave it, or sort and skip, out"}
+	ordered := q.Skip > 0 || v.Get("sort") != ""
+	if q.From = uint32(from); q.From > 0 && (q.Table == TableKernel || q.Entries == EntriesExpect || ordered) {
+		return q, &Error{
+			Code: CodeBadRequest, Message: "from continues a list of the flows of a cache in the order of storage",
+			Hint: "leave out from, or sort and skip",
+		}
 	}
 	return q, q.parseOrder(v)
 }
 
-// parseScope reads which flows of a table are wanted.
+// parseScope reads family and filter.
 func (q *FlowQuery) parseScope(v url.Values) (err error) {
 	switch v.Get("family") {
 	case "":
@@ -152,16 +158,20 @@ func (q *FlowQuery) parseScope(v url.Values) (err error) {
 		return nil
 	}
 	if q.Entries == EntriesExpect {
-		return &Error{Code: CodeBadRequest, Message: "expectations are not filtered", Hint: "leave the filter out"}
+		return badTable("expectations are not filtered", "leave out filter")
 	}
 	q.Filter, err = expr.Parse(text)
 	if x := (*expr.Error)(nil); errors.As(err, &x) {
-		return &Error{Code: CodeBadRequest, Message: fmt.Sprintf("filter column %d: %s", x.Column, x.Message), Hint: x.Hint, Column: x.Column}
+		return &Error{
+			Code: CodeBadRequest, Message: fmt.Sprintf("filter column %d: %s", x.Column, x.Message),
+			Hint: x.Hint, Column: x.Column,
+		}
 	}
 	return err
 }
 
-// answerable refuses a filter that looks at what the table does not have: it would match nothing and look like an answer.
+// answerable refuses a filter that looks at what the table does not have: it would match nothing, which looks like an
+// answer.
 func (q *FlowQuery) answerable() error {
 	if q.Filter == nil {
 		return nil
@@ -169,9 +179,9 @@ func (q *FlowQuery) answerable() error {
 	need := q.Filter.Needs()
 	switch {
 	case q.Table == TableKernel && need&expr.NeedIdle != 0:
-		return &Error{Code: CodeBadRequest, Message: "the kernel's table does not tell how long a flow is idle", Hint: "filter by timeout, or read a cache"}
+		return badTable(noIdle, "filter by timeout, or read a cache")
 	case (q.Table == TableInternal || q.Table == TableExternal) && need&expr.NeedCounters != 0:
-		return &Error{Code: CodeBadRequest, Message: "the caches keep no packets and bytes", Hint: "read the kernel's table"}
+		return badTable(noCounters, "read the kernel's table")
 	}
 	return nil
 }
@@ -192,17 +202,18 @@ func (q *FlowQuery) parseOrder(v url.Values) (err error) {
 	counted := q.Sort == "packets" || q.Sort == "bytes"
 	switch {
 	case q.Entries == EntriesExpect:
-		return &Error{Code: CodeBadRequest, Message: "expectations cannot be sorted", Hint: "leave sort out"}
+		return badTable("expectations cannot be sorted", "leave out sort")
 	case !slices.Contains(Orders, q.Sort):
 		return badQuery("sort", v, "one of "+strings.Join(Orders, ", "))
 	case q.Table == TableKernel && q.Sort == "idle":
-		return &Error{Code: CodeBadRequest, Message: "the kernel's table does not tell how long a flow is idle", Hint: "sort by timeout, or read a cache"}
+		return badTable(noIdle, "sort by timeout, or read a cache")
 	case q.Table != TableKernel && counted:
-		return &Error{Code: CodeBadRequest, Message: "the caches keep no packets and bytes", Hint: "read the kernel's table"}
+		return badTable(noCounters, "read the kernel's table")
 	case q.Limit == 0 || q.Limit > MaxSorted:
 		return badQuery("limit", v, fmt.Sprintf("1 to %d for a sorted list", MaxSorted))
 	case q.Skip > maxDepth, q.Table == TableKernel && q.Skip > MaxSorted:
-		return badQuery("skip", v, fmt.Sprintf("at most %d for a sorted list, %d of the kernel's table", maxDepth, MaxSorted))
+		most := fmt.Sprintf("at most %d for a sorted list, %d of the kernel's table", maxDepth, MaxSorted)
+		return badQuery("skip", v, most)
 	}
 	return nil
 }
@@ -223,8 +234,8 @@ func parseDifferenceQuery(v url.Values) (q FlowQuery, err error) {
 	return q, err
 }
 
-// parseEventQuery reads a query of /v1/events: table (internal, external, none for both), family, filter. Other than its
-// cache, the kernel's events tell the counters of a flow that ends.
+// parseEventQuery reads a query of /v1/events: table (internal, external, none for both), family, filter. An event of
+// the kernel has the counters of a flow that ends, which the internal cache does not keep.
 func parseEventQuery(v url.Values) (q FlowQuery, err error) {
 	q.Table = Table(v.Get("table"))
 	if q.Table != "" && q.Table != TableInternal && q.Table != TableExternal {
@@ -250,4 +261,15 @@ func number(v url.Values, key string, most int) (int, error) {
 
 func badQuery(key string, v url.Values, want string) error {
 	return &Error{Code: CodeBadRequest, Message: fmt.Sprintf("query %s=%q", key, v.Get(key)), Hint: "want " + want}
+}
+
+// What a query asks for in vain.
+const (
+	noIdle     = "the kernel's table does not tell how long a flow is idle"
+	noCounters = "the caches keep no packets and bytes"
+)
+
+// badTable refuses a query of what a table does not have.
+func badTable(message, hint string) error {
+	return &Error{Code: CodeBadRequest, Message: message, Hint: hint}
 }

@@ -49,14 +49,14 @@ func TestFiltersArrive(t *testing.T) {
 		"flows?table=external&filter=bytes>1":                      {Message: "the caches keep no packets and bytes", Code: CodeBadRequest, Hint: "read the kernel's table"},
 		"flows?table=internal&sort=bytes&limit=1":                  {Message: "the caches keep no packets and bytes", Code: CodeBadRequest, Hint: "read the kernel's table"},
 		"flows?table=internal&group=port&sort=packets":             {Message: "the caches keep no packets and bytes", Code: CodeBadRequest, Hint: "read the kernel's table"},
-		"flows?table=internal&group=port&skip=1":                   {Message: "groups have no pages", Code: CodeBadRequest, Hint: "leave skip and from out, or raise limit"},
+		"flows?table=internal&group=port&skip=1":                   {Message: "groups have no pages", Code: CodeBadRequest, Hint: "leave out skip and from, or raise limit"},
 		"flows?table=internal&group=port&limit=10001":              {Message: `query limit="10001"`, Code: CodeBadRequest, Hint: "want at most 10000 groups"},
 		"flows?table=internal&group=port&sort=age":                 {Message: `query sort="age"`, Code: CodeBadRequest, Hint: "want one of flows, packets, bytes, key for groups"},
-		"flows?table=kernel&from=5":                                {Message: "from continues a list of the flows of a cache in the order of storage", Code: CodeBadRequest, Hint: "leave it, or sort and skip, out"},
-		"flows?table=internal&from=5&sort=age&limit=1":             {Message: "from continues a list of the flows of a cache in the order of storage", Code: CodeBadRequest, Hint: "leave it, or sort and skip, out"},
-		"flows?table=internal&entries=expect&filter=tcp":           {Message: "expectations are not filtered", Code: CodeBadRequest, Hint: "leave the filter out"},
-		"flows?table=internal&entries=expect&sort=age&limit=1":     {Message: "expectations cannot be sorted", Code: CodeBadRequest, Hint: "leave sort out"},
-		"flows?table=internal&entries=expect&group=port":           {Message: "expectations are not grouped", Code: CodeBadRequest, Hint: "leave group out"},
+		"flows?table=kernel&from=5":                                {Message: "from continues a list of the flows of a cache in the order of storage", Code: CodeBadRequest, Hint: "leave out from, or sort and skip"},
+		"flows?table=internal&from=5&sort=age&limit=1":             {Message: "from continues a list of the flows of a cache in the order of storage", Code: CodeBadRequest, Hint: "leave out from, or sort and skip"},
+		"flows?table=internal&entries=expect&filter=tcp":           {Message: "expectations are not filtered", Code: CodeBadRequest, Hint: "leave out filter"},
+		"flows?table=internal&entries=expect&sort=age&limit=1":     {Message: "expectations cannot be sorted", Code: CodeBadRequest, Hint: "leave out sort"},
+		"flows?table=internal&entries=expect&group=port":           {Message: "expectations are not grouped", Code: CodeBadRequest, Hint: "leave out group"},
 		"flows?table=internal&entries=expect&format=conntrack":     {Message: `query format="conntrack"`, Code: CodeBadRequest, Hint: "want conntrackd, xml or ndjson for expectations"},
 		"differences?table=kernel":                                 {Message: `query table="kernel"`, Code: CodeBadRequest, Hint: "want internal or external"},
 		"differences?table=internal&format=xml":                    {Message: `query format="xml"`, Code: CodeBadRequest, Hint: "want [text ndjson]"},
@@ -119,7 +119,8 @@ func differences(_ context.Context, _ FlowQuery, fn func(*Difference, Meta) erro
 			return DifferenceCounts{}, err
 		}
 	}
-	return DifferenceCounts{Compared: 9, Filtered: 2, Unsettled: 1, Found: map[string]uint64{Differs: 1, KernelOnly: 1, CacheOnly: 1}}, nil
+	found := map[string]uint64{Differs: 1, KernelOnly: 1, CacheOnly: 1}
+	return DifferenceCounts{Compared: 9, Filtered: 2, Unsettled: 1, Found: found}, nil
 }
 
 func readAll(t *testing.T, r io.ReadCloser, err error) string {
@@ -151,10 +152,12 @@ func TestDifferenceFormats(t *testing.T) {
 	r, err = c.DifferenceText(context.Background(), FlowQuery{Table: TableInternal}, FormatNDJSON)
 	lines := strings.Split(strings.TrimSpace(readAll(t, r, err)), "\n")
 	var d, last DifferenceJSON
-	if len(lines) != 4 || json.Unmarshal([]byte(lines[2]), &d) != nil || json.Unmarshal([]byte(lines[3]), &last) != nil {
+	if len(lines) != 4 ||
+		json.Unmarshal([]byte(lines[2]), &d) != nil || json.Unmarshal([]byte(lines[3]), &last) != nil {
 		t.Fatalf("%q", lines)
 	}
-	if d.What != Differs || len(d.Attributes) != 6 || d.Kernel == nil || d.Cache == nil || last.Counts == nil || last.Counts.Total() != 3 || last.What != "" {
+	if d.What != Differs || len(d.Attributes) != 6 || d.Kernel == nil || d.Cache == nil ||
+		last.Counts == nil || last.Counts.Total() != 3 || last.What != "" {
 		t.Errorf("%+v, %+v", d, last)
 	}
 }
@@ -206,7 +209,8 @@ func TestEventsArriveAtOnce(t *testing.T) {
 			}
 			switch {
 			case i < len(batch.Events):
-				if x := batch.Events[i]; e.Event != x.Kind.String() || e.Table != x.Table() || !e.At.Equal(at) || *e.Orig.DstPort != 22 {
+				x := batch.Events[i]
+				if e.Event != x.Kind.String() || e.Table != x.Table() || !e.At.Equal(at) || *e.Orig.DstPort != 22 {
 					t.Errorf("%s", lines.Bytes())
 				}
 			case e.Lost != batch.Lost || e.Overruns != batch.Overruns || e.JSON != nil:

@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// TestReasonsAreBounded: what a peer can choose neither grows without end nor loses a count, in one commit and over many.
+// TestReasonsAreBounded: what a peer can choose neither grows without end nor loses a count, in one commit and over
+// many.
 func TestReasonsAreBounded(t *testing.T) {
 	const commits, flows = 3, 200
 	var total Reasons

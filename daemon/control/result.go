@@ -16,7 +16,7 @@ type CommitResult struct {
 	Failed   uint64   `json:"failed"`
 	NoRoom   uint64   `json:"no_room"`            // of a takeover: wait in the external cache, the kernel's table is full
 	Errors   Reasons  `json:"errors,omitempty"`   // failed, by errno name
-	Degraded Reasons  `json:"degraded,omitempty"` // created or updated without something, by what: "helper ftp", "master"
+	Degraded Reasons  `json:"degraded,omitempty"` // restored without something, by what: "helper ftp", "master"
 	Named    []string `json:"named,omitempty"`    // examples of what was lost, at most MaxNamed
 
 	Expect *ExpectResult `json:"expect,omitempty"` // nil while expect-sync is off
@@ -54,7 +54,7 @@ type ExpectResult struct {
 	Expired  uint64   `json:"expired"`  // its timeout had passed
 	Filtered uint64   `json:"filtered"` // the filter does not let its master pass
 	Failed   uint64   `json:"failed"`
-	Errors   Reasons  `json:"errors,omitempty"` // failed, by errno name and its meaning here, or by what protocol v1 lacks
+	Errors   Reasons  `json:"errors,omitempty"` // failed, by errno and its meaning, or by what protocol v1 lacks
 	Named    []string `json:"named,omitempty"`  // examples of what was lost, at most MaxNamed
 }
 
@@ -113,7 +113,8 @@ func (s *CommitStatistics) Add(r *CommitResult) {
 	}
 }
 
-// Clone returns a copy that shares nothing with s: the core loop goes on counting while the copy is written to a client.
+// Clone returns a copy that shares nothing with s: the core loop goes on counting while the copy is written to a
+// client.
 func (s *CommitStatistics) Clone() CommitStatistics {
 	c := *s
 	c.Errors = maps.Clone(s.Errors)

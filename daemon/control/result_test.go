@@ -62,8 +62,9 @@ func TestCommitStatistics(t *testing.T) {
 		have CommitStatistics
 	}{{1, once}, {2, s}} {
 		want := CommitStatistics{
-			Commits: c.n, Created: c.n, Updated: 2 * c.n, Replaced: 3 * c.n, Expired: 4 * c.n, Filtered: 5 * c.n, Failed: 6 * c.n,
-			Errors: Reasons{"EEXIST": 6 * c.n}, Expect: &ExpectResult{Total: c.n, Failed: c.n, Errors: Reasons{"ENOENT": c.n}},
+			Commits: c.n, Created: c.n, Updated: 2 * c.n, Replaced: 3 * c.n, Expired: 4 * c.n, Filtered: 5 * c.n,
+			Failed: 6 * c.n, Errors: Reasons{"EEXIST": 6 * c.n},
+			Expect: &ExpectResult{Total: c.n, Failed: c.n, Errors: Reasons{"ENOENT": c.n}},
 		}
 		if diff := cmp.Diff(want, c.have); diff != "" {
 			t.Errorf("after %d commits:\n%s", c.n, diff)

@@ -12,7 +12,7 @@ import (
 // route is one call of the API.
 type route struct {
 	method string   // GET answers HEAD too
-	params []string // what its query may hold
+	params []string // that its query may have
 	acts   bool     // it changes something: only actors may call it
 	handle http.HandlerFunc
 }
@@ -40,19 +40,22 @@ func (s *Server) routes() map[string]route {
 
 // Parameters of the queries of flows, see parseFlowQuery, parseDifferenceQuery and parseEventQuery, and their format.
 var (
-	flowParams       = []string{"table", "entries", "family", "filter", "group", "sort", "desc", "skip", "limit", "from", "format"}
+	flowParams = []string{
+		"table", "entries", "family", "filter", "group", "sort", "desc", "skip", "limit", "from", "format",
+	}
 	differenceParams = []string{"table", "family", "filter", "limit", "format"}
 	eventParams      = []string{"table", "family", "filter", "format"}
 )
 
-// handler finds the route of a request and refuses what does not fit it before anything is asked of the backend. A
-// http.ServeMux would redirect paths that it takes for untidy, and answer in words of its own.
+// handler finds the route of a request and refuses what does not fit it before the backend is asked. An http.ServeMux
+// would redirect paths that are not clean, and answer in words of its own.
 func (s *Server) handler() http.Handler {
 	routes := s.routes()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		t, known := routes[r.URL.Path]
 		if !known {
-			s.refuse(w, &Error{Code: CodeNotFound, Message: fmt.Sprintf("%.10s %.100q is not part of this API", r.Method, r.URL.Path)})
+			what := fmt.Sprintf("%.10s %.100q", r.Method, r.URL.Path)
+			s.refuse(w, &Error{Code: CodeNotFound, Message: what + " is not part of this API"})
 			return
 		}
 		if err := t.fits(w, r); err != nil {
@@ -74,7 +77,8 @@ func (t *route) fits(w http.ResponseWriter, r *http.Request) *Error {
 	if r.Method != t.method && (r.Method != http.MethodHead || t.method != http.MethodGet) {
 		w.Header().Set("Allow", t.method)
 		return &Error{
-			Code: CodeMethod, Message: fmt.Sprintf("%.10q is no method of %s", r.Method, r.URL.Path), Hint: "use " + t.method,
+			Code: CodeMethod, Message: fmt.Sprintf("%.10q is no method of %s", r.Method, r.URL.Path),
+			Hint: "use " + t.method,
 		}
 	}
 	values, err := url.ParseQuery(r.URL.RawQuery)
@@ -84,9 +88,11 @@ func (t *route) fits(w http.ResponseWriter, r *http.Request) *Error {
 	for name, given := range values {
 		switch {
 		case !slices.Contains(t.params, name):
-			return &Error{Code: CodeBadRequest, Message: fmt.Sprintf("unknown query parameter %.40q", name), Hint: t.wants()}
+			message := fmt.Sprintf("unknown query parameter %.40q", name)
+			return &Error{Code: CodeBadRequest, Message: message, Hint: t.wants()}
 		case len(given) > 1:
-			return &Error{Code: CodeBadRequest, Message: fmt.Sprintf("query parameter %s is given %d times", name, len(given)), Hint: "give it once"}
+			message := fmt.Sprintf("query parameter %s is given %d times", name, len(given))
+			return &Error{Code: CodeBadRequest, Message: message, Hint: "give it once"}
 		}
 	}
 	return nil
@@ -99,14 +105,16 @@ func (t *route) wants() string {
 	return "want one of " + strings.Join(t.params, ", ")
 }
 
-// deniedEvery is how often it is logged at most that somebody may not act.
+// deniedEvery bounds how often the log says that somebody may not act.
 const deniedEvery = time.Second
 
 // mayAct returns nil or why the caller may only read.
 func (s *Server) mayAct(r *http.Request) *Error {
 	c, ok := CallerFrom(r.Context())
 	if !ok {
-		return &Error{Code: CodeForbidden, Message: "the kernel does not say who you are", Hint: "act through the unix socket"}
+		return &Error{
+			Code: CodeForbidden, Message: "the kernel does not say who you are", Hint: "act through the unix socket",
+		}
 	}
 	if s.actors.allow(&c) {
 		return nil
@@ -119,10 +127,12 @@ func (s *Server) mayAct(r *http.Request) *Error {
 	}
 	s.mu.Unlock()
 	if say {
-		s.log.Warn("a caller may read but not act: see control-group", "call", r.URL.Path, "pid", c.PID, "uid", c.UID)
+		s.log.Warn("refused a caller who may read but not act: to allow it, set control-group",
+			"call", r.URL.Path, "pid", c.PID, "uid", c.UID)
 	}
 	return &Error{
 		Code: CodeForbidden, Message: fmt.Sprintf("uid %d may read but not act", c.UID),
-		Hint: fmt.Sprintf("be root or a member of group %s, or name your group as control-group in the configuration", groupName(s.actors.gid)),
+		Hint: "be root or a member of group " + groupName(s.actors.gid) +
+			", or name your group as control-group in the configuration",
 	}
 }

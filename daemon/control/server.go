@@ -28,7 +28,7 @@ const (
 type Server struct {
 	backend Backend
 	log     *slog.Logger
-	ctx     context.Context // of Serve: the life of actions
+	ctx     context.Context // of Serve: actions end with it
 	streams chan struct{}   // one token per list being read
 	actors  actors
 
@@ -52,8 +52,8 @@ func NewServer(b Backend, log *slog.Logger) *Server {
 	}
 }
 
-// Serve answers on ln until ctx ends, then closes ln, gives answers under way a moment, waits until the backend is left
-// alone and returns nil. It returns an error when accepting fails for another reason.
+// Serve answers on ln until ctx ends. Then it closes ln, gives answers under way a moment, waits until no request uses
+// the backend, and returns nil. It returns an error when accepting fails for another reason.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	s.ctx = ctx
 	srv := &http.Server{
@@ -79,8 +79,8 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	return nil
 }
 
-// ServeUntil runs serve, which is to serve srv, until ctx ends, and gives answers under way a moment then. It returns nil
-// when ctx ended it, and otherwise what serve returned.
+// ServeUntil runs serve, which must serve srv, until ctx ends, and then gives answers under way a moment. It returns
+// nil when ctx ended it, and otherwise what serve returned.
 func ServeUntil(ctx context.Context, srv *http.Server, serve func() error) error {
 	ended := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -92,7 +92,7 @@ func ServeUntil(ctx context.Context, srv *http.Server, serve func() error) error
 		}
 	})
 	err := serve()
-	if stop() { // ctx is still alive
+	if stop() { // ctx has not ended
 		srv.Close()
 		return err
 	}
@@ -163,7 +163,7 @@ func (s *Server) notify(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusAccepted, t)
 }
 
-// readJSON reads a bounded JSON body. Unknown fields are an error: they would be silently without effect.
+// readJSON reads a bounded JSON body. Unknown fields are an error: they would silently have no effect.
 func readJSON(w http.ResponseWriter, r *http.Request, v any) *Error {
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
 	d.DisallowUnknownFields()
@@ -188,12 +188,14 @@ func readJSON(w http.ResponseWriter, r *http.Request, v any) *Error {
 func reply(w http.ResponseWriter, code int, v any) {
 	b, err := json.Marshal(v)
 	if err != nil {
-		code, b = http.StatusInternalServerError, []byte(`{"error":"answer cannot be written as JSON","code":"internal"}`)
+		code = http.StatusInternalServerError
+		b = []byte(`{"error":"answer cannot be written as JSON","code":"internal"}`)
 	}
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout)) // counted from now, not from the request
+	// The deadline counts from now, not from the request.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout))
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	_, _ = w.Write(append(b, '\n')) // the client is gone: nothing is left to tell it
+	_, _ = w.Write(append(b, '\n')) // if the client is gone, nobody is left to hear of it
 }
 
 // refuse counts what was wrong with a request and answers it.

@@ -202,8 +202,9 @@ func TestRefusals(t *testing.T) {
 			rerr = &Error{Code: codeOf(resp.StatusCode)}
 		}
 		var e *Error
-		if resp.StatusCode != r.status || !errors.As(rerr, &e) || !strings.Contains(e.Error(), r.says) || status[e.Code] != r.status {
-			t.Errorf("%s %s %.40s: %d, %v; want %d, %q", r.method, r.path, r.body, resp.StatusCode, rerr, r.status, r.says)
+		got := resp.StatusCode
+		if got != r.status || !errors.As(rerr, &e) || !strings.Contains(e.Error(), r.says) || status[e.Code] != got {
+			t.Errorf("%s %s %.40s: %d, %v; want %d, %q", r.method, r.path, r.body, got, rerr, r.status, r.says)
 		}
 		if allow := resp.Header.Get("Allow"); (r.status == http.StatusMethodNotAllowed) != (allow != "") {
 			t.Errorf("%s %s: Allow: %q", r.method, r.path, allow)

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// DefaultSocket is where daemon and clients meet unless told otherwise.
+// DefaultSocket is the control socket unless the configuration or --socket names another.
 const DefaultSocket = "/run/ctsync/ctsync.sock"
 
 // ErrInUse is wrapped by Listen when another daemon serves the socket.
@@ -24,15 +24,15 @@ var ErrInUse = errors.New("another daemon is serving it")
 type Listener struct {
 	*net.UnixListener
 	path string
-	file os.FileInfo // of the socket that we made
+	file os.FileInfo // of the socket file that Listen made
 }
 
 // Listen makes the control socket at path with mode 0660 and the given group (name or number; empty leaves the
-// daemon's own), and its directory if that is missing. A socket file that a dead daemon left behind is replaced; one
-// that somebody serves gives an error that wraps ErrInUse.
+// daemon's own), and its directory if that is missing. It replaces a socket file that a dead daemon left behind; if
+// somebody serves the socket, the error wraps ErrInUse.
 //
-// While it looks, removes and binds it holds a lock on the directory: of two daemons that start at once on the same
-// dead socket, the second would else remove the socket of the first.
+// While it looks, removes and binds it holds a lock on the directory. Without it, of two daemons that start at once
+// on the same dead socket, the second would remove the socket of the first.
 func Listen(path, group string) (*Listener, error) {
 	gid, err := lookupGroup(group)
 	if err != nil {
@@ -64,8 +64,7 @@ func (l *Listener) Close() error {
 	return errors.Join(l.UnixListener.Close(), rerr)
 }
 
-// bindSocket makes the socket. The umask gives the file its mode in the moment it comes into being, so that there is
-// none in which others could connect.
+// bindSocket makes the socket. The umask gives the file its mode as it is made: at no moment can others connect.
 func bindSocket(path string, gid int) (*Listener, error) {
 	old := syscall.Umask(0o117)
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
@@ -98,7 +97,7 @@ func removeStale(path string) error {
 	if st.Mode().Type() != os.ModeSocket {
 		return fmt.Errorf("listen on %s: the file is there and is no socket", path)
 	}
-	// A full backlog answers EAGAIN: somebody serves it. Only a refused connection proves that nobody does.
+	// A full backlog answers EAGAIN, so somebody serves it. Only a refused connection proves that nobody does.
 	c, err := net.DialTimeout("unix", path, time.Second)
 	if err == nil {
 		defer c.Close()

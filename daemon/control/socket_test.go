@@ -179,13 +179,14 @@ func TestUnreachable(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
 		_, err := New(path).Status(ctx)
 		cancel()
-		if !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), path) {
+		if !errors.Is(err, ErrUnreachable) ||
+			!strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: %v, want %q", path, err, says)
 		}
 	}
 }
 
-// A daemon that dies while it answers is told from one that answered.
+// A daemon that dies while it answers is not taken for one that answered.
 func TestServerDies(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	l, err := net.Listen("unix", path)

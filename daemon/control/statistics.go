@@ -12,14 +12,16 @@ type Statistics struct {
 	Session     SessionStatistics `json:"session"`
 	Kernel      KernelStatistics  `json:"kernel"`
 	Commit      CommitStatistics  `json:"commit"`
-	Inject      *InjectStatistics `json:"inject,omitempty"` // nil unless disable-external-cache is on; External is zero then
+	Inject      *InjectStatistics `json:"inject,omitempty"` // with disable-external-cache; External is then zero
 	Requests    RequestStatistics `json:"requests"`
 	Uptime      Duration          `json:"uptime_seconds"`
 	Times       Times             `json:"times"`
 
-	Expect              *ExpectStatistics `json:"expect,omitempty"`      // nil while expect-sync is off
-	ExpectationsIgnored uint64            `json:"expectations_ignored"`  // expectation messages received while expect-sync is off
-	Unsupported         Reasons           `json:"unsupported,omitempty"` // what the peer cannot be told of, by what it is and why: "flows: ..."
+	Expect *ExpectStatistics `json:"expect,omitempty"` // nil while expect-sync is off
+	// ExpectationsIgnored counts expectation messages received while expect-sync is off.
+	ExpectationsIgnored uint64 `json:"expectations_ignored"`
+	// Unsupported counts what cannot be announced to the peer, by what it is and why: "flows: ...".
+	Unsupported Reasons `json:"unsupported,omitempty"`
 }
 
 // CacheStats are the counters of one cache, counted as conntrackd counts them. Full counts flows refused because the
@@ -32,7 +34,7 @@ type CacheStats struct {
 	UpdateFailed  uint64 `json:"update_failed"`
 	Destroyed     uint64 `json:"destroyed"`
 	DestroyFailed uint64 `json:"destroy_failed"`
-	Objects       uint64 `json:"objects"` // records in memory, dead ones that wait for an acknowledgement included
+	Objects       uint64 `json:"objects"` // records in memory, with ended ones that wait for an acknowledgement
 	Total         uint64 `json:"total"`   // records in the index
 	Limit         uint64 `json:"limit"`
 	Full          uint64 `json:"full"`
@@ -46,8 +48,8 @@ type ExpectStatistics struct {
 	Inject   *InjectCounts `json:"inject,omitempty"` // nil unless disable-external-cache is on; External is zero then
 }
 
-// InjectCounts are conntrackd's counters of what was put into the kernel at once: changes that the kernel made, and those
-// that it refused.
+// InjectCounts are conntrackd's counters of what was put into the kernel at once: changes that the kernel made, and
+// changes that it refused.
 type InjectCounts struct {
 	Created       uint64 `json:"created"`
 	CreateFailed  uint64 `json:"create_failed"`
@@ -62,22 +64,22 @@ type InjectCounts struct {
 type InjectStatistics struct {
 	InjectCounts
 	Flows     uint64   `json:"flows"`              // that the peer has now
-	Waiting   uint64   `json:"waiting"`            // flows and expectations of which the kernel is still to be told
+	Waiting   uint64   `json:"waiting"`            // flows and expectations not yet written to the kernel
 	Missing   uint64   `json:"missing"`            // flows that the kernel refused and that are tried again
-	Replaced  uint64   `json:"replaced"`           // of those created: something else on the tuple was deleted first
-	Expired   uint64   `json:"expired"`            // not put there: their time was up
+	Replaced  uint64   `json:"replaced"`           // of those created: another entry with the tuple was deleted first
+	Expired   uint64   `json:"expired"`            // not put there: their timeout had passed
 	Filtered  uint64   `json:"filtered"`           // not put there: the filter does not let them pass
 	Refreshed uint64   `json:"refreshed"`          // timers set again because the peer keeps the flow alive
 	Lost      uint64   `json:"lost"`               // flows that the kernel ended by itself while the peer had them
 	KeptOwn   uint64   `json:"kept_own"`           // ended by the peer but not deleted: this router has them too
 	KeptBusy  uint64   `json:"kept_busy"`          // ended by the peer but not deleted: packets pass here
 	Disowned  uint64   `json:"disowned"`           // flows of this router that became the peer's
-	Errors    Reasons  `json:"errors,omitempty"`   // why the kernel does not have flows, or could not do what was asked
-	Degraded  Reasons  `json:"degraded,omitempty"` // put there without something, by what
-	Named     []string `json:"named,omitempty"`    // the last of what was lost
-	Bytes     uint64   `json:"bytes"`              // memory of what is known of the peer's flows
-	Limit     uint64   `json:"limit"`              // flows that may be known
-	Full      uint64   `json:"full"`               // flows refused because that many were
+	Errors    Reasons  `json:"errors,omitempty"`   // why the kernel does not have flows, or what it refused
+	Degraded  Reasons  `json:"degraded,omitempty"` // put there without something, such as "helper ftp"
+	Named     []string `json:"named,omitempty"`    // the last flows that were lost, at most MaxNamed
+	Bytes     uint64   `json:"bytes"`              // memory that the peer's flows take
+	Limit     uint64   `json:"limit"`              // how many flows of the peer can be known
+	Full      uint64   `json:"full"`               // flows refused because Limit were known
 }
 
 // Counts returns conntrackd's counters of them, nil for nil.
@@ -122,7 +124,7 @@ type LinkStatistics struct {
 	PacketsReceived uint64            `json:"packets_received"`
 	ErrorsSent      uint64            `json:"errors_sent"`
 	ErrorsReceived  uint64            `json:"errors_received"`
-	Dropped         map[string]uint64 `json:"dropped,omitempty"` // by reason: "wrong source", "wrong interface", "queue overflow", ...
+	Dropped         map[string]uint64 `json:"dropped,omitempty"` // by reason: "wrong source", "queue overflow", ...
 	SendBuffer      Buffer            `json:"send_buffer"`
 	ReceiveBuffer   Buffer            `json:"receive_buffer"`
 }
@@ -138,11 +140,11 @@ type Tracking struct {
 	Malformed         Malformed `json:"malformed"`
 	Lost              uint64    `json:"lost"`               // messages missed, by sequence number
 	Before            uint64    `json:"before"`             // messages that came again or late
-	UnknownAttributes uint64    `json:"unknown_attributes"` // skipped, from a newer peer
+	UnknownAttributes uint64    `json:"unknown_attributes"` // skipped: the peer is newer
 	Invalid           uint64    `json:"invalid"`            // well-formed flows that cannot exist
-	PayloadsLost      uint64    `json:"payloads_lost"`      // malformed payloads given up after asking for them in vain
+	PayloadsLost      uint64    `json:"payloads_lost"`      // malformed payloads that came malformed again
 	Refused           uint64    `json:"refused"`            // treated as lost because answers to the peer pile up
-	Stray             uint64    `json:"stray"`              // acknowledgements and requests of numbers that were never sent
+	Stray             uint64    `json:"stray"`              // acknowledgements and requests about numbers never sent
 }
 
 // Malformed counts messages that could not be read, by kind, in conntrackd's order.
@@ -160,7 +162,7 @@ func (m Malformed) Total() uint64 {
 	return m.BadVersion + m.BadHeader + m.BadPayload + m.BadType + m.Truncated + m.BadSize
 }
 
-// SessionStatistics are the counters of the protocol. Sent and Received count messages by what they are: "new",
+// SessionStatistics are the counters of the protocol. Sent and Received count messages by kind: "new",
 // "update", "destroy", "ack", "nack", "alive", "hello", "hello-back", "resync".
 type SessionStatistics struct {
 	State            string            `json:"state"` // the hello handshake in words
@@ -192,16 +194,16 @@ type RequestStatistics struct {
 type KernelStatistics struct {
 	Events uint64 `json:"events"`
 	// Filtered counts events of flows that the filter (accept-protocol, ignore-address, loopback, the sync channel)
-	// does not let pass, as far as they came here: the kernel does not count those that it drops.
+	// does not let pass, as far as the daemon got them: the kernel does not count those that it drops.
 	Filtered uint64 `json:"filtered"`
-	// FilterInKernel tells how much of the filter the kernel applies to events: "whole", "protocols" or "none". The
-	// rest is applied here.
+	// FilterInKernel says how much of the filter the kernel applies to events: "whole", "protocols" or "none". The
+	// daemon applies the rest.
 	FilterInKernel string `json:"filter_in_kernel"`
 	Evicted        uint64 `json:"evicted"` // flows that left the internal cache because the filter changed
 
 	Unknown       uint64   `json:"unknown"` // messages of an unknown type
 	Malformed     uint64   `json:"malformed"`
-	Overruns      uint64   `json:"overruns"` // times the kernel dropped events for want of buffer (ENOBUFS)
+	Overruns      uint64   `json:"overruns"` // times that the kernel dropped events: buffer full (ENOBUFS)
 	BufferBytes   uint64   `json:"buffer_bytes"`
 	BufferLimit   uint64   `json:"buffer_limit"`
 	BufferGrown   uint64   `json:"buffer_grown"`
@@ -212,6 +214,25 @@ type KernelStatistics struct {
 	Purges        uint64   `json:"purges"`         // times that timers of flows of the other router were shortened
 	Swept         uint64   `json:"swept"`          // external entries that the peer no longer had
 	TableEntries  uint64   `json:"table_entries"`
-	TableMax      uint64   `json:"table_max"`      // nf_conntrack_max
-	EventsSetting int      `json:"events_setting"` // nf_conntrack_events: 0 off, 1 on, 2 for flows made while somebody listens
+	TableMax      uint64   `json:"table_max"` // nf_conntrack_max
+	// EventsSetting is nf_conntrack_events: 0 off, 1 on, 2 for flows made while somebody listens, -1 without conntrack.
+	EventsSetting int `json:"events_setting"`
+
+	Conntrack ConntrackCounters `json:"conntrack,omitzero"` // zero where they could not be read
+}
+
+// ConntrackCounters are the kernel's own counters of this network namespace: those that `conntrack -S` prints, summed
+// over the CPUs. They count since the namespace was made, not since the daemon started. A counter that this kernel
+// does not have is nil. Each CPU counts with 32 bits: a sum falls by 2^32 when one of them wraps.
+type ConntrackCounters struct {
+	Found         *uint64 `json:"found,omitempty"`
+	Invalid       *uint64 `json:"invalid,omitempty"`
+	Insert        *uint64 `json:"insert,omitempty"`
+	InsertFailed  *uint64 `json:"insert_failed,omitempty"`
+	Drop          *uint64 `json:"drop,omitempty"`
+	EarlyDrop     *uint64 `json:"early_drop,omitempty"`
+	Error         *uint64 `json:"error,omitempty"`
+	SearchRestart *uint64 `json:"search_restart,omitempty"`
+	ClashResolve  *uint64 `json:"clash_resolve,omitempty"`
+	ChainTooLong  *uint64 `json:"chaintoolong,omitempty"`
 }

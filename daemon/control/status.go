@@ -17,7 +17,7 @@ const (
 	RoleStop    Role = "stop"
 )
 
-// Names of the ways to the peer, as conntrackd prints them.
+// Transports to the peer, as conntrackd prints them.
 const (
 	TransportMulticast = "multicast"
 	TransportUDP       = "UDP"
@@ -25,7 +25,7 @@ const (
 
 // Status says what the daemon is doing and whether the pair is in step.
 type Status struct {
-	Time      time.Time `json:"time"` // of this status, by this router's clock as all the others
+	Time      time.Time `json:"time"` // of this status, by this router's clock like all others
 	Version   string    `json:"version"`
 	PID       int       `json:"pid"`
 	Started   time.Time `json:"started"`
@@ -35,14 +35,14 @@ type Status struct {
 	RoleSince time.Time `json:"role_since,omitzero"`
 	SyncGroup string    `json:"sync_group"`
 
-	Interface   string    `json:"interface"`              // of each dedicated link, in the order of the configuration: "eth2, eth3"
+	Interface   string    `json:"interface"`              // of each dedicated link, as configured: "eth2, eth3"
 	Transport   string    `json:"transport"`              // TransportMulticast or TransportUDP
 	Peer        string    `json:"peer,omitempty"`         // address configured or last heard
 	PeerHeard   time.Time `json:"peer_heard,omitzero"`    // last valid datagram
 	Established bool      `json:"established"`            // the hello handshake is done
 	InStep      bool      `json:"in_step"`                // what one router knows, the other knows
 	Why         []string  `json:"why_not,omitempty"`      // why not in step, in plain words
-	Warnings    []string  `json:"warnings,omitempty"`     // what an operator should mend, in plain words
+	Warnings    []string  `json:"warnings,omitempty"`     // what an operator should repair, in plain words
 	Jobs        []Job     `json:"jobs,omitempty"`         // long work under way
 	NeedRestart []string  `json:"need_restart,omitempty"` // changed settings that wait for a restart
 
@@ -52,7 +52,7 @@ type Status struct {
 	External        uint64      `json:"external"`                   // flows in the external cache
 	Injecting       bool        `json:"injecting,omitempty"`        // disable-external-cache is on
 	Injected        uint64      `json:"injected,omitempty"`         // flows of the peer, which go into the kernel then
-	ExpectationSync []string    `json:"expectation_sync,omitempty"` // helpers whose expectations are replicated; none = disabled
+	ExpectationSync []string    `json:"expectation_sync,omitempty"` // helpers whose expectations are replicated
 }
 
 // ActiveLink is the dedicated link that sends, of several.

@@ -37,29 +37,29 @@ const (
 
 // Notification is what keepalived said. Name is empty when only a state was given: the configured sync-group is meant.
 //
-// keepalived starts its scripts without waiting for one another, so notifications can overtake. What tells their order
-// is Boottime, which unlike At no step of the clock can move; the server fills it in when it is 0.
+// keepalived starts its scripts without waiting for one another, so notifications can overtake each other. Boottime
+// gives their order: unlike At, no step of the clock can move it. The server fills it in when it is 0.
 type Notification struct {
 	Type     string    `json:"type"` // TypeGroup or TypeInstance
 	Name     string    `json:"name,omitempty"`
 	State    State     `json:"state"`
 	Priority int       `json:"priority,omitempty"`
-	At       time.Time `json:"at"`                    // when it was said, by this machine's clock
+	At       time.Time `json:"at"`                    // when keepalived said it, by this machine's clock
 	Boottime int64     `json:"boottime_ns,omitempty"` // the same by CLOCK_BOOTTIME, in ns: the order of notifications
-	Source   string    `json:"source,omitempty"`      // how it came: "notify", "parked"; the server adds the caller's pid and uid
+	Source   string    `json:"source,omitempty"`      // "notify" or "parked"; the server adds the caller's pid and uid
 }
 
 // Outcomes of a Transition. Those that end in a colon are followed by the reason.
 const (
 	OutcomeRunning    = "running"
 	OutcomeDone       = "done"
-	OutcomeSuperseded = "superseded" // an older one that came late, or cut short by a newer one
+	OutcomeSuperseded = "superseded" // an older one that came late, or one cut short by a newer one
 	OutcomeRepeated   = "repeated"   // the router is that already
 	OutcomeIgnored    = "ignored: "
 	OutcomeFailed     = "failed: "
 )
 
-// Transition is the record of one notification and what came of it.
+// Transition is the record of one notification and of its outcome.
 type Transition struct {
 	ID       uint64        `json:"id"`
 	Type     string        `json:"type"`
@@ -77,11 +77,12 @@ type Transition struct {
 	Inject   *InjectResult `json:"inject,omitempty"` // of a takeover with disable-external-cache
 }
 
-// InjectResult says what a takeover found where the peer's flows are put into the kernel at once: there is no commit.
+// InjectResult says what a takeover found with disable-external-cache, where there is no commit: the peer's flows are
+// in the kernel already.
 type InjectResult struct {
 	Present      uint64   `json:"present"`        // flows of the peer that the kernel has
-	Late         uint64   `json:"late"`           // of them: flows that were still on their way when the takeover began
+	Late         uint64   `json:"late"`           // of them: flows not yet in the kernel when the takeover started
 	Failed       uint64   `json:"failed"`         // flows that the kernel refuses
-	Waited       Duration `json:"waited_seconds"` // for those on their way
+	Waited       Duration `json:"waited_seconds"` // for those
 	DumpDuration Duration `json:"dump_seconds"`   // of reading the kernel's table
 }

@@ -1,5 +1,5 @@
-// Package controltest fills what the control socket shows with values that tell their places, for tests that compare the
-// surfaces on which they appear.
+// Package controltest fills the types of the control API with values that identify their fields, for tests that compare
+// where they are shown.
 package controltest
 
 import (
@@ -10,14 +10,14 @@ import (
 	"ctsync/daemon/control"
 )
 
-// Leaf is a value of a snapshot: a number, a text, a moment or a time span.
+// Leaf is a value of a snapshot: a number, a text, a time or a duration.
 type Leaf struct {
 	Path  string // such as "Statistics.Internal.Active"
 	Value any
 }
 
-// Snapshot returns a snapshot in which every field has a value of its own, and all of these but the roles, which are words
-// with a meaning.
+// Snapshot returns a snapshot in which every field has a value of its own, and a list of all these values but the
+// roles, which are words with a meaning.
 func Snapshot() (s control.Snapshot, leaves []Leaf) {
 	var f filler
 	f.fill(reflect.ValueOf(&s.Status).Elem(), "Status")
@@ -32,7 +32,7 @@ type filler struct {
 	leaves []Leaf
 }
 
-// Booleans and the lengths of lists have few values; the golden file has what becomes of them.
+// Booleans and the lengths of lists have too few values to identify a field: golden files hold how they are shown.
 func (f *filler) fill(v reflect.Value, path string) {
 	f.n++
 	n := 100_000 + f.n

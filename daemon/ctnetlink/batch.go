@@ -20,7 +20,7 @@ import (
 // So a flow whose first attempt succeeded may show EEXIST (and a deleted one ENOENT); ENOBUFS shows only if the answer
 // to a single message is lost.
 func (c *Conn) Create(flows []flow.Flow, errs []unix.Errno) error {
-	return c.apply(len(flows), errs, func(b []byte, i int) []byte { return AppendCreate(b, &flows[i], c.Liberal) })
+	return c.apply(len(flows), errs, func(b []byte, i int) []byte { return AppendCreate(b, &flows[i], c.liberal) })
 }
 
 // Update changes existing entries, found by Orig and its zone; see AppendUpdate for what is sent and Create for errs.
@@ -28,7 +28,7 @@ func (c *Conn) Create(flows []flow.Flow, errs []unix.Errno) error {
 // it, or whose EXPECTED differs from the entry's, and ENOSPC to labels where no rule uses labels; the timeout, and in
 // the second case everything else, has been changed then.
 func (c *Conn) Update(flows []flow.Flow, errs []unix.Errno) error {
-	return c.apply(len(flows), errs, func(b []byte, i int) []byte { return AppendUpdate(b, &flows[i], c.Liberal) })
+	return c.apply(len(flows), errs, func(b []byte, i int) []byte { return AppendUpdate(b, &flows[i], c.liberal) })
 }
 
 // Delete deletes entries by Orig and its zone and, where Has HasID, by ID, so that a later entry with the same tuple

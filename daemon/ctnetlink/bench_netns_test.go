@@ -90,7 +90,7 @@ func BenchmarkCreate100k(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				before := cpu(b)
-				err := c.apply(len(fs), errs, func(b []byte, i int) []byte { return tc.app(b, &fs[i], c.Liberal) })
+				err := c.apply(len(fs), errs, func(b []byte, i int) []byte { return tc.app(b, &fs[i], c.liberal) })
 				if err != nil || errs[0] != 0 || errs[len(fs)-1] != 0 {
 					b.Fatal(err, errs[0], errs[len(fs)-1])
 				}

@@ -21,57 +21,60 @@ const (
 // Conn is a request socket. One goroutine at a time may use it. The kernel carries out a request within the call that
 // sends it, so nothing here waits: an answer is there when the call returns, or it was lost.
 type Conn struct {
-	// Liberal makes Create and Update set the be-liberal flag on TCP flows. Dial sets it.
-	Liberal bool
-
-	fd     int
-	portID uint32
-	seq    uint32
-	batch  int // messages per send, at most batchSize
-	out    []byte
-	starts []int // offset of each message in out
-	in     *receiver
-	flow   flow.Flow // the record that Dump hands out
-	cut    bool      // the caller stopped the dump under way
-	expect flow.Expectation
+	fd      int
+	portID  uint32
+	seq     uint32
+	liberal bool // see SetLiberal
+	batch   int  // messages per send, at most batchSize
+	out     []byte
+	starts  []int // offset of each message in out
+	in      *receiver
+	flow    flow.Flow        // the record that Dump hands out
+	expect  flow.Expectation // likewise of DumpExpectations
+	cut     bool             // the caller stopped the dump under way
 }
 
 // Dial opens a request socket in the network namespace of the calling thread. It needs CAP_NET_ADMIN.
 func Dial() (*Conn, error) {
-	fd, portID, err := open(0)
+	fd, portID, err := openRequests()
 	if err != nil {
 		return nil, err
 	}
-	c := &Conn{
-		Liberal: true,
+	return &Conn{
 		fd:      fd,
 		portID:  portID,
+		liberal: true,
 		batch:   batchSize,
 		out:     make([]byte, 0, batchSize*maxMessage),
 		starts:  make([]int, 0, batchSize),
 		in:      newReceiver(dumpReadCount, dumpReadSize),
-	}
-	if err := c.setOptions(); err != nil {
-		unix.Close(fd)
-		return nil, err
-	}
-	return c, nil
+	}, nil
 }
 
-func (c *Conn) setOptions() error {
+// openRequests opens a socket for requests.
+func openRequests() (fd int, portID uint32, err error) {
+	if fd, portID, err = open(0); err != nil {
+		return -1, 0, err
+	}
 	// Without it the kernel puts the whole refused request into its answer.
-	if err := unix.SetsockoptInt(c.fd, unix.SOL_NETLINK, unix.NETLINK_CAP_ACK, 1); err != nil {
-		return fmt.Errorf("set NETLINK_CAP_ACK: %w", err)
+	if err = unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_CAP_ACK, 1); err != nil {
+		err = fmt.Errorf("set NETLINK_CAP_ACK: %w", err)
 	}
-	if _, err := forceBuffer(c.fd, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF, connSend); err != nil {
-		return err
+	if err == nil {
+		_, err = forceBuffer(fd, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF, connSend)
 	}
-	_, err := forceBuffer(c.fd, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF, connReceive)
-	return err
+	if err == nil {
+		_, err = forceBuffer(fd, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF, connReceive)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, 0, err
+	}
+	return fd, portID, nil
 }
 
-// SetLiberal sets Liberal.
-func (c *Conn) SetLiberal(on bool) { c.Liberal = on }
+// SetLiberal says whether Create and Update set the be-liberal flag on TCP flows; after Dial they do.
+func (c *Conn) SetLiberal(on bool) { c.liberal = on }
 
 // PortID returns the netlink address of the socket. The events that its requests cause carry it; see Listener.Ignore.
 func (c *Conn) PortID() uint32 { return c.portID }

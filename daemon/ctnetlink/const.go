@@ -8,7 +8,6 @@ const (
 	msgCtGet         = 1
 	msgCtDelete      = 2
 	msgCtGetStatsCPU = 4
-	msgCtGetStats    = 5
 )
 
 // enum ctattr_type.
@@ -102,7 +101,7 @@ const (
 	ctaHelpName = 1
 )
 
-// enum ctattr_stats_cpu and ctattr_stats_global.
+// enum ctattr_stats_cpu.
 const (
 	ctaStatsFound         = 2
 	ctaStatsInvalid       = 4
@@ -114,7 +113,4 @@ const (
 	ctaStatsSearchRestart = 13
 	ctaStatsClashResolve  = 14
 	ctaStatsChainTooLong  = 15
-
-	ctaStatsGlobalEntries    = 1
-	ctaStatsGlobalMaxEntries = 2
 )

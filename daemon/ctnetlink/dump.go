@@ -13,10 +13,10 @@ import (
 // errDumpCut is a dump that stopped without its end.
 var errDumpCut = errors.New("dump ended without NLMSG_DONE")
 
-// Dump reads every entry of family (0 = all) and calls fn for each, with a Flow that is overwritten by the next. An
-// error of fn ends the dump and is returned; the socket, and with it the PortID, is another one then. interrupted
-// reports that the kernel flagged the dump as inconsistent (NLM_F_DUMP_INTR): entries may be missing or come twice, so
-// dump again. Records that this package cannot read end in ErrMalformed after the others were handed out.
+// Dump reads every entry of family (0 = all) and calls fn for each, with a Flow that the next one overwrites. An error
+// of fn ends the dump and is returned; the Conn then has a new socket, with another PortID. interrupted reports that
+// the kernel flagged the dump as inconsistent (NLM_F_DUMP_INTR): entries may be missing or come twice, so dump again.
+// If this package cannot read a record, Dump hands out the others and returns ErrMalformed.
 //
 // A dump walks the hash table of all namespaces, about 35 ms for 262,144 buckets even if they are empty.
 func (c *Conn) Dump(family flow.Family, fn func(*flow.Flow) error) (interrupted bool, err error) {
@@ -90,12 +90,12 @@ func (c *Conn) dump(b []byte, each func(msg []byte)) (interrupted bool, err erro
 // the kernel begins no other meanwhile. To read the rest of a million entries takes seconds, which a daemon that is to
 // stop does not have.
 func (c *Conn) reopen() error {
-	fresh, err := Dial()
+	fd, portID, err := openRequests()
 	if err != nil {
 		return err
 	}
-	err = unix.Close(c.fd)
-	c.fd, c.portID, c.seq = fresh.fd, fresh.portID, fresh.seq
+	err = c.Close()
+	c.fd, c.portID = fd, portID
 	return err
 }
 

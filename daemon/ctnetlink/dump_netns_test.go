@@ -3,12 +3,9 @@ package ctnetlink
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"os"
-	"strings"
 	"testing"
 
-	"github.com/ti-mo/conntrack"
 	"golang.org/x/sys/unix"
 
 	"ctsync/daemon/flow"
@@ -137,73 +134,6 @@ func TestDumped(t *testing.T) {
 		if n != tc.n || interrupted != tc.interrupted || done != tc.done || !errors.Is(err, tc.err) {
 			t.Errorf("%s: %d entries, interrupted %v, done %v, error %v", tc.name, n, interrupted, done, err)
 		}
-	}
-}
-
-func TestCount(t *testing.T) {
-	ns := nstest.New(t)
-	c := dial(t, ns)
-	mustApply(t, c.Create, many(321))
-	n, max, err := c.Count()
-	if err != nil || n != 321 {
-		t.Errorf("%d entries, error %v", n, err)
-	}
-	if want := strings.TrimSpace(ns.Run(t, "cat", "/proc/sys/net/netfilter/nf_conntrack_max")); want != fmt.Sprint(max) {
-		t.Errorf("limit %d, want %s", max, want)
-	}
-}
-
-// TestCPUStats makes each CPU count something and compares with ti-mo/conntrack.
-func TestCPUStats(t *testing.T) {
-	ns := nstest.New(t)
-	c := dial(t, ns)
-	fs := many(100)
-	mustApply(t, c.Create, fs)
-	ours, err := c.CPUStats(make([]CPUStat, 0, 1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var conn *conntrack.Conn
-	ns.Do(func() { conn, err = conntrack.Dial(nil) })
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	theirs, err := conn.Stats()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(ours) == 0 || len(ours) != len(theirs) {
-		t.Fatalf("%d CPUs, want %d", len(ours), len(theirs))
-	}
-	inserted := uint32(0)
-	for i, o := range ours {
-		u := theirs[i]
-		inserted += o.Insert
-		got := [...]uint32{uint32(o.CPU), o.Found, o.Invalid, o.Insert, o.InsertFailed, o.Drop, o.EarlyDrop, o.Error, o.SearchRestart}
-		want := [...]uint32{uint32(u.CPUID), u.Found, u.Invalid, u.Insert, u.InsertFailed, u.Drop, u.EarlyDrop, u.Error, u.SearchRestart}
-		if got != want {
-			t.Errorf("%v, want %v", got, want)
-		}
-	}
-	if inserted != uint32(len(fs)) {
-		t.Errorf("%d insertions counted, want %d", inserted, len(fs))
-	}
-}
-
-// TestCPUStatsFields reads a message in which every counter has its attribute number times 1000.
-func TestCPUStatsFields(t *testing.T) {
-	b, at := openMessage(nil, msgCtGetStatsCPU, 0, 0)
-	b[nlHeaderLen+3] = 3
-	for typ := uint16(1); typ < 20; typ++ {
-		b = appendBE32(b, typ, uint32(typ)*1000)
-	}
-	closeMessage(b, at)
-	want := CPUStat{CPU: 3, Found: 2000, Invalid: 4000, Insert: 8000, InsertFailed: 9000, Drop: 10000, EarlyDrop: 11000,
-		Error: 12000, SearchRestart: 13000, ClashResolve: 14000, ChainTooLong: 15000}
-	var got CPUStat
-	if !decodeCPUStat(b, &got) || got != want {
-		t.Errorf("%+v", got)
 	}
 }
 

@@ -166,7 +166,7 @@ func (l *Listener) resize(n int) (err error) {
 	if n > 0 {
 		got, err = forceBuffer(l.fd, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF, n)
 	} else {
-		got, err = unix.GetsockoptInt(l.fd, unix.SOL_SOCKET, unix.SO_RCVBUF)
+		got, err = bufferSize(l.fd, unix.SO_RCVBUF)
 	}
 	if err == nil {
 		l.bytes.Store(uint64(got))

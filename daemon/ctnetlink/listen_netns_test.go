@@ -78,7 +78,7 @@ func TestEvents(t *testing.T) {
 	useLabels(t, ns)
 	l := listen(t, ns, ListenConfig{Buffer: 8 << 20})
 	c := dial(t, ns)
-	c.Liberal = false
+	c.SetLiberal(false)
 	want := flows(samples())
 	mustApply(t, c.Create, want)
 	ids := map[flow.Tuple]uint32{}

@@ -25,7 +25,7 @@ func fill(t *testing.T) (*nstest.NS, []flow.Flow) {
 	ns.Sysctl(t, "net.netfilter.nf_conntrack_acct", "1")
 	ns.Sysctl(t, "net.netfilter.nf_conntrack_timestamp", "1")
 	c := dial(t, ns)
-	c.Liberal = false
+	c.SetLiberal(false)
 	f := flows(samples())
 	errs := make([]unix.Errno, len(f))
 	if err := c.Create(f, errs); err != nil {

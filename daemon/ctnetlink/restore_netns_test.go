@@ -123,7 +123,7 @@ func TestRestoreLiveConnections(t *testing.T) {
 func restoreLive(t *testing.T, liberal bool) {
 	client, r, server := router(t)
 	c := dial(t, r)
-	c.Liberal = liberal
+	c.SetLiberal(liberal)
 	conns := map[string]net.Conn{}
 	before := map[string]string{}
 	for _, s := range []struct{ network, listen, dial string }{

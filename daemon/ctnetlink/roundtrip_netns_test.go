@@ -87,7 +87,7 @@ func TestRoundTrip(t *testing.T) {
 	ns := nstest.New(t)
 	useLabels(t, ns)
 	c := dial(t, ns)
-	c.Liberal = false
+	c.SetLiberal(false)
 	s := samples()
 	want := flows(s)
 	errs := make([]unix.Errno, len(s))

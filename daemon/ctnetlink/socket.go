@@ -32,7 +32,16 @@ func forceBuffer(fd, opt, read, n int) (int, error) {
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, opt, n/2); err != nil {
 		return 0, fmt.Errorf("size netlink buffer to %d bytes: %w", n, err)
 	}
-	return unix.GetsockoptInt(fd, unix.SOL_SOCKET, read)
+	return bufferSize(fd, read)
+}
+
+// bufferSize returns the size of a socket's SO_RCVBUF or SO_SNDBUF, in bytes as the kernel accounts them.
+func bufferSize(fd, opt int) (int, error) {
+	n, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, opt)
+	if err != nil {
+		return 0, fmt.Errorf("read size of netlink buffer: %w", err)
+	}
+	return n, nil
 }
 
 // mmsghdr is struct mmsghdr of recvmmsg(2).

@@ -1,101 +1,71 @@
 package ctnetlink
 
 import (
-	"encoding/binary"
 	"fmt"
 
 	"golang.org/x/sys/unix"
 )
 
-// CPUStat holds what conntrack counted on one CPU of this namespace since boot (struct ip_conntrack_stat); all
-// counters wrap at 2^32.
-type CPUStat struct {
-	CPU           int
-	Found         uint32 // lookups that found an entry (the kernel counts them only where a tuple was taken)
-	Invalid       uint32 // packets that could not be tracked
-	Insert        uint32
-	InsertFailed  uint32 // the entry was there already
-	Drop          uint32 // packets dropped: no memory, or insertion failed
-	EarlyDrop     uint32 // entries evicted from a full table
-	Error         uint32 // ICMP errors that matched nothing
-	SearchRestart uint32 // lookups repeated because the table was resized
-	ClashResolve  uint32 // insertion races that were resolved
-	ChainTooLong  uint32 // insertions refused: hash chain too long
+// Counters are what the kernel's conntrack counted in a network namespace since that was made (struct
+// ip_conntrack_stat), summed over the CPUs. nil is a counter that this kernel does not report. Each CPU counts modulo
+// 2^32.
+type Counters struct {
+	Found         *uint64 // lookups for a free tuple, such as NAT makes them, that found the tuple taken
+	Invalid       *uint64 // packets that could not be tracked
+	Insert        *uint64 // entries that came over netlink; the kernel does not count those of packets
+	InsertFailed  *uint64 // the tuple was there already
+	Drop          *uint64 // packets dropped: no memory, or insertion failed
+	EarlyDrop     *uint64 // entries evicted from a full table
+	Error         *uint64 // packets with an error, such as an ICMP error that belongs to no flow
+	SearchRestart *uint64 // lookups repeated because the table changed meanwhile
+	ClashResolve  *uint64 // insertion races that were resolved (Linux 5.10)
+	ChainTooLong  *uint64 // insertions refused: hash chain too long (Linux 5.15)
 }
 
-// Count returns how many entries the namespace has and how many it may have (nf_conntrack_max).
-func (c *Conn) Count() (entries, max uint32, err error) {
-	b, at := openMessage(c.out[:0], msgCtGetStats, 0, unix.AF_UNSPEC)
-	closeMessage(b, at)
-	ok := false
-	err = c.ask(b, func(msg []byte) { entries, max, ok = decodeCount(msg) })
-	if err == nil && !ok {
+// ReadCounters asks the kernel for the counters of the calling thread's network namespace, on a socket of its own. It
+// is one request, answered at once, and needs CAP_NET_ADMIN.
+func ReadCounters() (Counters, error) {
+	var sum Counters
+	fd, portID, err := open(0)
+	if err != nil {
+		return sum, err
+	}
+	c := Conn{fd: fd, portID: portID, in: newReceiver(1, dumpReadSize)}
+	defer c.Close()
+	request, at := openMessage(nil, msgCtGetStatsCPU, unix.NLM_F_DUMP, unix.AF_UNSPEC)
+	closeMessage(request, at)
+	malformed := false
+	_, err = c.dump(request, func(msg []byte) { malformed = !sum.add(msg) || malformed })
+	if err == nil && malformed {
 		err = ErrMalformed
 	}
 	if err != nil {
-		return 0, 0, fmt.Errorf("count flows: %w", err)
+		return Counters{}, fmt.Errorf("read conntrack counters: %w", err)
 	}
-	return entries, max, nil
+	return sum, nil
 }
 
-func decodeCount(msg []byte) (entries, max uint32, ok bool) {
-	if len(msg) < headerLen {
-		return 0, 0, false
-	}
-	a := attrs{rest: msg[headerLen:]}
-	for a.next() {
-		switch a.typ {
-		case ctaStatsGlobalEntries:
-			entries = a.be32()
-			ok = true
-		case ctaStatsGlobalMaxEntries:
-			max = a.be32()
-		}
-	}
-	if !ok || a.bad {
-		return 0, 0, false
-	}
-	return entries, max, true
-}
-
-// CPUStats appends the counters of each CPU to s.
-func (c *Conn) CPUStats(s []CPUStat) ([]CPUStat, error) {
-	b, at := openMessage(c.out[:0], msgCtGetStatsCPU, unix.NLM_F_DUMP, unix.AF_UNSPEC)
-	closeMessage(b, at)
-	bad := false
-	_, err := c.dump(b, func(msg []byte) {
-		var v CPUStat
-		if !decodeCPUStat(msg, &v) {
-			bad = true
-			return
-		}
-		s = append(s, v)
-	})
-	if err == nil && bad {
-		err = ErrMalformed
-	}
-	if err != nil {
-		return s, fmt.Errorf("read conntrack statistics: %w", err)
-	}
-	return s, nil
-}
-
-func decodeCPUStat(msg []byte, v *CPUStat) bool {
+// add adds the counters of one CPU. It reports whether msg could be read.
+func (s *Counters) add(msg []byte) (ok bool) {
 	if len(msg) < headerLen {
 		return false
 	}
-	v.CPU = int(binary.BigEndian.Uint16(msg[nlHeaderLen+2:]))
-	fields := [...]*uint32{
-		ctaStatsFound: &v.Found, ctaStatsInvalid: &v.Invalid, ctaStatsInsert: &v.Insert,
-		ctaStatsInsertFailed: &v.InsertFailed, ctaStatsDrop: &v.Drop, ctaStatsEarlyDrop: &v.EarlyDrop,
-		ctaStatsError: &v.Error, ctaStatsSearchRestart: &v.SearchRestart, ctaStatsClashResolve: &v.ClashResolve,
-		ctaStatsChainTooLong: &v.ChainTooLong,
+	fields := [...]**uint64{
+		ctaStatsFound: &s.Found, ctaStatsInvalid: &s.Invalid, ctaStatsInsert: &s.Insert,
+		ctaStatsInsertFailed: &s.InsertFailed, ctaStatsDrop: &s.Drop, ctaStatsEarlyDrop: &s.EarlyDrop,
+		ctaStatsError: &s.Error, ctaStatsSearchRestart: &s.SearchRestart, ctaStatsClashResolve: &s.ClashResolve,
+		ctaStatsChainTooLong: &s.ChainTooLong,
 	}
 	a := attrs{rest: msg[headerLen:]}
 	for a.next() {
-		if int(a.typ) < len(fields) && fields[a.typ] != nil {
-			*fields[a.typ] = a.be32()
+		if int(a.typ) >= len(fields) || fields[a.typ] == nil {
+			continue
 		}
+		n := fields[a.typ]
+		if *n == nil {
+			*n = new(uint64)
+		}
+		**n += uint64(a.be32())
 	}
 	return !a.bad
 }

@@ -23,7 +23,8 @@ func RangeOf(p netip.Prefix) Range {
 // empty.
 type AddrSet []Range
 
-// NewAddrSet makes a set of ranges of one family, which may overlap and be in any order. It keeps and reorders the slice.
+// NewAddrSet makes a set of ranges of one family. They may overlap and be in any order. It reorders and keeps the
+// slice.
 func NewAddrSet(ranges []Range, family Family) AddrSet {
 	slices.SortFunc(ranges, func(a, b Range) int { return bytes.Compare(a.First[:], b.First[:]) })
 	n := 0
@@ -44,7 +45,7 @@ func NewAddrSet(ranges []Range, family Family) AddrSet {
 	return ranges[:n]
 }
 
-// next returns the address after a. After the last one comes the first.
+// next returns the address after a. The first one follows the last.
 func (a Addr) next(family Family) Addr {
 	size := len(a)
 	if family == IPv4 {

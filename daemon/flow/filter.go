@@ -6,30 +6,30 @@ import (
 	"slices"
 )
 
-// A Filter says which flows are replicated. It looks at what never changes in the life of a flow, the protocol and the
+// A Filter says which flows are replicated. It looks only at what never changes in a flow, the protocol and the
 // original tuple, so that a flow passes either always or never. The zero Filter lets every flow pass. A Filter is
-// immutable; its methods may be called from any goroutine.
+// immutable: any goroutine may call its methods.
 type Filter struct {
-	accept    [4]uint64 // protocols as a bit set; none = all
-	four, six AddrSet   // ignored addresses
+	accept    [4]uint64 // protocols as a bit set; empty means all
+	four, six AddrSet   // whose flows do not pass
 	endpoints []Endpoint
 }
 
-// Endpoint is where packets of a protocol with ports go to.
+// Endpoint is a destination of packets of a protocol with ports.
 type Endpoint struct {
 	Proto Proto
 	Addr  netip.AddrPort
 }
 
-// Rules are what a Filter is made of.
+// Rules say which flows a Filter lets pass.
 type Rules struct {
-	Accept    []Proto        // only flows of these protocols pass; none = all protocols
+	Accept    []Proto        // only flows of these protocols pass; empty means all protocols
 	Ignore    []netip.Prefix // flows with an original source or destination in one of these do not pass
 	Endpoints []Endpoint     // flows whose original destination is one of these do not pass
 }
 
-// NewFilter makes a Filter. What is invalid in r, such as the zero Prefix or an Endpoint of a protocol without ports, and
-// the zone of an address are left out.
+// NewFilter makes a Filter. It ignores what is invalid in r, such as the zero Prefix or an Endpoint of a protocol
+// without ports, and the zone of an address.
 func NewFilter(r Rules) Filter {
 	var f Filter
 	for _, p := range r.Accept {
@@ -72,7 +72,8 @@ func (f *Filter) Pass(orig *Tuple) bool {
 		return false
 	}
 	for i := range f.endpoints {
-		if e := &f.endpoints[i]; e.Proto == orig.Proto && e.Addr.Port() == orig.DstPort && e.Addr.Addr() == orig.Dst.IP(orig.Family) {
+		if e := &f.endpoints[i]; e.Proto == orig.Proto && e.Addr.Port() == orig.DstPort &&
+			e.Addr.Addr() == orig.Dst.IP(orig.Family) {
 			return false
 		}
 	}
@@ -84,7 +85,7 @@ func (f *Filter) PassProto(p Proto) bool {
 	return f.accept == [4]uint64{} || f.accept[p>>6]>>(p&63)&1 != 0
 }
 
-// Accepted returns the protocols that may pass, in ascending order; none when all may.
+// Accepted returns the protocols that may pass, in ascending order. It is empty if all may.
 func (f *Filter) Accepted() []Proto {
 	var list []Proto
 	for p := range 256 {
@@ -95,8 +96,7 @@ func (f *Filter) Accepted() []Proto {
 	return list
 }
 
-// Ignored returns the addresses of a family whose flows do not pass as ranges in ascending order, with gaps between
-// them.
+// Ignored returns the addresses of a family whose flows do not pass.
 func (f *Filter) Ignored(family Family) AddrSet {
 	if family == IPv6 {
 		return slices.Clone(f.six)

@@ -19,7 +19,9 @@ func prefixes(list ...string) []netip.Prefix {
 
 func origTuple(p Proto, src, dst string) Tuple {
 	s, d := netip.MustParseAddrPort(src), netip.MustParseAddrPort(dst)
-	t := Tuple{Family: IPv4, Proto: p, Src: AddrFrom(s.Addr()), Dst: AddrFrom(d.Addr()), SrcPort: s.Port(), DstPort: d.Port()}
+	t := Tuple{
+		Family: IPv4, Proto: p, Src: AddrFrom(s.Addr()), Dst: AddrFrom(d.Addr()), SrcPort: s.Port(), DstPort: d.Port(),
+	}
 	if s.Addr().Is6() {
 		t.Family = IPv6
 	}
@@ -100,7 +102,9 @@ func TestFilterRanges(t *testing.T) {
 
 func TestFilterEqual(t *testing.T) {
 	a := NewFilter(Rules{Accept: []Proto{TCP, UDP}, Ignore: prefixes("10.0.0.0/24", "fd00::/8")})
-	same := NewFilter(Rules{Accept: []Proto{UDP, TCP, TCP}, Ignore: prefixes("fd00::/8", "10.0.0.0/25", "10.0.0.128/25")})
+	same := NewFilter(Rules{
+		Accept: []Proto{UDP, TCP, TCP}, Ignore: prefixes("fd00::/8", "10.0.0.0/25", "10.0.0.128/25"),
+	})
 	if !a.Equal(&same) {
 		t.Error("the same filter, said otherwise, is another")
 	}
@@ -114,7 +118,8 @@ func TestFilterEqual(t *testing.T) {
 			t.Errorf("%+v is equal", r)
 		}
 	}
-	if p := a.WithoutAddresses(); !cmp.Equal(p.Accepted(), []Proto{TCP, UDP}) || p.Ignored(IPv4) != nil && len(p.Ignored(IPv4)) > 0 {
+	if p := a.WithoutAddresses(); !cmp.Equal(p.Accepted(), []Proto{TCP, UDP}) ||
+		p.Ignored(IPv4) != nil && len(p.Ignored(IPv4)) > 0 {
 		t.Errorf("without addresses: %+v", p)
 	}
 }
@@ -146,7 +151,9 @@ func TestFilterProperty(t *testing.T) {
 				src = p.Masked().Addr()
 			}
 		}
-		orig := Tuple{Family: IPv4, Proto: rapid.SampledFrom(protocols).Draw(t, "proto"), Src: AddrFrom(src), Dst: AddrFrom(dst)}
+		orig := Tuple{
+			Family: IPv4, Proto: rapid.SampledFrom(protocols).Draw(t, "proto"), Src: AddrFrom(src), Dst: AddrFrom(dst),
+		}
 		if src.Is6() {
 			orig.Family = IPv6
 		}
@@ -165,7 +172,10 @@ func TestFilterProperty(t *testing.T) {
 
 // dozens is what a large configuration has: a few dozen prefixes of each family.
 func dozens() Filter {
-	r := Rules{Accept: []Proto{TCP, UDP, ICMP, ICMPv6}, Endpoints: []Endpoint{{UDP, netip.MustParseAddrPort("198.51.100.2:3780")}}}
+	r := Rules{
+		Accept:    []Proto{TCP, UDP, ICMP, ICMPv6},
+		Endpoints: []Endpoint{{UDP, netip.MustParseAddrPort("198.51.100.2:3780")}},
+	}
 	for i := range 48 {
 		r.Ignore = append(r.Ignore,
 			netip.PrefixFrom(netip.AddrFrom4([4]byte{172, 16, byte(2 * i), 0}), 24),

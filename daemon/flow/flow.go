@@ -1,9 +1,9 @@
 // Package flow holds tuples, flows and expectations as pointer-free values that can be map keys and print themselves.
 //
 // A Flow is one entry of the kernel's conntrack table, whether it came from ctnetlink, from the peer or from a cache.
-// Every optional attribute has a bit in Flow.Has: an attribute whose bit is clear was not carried by the source and
-// says nothing (its fields are zero). Words are the kernel's: see nf_conntrack(7) names in
-// include/uapi/linux/netfilter/nf_conntrack_common.h and nfnetlink_conntrack.h.
+// Every optional attribute has a bit in Flow.Has. If the bit is clear, the source did not carry the attribute: its
+// fields are zero and say nothing. Names are those of the kernel, in include/uapi/linux/netfilter:
+// nf_conntrack_common.h and nfnetlink_conntrack.h.
 package flow
 
 import "strings"
@@ -13,7 +13,7 @@ type Attr uint32
 
 // The optional attributes of a Flow or Expectation.
 const (
-	HasReply     Attr = 1 << iota // Reply (for a flow from the peer it is derived: inverse of Orig plus NAT)
+	HasReply     Attr = 1 << iota // Reply (of a flow from the peer it is derived: the inverse of Orig with NAT applied)
 	HasStatus                     // Status
 	HasTimeout                    // Timeout
 	HasMark                       // Mark
@@ -85,7 +85,7 @@ type Flow struct {
 	Has         Attr
 
 	Status  uint32
-	Timeout uint32 // seconds until the entry expires, at the moment the source spoke
+	Timeout uint32 // seconds until the entry expires, counted from when the source reported it
 	Mark    uint32
 	ID      uint32 // CTA_ID: the kernel's identity of this entry, not the same on another router
 	Use     uint32
@@ -143,7 +143,7 @@ func (f *Flow) Same(want *Flow) bool {
 }
 
 // SNAT reports whether the source is translated: replies go to another address or port than the original source.
-// It compares tuples and needs HasReply; status bits are not looked at.
+// It compares the tuples and needs HasReply. It ignores the status bits.
 func (f *Flow) SNAT() bool {
 	if !f.Has.Is(HasReply) {
 		return false
@@ -152,7 +152,7 @@ func (f *Flow) SNAT() bool {
 		return true
 	}
 	if f.Orig.Proto.IsICMP() {
-		return f.Reply.SrcPort != f.Orig.SrcPort // the id is the only translatable part
+		return f.Reply.SrcPort != f.Orig.SrcPort // NAT can change only the id
 	}
 	return f.Reply.DstPort != f.Orig.SrcPort
 }
@@ -169,7 +169,7 @@ func (f *Flow) DNAT() bool {
 	return !f.Orig.Proto.IsICMP() && f.Reply.SrcPort != f.Orig.DstPort
 }
 
-// Zone returns the zone of the whole flow. whole is false when the zone holds for one direction only.
+// Zone returns the zone of the flow. whole is false if it is the zone of one direction only.
 func (f *Flow) Zone() (zone uint16, whole bool) {
 	if f.Has.Is(HasReply) && f.Reply.Zone != f.Orig.Zone {
 		return f.Orig.Zone | f.Reply.Zone, false
@@ -177,8 +177,8 @@ func (f *Flow) Zone() (zone uint16, whole bool) {
 	return f.Orig.Zone, true
 }
 
-// Merge puts every attribute that u carries into f and keeps the others: the rule by which an UPDATE event changes a
-// cached flow. Tuples are identity and stay, except that a reply tuple is taken when f had none.
+// Merge copies every attribute that u carries into f and keeps the others. This is how an UPDATE event changes a cached
+// flow. The tuples identify the flow and stay, but f takes the reply tuple of u if it had none.
 func (f *Flow) Merge(u *Flow) {
 	if !f.Has.Is(HasReply) && u.Has.Is(HasReply) {
 		f.Reply = u.Reply
@@ -255,8 +255,8 @@ func CString(b []byte) string {
 	return string(b)
 }
 
-// HelperName returns the name of a helper as text that a terminal and a label can take: it may come from the peer, and
-// what is not printable ASCII is a question mark.
+// HelperName returns the name of a helper as text for terminals and labels. The name may come from the peer, so each
+// character that is not printable ASCII becomes a question mark.
 func HelperName(name *[16]byte) string {
 	return strings.Map(func(c rune) rune {
 		if c <= ' ' || c > '~' {

@@ -21,7 +21,9 @@ func tuple(p Proto, src string, a uint16, dst string, b uint16) Tuple {
 
 // plain returns a flow without NAT that has a status and a timeout.
 func plain(orig Tuple, status, timeout uint32) Flow {
-	return Flow{Orig: orig, Reply: orig.Inverse(), Has: HasReply | HasStatus | HasTimeout, Status: status, Timeout: timeout}
+	return Flow{
+		Orig: orig, Reply: orig.Inverse(), Has: HasReply | HasStatus | HasTimeout, Status: status, Timeout: timeout,
+	}
 }
 
 func TestTupleIsAMapKeyOf40Bytes(t *testing.T) {

@@ -7,11 +7,11 @@ import (
 	"strconv"
 )
 
-// JSON is a Flow as the control API and `--json` show it. Only what the flow carries appears; numbers are decimal,
-// times are in nanoseconds since the epoch.
+// JSON is a Flow as the control API and `--json` show it. An attribute that the flow does not carry is left out.
+// Numbers are decimal, times are in nanoseconds since the epoch.
 type JSON struct {
 	Family    string          `json:"family"`   // "ipv4" or "ipv6"
-	Protocol  string          `json:"protocol"` // name as Proto.String, or the number of a protocol without name
+	Protocol  string          `json:"protocol"` // as Proto.Name
 	State     string          `json:"state,omitzero"`
 	Orig      TupleJSON       `json:"orig"`
 	Reply     *TupleJSON      `json:"reply,omitzero"`
@@ -38,7 +38,7 @@ type JSON struct {
 	Stop      *uint64         `json:"stop,omitzero"`
 }
 
-// TupleJSON is one direction of a JSON flow. Only the layer 4 fields of its protocol appear.
+// TupleJSON is one direction of a JSON flow. It has only the layer-4 fields of its protocol.
 type TupleJSON struct {
 	Src      netip.Addr `json:"src"`
 	Dst      netip.Addr `json:"dst"`
@@ -51,8 +51,8 @@ type TupleJSON struct {
 	DstKey   *uint16    `json:"dstkey,omitzero"`
 }
 
-// ProtoTupleJSON is a tuple that names its protocol: of a master flow, or one of an expectation. It lies in the zone of
-// what it stands in.
+// ProtoTupleJSON is a tuple that names its protocol: that of a master flow, or one of an expectation. Its zone is the
+// zone of the flow or expectation that it is part of.
 type ProtoTupleJSON struct {
 	Protocol string `json:"protocol"`
 	TupleJSON
@@ -75,8 +75,8 @@ type SynproxyJSON struct {
 // MarshalJSON writes f.JSON().
 func (f Flow) MarshalJSON() ([]byte, error) { return json.Marshal(f.JSON()) }
 
-// UnmarshalJSON reads a JSON into f; an unknown name or an address of the wrong family is an error, and f is then
-// unchanged.
+// UnmarshalJSON reads a JSON into f. An unknown name or an address of the wrong family is an error. On error f does not
+// change.
 func (f *Flow) UnmarshalJSON(b []byte) error {
 	var j JSON
 	if err := json.Unmarshal(b, &j); err != nil {
@@ -90,7 +90,7 @@ func (f *Flow) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// carried returns p when the attribute is there and nil otherwise.
+// carried returns a pointer to v, or nil if f does not carry the attribute.
 func carried[T any](f *Flow, a Attr, v T) *T {
 	if !f.Has.Is(a) {
 		return nil
@@ -98,7 +98,7 @@ func carried[T any](f *Flow, a Attr, v T) *T {
 	return &v
 }
 
-// JSON returns f as the struct that is marshalled.
+// JSON returns f as the struct that MarshalJSON writes.
 func (f *Flow) JSON() JSON {
 	j := JSON{
 		Family:    f.Orig.Family.String(),
@@ -145,7 +145,7 @@ func (f *Flow) JSON() JSON {
 	return j
 }
 
-// stateText is the name of the protocol state, or its number where "NONE" would lose it.
+// stateText returns the name of the protocol state, or its number if it has no name: "NONE" would lose it.
 func stateText(f *Flow) string {
 	s, ok := f.State()
 	switch {
@@ -157,7 +157,8 @@ func stateText(f *Flow) string {
 	return StateName(f.Orig.Proto, s)
 }
 
-// nameText is a name without bytes that do not print; so it is never longer than the name and the reader takes it back.
+// nameText returns a name with "?" for each byte that does not print. It is as long as the name, so that it can be read
+// back.
 func nameText(name []byte) string { return string(appendName(nil, name)) }
 
 func labelBits(labels *[16]byte) []int {

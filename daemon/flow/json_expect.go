@@ -5,7 +5,8 @@ import (
 	"fmt"
 )
 
-// ExpectationJSON is an Expectation as the control API and `--json` show it. Only what it carries appears.
+// ExpectationJSON is an Expectation as the control API and `--json` show it. An attribute that the expectation does not
+// carry is left out.
 type ExpectationJSON struct {
 	Family  string          `json:"family"`
 	Zone    uint16          `json:"zone,omitzero"`
@@ -25,7 +26,7 @@ type ExpectationJSON struct {
 // MarshalJSON writes e.JSON().
 func (e Expectation) MarshalJSON() ([]byte, error) { return json.Marshal(e.JSON()) }
 
-// UnmarshalJSON reads an ExpectationJSON into e; on error e is unchanged.
+// UnmarshalJSON reads an ExpectationJSON into e. On error e does not change.
 func (e *Expectation) UnmarshalJSON(b []byte) error {
 	var j ExpectationJSON
 	if err := json.Unmarshal(b, &j); err != nil {
@@ -39,7 +40,7 @@ func (e *Expectation) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// JSON returns e as the struct that is marshalled.
+// JSON returns e as the struct that MarshalJSON writes.
 func (e *Expectation) JSON() ExpectationJSON {
 	number := func(a Attr, v uint32) *uint32 {
 		if !e.Has.Is(a) {
@@ -76,7 +77,7 @@ func (e *Expectation) JSON() ExpectationJSON {
 	return j
 }
 
-// Expectation is the inverse of Expectation.JSON. The zone stands in the expected tuple and in the master.
+// Expectation is the inverse of Expectation.JSON. The expected tuple and the master get the zone.
 func (j *ExpectationJSON) Expectation() (Expectation, error) {
 	e := Expectation{Has: HasMaster}
 	family, err := ParseFamily(j.Family)
@@ -131,7 +132,7 @@ func (j *ExpectationJSON) Expectation() (Expectation, error) {
 	return e, nil
 }
 
-// setText copies a name that must leave room for its NUL; an empty one is absent.
+// setText copies a name, which must leave room for its NUL, and sets bit in has. An empty name is an absent one.
 func setText(dst []byte, s string, has *Attr, bit Attr) error {
 	if len(s) >= len(dst) {
 		return fmt.Errorf("parse name %q: longer than %d characters", s, len(dst)-1)

@@ -5,7 +5,7 @@ import (
 	"strconv"
 )
 
-// take copies *p into *dst and sets a in f.Has, when p is there.
+// take copies *p into *dst and sets a in f.Has. A nil p changes nothing.
 func take[T any](f *Flow, dst *T, p *T, a Attr) {
 	if p != nil {
 		*dst = *p
@@ -78,7 +78,7 @@ func (j *JSON) tuples(f *Flow) error {
 	return err
 }
 
-// texts reads what is shown by name.
+// texts reads what JSON shows by name.
 func (j *JSON) texts(f *Flow) error {
 	if err := j.state(f); err != nil {
 		return err

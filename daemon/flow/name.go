@@ -40,7 +40,7 @@ func (d Direction) String() string {
 }
 
 // String returns the name that conntrack(8) prints for p: tcp, udp, udplite, icmp, icmpv6, sctp, gre, dccp, and
-// "unknown" for any other protocol.
+// "unknown" for every other protocol.
 func (p Proto) String() string {
 	switch p {
 	case TCP:
@@ -63,7 +63,7 @@ func (p Proto) String() string {
 	return unknownName
 }
 
-// Protos returns the protocols that have a name of their own.
+// Protos returns the protocols that have a name.
 func Protos() []Proto { return []Proto{TCP, UDP, UDPLite, ICMP, ICMPv6, SCTP, GRE, DCCP} }
 
 // Name returns what ParseProto reads back: the name of p, or its number if it has no name.
@@ -74,7 +74,7 @@ func (p Proto) Name() string {
 	return strconv.Itoa(int(p))
 }
 
-// ParseProto reads a name as Proto.String prints it in either case, icmp6 or ipv6-icmp for icmpv6, or a decimal
+// ParseProto reads a name as Proto.String prints it, in any case, or icmp6 or ipv6-icmp for icmpv6, or a decimal
 // protocol number.
 func ParseProto(name string) (Proto, error) {
 	for _, p := range Protos() {
@@ -92,7 +92,7 @@ func ParseProto(name string) (Proto, error) {
 	return Proto(n), nil
 }
 
-// State names, indexed by enum tcp_conntrack, sctp_conntrack and ct_dccp_states. conntrack(8) prints them.
+// State names as conntrack(8) prints them, indexed by enum tcp_conntrack, sctp_conntrack and ct_dccp_states.
 var (
 	tcpStates = [...]string{
 		"NONE", "SYN_SENT", "SYN_RECV", "ESTABLISHED", "FIN_WAIT", "CLOSE_WAIT", "LAST_ACK", "TIME_WAIT", "CLOSE",
@@ -107,7 +107,7 @@ var (
 	}
 )
 
-// States returns the state names of p by number, nil if p has no states. They are shared: do not change them.
+// States returns the names of the states of p by number, or nil if p has no states. Callers must not change them.
 func States(p Proto) []string {
 	switch p {
 	case TCP:
@@ -120,8 +120,8 @@ func States(p Proto) []string {
 	return nil
 }
 
-// StateName returns the name of state s of protocol p (TCP, SCTP or DCCP), "NONE" for a state beyond the last as
-// conntrack(8) does, and "" for a protocol without states.
+// StateName returns the name of state s of protocol p (TCP, SCTP or DCCP). It is "NONE" for an unknown state, as in
+// conntrack(8), and "" for a protocol without states.
 func StateName(p Proto, s uint8) string {
 	states := States(p)
 	switch {
@@ -133,7 +133,7 @@ func StateName(p Proto, s uint8) string {
 	return states[s]
 }
 
-// ParseState is the inverse of StateName in either case; LISTEN is an older name of TCP's SYN_SENT2.
+// ParseState is the inverse of StateName, in any case. LISTEN is an older name of TCP's SYN_SENT2.
 func ParseState(p Proto, name string) (uint8, error) {
 	for i, s := range States(p) {
 		if strings.EqualFold(name, s) {
@@ -146,7 +146,7 @@ func ParseState(p Proto, name string) (uint8, error) {
 	return 0, fmt.Errorf("parse state %q: %v has no such state", name, p)
 }
 
-// State returns the protocol state of f. ok is false when f carries none or its protocol has no states.
+// State returns the protocol state of f. ok is false if f carries none or its protocol has no states.
 func (f *Flow) State() (s uint8, ok bool) {
 	switch f.Orig.Proto {
 	case TCP:
@@ -159,7 +159,7 @@ func (f *Flow) State() (s uint8, ok bool) {
 	return 0, false
 }
 
-// StateName returns the name of the protocol state of f, "" when there is none.
+// StateName returns the name of the protocol state of f, or "" if there is none.
 func (f *Flow) StateName() string {
 	s, ok := f.State()
 	if !ok {
@@ -168,8 +168,7 @@ func (f *Flow) StateName() string {
 	return StateName(f.Orig.Proto, s)
 }
 
-// TCPStateCode returns the two letters of `show conntrack table` for a TCP state, "" for NONE and for a state beyond
-// the last.
+// TCPStateCode returns the two letters of `show conntrack table` for a TCP state, or "" for NONE and an unknown state.
 func TCPStateCode(s uint8) string {
 	codes := [len(tcpStates)]string{"", "SS", "SR", "ES", "FW", "CW", "LA", "TW", "CL", "LI"}
 	if int(s) >= len(codes) {
@@ -178,16 +177,17 @@ func TCPStateCode(s uint8) string {
 	return codes[s]
 }
 
-// statusNames is indexed by bit number; the names are those of enum ip_conntrack_status without IPS_.
+// statusNames is indexed by bit number. The names are those of enum ip_conntrack_status without IPS_.
 var statusNames = [...]string{
-	"EXPECTED", "SEEN_REPLY", "ASSURED", "CONFIRMED", "SRC_NAT", "DST_NAT", "SEQ_ADJUST", "SRC_NAT_DONE", "DST_NAT_DONE",
+	"EXPECTED", "SEEN_REPLY", "ASSURED", "CONFIRMED", "SRC_NAT", "DST_NAT", "SEQ_ADJUST", "SRC_NAT_DONE",
+	"DST_NAT_DONE",
 	"DYING", "FIXED_TIMEOUT", "TEMPLATE", "UNTRACKED", "HELPER", "OFFLOAD", "HW_OFFLOAD",
 }
 
 // StatusAll are the status bits that have a name.
 const StatusAll uint32 = 1<<len(statusNames) - 1
 
-// StatusNames returns the names of the set bits, lowest first; a bit without a name is a hexadecimal number.
+// StatusNames returns the names of the set bits, lowest first. A bit without a name is a hexadecimal number.
 func StatusNames(status uint32) []string {
 	names := []string{}
 	for bit := range 32 {
@@ -202,7 +202,7 @@ func StatusNames(status uint32) []string {
 	return names
 }
 
-// ParseStatus is the inverse of StatusNames, in either case.
+// ParseStatus is the inverse of StatusNames, in any case.
 func ParseStatus(names []string) (status uint32, err error) {
 next:
 	for _, name := range names {
@@ -223,7 +223,8 @@ next:
 
 // attrNames is indexed by bit number.
 var attrNames = [...]string{
-	"reply", "status", "timeout", "mark", "id", "tcp-state", "tcp-wscale", "tcp-flags", "sctp", "dccp", "master", "seqadj",
+	"reply", "status", "timeout", "mark", "id", "tcp-state", "tcp-wscale", "tcp-flags", "sctp", "dccp", "master",
+	"seqadj",
 	"synproxy", "helper", "labels", "counters", "timestamp", "use", "mask", "nat", "flags", "class", "fn",
 }
 

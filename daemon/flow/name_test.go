@@ -108,7 +108,8 @@ func TestFlowState(t *testing.T) {
 		f := Flow{Orig: Tuple{Proto: tt.proto}, Has: tt.has, TCPState: 1, SCTPState: 2, DCCPState: 3}
 		s, ok := f.State()
 		if ok != tt.ok || ok && s != tt.state || f.StateName() != tt.name {
-			t.Errorf("%v with %v: %d %v %q, want %d %v %q", tt.proto, tt.has, s, ok, f.StateName(), tt.state, tt.ok, tt.name)
+			t.Errorf("%v with %v: %d %v %q, want %d %v %q", tt.proto, tt.has, s, ok, f.StateName(), tt.state, tt.ok,
+				tt.name)
 		}
 	}
 }

@@ -2,8 +2,8 @@ package flow
 
 import "strings"
 
-// Nearest returns the candidate that differs from name by case, by underscores for dashes, or by a slip or two of the
-// fingers; "" when none is near.
+// Nearest returns the candidate that was probably meant by name: it may differ in case, in underscores for dashes, and
+// in one or two typing errors. It returns "" if no candidate is that near.
 func Nearest(name string, candidates []string) string {
 	plain := plainly(name)
 	if len(plain) > 64 {
@@ -12,17 +12,17 @@ func Nearest(name string, candidates []string) string {
 	best, bestDistance := "", 3
 	for _, c := range candidates {
 		d := distance(plain, plainly(c))
-		if d < bestDistance && d*3 <= len(c) { // two slips in a word of four letters are another word
+		if d < bestDistance && d*3 <= len(c) { // a word of four letters with two errors is another word
 			best, bestDistance = c, d
 		}
 	}
 	return best
 }
 
-// plainly writes a name as it is compared.
+// plainly returns a name as Nearest compares it.
 func plainly(name string) string { return strings.ToLower(strings.ReplaceAll(name, "_", "-")) }
 
-// distance is the number of bytes to insert, delete, change or swap with their neighbour to make b of a.
+// distance returns how many bytes must be inserted, deleted, changed or swapped with the next one to turn a into b.
 func distance(a, b string) int {
 	before, above, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range row {

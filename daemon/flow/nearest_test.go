@@ -14,7 +14,10 @@ func TestNearest(t *testing.T) {
 	for _, d := range []struct {
 		a, b string
 		want int
-	}{{"", "", 0}, {"abc", "", 3}, {"", "ab", 2}, {"ab", "ba", 1}, {"abcd", "acbd", 1}, {"abc", "abd", 1}, {"kitten", "sitting", 3}} {
+	}{
+		{"", "", 0}, {"abc", "", 3}, {"", "ab", 2}, {"ab", "ba", 1}, {"abcd", "acbd", 1}, {"abc", "abd", 1},
+		{"kitten", "sitting", 3},
+	} {
 		if got := distance(d.a, d.b); got != d.want {
 			t.Errorf("%q to %q: %d, want %d", d.a, d.b, got, d.want)
 		}

@@ -5,25 +5,25 @@ import (
 	"time"
 )
 
-// Line says how AppendConntrackd and AppendConntrackdExpectation end a line and what they leave out. The zero value is
-// an entry of the internal cache that is less than a second old.
+// Line says what AppendConntrackd and AppendConntrackdExpectation leave out of a line and what they add at its end. The
+// zero value is an entry of the internal cache that is less than a second old.
 type Line struct {
 	External bool          // an entry of the external cache: no reply tuple
-	Active   time.Duration // since the entry was made; printed in whole seconds
-	Expiring bool          // the cache ages its entries: print Expires
+	Active   time.Duration // since the cache has the entry; printed in whole seconds
+	Expiring bool          // entries of the cache expire: print Expires
 	Expires  time.Duration // until the entry expires
 }
 
 // AppendConntrackd appends f as `conntrackd -i` and `-e` print it (libnetfilter_conntrack's default text), without a
-// newline. Bytes of a helper name that do not print become "?": names come from the peer.
+// newline. Bytes of a helper name that do not print become "?", because the name may come from the peer.
 func AppendConntrackd(b []byte, f *Flow, line Line) []byte {
-	b = appendProtocol(b, f)
+	b = appendState(appendProtocol(b, f.Orig.Proto), f)
 	b = appendTuple(b, &f.Orig)
 	zone, whole := f.Zone()
 	if !whole && f.Orig.Zone != 0 {
 		b = appendNumber(b, " zone-orig=", uint64(zone))
 	}
-	if f.Has.Is(HasStatus) && f.Status&StatusSeenReply == 0 {
+	if f.Unreplied() {
 		b = append(b, " [UNREPLIED]"...)
 	}
 	if f.Has.Is(HasReply) && !line.External {
@@ -37,18 +37,14 @@ func AppendConntrackd(b []byte, f *Flow, line Line) []byte {
 	return appendAge(b, line)
 }
 
-// AppendConntrack appends f as `conntrack -L` prints it, without a newline: both tuples, with counters where f has them,
-// and everything else that f carries and that conntrack shows without being asked to.
+// AppendConntrack appends f as `conntrack -L` prints it, without a newline: both tuples, with their counters, and
+// everything else that f carries and that conntrack prints without an option.
 func AppendConntrack(b []byte, f *Flow) []byte {
-	b = appendPadded(b, f.Orig.Proto.String(), 8)
-	b = appendNumber(b, " ", uint64(f.Orig.Proto))
-	b = append(b, ' ')
+	b = appendProtocol(b, f.Orig.Proto)
 	if f.Has.Is(HasTimeout) {
 		b = append(strconv.AppendUint(b, uint64(f.Timeout), 10), ' ')
 	}
-	if name := f.StateName(); name != "" {
-		b = append(append(b, name...), ' ')
-	}
+	b = appendState(b, f)
 	_, whole := f.Zone()
 	b = appendCounters(appendTuple(b, &f.Orig), f, Original)
 	if !whole && f.Orig.Zone != 0 {
@@ -70,7 +66,7 @@ func AppendConntrack(b []byte, f *Flow) []byte {
 	return b
 }
 
-// appendWhole appends what stands behind the tuples: what holds for the flow as a whole.
+// appendWhole appends the attributes of the whole flow, which follow the tuples.
 func appendWhole(b []byte, f *Flow) []byte {
 	b = append(b, flagText(f)...)
 	if f.Has.Is(HasMark) {
@@ -93,33 +89,37 @@ func appendCounters(b []byte, f *Flow, dir Direction) []byte {
 	return appendNumber(b, " bytes=", f.Bytes[dir])
 }
 
-// Unknown stands for a time that the table does not tell.
+// Unknown is a time that the table does not have.
 const Unknown time.Duration = -1
 
-// Ages are the times of a flow that it does not carry itself: Unknown, or since it was first seen and since something was
-// last heard of it.
-type Ages struct{ Age, Idle time.Duration }
+// Ages are the times that a table has of a flow and that the flow does not carry itself. Either may be Unknown.
+type Ages struct {
+	Age  time.Duration // since the flow was first seen
+	Idle time.Duration // since its last event
+}
 
-// AppendAges appends what a cache knows of an entry's times, in whole seconds.
+// AppendAges appends the times of an entry in whole seconds.
 func AppendAges(b []byte, a Ages) []byte {
 	b = appendNumber(b, " [active since ", uint64(max(a.Age, 0)/time.Second))
 	b = appendNumber(b, "s, idle ", uint64(max(a.Idle, 0)/time.Second))
 	return append(b, "s]"...)
 }
 
-// appendProtocol writes name and number of the protocol, and the state with a space behind each.
-func appendProtocol(b []byte, f *Flow) []byte {
-	b = appendPadded(b, f.Orig.Proto.String(), 8)
-	b = append(b, ' ')
-	b = strconv.AppendUint(b, uint64(f.Orig.Proto), 10)
-	b = append(b, ' ')
+// appendProtocol appends name and number of a protocol, and a space after each.
+func appendProtocol(b []byte, p Proto) []byte {
+	b = appendColumn(append(b, p.String()...), len(b), 8)
+	return append(strconv.AppendUint(b, uint64(p), 10), ' ')
+}
+
+// appendState appends the state of f and a space, or nothing if f has no state.
+func appendState(b []byte, f *Flow) []byte {
 	if name := f.StateName(); name != "" {
 		b = append(append(b, name...), ' ')
 	}
 	return b
 }
 
-// flagText returns the strongest of the bits that are shown in brackets.
+// flagText returns the strongest of the status bits that conntrack(8) prints in brackets.
 func flagText(f *Flow) string {
 	switch {
 	case !f.Has.Is(HasStatus):
@@ -134,7 +134,7 @@ func flagText(f *Flow) string {
 	return ""
 }
 
-// appendAge closes a line of a cache dump.
+// appendAge appends the end of a line of a cache dump.
 func appendAge(b []byte, line Line) []byte {
 	if line.Expiring {
 		b = append(b, " [expires in "...)
@@ -146,7 +146,7 @@ func appendAge(b []byte, line Line) []byte {
 	return append(b, "s]"...)
 }
 
-// appendTuple writes the addresses and the layer 4 part of t as conntrack(8) does.
+// appendTuple appends the addresses and the layer-4 part of t as conntrack(8) does.
 func appendTuple(b []byte, t *Tuple) []byte {
 	b = appendAddresses(b, "", t)
 	switch {
@@ -179,16 +179,7 @@ func appendNumber(b []byte, label string, v uint64) []byte {
 	return strconv.AppendUint(append(b, label...), v, 10)
 }
 
-// appendPadded writes s and spaces up to width.
-func appendPadded(b []byte, s string, width int) []byte {
-	b = append(b, s...)
-	for n := len(s); n < width; n++ {
-		b = append(b, ' ')
-	}
-	return b
-}
-
-// appendName writes a NUL-terminated name with "?" for every byte that is not a visible ASCII character.
+// appendName appends a NUL-terminated name with "?" for every byte that is not a visible ASCII character.
 func appendName(b []byte, name []byte) []byte {
 	for _, c := range name {
 		if c == 0 {
@@ -202,11 +193,11 @@ func appendName(b []byte, name []byte) []byte {
 	return b
 }
 
-// Expectation flags (NF_CT_EXPECT_*) and their names, indexed by bit number.
+// expectFlagNames are the names of the flags of an expectation (NF_CT_EXPECT_*) by bit number.
 var expectFlagNames = [...]string{"PERMANENT", "INACTIVE", "USERSPACE"}
 
-// AppendConntrackdExpectation appends e as `conntrackd -i expect` and `-e expect` print it, without a newline. NAT and
-// the function name are not shown there.
+// AppendConntrackdExpectation appends e as `conntrackd -i expect` and `-e expect` print it, without a newline and thus
+// without NAT and the function name.
 func AppendConntrackdExpectation(b []byte, e *Expectation, line Line) []byte {
 	b = appendNumber(b, "proto=", uint64(e.Expect.Proto))
 	b = append(b, ' ')
@@ -233,7 +224,7 @@ func AppendConntrackdExpectation(b []byte, e *Expectation, line Line) []byte {
 	return appendAge(b, line)
 }
 
-// appendExpectTuple prefixes the addresses but not the ports, as the library does.
+// appendExpectTuple appends a tuple with a prefix before the addresses, but not before the ports, as the library does.
 func appendExpectTuple(b []byte, prefix string, t *Tuple) []byte {
 	b = appendAddresses(b, prefix, t)
 	if t.Proto.HasPorts() {

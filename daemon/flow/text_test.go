@@ -28,9 +28,11 @@ func (f Flow) answered(r Tuple) Flow { f.Reply = r; return f }
 var (
 	dnatData = plain(tuple(TCP, "10.0.2.2", 38362, "10.0.2.100", 49153), 0x1af, 60).tcp(5).ident(1760905581).
 			answered(tuple(TCP, "10.0.1.2", 49153, "10.0.2.2", 38362))
-	snatFTP = plain(tuple(TCP, "10.0.1.2", 42030, "10.0.2.2", 21), 0x219e, 432000).tcp(3).ident(1395091844).named("ftp").
+	snatFTP = plain(tuple(TCP, "10.0.1.2", 42030, "10.0.2.2", 21), 0x219e,
+		432000).tcp(3).ident(1395091844).named("ftp").
 		answered(tuple(TCP, "10.0.2.2", 21, "10.0.2.100", 42030))
-	ftp6      = plain(tuple(TCP, "fd00:1::2", 42022, "fd00:2::2", 21), 0x218e, 432000).tcp(3).ident(2950384646).named("ftp")
+	ftp6 = plain(tuple(TCP, "fd00:1::2", 42022, "fd00:2::2", 21), 0x218e,
+		432000).tcp(3).ident(2950384646).named("ftp")
 	sipOneWay = plain(tuple(UDP, "10.0.1.2", 42013, "10.0.2.2", 5060), 0x2188, 30).named("sip")
 	ping      = plain(tuple(ICMP, "10.0.1.2", 258, "10.0.2.2", 8<<8), 0xa, 30)
 )
@@ -138,7 +140,9 @@ func TestAppendVyOS(t *testing.T) {
 			t.Errorf("got\n%s, want\n%s", got, tt.want)
 		}
 	}
-	for _, tt := range []struct{ header, row string }{{VyOSHeaderIPv4, tests[0].want}, {VyOSHeaderIPv6, tests[5].want}} {
+	for _, tt := range []struct{ header, row string }{
+		{VyOSHeaderIPv4, tests[0].want}, {VyOSHeaderIPv6, tests[5].want},
+	} {
 		for _, column := range []string{"Source", "Destination", "Protocol", "TIMEOUT"} {
 			if at := strings.Index(tt.header, column); tt.row[at-1] != ' ' || tt.row[at] == ' ' {
 				t.Errorf("column %s does not stand above its values in\n%s\n%s", column, tt.header, tt.row)

@@ -8,7 +8,7 @@ import (
 // Family is the layer-3 protocol of a tuple, numbered as AF_* in <linux/socket.h>.
 type Family uint8
 
-// Families that conntrack knows.
+// The families of conntrack.
 const (
 	IPv4 Family = 2  // AF_INET
 	IPv6 Family = 10 // AF_INET6
@@ -41,11 +41,11 @@ func (p Proto) HasPorts() bool {
 // IsICMP reports whether tuples of this protocol carry an ICMP id, type and code.
 func (p Proto) IsICMP() bool { return p == ICMP || p == ICMPv6 }
 
-// Addr is an address of either family in network byte order. An IPv4 address fills the first four bytes and leaves
-// the rest zero, so that equal addresses are equal arrays.
+// Addr is an address of either family in network byte order. An IPv4 address is in the first four bytes and the others
+// are zero, so that equal addresses are equal arrays.
 type Addr [16]byte
 
-// AddrFrom returns the 4 or 16 bytes of ip; an IPv4-mapped IPv6 address keeps its 16 bytes.
+// AddrFrom returns the 4 or 16 bytes of ip. An IPv4-mapped IPv6 address keeps its 16 bytes.
 func AddrFrom(ip netip.Addr) Addr {
 	var a Addr
 	copy(a[:], ip.AsSlice())
@@ -69,8 +69,8 @@ func (a Addr) IP(f Family) netip.Addr {
 //	GRE                              source and destination key
 //	anything else                    0
 //
-// Zone is the conntrack zone in which this direction is looked up. A zone for the whole flow stands in both tuples,
-// a directional zone in one of them (the other is 0, the default zone).
+// Zone is the conntrack zone in which the kernel looks up this direction. A zone of the whole flow is in both tuples. A
+// zone of one direction is in one of them, and the other has 0, the default zone.
 type Tuple struct {
 	Src, Dst         Addr
 	SrcPort, DstPort uint16
@@ -85,16 +85,16 @@ func (t *Tuple) ICMPType() uint8 { return uint8(t.DstPort >> 8) }
 // ICMPCode returns the ICMP or ICMPv6 code of t.
 func (t *Tuple) ICMPCode() uint8 { return uint8(t.DstPort) }
 
-// Inverse returns the tuple of an answer to t without any translation, in the same zone. An ICMP request type becomes
-// its reply type as in nf_conntrack_proto_icmp.c and nf_conntrack_proto_icmpv6.c; a type that has no answer is kept.
+// Inverse returns the tuple of a reply to t without NAT, in the same zone. The type of an ICMP request becomes that of
+// its reply, as in nf_conntrack_proto_icmp.c and nf_conntrack_proto_icmpv6.c. A type that has no reply stays.
 func (t *Tuple) Inverse() Tuple {
 	var r Tuple
 	t.Invert(&r)
 	return r
 }
 
-// Invert is Inverse into r, which is another Tuple: copying a struct that was written in small pieces just before makes
-// the processor wait for them.
+// Invert is Inverse, written into r, which must not be t. It saves a copy: to copy a struct that was just written field
+// by field stalls the processor.
 func (t *Tuple) Invert(r *Tuple) {
 	r.Src, r.Dst = t.Dst, t.Src
 	r.SrcPort, r.DstPort = t.inversePorts()
@@ -138,12 +138,12 @@ func inverseICMP(p Proto, typ uint8) uint8 {
 	return typ
 }
 
-// Source returns the source address and port; the port is 0 where the protocol has none.
+// Source returns the source address and port. The port is 0 if the protocol has no ports.
 func (t *Tuple) Source() netip.AddrPort {
 	return netip.AddrPortFrom(t.Src.IP(t.Family), t.port(t.SrcPort))
 }
 
-// Destination returns the destination address and port; the port is 0 where the protocol has none.
+// Destination returns the destination address and port. The port is 0 if the protocol has no ports.
 func (t *Tuple) Destination() netip.AddrPort {
 	return netip.AddrPortFrom(t.Dst.IP(t.Family), t.port(t.DstPort))
 }
@@ -155,7 +155,7 @@ func (t *Tuple) port(p uint16) uint16 {
 	return 0
 }
 
-// words returns the addresses as two 64-bit words each, for hashing and ordering.
+// words returns an address as two 64-bit words, for comparing.
 func (a *Addr) words() (hi, lo uint64) {
 	return binary.BigEndian.Uint64(a[:8]), binary.BigEndian.Uint64(a[8:])
 }
@@ -166,8 +166,12 @@ func (t *Tuple) Compare(u *Tuple) int {
 	uh, ul := u.Src.words()
 	td, tm := t.Dst.words()
 	ud, um := u.Dst.words()
-	a := [...]uint64{uint64(t.Family), uint64(t.Proto), th, tl, td, tm, uint64(t.SrcPort), uint64(t.DstPort), uint64(t.Zone)}
-	b := [...]uint64{uint64(u.Family), uint64(u.Proto), uh, ul, ud, um, uint64(u.SrcPort), uint64(u.DstPort), uint64(u.Zone)}
+	a := [...]uint64{
+		uint64(t.Family), uint64(t.Proto), th, tl, td, tm, uint64(t.SrcPort), uint64(t.DstPort), uint64(t.Zone),
+	}
+	b := [...]uint64{
+		uint64(u.Family), uint64(u.Proto), uh, ul, ud, um, uint64(u.SrcPort), uint64(u.DstPort), uint64(u.Zone),
+	}
 	for i := range a {
 		if a[i] != b[i] {
 			if a[i] < b[i] {

@@ -1,11 +1,9 @@
 package flow
 
-import (
-	"strconv"
-)
+import "strconv"
 
 // What VyOS prints above the rows of `show conntrack table ipv4` and `ipv6`, without a newline at the end. The columns
-// of VyOSHeaderIPv6 are wide enough for the longest address with brackets and port.
+// of VyOSHeaderIPv6 fit the longest address with brackets and port.
 const (
 	VyOSLegend = "TCP state codes: SS - SYN SENT, SR - SYN RECEIVED, ES - ESTABLISHED,\n" +
 		"                 FW - FIN WAIT, CW - CLOSE WAIT, LA - LAST ACK,\n" +
@@ -24,7 +22,7 @@ const (
 	vyosProtoWidth = 16
 )
 
-// AppendVyOS appends one row of `show conntrack table ipv4` or `ipv6`, by the family of f, without a newline: id,
+// AppendVyOS appends one row of `show conntrack table ipv4` or, if f is of that family, `ipv6`, without a newline: id,
 // source, destination, protocol with number and TCP state code, timeout in seconds. What f does not carry is "-".
 func AppendVyOS(b []byte, f *Flow) []byte {
 	width := vyosIPv4Width
@@ -58,7 +56,7 @@ func appendOptional(b []byte, v uint64, has bool) []byte {
 	return strconv.AppendUint(b, v, 10)
 }
 
-// appendColumn fills the column that began at b[at] and sets one space behind it.
+// appendColumn pads the column that began at b[at] to width and appends a space.
 func appendColumn(b []byte, at, width int) []byte {
 	for n := len(b) - at; n < width; n++ {
 		b = append(b, ' ')
@@ -66,8 +64,8 @@ func appendColumn(b []byte, at, width int) []byte {
 	return append(b, ' ')
 }
 
-// AppendSource appends the source of t: "192.0.2.1:80", "[2001:db8::1]:80", or the bare address where the protocol has
-// no ports.
+// AppendSource appends the source of t: "192.0.2.1:80", "[2001:db8::1]:80", or only the address if the protocol has no
+// ports.
 func (t *Tuple) AppendSource(b []byte) []byte { return t.appendEnd(b, t.Src, t.SrcPort) }
 
 // AppendDestination appends the destination of t, as AppendSource does.

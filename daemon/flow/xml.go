@@ -3,14 +3,15 @@ package flow
 import "strconv"
 
 // AppendXML appends f as `conntrackd -i -x` and, with external, `-e -x` print it: one <flow> element without a newline.
-// The reply part of an external entry is the empty one that conntrackd prints. States of SCTP and DCCP have their own
-// names here, where libnetfilter_conntrack uses those of TCP.
+// The reply part of an external entry is empty, as in conntrackd. States of SCTP and DCCP have their own names;
+// libnetfilter_conntrack uses those of TCP.
 func AppendXML(b []byte, f *Flow, external bool) []byte {
 	zone, whole := f.Zone()
 	b = append(b, "<flow>"...)
 	b = appendMeta(b, Original, &f.Orig, whole)
 	if external || !f.Has.Is(HasReply) {
-		b = append(b, `<meta direction="reply"><layer3 protonum="0" protoname="unknown"><src></src><dst></dst></layer3>`...)
+		b = append(b, `<meta direction="reply">`...)
+		b = append(b, `<layer3 protonum="0" protoname="unknown"><src></src><dst></dst></layer3>`...)
 		b = append(b, `<layer4 protonum="0" protoname="unknown"></layer4></meta>`...)
 	} else {
 		b = appendMeta(b, Reply, &f.Reply, whole)
@@ -24,7 +25,7 @@ func AppendXML(b []byte, f *Flow, external bool) []byte {
 	return append(b, "</flow>"...)
 }
 
-// appendMeta writes one direction. A zone of this direction only stands in it, one of both directions does not.
+// appendMeta appends one direction. It contains a zone of this direction only, but not a zone of both.
 func appendMeta(b []byte, d Direction, t *Tuple, wholeZone bool) []byte {
 	b = append(append(append(b, `<meta direction="`...), d.String()...), `">`...)
 	b = appendLayer(b, `<layer3 protonum="`, uint64(t.Family), t.Family.String())
@@ -132,7 +133,7 @@ func appendXMLNumber(b []byte, element string, v uint64) []byte {
 	return append(append(append(b, "</"...), element...), '>')
 }
 
-// appendXMLName writes a name as appendName does, with the characters escaped that would end the element.
+// appendXMLName appends a name as appendName does and escapes the characters that have a meaning in XML.
 func appendXMLName(b []byte, name []byte) []byte {
 	for _, c := range appendName(make([]byte, 0, 32), name) {
 		switch c {

@@ -14,7 +14,7 @@ import (
 	"ctsync/daemon/control"
 )
 
-// Limits of the TCP server. Strangers can reach it, so it does nothing but show the page.
+// Limits of the TCP server, which strangers may reach.
 const (
 	maxConnections = 128
 	headerTimeout  = 2 * time.Second
@@ -42,8 +42,8 @@ func CheckWebConfig(path string) error {
 	return nil
 }
 
-// Serve answers on ln until ctx ends and returns nil then, or an error when serving fails for another reason. It closes
-// ln. With a WebConfig that cannot be used nothing is ever served.
+// Serve answers on ln until ctx ends and then returns nil, or an error when serving fails for another reason. It closes
+// ln. If WebConfig cannot be used, it serves nothing and returns an error.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	defer ln.Close()
 	if s.WebConfig != "" {
@@ -72,7 +72,7 @@ func (s *Server) serve(srv *http.Server, ln net.Listener) error {
 	return web.Serve(ln, srv, &web.FlagConfig{WebConfigFile: &s.WebConfig}, s.Log)
 }
 
-// handle is the whole of what there is.
+// handle answers /metrics and refuses everything else.
 func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.URL.Path != "/metrics":

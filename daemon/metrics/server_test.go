@@ -86,7 +86,8 @@ func TestServerShowsMetricsOnly(t *testing.T) {
 		{"GET", "/", 404}, {"GET", "/metrics/", 404}, {"GET", "/v1/status", 404}, {"POST", "/v1/actions", 404}, {"GET", "/debug/pprof/", 404}, {"GET", "/debug/requests", 404},
 	} {
 		status, body, err := get(t, c, tt.method, at+tt.path)
-		if err != nil || status != tt.status || (tt.method == "GET" && status == 200) != strings.Contains(body, "ctsync_in_step 1\n") {
+		shown := strings.Contains(body, "ctsync_in_step 1\n")
+		if err != nil || status != tt.status || (tt.method == "GET" && status == 200) != shown {
 			t.Errorf("%s %s: %d, %v, %d bytes; want %d", tt.method, tt.path, status, err, len(body), tt.status)
 		}
 	}
@@ -127,7 +128,8 @@ func TestEndlessHeader(t *testing.T) {
 	}
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(20 * time.Second))
-	go io.WriteString(conn, "GET /metrics HTTP/1.1\r\nHost: x\r\n"+strings.Repeat("X-Filler: aaaaaaaaaaaaaaaaaaaaaaa\r\n", 8192))
+	filler := strings.Repeat("X-Filler: aaaaaaaaaaaaaaaaaaaaaaa\r\n", 8192)
+	go io.WriteString(conn, "GET /metrics HTTP/1.1\r\nHost: x\r\n"+filler)
 	b, _ := io.ReadAll(conn)
 	if len(b) > 0 && !strings.HasPrefix(string(b), "HTTP/1.1 431 ") {
 		t.Errorf("%.100q", b)
@@ -143,21 +145,25 @@ func TestWebConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	web := filepath.Join(dir, "web.yml")
-	write(t, web, "tls_server_config:\n  cert_file: cert.pem\n  key_file: key.pem\nbasic_auth_users:\n  prometheus: "+string(hash)+"\n")
+	write(t, web, "tls_server_config:\n  cert_file: cert.pem\n  key_file: key.pem\n"+
+		"basic_auth_users:\n  prometheus: "+string(hash)+"\n")
 	if err := CheckWebConfig(web); err != nil {
 		t.Fatal(err)
 	}
 	at := serve(t, web)
 	c := client(t, &tls.Config{RootCAs: pool, ServerName: "router"})
-	if status, body, err := get(t, c, "GET", "https://"+at+"/metrics", "prometheus", "secret"); status != 200 || !strings.Contains(body, "ctsync_in_step 1\n") {
+	status, body, err := get(t, c, "GET", "https://"+at+"/metrics", "prometheus", "secret")
+	if status != 200 || !strings.Contains(body, "ctsync_in_step 1\n") {
 		t.Errorf("with the password: %d, %v", status, err)
 	}
 	for _, bad := range [][]string{{}, {"prometheus", "guess"}, {"nobody", "secret"}} {
-		if status, body, err := get(t, c, "GET", "https://"+at+"/metrics", bad...); status != 401 || strings.Contains(body, "ctsync_") {
+		status, body, err := get(t, c, "GET", "https://"+at+"/metrics", bad...)
+		if status != 401 || strings.Contains(body, "ctsync_") {
 			t.Errorf("as %v: %d, %v", bad, status, err)
 		}
 	}
-	if status, body, _ := get(t, client(t, nil), "GET", "http://"+at+"/metrics", "prometheus", "secret"); status == 200 || strings.Contains(body, "ctsync_") {
+	status, body, _ = get(t, client(t, nil), "GET", "http://"+at+"/metrics", "prometheus", "secret")
+	if status == 200 || strings.Contains(body, "ctsync_") {
 		t.Errorf("without TLS: %d", status)
 	}
 }

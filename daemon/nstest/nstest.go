@@ -1,7 +1,7 @@
 // Package nstest gives privileged tests their own network namespaces.
 //
-// A namespace is a named one (ip netns), so that both Go code and commands can enter it, and it goes away with the
-// test. Code enters through Do on a thread that is never handed back to other goroutines.
+// A namespace has a name (ip netns), so that both Go code and commands can enter it, and is deleted at the end of the
+// test. Go code enters by Do, on a thread that no other goroutine ever uses.
 package nstest
 
 import (
@@ -21,14 +21,14 @@ import (
 
 var serial atomic.Int64
 
-// NS is one network namespace with its loopback interface up.
+// NS is a network namespace with its loopback interface up.
 type NS struct {
 	Name string
 	work chan func()
 }
 
-// Require ends the test unless namespaces can be made: it skips with the reason, or fails where
-// CTSYNC_REQUIRE_NETNS=1 says that nothing may skip.
+// Require skips the test, with the reason, where namespaces cannot be made. With CTSYNC_REQUIRE_NETNS=1 in the
+// environment it fails instead.
 func Require(t testing.TB) {
 	t.Helper()
 	reason := ""
@@ -46,7 +46,7 @@ func Require(t testing.TB) {
 	t.Skipf("network namespaces: %s", reason)
 }
 
-// RequireCommand is Require for a program that the test drives; pkg names the Debian package to install.
+// RequireCommand is Require for a program that the test runs; pkg is the Debian package that has it.
 func RequireCommand(t testing.TB, name, pkg string) {
 	t.Helper()
 	if _, err := exec.LookPath(name); err == nil {
@@ -58,7 +58,7 @@ func RequireCommand(t testing.TB, name, pkg string) {
 	t.Skipf("no %s (apt-get install %s)", name, pkg)
 }
 
-// New makes a namespace that lives as long as the test.
+// New makes a namespace and deletes it at the end of the test.
 func New(t testing.TB) *NS {
 	t.Helper()
 	Require(t)
@@ -82,8 +82,8 @@ func New(t testing.TB) *NS {
 	return ns
 }
 
-// serve runs functions inside the namespace. Its thread is locked and never unlocked: when the goroutine ends, the
-// runtime destroys the thread, so the namespace cannot leak into other goroutines.
+// serve runs functions inside the namespace. It locks its thread and never unlocks it: when the goroutine ends, the
+// runtime destroys the thread, so that no other goroutine can end up in the namespace.
 func (ns *NS) serve(entered chan<- error) {
 	runtime.LockOSThread()
 	fd, err := unix.Open(filepath.Join("/run/netns", ns.Name), unix.O_RDONLY|unix.O_CLOEXEC, 0)
@@ -100,8 +100,8 @@ func (ns *NS) serve(entered chan<- error) {
 	}
 }
 
-// Do runs f on a thread inside the namespace and waits for it. Sockets that f makes stay in the namespace and may be
-// used from any goroutine. f must not call t.Fatal (it runs on another goroutine) nor Do.
+// Do runs f on a thread inside the namespace and waits for it. Sockets that f opens stay in the namespace, and any
+// goroutine may use them. f must call neither t.Fatal (it runs on another goroutine) nor Do.
 func (ns *NS) Do(f func()) {
 	done := make(chan struct{})
 	ns.work <- func() {
@@ -117,7 +117,7 @@ func (ns *NS) Run(t testing.TB, name string, args ...string) string {
 	return Command(t, "ip", append([]string{"netns", "exec", ns.Name, name}, args...)...)
 }
 
-// Exec returns a command that will run inside the namespace, for the test to start and end itself.
+// Exec returns a command that will run inside the namespace. The test starts and ends it.
 func (ns *NS) Exec(ctx context.Context, name string, args ...string) *exec.Cmd {
 	return exec.CommandContext(ctx, "ip", append([]string{"netns", "exec", ns.Name, name}, args...)...)
 }
@@ -149,7 +149,7 @@ func Veth(t testing.TB, a *NS, aName string, aAddrs []string, b *NS, bName strin
 	}
 }
 
-// Command runs a command in the test's own namespace and returns its output; the test fails if the command does.
+// Command runs a command in the namespace of the test itself and returns its output; the test fails if the command does.
 func Command(t testing.TB, name string, args ...string) string {
 	t.Helper()
 	out, err := exec.Command(name, args...).CombinedOutput()
@@ -159,7 +159,7 @@ func Command(t testing.TB, name string, args ...string) string {
 	return string(out)
 }
 
-// Eventually polls cond until it holds and fails the test with what() when within has passed.
+// Eventually polls cond until it is true, and fails the test with the text of what if it takes longer than within.
 func Eventually(t testing.TB, within time.Duration, cond func() bool, what func() string) {
 	t.Helper()
 	deadline := time.Now().Add(within)

@@ -102,7 +102,7 @@ type benchMonitor struct {
 }
 
 func newBenchMonitor(b *testing.B, c *control.Client) *benchMonitor {
-	m := &benchMonitor{b: b, m: tui.New(c, tui.Options{}), msgs: make(chan tea.Msg, 64)}
+	m := &benchMonitor{b: b, m: tui.New(b.Context(), c, tui.Options{}), msgs: make(chan tea.Msg, 64)}
 	m.do(m.m.Init())
 	return m
 }

@@ -60,8 +60,8 @@ func fill(n, size int) (buf []byte, ends []int) {
 	return make([]byte, n*size), ends
 }
 
-// BenchmarkLink is the cost of one full datagram, multicast over veth, in sends of 44. Sending pays for the receive path
-// of the other end's kernel too, which runs in the same call; reading is what the other end's program pays.
+// BenchmarkLink is the cost of one full datagram, multicast over veth, in sends of 44. Sending includes the receive
+// path of the other end's kernel, which runs in the same call; reading is the cost of the other end's program.
 func BenchmarkLink(b *testing.B) {
 	l := newLab(b)
 	for _, bm := range []struct {

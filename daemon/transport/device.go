@@ -7,13 +7,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// device is an interface at one moment.
+// device is the state of an interface at one moment.
 type device struct {
 	index, mtu int
 	flags      uint16 // IFF_UP and so on
 }
 
-// readDevice asks the kernel by ioctl on fd, any socket of the namespace in question.
+// readDevice asks the kernel for the interface with that name, by ioctl on any socket of its namespace.
 func readDevice(fd int, name string) (device, error) {
 	var d device
 	for _, ask := range []struct {
@@ -38,7 +38,7 @@ func readDevice(fd int, name string) (device, error) {
 	return d, nil
 }
 
-// state names the operational state of an interface.
+// state names the operational state of the interface, in the words of Up.
 func (d device) state() (running bool, text string) {
 	switch {
 	case d.flags&unix.IFF_UP == 0:
@@ -59,8 +59,8 @@ func (l *Link) now() (device, error) {
 	return readDevice(l.send.fd, l.cfg.Interface)
 }
 
-// Up reports whether the interface can carry traffic, and why not: RUNNING, NO-CARRIER or DOWN (which an
-// interface that is gone is, too). It costs three ioctls.
+// Up reports whether the interface can carry traffic, and its state: RUNNING, NO-CARRIER or DOWN. An interface that
+// does not exist is DOWN. It costs three ioctls.
 func (l *Link) Up() (running bool, text string) {
 	d, err := l.now()
 	if err != nil {
@@ -70,16 +70,17 @@ func (l *Link) Up() (running bool, text string) {
 }
 
 // Valid returns an error if the sockets no longer fit the interface and the link should be closed and opened again:
-// the interface is gone (ErrNoInterface) or was made anew, its MTU changed, or it lost the address that the link is
-// bound to (ErrNoAddress). An interface that is merely down is valid. It also reads the on-link prefixes anew.
-// Meant to be called about once a second, or on a link event.
+// the interface is gone or was re-created (ErrNoInterface), its MTU changed, or it lost the address that the link sends
+// from (ErrNoAddress). An interface that is only down is valid. Valid also reads the on-link prefixes again. Call it
+// about once a second, and when a link or an address changed.
 func (l *Link) Valid() error {
 	d, err := l.now()
 	if err != nil {
 		return err
 	}
 	if d.index != l.dev.index {
-		return fmt.Errorf("interface %s was made anew (index %d, was %d): %w", l.cfg.Interface, d.index, l.dev.index, ErrNoInterface)
+		return fmt.Errorf("interface %s was re-created (index %d, was %d): %w",
+			l.cfg.Interface, d.index, l.dev.index, ErrNoInterface)
 	}
 	if d.mtu != l.dev.mtu {
 		return fmt.Errorf("interface %s: MTU is %d, was %d", l.cfg.Interface, d.mtu, l.dev.mtu)
@@ -88,7 +89,7 @@ func (l *Link) Valid() error {
 	if err != nil {
 		return err
 	}
-	// An interface that is down keeps no IPv6 address; they come back with it.
+	// An interface that is down has no IPv6 address; it gets them back when it is up.
 	if running, _ := d.state(); running && l.localOn && !hasAddress(list, l.local) {
 		return fmt.Errorf("interface %s no longer has %v: %w", l.cfg.Interface, l.local, ErrNoAddress)
 	}

@@ -70,7 +70,8 @@ func TestMulticastSource(t *testing.T) {
 	}
 	before := a.Stats().WrongSource
 	sendText(t, off, "stranger once more")
-	nstest.Eventually(t, patience, func() bool { return a.Stats().WrongSource > before }, func() string { return "a network that was taken away is still the link's" })
+	nstest.Eventually(t, patience, func() bool { return a.Stats().WrongSource > before },
+		func() string { return "a network that was taken away is still the link's" })
 }
 
 // TestWrongInterface reaches a's sockets by another interface of a, from the right source or not.

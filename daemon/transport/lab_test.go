@@ -13,10 +13,13 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
 	"ctsync/daemon/nstest"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const patience = 20 * time.Second
 
@@ -84,6 +87,7 @@ type received struct {
 	mu        sync.Mutex
 	sources   []netip.AddrPort
 	datagrams []string
+	inRuns    int // datagrams that arrived together with others by UDP_GRO
 }
 
 // await waits a moment for datagrams. It reports false when the link is closed.
@@ -131,6 +135,11 @@ func collect(t testing.TB, l *Link) *received {
 				return
 			}
 			r.mu.Lock()
+			for _, a := range b.arrived[:b.n] {
+				if a.segment > 0 {
+					r.inRuns += (len(a.data) + a.segment - 1) / a.segment
+				}
+			}
 			b.Each(func(src netip.AddrPort, d []byte) {
 				r.sources = append(r.sources, src)
 				r.datagrams = append(r.datagrams, string(d))
@@ -151,6 +160,12 @@ func (r *received) count() int {
 	return len(r.datagrams)
 }
 
+func (r *received) coalesced() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.inRuns
+}
+
 // all returns the datagrams so far and where each came from.
 func (r *received) all() ([]string, []netip.AddrPort) {
 	r.mu.Lock()
@@ -166,7 +181,8 @@ func (r *received) has(datagram string) bool {
 // wait waits for n datagrams and returns all.
 func (r *received) wait(t testing.TB, n int) ([]string, []netip.AddrPort) {
 	t.Helper()
-	nstest.Eventually(t, patience, func() bool { return r.count() >= n }, func() string { return fmt.Sprintf("%d of %d datagrams", r.count(), n) })
+	nstest.Eventually(t, patience, func() bool { return r.count() >= n },
+		func() string { return fmt.Sprintf("%d of %d datagrams", r.count(), n) })
 	return r.all()
 }
 
@@ -216,7 +232,8 @@ func sendLooped(t testing.TB, ns *nstest.NS, dev, group, text string) {
 		if d, err = readDevice(fd, dev); err != nil {
 			return
 		}
-		if err = unix.SetsockoptIPMreqn(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_IF, &unix.IPMreqn{Ifindex: int32(d.index)}); err != nil {
+		by := unix.IPMreqn{Ifindex: int32(d.index)}
+		if err = unix.SetsockoptIPMreqn(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_IF, &by); err != nil {
 			return
 		}
 		err = unix.Sendto(fd, []byte(text), 0, &unix.SockaddrInet4{Port: DefaultPort, Addr: addr(group).As4()})

@@ -2,7 +2,6 @@ package transport
 
 import (
 	"fmt"
-	"net/netip"
 
 	"golang.org/x/sys/unix"
 
@@ -10,18 +9,16 @@ import (
 )
 
 // openMulticast binds the receiving socket to the group, so that unicast datagrams to the port never reach it, joins
-// the group on the interface by index and tells the sending socket to leave by it.
+// the group on the interface by index, and makes the sending socket send by that interface from an address of it.
+// Left to itself, the kernel would send from an address of another interface where this one has none, and the other
+// router would take us for a stranger.
 //
 // The receiving socket is bound to the device: another link, or another program, may have joined the same group on
-// another interface, and the kernel would hand what arrives there to every socket of the group.
+// another interface, and the kernel would deliver datagrams from there to every socket of the group.
 func (l *Link) openMulticast(list []rtnetlink.Address) error {
 	var err error
-	if l.local, err = l.listening(list); err != nil {
-		return err // the other router would take a source from elsewhere for a stranger
-	}
-	if l.remote.Is4() && len(ofFamily(list, l.remote)) == 0 {
-		// The kernel would send from an address of another interface.
-		return fmt.Errorf("interface %s has no IPv4 address, give it one (ip address add ... dev %[1]s): %w", l.cfg.Interface, ErrNoAddress)
+	if l.local, err = l.chooseLocal(list); err != nil {
+		return err
 	}
 	if err := unix.SetsockoptInt(l.recv.fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
 		return fmt.Errorf("set SO_REUSEADDR: %w", err)
@@ -39,24 +36,7 @@ func (l *Link) openMulticast(list []rtnetlink.Address) error {
 	if err := bind(l.recv.fd, l.remote, l.cfg.Port, l.dev.index); err != nil {
 		return err
 	}
-	if l.local.IsValid() {
-		return bind(l.send.fd, l.local, 0, l.dev.index)
-	}
-	return nil
-}
-
-// listening returns the first listen address that is in list; it is invalid if none was asked for.
-func (l *Link) listening(list []rtnetlink.Address) (netip.Addr, error) {
-	for _, a := range l.cfg.Listen {
-		if hasAddress(list, a) {
-			return a, nil
-		}
-	}
-	if len(l.cfg.Listen) == 0 {
-		return netip.Addr{}, nil
-	}
-	return netip.Addr{}, fmt.Errorf("interface %s does not have (or not yet) an address of listen-address %v, add one or correct it: %w",
-		l.cfg.Interface, l.cfg.Listen, ErrNoAddress)
+	return bind(l.send.fd, l.local, 0, l.dev.index)
 }
 
 func (l *Link) joinIPv4() error {

@@ -19,7 +19,7 @@ const DefaultPort = 3780
 // DefaultGroup is the multicast group used when Config names neither a peer nor a group.
 var DefaultGroup = netip.AddrFrom4([4]byte{225, 0, 0, 50})
 
-// Sentinels for what may be missing when a link is opened, and may appear later: try again then.
+// What may be missing when a link is opened. It may appear later: Open again then.
 var (
 	ErrNoInterface = errors.New("no such interface")
 	ErrNoAddress   = errors.New("no usable address")
@@ -31,16 +31,16 @@ type Config struct {
 	Port      int        // UDP port at both ends, 0 = DefaultPort
 	Peer      netip.Addr // unicast: the other router
 	Group     netip.Addr // multicast: the group both routers join
-	// Listen holds own addresses, of which the link takes the first that its interface has (unicast: receives on it,
-	// both: sends from it). A unicast link takes the only one wherever on this router it is. None = chosen, see Open.
+	// Listen holds own addresses. The link sends from the first of them that its interface has, and a unicast link
+	// receives on it. A unicast link takes the only one even if another interface has it. None = see Open.
 	Listen []netip.Addr
 
-	// SendBuffer and RecvBuffer are the socket buffers in bytes, as conntrackd's SndSocketBuffer and RcvSocketBuffer
-	// mean them (the kernel doubles the number for its own overhead); 0 leaves the system default.
+	// SendBuffer and RecvBuffer are the sizes of the socket buffers in bytes, like conntrackd's SndSocketBuffer and
+	// RcvSocketBuffer (the kernel doubles the number for its own overhead). 0 leaves the system default.
 	SendBuffer, RecvBuffer int
 }
 
-// Equal reports whether c and o are the same configuration: that of a link that need not be opened again.
+// Equal reports whether c and o are the same configuration, so that the link need not be opened again.
 func (c Config) Equal(o Config) bool {
 	return c.Interface == o.Interface && c.Port == o.Port && c.Peer == o.Peer && c.Group == o.Group &&
 		slices.Equal(c.Listen, o.Listen) && c.SendBuffer == o.SendBuffer && c.RecvBuffer == o.RecvBuffer
@@ -50,12 +50,12 @@ func (c Config) Equal(o Config) bool {
 type Link struct {
 	cfg    Config
 	remote netip.Addr // group or peer, without a zone
-	local  netip.Addr // address that the sockets are bound to; invalid = multicast from the kernel's choice
+	local  netip.Addr // own address, without a zone, that the link sends from
 	dev    device     // the interface as it was when the link was opened
 
 	addrs   *rtnetlink.Conn
 	sources atomic.Pointer[sources]
-	localOn bool // local is an address of the interface itself, so Valid watches over it
+	localOn bool // local is an address of this interface, so Valid checks that it still is
 
 	recv receiver
 	send sender
@@ -66,9 +66,10 @@ type Link struct {
 
 // Open makes the sockets of a link. The interface must exist but need not be up.
 //
-// Without Config.Listen a unicast link chooses an address of the interface: one whose prefix holds the peer, else any
-// other of the peer's family. An error wraps ErrNoInterface or ErrNoAddress if the same
-// configuration may work later (an interface not made yet, an address not given yet or still tentative).
+// Without Config.Listen the link chooses an address of the interface, of the family of the peer or group: one whose
+// prefix holds the peer, and preferably one that stays where it is in a failover. An error wraps ErrNoInterface or
+// ErrNoAddress if the same configuration may work later (an interface not made yet, an address not given yet or still
+// tentative).
 func Open(cfg Config) (*Link, error) {
 	cfg, err := cfg.complete()
 	if err != nil {
@@ -96,7 +97,7 @@ func (l *Link) open() error {
 		if *fd, err = unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err != nil {
 			return fmt.Errorf("make UDP socket: %w", err)
 		}
-		if family == unix.AF_INET6 { // leave IPv4 to others, on the wildcard too
+		if family == unix.AF_INET6 { // leaves the port to IPv4 sockets of others
 			if err := setInts(*fd, []intOption{{unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1, "IPV6_V6ONLY"}}); err != nil {
 				return err
 			}
@@ -128,7 +129,7 @@ func (l *Link) open() error {
 	return l.send.prepare(l.remote, l.cfg.Port, l.dev, l.cfg.SendBuffer)
 }
 
-// multicast reports which of the two kinds of link this is.
+// multicast reports whether this is a multicast link; the other kind is unicast.
 func (l *Link) multicast() bool { return !l.cfg.Peer.IsValid() }
 
 // complete checks a configuration and fills in its defaults. Zones are removed: the scope of a link-local address is
@@ -189,10 +190,11 @@ func (c *Config) checkAddresses() error {
 	return nil
 }
 
-// Local returns the address that the link is bound to, invalid where the kernel chooses.
+// Local returns the own address that the link sends from, without a zone: the source of every datagram that the peer
+// gets by this link. It is always valid and never changes.
 func (l *Link) Local() netip.Addr { return l.local }
 
-// Close waits for a Read or Send under way and frees the sockets.
+// Close waits for a Read or Send under way and closes the sockets. A second Close does nothing.
 func (l *Link) Close() error {
 	l.recv.mu.Lock()
 	defer l.recv.mu.Unlock()

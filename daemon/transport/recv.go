@@ -14,7 +14,7 @@ import (
 
 const (
 	batchSlots  = 64
-	slotBytes   = 64 << 10 // the largest datagram, and the largest that UDP_GRO puts together
+	slotBytes   = 64 << 10 // the largest datagram, and the largest run that UDP_GRO puts together
 	controlSize = 96       // IPV6_PKTINFO (40) and UDP_GRO (24) with room to spare, a multiple of 8
 )
 
@@ -23,8 +23,7 @@ type receiver struct {
 	mu        sync.Mutex
 	fd        int
 	buffer    Buffer
-	gro       bool
-	refreshed time.Time // when a stranger last made us read the addresses; of the reader only
+	refreshed time.Time // when a stranger last caused a look at the addresses; only the reader uses it
 	counts    recvCounts
 }
 
@@ -40,7 +39,7 @@ func (r *receiver) prepare(family, size int) (err error) {
 	if err := setInts(r.fd, []intOption{info}); err != nil {
 		return err
 	}
-	r.gro = unix.SetsockoptInt(r.fd, unix.IPPROTO_UDP, unix.UDP_GRO, 1) == nil
+	_ = unix.SetsockoptInt(r.fd, unix.IPPROTO_UDP, unix.UDP_GRO, 1) // without it, datagrams arrive one by one
 	return nil
 }
 
@@ -50,15 +49,15 @@ type mmsghdr struct {
 	size uint32
 }
 
-// arrival is one allowed datagram, or several of one sender that UDP_GRO put together.
+// arrival is one allowed datagram, or a run of several of one sender that UDP_GRO put together.
 type arrival struct {
 	src     netip.AddrPort
 	data    []byte
-	segment int // size of each but the last
+	segment int // size of each datagram of a run but the last; 0 = one datagram
 }
 
-// Batch holds what one Read brought. The zero value is ready; use it again for the next Read, and do not copy it. It
-// reserves 4 MiB of address space, of which it occupies what the largest batch so far has filled.
+// Batch holds the datagrams of one Read. The zero value is ready. Use it again for the next Read, and do not copy it.
+// It reserves 4 MiB of address space, and occupies as much memory as the largest batch so far has filled.
 type Batch struct {
 	n       int
 	arrived [batchSlots]arrival
@@ -70,7 +69,7 @@ type Batch struct {
 	slot    int // bytes of data per slot
 }
 
-// prepare makes the buffers at first use.
+// prepare makes the buffers of a batch, slot bytes for each arrival.
 func (b *Batch) prepare(slot int) {
 	b.slot = slot
 	b.hdrs = make([]mmsghdr, batchSlots)
@@ -90,7 +89,7 @@ func (b *Batch) prepare(slot int) {
 	b.rearm(batchSlots)
 }
 
-// rearm undoes what the kernel wrote into the first n headers.
+// rearm resets the lengths that the kernel wrote into the first n headers.
 func (b *Batch) rearm(n int) {
 	for i := range b.hdrs[:n] {
 		b.hdrs[i].hdr.Namelen = unix.SizeofSockaddrInet6
@@ -98,8 +97,8 @@ func (b *Batch) rearm(n int) {
 	}
 }
 
-// Each calls fn for every datagram of the batch, in the order of their arrival. The bytes belong to the batch and are
-// good until the next Read; the zone of a link-local source is the name of the interface.
+// Each calls fn for every datagram of the batch, in the order of arrival. The bytes belong to the batch and are valid
+// until the next Read. The zone of a link-local source is the name of the interface.
 func (b *Batch) Each(fn func(src netip.AddrPort, datagram []byte)) {
 	for i := range b.arrived[:b.n] {
 		a := &b.arrived[i]
@@ -112,12 +111,13 @@ func (b *Batch) Each(fn func(src netip.AddrPort, datagram []byte)) {
 	}
 }
 
-// FD is the receiving socket, which is readable when datagrams wait. Nobody else reads it, and Close ends it.
+// FD returns the descriptor of the receiving socket, which is readable when datagrams wait. Only Read may read it. It
+// is invalid after Close.
 func (l *Link) FD() int { return l.recv.fd }
 
-// Read fills b with the datagrams that wait, without waiting for any. more says that there may be more. Only datagrams
-// from an allowed source on the right interface are in b, which may leave none. The error is net.ErrClosed after Close;
-// any other means that the socket no longer works.
+// Read fills b with the datagrams that wait in the socket, and does not wait for any. b gets only datagrams from an
+// allowed source on the right interface, which may be none. more says that there may be more in the socket. The error
+// is net.ErrClosed after Close; any other means that the socket no longer works.
 func (l *Link) Read(b *Batch) (more bool, err error) {
 	r := &l.recv
 	r.mu.Lock()
@@ -141,10 +141,11 @@ func (l *Link) Read(b *Batch) (more bool, err error) {
 	return n == batchSlots, nil
 }
 
-// recvmmsg takes what is queued.
+// recvmmsg reads up to batchSlots arrivals and returns how many there were.
 func (r *receiver) recvmmsg(b *Batch) (int, unix.Errno) {
 	for {
-		n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(r.fd), uintptr(unsafe.Pointer(&b.hdrs[0])), batchSlots, unix.MSG_DONTWAIT, 0, 0)
+		n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(r.fd), uintptr(unsafe.Pointer(&b.hdrs[0])),
+			batchSlots, unix.MSG_DONTWAIT, 0, 0)
 		switch errno {
 		case 0:
 			return int(n), 0
@@ -157,7 +158,7 @@ func (r *receiver) recvmmsg(b *Batch) (int, unix.Errno) {
 	}
 }
 
-// take judges what arrived in slot i and adds it to the batch or counts why not.
+// take adds what arrived in slot i to the batch, or counts why it is dropped.
 func (l *Link) take(b *Batch, i int) {
 	h := &b.hdrs[i]
 	a := arrival{src: sourceOf(&b.names[i]), data: b.data[i*b.slot:][:min(int(h.size), b.slot)]}
@@ -188,16 +189,13 @@ func (l *Link) take(b *Batch, i int) {
 	}
 	c.bytes.Add(uint64(len(a.data)))
 	c.datagrams.Add(datagrams)
-	if datagrams > 1 {
-		c.coalesced.Add(datagrams)
-	}
 	b.arrived[b.n] = a
 	b.n++
 }
 
-// sourceOf reads the address that the kernel wrote, of either family and without a zone.
+// sourceOf returns the source address that the kernel wrote, of either family and without a zone.
 func sourceOf(name *unix.RawSockaddrInet6) netip.AddrPort {
-	port := (*[2]byte)(unsafe.Pointer(&name.Port)) // both families have it in the same place, in network byte order
+	port := (*[2]byte)(unsafe.Pointer(&name.Port)) // in the same place in both families, in network byte order
 	addr := netip.AddrFrom16(name.Addr)
 	if name.Family == unix.AF_INET {
 		addr = netip.AddrFrom4((*unix.RawSockaddrInet4)(unsafe.Pointer(name)).Addr)
@@ -205,7 +203,8 @@ func sourceOf(name *unix.RawSockaddrInet6) netip.AddrPort {
 	return netip.AddrPortFrom(addr, binary.BigEndian.Uint16(port[:]))
 }
 
-// parseControl finds the arriving interface and the size of the segments, 0 where it is not said.
+// parseControl returns the index of the receiving interface and the size of the datagrams of a run, 0 where the control
+// messages do not say.
 func parseControl(b []byte) (index, segment int) {
 	const header = unix.SizeofCmsghdr
 	for len(b) >= header {

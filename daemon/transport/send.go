@@ -17,11 +17,11 @@ const (
 	maxRunBytes = 65000 // below the largest packet of either family, headers included
 )
 
-// sender is the sending half of a link: one socket and everything a sendmsg needs, made once.
+// sender is the sending half of a link: one socket, and all arguments of sendmsg, prepared once.
 type sender struct {
 	mu      sync.Mutex
 	fd      int
-	segMax  int // a larger datagram leaves in fragments, which UDP_SEGMENT refuses
+	segMax  int // a larger datagram leaves in fragments, and UDP_SEGMENT cannot fragment
 	buffer  Buffer
 	gso     atomic.Bool
 	hdr     unix.Msghdr
@@ -44,8 +44,7 @@ func (s *sender) prepare(remote netip.Addr, port int, dev device, size int) (err
 	// An older kernel ignores the control message and would send the whole run as one datagram.
 	s.gso.Store(unix.SetsockoptInt(s.fd, unix.IPPROTO_UDP, unix.UDP_SEGMENT, 0) == nil)
 
-	// The socket is not connected: a connected one keeps the source address of its first moment, and loses a datagram
-	// for every ICMP error of the one before.
+	// The socket is not connected: a connected one loses a datagram for every ICMP error that the one before caused.
 	if remote.Is4() {
 		s.name4 = unix.RawSockaddrInet4{Family: unix.AF_INET, Port: networkOrder(port), Addr: remote.As4()}
 		s.hdr.Name, s.hdr.Namelen = (*byte)(unsafe.Pointer(&s.name4)), unix.SizeofSockaddrInet4
@@ -64,10 +63,11 @@ func (s *sender) prepare(remote netip.Addr, port int, dev device, size int) (err
 	return nil
 }
 
-// discardAll makes the kernel drop whatever is sent to a socket that only sends, so that nobody can fill its queue.
+// discardAll makes the kernel drop all that is sent to a socket that only sends, so that nobody can fill its queue.
 func discardAll(fd int) error {
 	none := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: 0}
-	if err := unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &none}); err != nil {
+	program := unix.SockFprog{Len: 1, Filter: &none}
+	if err := unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &program); err != nil {
 		return fmt.Errorf("attach filter to sending socket: %w", err)
 	}
 	return nil
@@ -77,11 +77,11 @@ func networkOrder(port int) uint16 {
 	return binary.NativeEndian.Uint16([]byte{byte(port >> 8), byte(port)})
 }
 
-// Send sends the datagrams buf[0:ends[0]], buf[ends[0]:ends[1]] and so on, in this order, and does not wait: what the
-// socket buffer or the network refuses is lost and counted in Stats, for the session to repair. Runs of datagrams of
-// one size (the last of a run may be shorter) leave in one call where the kernel has UDP_SEGMENT.
+// Send sends the datagrams buf[0:ends[0]], buf[ends[0]:ends[1]] and so on, in this order, and does not wait. A datagram
+// that the socket buffer or the network refuses is lost and counted in Stats; the session sends it again. Runs of
+// datagrams of one size (the last of a run may be shorter) leave by one system call where the kernel has UDP_SEGMENT.
 //
-// The only error is net.ErrClosed, after Close. That the interface is gone is for Valid to say.
+// The only error is net.ErrClosed, after Close. Valid says when the interface is gone.
 func (l *Link) Send(buf []byte, ends []int) error {
 	s := &l.send
 	s.mu.Lock()
@@ -100,8 +100,8 @@ func (l *Link) Send(buf []byte, ends []int) error {
 	return nil
 }
 
-// run returns how many of the datagrams that end at ends, the first of which begins at start, may leave as one: all of
-// one size up to limit, only the last one may be shorter.
+// run returns how many of the datagrams that end at ends may leave as one; the first of them begins at start. They must
+// have one size, at most limit; only the last one may be shorter.
 func run(ends []int, start, limit int) int {
 	size := ends[0] - start
 	if size == 0 || size > limit {
@@ -121,7 +121,7 @@ func run(ends []int, start, limit int) int {
 	return n
 }
 
-// sendRun sends the datagrams of one run and counts what became of them.
+// sendRun sends the datagrams of one run and counts them as sent or lost.
 func (s *sender) sendRun(buf []byte, start int, ends []int) {
 	if len(ends) == 1 {
 		s.sendOne(buf[start:ends[0]])
@@ -132,7 +132,6 @@ func (s *sender) sendRun(buf []byte, start int, ends []int) {
 	switch {
 	case errno == 0:
 		s.counts.sent(last-start, len(ends))
-		s.counts.segmented.Add(uint64(len(ends)))
 	case maybeSegmentation(errno):
 		s.sendOneByOne(buf, start, ends)
 	default:
@@ -140,8 +139,8 @@ func (s *sender) sendRun(buf []byte, start int, ends []int) {
 	}
 }
 
-// sendOneByOne sends a run that was refused as a whole. If its datagrams pass alone, it is UDP_SEGMENT that does not
-// work here, and it is not tried again.
+// sendOneByOne sends the datagrams of a run that was refused as a whole. If each of them passes, UDP_SEGMENT does not
+// work on this path, and the link stops using it.
 func (s *sender) sendOneByOne(buf []byte, start int, ends []int) {
 	passed := true
 	for _, end := range ends {
@@ -184,7 +183,8 @@ func (s *sender) sendmsg(b []byte, segment int) unix.Errno {
 		s.hdr.SetControllen(unix.CmsgSpace(2))
 	}
 	for {
-		_, _, errno := unix.RawSyscall(unix.SYS_SENDMSG, uintptr(s.fd), uintptr(unsafe.Pointer(&s.hdr)), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+		_, _, errno := unix.RawSyscall(unix.SYS_SENDMSG, uintptr(s.fd), uintptr(unsafe.Pointer(&s.hdr)),
+			unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 		if errno != unix.EINTR {
 			return errno
 		}

@@ -8,16 +8,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bind binds a socket to an address of its family; index is the scope of a link-local one.
+// bind binds a socket to an address of its family; index is the interface of a link-local address.
 func bind(fd int, addr netip.Addr, port, index int) error {
 	err := unix.Bind(fd, sockaddr(addr, port, index))
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, unix.EADDRNOTAVAIL):
-		return fmt.Errorf("address %v is not (or not yet) on this router, add it or correct listen-address: %w", addr, ErrNoAddress)
+		return fmt.Errorf("this router does not have (or not yet) address %v, add it or correct listen-address: %w",
+			addr, ErrNoAddress)
 	case errors.Is(err, unix.EADDRINUSE):
-		return fmt.Errorf("bind %v: another program (conntrackd?) uses this port: %w", netip.AddrPortFrom(addr, uint16(port)), err)
+		return fmt.Errorf("bind %v: another program uses this port, stop it (conntrackd?) or change port: %w",
+			netip.AddrPortFrom(addr, uint16(port)), err)
 	}
 	return fmt.Errorf("bind %v: %w", netip.AddrPortFrom(addr, uint16(port)), err)
 }
@@ -33,12 +35,12 @@ func sockaddr(addr netip.Addr, port, index int) unix.Sockaddr {
 	return sa
 }
 
-// needsScope reports whether an address means nothing without an interface.
+// needsScope reports whether an address is only meaningful together with an interface.
 func needsScope(a netip.Addr) bool {
 	return a.Is6() && (a.IsLinkLocalUnicast() || a.IsLinkLocalMulticast() || a.IsInterfaceLocalMulticast())
 }
 
-// intOption is one socket option with an integer value; name is for the error.
+// intOption is a socket option with an integer value; name appears in errors.
 type intOption struct {
 	level, option, value int
 	name                 string
@@ -53,12 +55,12 @@ func setInts(fd int, options []intOption) error {
 	return nil
 }
 
-// Buffer is the size of a socket buffer in bytes: what was asked for (0 = system default) and what the kernel grants,
-// without the doubling that it does for its own overhead.
+// Buffer is the size of a socket buffer in bytes: what was asked for (0 = system default) and what the kernel granted,
+// without its doubling for its own overhead.
 type Buffer struct{ Asked, Granted int }
 
-// setBuffer forces a socket buffer past the system's limit, or up to that limit without CAP_NET_ADMIN. A refusal is
-// no error: it shows in the Buffer returned.
+// setBuffer sets the size of a socket buffer, beyond the limit of the system (net.core.wmem_max, rmem_max) where
+// CAP_NET_ADMIN permits it. It is no error if the kernel grants less: the Buffer shows it.
 func setBuffer(fd, force, plain, size int) (Buffer, error) {
 	if size > 0 {
 		size = min(size, 1<<30-1) // the kernel doubles an int

@@ -8,15 +8,15 @@ import (
 	"ctsync/daemon/rtnetlink"
 )
 
-// sources decides who may talk to us. It is immutable; a Link replaces it when addresses change.
+// sources decides which datagrams are accepted. It is immutable; a Link replaces it when addresses change.
 type sources struct {
-	index  int            // the interface on which datagrams have to arrive
+	index  int            // the interface on which datagrams must arrive
 	peer   netip.Addr     // unicast: the only source; invalid for multicast
 	own    []netip.Addr   // multicast: our addresses on the interface
 	onLink []netip.Prefix // multicast: the networks connected to the interface
 }
 
-// verdict is what becomes of a datagram.
+// verdict says why a datagram is dropped, or that it is not.
 type verdict uint8
 
 const (
@@ -49,7 +49,7 @@ func (s *sources) judge(src netip.Addr, index int) verdict {
 		return allowed
 	case slices.Contains(s.own, src):
 		return looped
-	case src.Is6() && src.IsLinkLocalUnicast(): // on the link by definition, and routers do not forward it
+	case src.Is6() && src.IsLinkLocalUnicast(): // on the link by definition: routers do not forward it
 		return allowed
 	}
 	for _, p := range s.onLink {
@@ -60,11 +60,11 @@ func (s *sources) judge(src netip.Addr, index int) verdict {
 	return wrongSource
 }
 
-// refreshEvery bounds how often strangers can make the reader look up the addresses of the interface.
+// refreshEvery limits how often datagrams of strangers make the reader look up the addresses of the interface.
 const refreshEvery = time.Second
 
-// judge asks the current sources, and once more after reading the addresses anew if they may be out of date: an
-// operator who gives the sync interface another network shall not have to restart anything.
+// judge decides about a datagram like sources. Before it drops multicast of a stranger, it reads the addresses of the
+// interface again: an operator who adds a network to the sync interface need not restart anything.
 func (l *Link) judge(src netip.Addr, index int) verdict {
 	v := l.sources.Load().judge(src, index)
 	if v != wrongSource || !l.multicast() {
@@ -79,7 +79,7 @@ func (l *Link) judge(src netip.Addr, index int) verdict {
 	return v
 }
 
-// refreshSources reads the addresses of the interface anew.
+// refreshSources reads the addresses of the interface again and returns them.
 func (l *Link) refreshSources() ([]rtnetlink.Address, error) {
 	list, err := l.addrs.List(l.dev.index)
 	if err != nil {
@@ -87,18 +87,4 @@ func (l *Link) refreshSources() ([]rtnetlink.Address, error) {
 	}
 	l.sources.Store(newSources(l.dev.index, l.cfg.Peer, list))
 	return list, nil
-}
-
-func ofFamily(list []rtnetlink.Address, like netip.Addr) []rtnetlink.Address {
-	var out []rtnetlink.Address
-	for _, a := range list {
-		if a.IP.Is4() == like.Is4() {
-			out = append(out, a)
-		}
-	}
-	return out
-}
-
-func hasAddress(list []rtnetlink.Address, ip netip.Addr) bool {
-	return slices.ContainsFunc(list, func(a rtnetlink.Address) bool { return a.IP == ip })
 }

@@ -61,7 +61,7 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-func TestChooseLocal(t *testing.T) {
+func TestBestLocal(t *testing.T) {
 	join := func(lists ...[]rtnetlink.Address) (all []rtnetlink.Address) {
 		for _, l := range lists {
 			all = append(all, l...)
@@ -69,8 +69,8 @@ func TestChooseLocal(t *testing.T) {
 		return all
 	}
 	for _, tt := range []struct {
-		name, peer, want string
-		list             []rtnetlink.Address
+		name, remote, want string
+		list               []rtnetlink.Address
 	}{
 		{"none", "10.0.0.2", "", nil},
 		{"other family only", "10.0.0.2", "", addresses(0, "2001:db8::1/64")},
@@ -95,9 +95,16 @@ func TestChooseLocal(t *testing.T) {
 			{IP: addr("10.5.0.1"), Prefix: netip.MustParsePrefix("10.5.0.0/24")},
 			{IP: addr("10.0.0.1"), Prefix: netip.MustParsePrefix("10.0.0.2/32")},
 		}},
+		{"group", "225.0.0.50", "10.1.0.1", addresses(0, "10.1.0.100/32", "10.1.0.1/24")},
+		{"link-local group", "ff02::c7", "fe80::1", addresses(0, "2001:db8::1/64", "fe80::1/64")},
+		{"link-local group, no link-local address", "ff02::c7", "2001:db8::1", addresses(0, "2001:db8::1/64")},
+		{"wider group", "ff15::c7", "2001:db8::1", addresses(0, "fe80::1/64", "2001:db8::1/128")},
+		{"wider group, link-local address only", "ff15::c7", "fe80::1", addresses(0, "fe80::1/64")},
+		{"group of the other family", "225.0.0.50", "", addresses(0, "fe80::1/64")},
+		{"group, tentative address", "ff02::c7", "", addresses(unix.IFA_F_TENTATIVE, "fe80::1/64")},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := chooseLocal(tt.list, addr(tt.peer)); got != addr(tt.want) {
+			if got := bestLocal(tt.list, addr(tt.remote)); got != addr(tt.want) {
 				t.Errorf("chose %v, want %q", got, tt.want)
 			}
 		})

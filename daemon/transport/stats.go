@@ -7,41 +7,57 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Stats is what a link has done since it was opened. Bytes are those of UDP payload; except where it says otherwise the
-// unit of the rest is a datagram.
+// Stats counts what a link has sent, received and lost since it was opened. Bytes are those of the UDP payload. All
+// other counters count datagrams, unless they say otherwise.
 type Stats struct {
 	BytesSent, DatagramsSent uint64
 	BytesRecv, DatagramsRecv uint64
-	Segmented                uint64 // of those sent: left by UDP_SEGMENT
-	Coalesced                uint64 // of those received: arrived by UDP_GRO
 
-	SendErrors      uint64     // lost on the way out, the sum of the four below
-	SendQueueFull   uint64     // the socket buffer or the queue of the interface was full (EAGAIN, ENOBUFS)
-	SendUnreachable uint64     // no route, no answer to ARP or neighbour discovery, no source address, interface down
-	SendBlocked     uint64     // the firewall of this router (EPERM)
-	SendOther       uint64     // anything else
-	LastSendError   unix.Errno // reason of the last of them, 0 = none
+	SendErrors      uint64 // lost on the way out, the sum of the four below
+	SendQueueFull   uint64 // the socket buffer or the queue of the interface was full (EAGAIN, ENOBUFS)
+	SendUnreachable uint64 // no route, no answer to ARP or neighbour discovery, no source address, interface down
+	SendBlocked     uint64 // the firewall of this router (EPERM)
+	SendOther       uint64 // anything else
 
 	RecvErrors     uint64 // failed reads
 	WrongInterface uint64 // dropped: arrived on another interface
 	WrongSource    uint64 // dropped: not from the peer (unicast) or not from the link (multicast)
 	Looped         uint64 // dropped: our own multicast, sent back by something on the link
-	Truncated      uint64 // dropped: longer than any UDP datagram we have room for; a coalesced one counts once
+	Truncated      uint64 // dropped: longer than the largest UDP datagram; a run that UDP_GRO put together counts once
 	KernelDrops    uint64 // never seen: the receive buffer was full, or the checksum wrong
 
 	SendBuffer, RecvBuffer Buffer // bytes
-	GSO, GRO               bool   // UDP_SEGMENT and UDP_GRO are in use; GSO ends when the kernel refuses it
+}
+
+// Add returns the sum of both counters, for a link and the one that was opened in its place. The buffers are those of
+// later. Neither s nor later changes.
+func (s Stats) Add(later Stats) Stats {
+	later.BytesSent += s.BytesSent
+	later.DatagramsSent += s.DatagramsSent
+	later.BytesRecv += s.BytesRecv
+	later.DatagramsRecv += s.DatagramsRecv
+	later.SendErrors += s.SendErrors
+	later.SendQueueFull += s.SendQueueFull
+	later.SendUnreachable += s.SendUnreachable
+	later.SendBlocked += s.SendBlocked
+	later.SendOther += s.SendOther
+	later.RecvErrors += s.RecvErrors
+	later.WrongInterface += s.WrongInterface
+	later.WrongSource += s.WrongSource
+	later.Looped += s.Looped
+	later.Truncated += s.Truncated
+	later.KernelDrops += s.KernelDrops
+	return later
 }
 
 // sendCounts and recvCounts are the counters behind Stats.
 type sendCounts struct {
-	bytes, datagrams, segmented            atomic.Uint64
+	bytes, datagrams                       atomic.Uint64
 	queueFull, unreachable, blocked, other atomic.Uint64
-	last                                   atomic.Uintptr // unix.Errno
 }
 
 type recvCounts struct {
-	bytes, datagrams, coalesced                            atomic.Uint64
+	bytes, datagrams                                       atomic.Uint64
 	errors, wrongInterface, wrongSource, looped, truncated atomic.Uint64
 }
 
@@ -60,25 +76,23 @@ func (c *sendCounts) lost(errno unix.Errno, datagrams int) {
 		kind = &c.blocked
 	case unix.ENETUNREACH, unix.EHOSTUNREACH, unix.ENETDOWN, unix.EHOSTDOWN, unix.ECONNREFUSED,
 		unix.EADDRNOTAVAIL, unix.ENODEV, unix.ENXIO,
-		unix.EINVAL: // the source address was taken from the router (net/ipv4/route.c, ip_route_output_key_hash_rcu)
+		unix.EINVAL: // the router no longer has the source address (net/ipv4/route.c, ip_route_output_key_hash_rcu)
 		kind = &c.unreachable
 	}
 	kind.Add(uint64(datagrams))
-	c.last.Store(uintptr(errno))
 }
 
 // Stats returns the counters of the link. KernelDrops stays 0 once it is closed.
 func (l *Link) Stats() Stats {
 	s, r := &l.send.counts, &l.recv.counts
 	st := Stats{
-		BytesSent: s.bytes.Load(), DatagramsSent: s.datagrams.Load(), Segmented: s.segmented.Load(),
-		BytesRecv: r.bytes.Load(), DatagramsRecv: r.datagrams.Load(), Coalesced: r.coalesced.Load(),
+		BytesSent: s.bytes.Load(), DatagramsSent: s.datagrams.Load(),
+		BytesRecv: r.bytes.Load(), DatagramsRecv: r.datagrams.Load(),
 		SendQueueFull: s.queueFull.Load(), SendUnreachable: s.unreachable.Load(),
-		SendBlocked: s.blocked.Load(), SendOther: s.other.Load(), LastSendError: unix.Errno(s.last.Load()),
+		SendBlocked: s.blocked.Load(), SendOther: s.other.Load(),
 		RecvErrors: r.errors.Load(), WrongInterface: r.wrongInterface.Load(), WrongSource: r.wrongSource.Load(),
 		Looped: r.looped.Load(), Truncated: r.truncated.Load(),
 		SendBuffer: l.send.buffer, RecvBuffer: l.recv.buffer,
-		GSO: l.send.gso.Load(), GRO: l.recv.gro,
 	}
 	st.SendErrors = st.SendQueueFull + st.SendUnreachable + st.SendBlocked + st.SendOther
 	l.mu.Lock()
@@ -89,8 +103,8 @@ func (l *Link) Stats() Stats {
 	return st
 }
 
-// kernelDrops reads the drop counter of a socket. It is the one that SO_RXQ_OVFL attaches to datagrams, but can be
-// read when no datagram follows; it has 32 bits and wraps.
+// kernelDrops reads the drop counter of a socket. It is the counter that SO_RXQ_OVFL attaches to datagrams, but can be
+// read while no datagram arrives. It has 32 bits and wraps.
 func kernelDrops(fd int) uint64 {
 	var info [16]uint32
 	size := uint32(unsafe.Sizeof(info))
@@ -101,24 +115,4 @@ func kernelDrops(fd int) uint64 {
 		return 0
 	}
 	return uint64(info[drops])
-}
-
-// Add returns the sum of the counters of s and t; what is no counter is t's.
-func (s Stats) Add(t Stats) Stats {
-	t.BytesSent += s.BytesSent
-	t.BytesRecv += s.BytesRecv
-	t.DatagramsSent += s.DatagramsSent
-	t.DatagramsRecv += s.DatagramsRecv
-	t.SendErrors += s.SendErrors
-	t.SendQueueFull += s.SendQueueFull
-	t.SendUnreachable += s.SendUnreachable
-	t.SendBlocked += s.SendBlocked
-	t.SendOther += s.SendOther
-	t.RecvErrors += s.RecvErrors
-	t.WrongInterface += s.WrongInterface
-	t.WrongSource += s.WrongSource
-	t.Looped += s.Looped
-	t.Truncated += s.Truncated
-	t.KernelDrops += s.KernelDrops
-	return t
 }
