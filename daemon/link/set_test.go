@@ -40,7 +40,9 @@ func newSet(now int64) *Set {
 }
 
 // open opens a link.
-func (s *Set) open(i int, l *fakeLink, now int64) { s.Opened(s.channels[i], l, make(chan error, 1), now) }
+func (s *Set) open(i int, l *fakeLink, now int64) {
+	s.Opened(s.channels[i], l, make(chan error, 1), now)
+}
 
 // hear has a datagram come by link i, as core.Receive does.
 func (s *Set) hear(i int, from Sender, news bool, now int64) Verdict {
