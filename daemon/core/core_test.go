@@ -97,7 +97,7 @@ func bulk(p *coretest.Pair, from *core.Core) {
 	for next, more := cache.Ref(0), true; more; more = next != 0 {
 		next, _ = from.AnnounceFrom(next, 100)
 	}
-	for end := from.Queued(); !from.Passed(end); {
+	for end := from.Own.Internal.Tail(); !from.Own.Internal.Passed(end); {
 		p.Exchange()
 	}
 	b.End(from)
