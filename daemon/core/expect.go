@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"math"
 	"time"
 
@@ -30,7 +31,8 @@ func (c *Core) Expecting() bool { return len(c.Config.ExpectSync) > 0 }
 
 // expectsHelper reports whether the expectations of e's helper are replicated.
 func expectsHelper(cfg *config.Config, e *flow.Expectation) bool {
-	return cfg.ExpectHelper(flow.CString(e.Helper[:]))
+	name, _, _ := bytes.Cut(e.Helper[:], []byte{0}) // not flow.CString, which allocates
+	return cfg.ExpectHelper(string(name))
 }
 
 // expectationBegan takes the event of a new expectation.

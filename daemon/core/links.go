@@ -6,9 +6,6 @@ import (
 	"ctsync/daemon/link"
 )
 
-// linkReview is how often the silence of the peer is looked at.
-const linkReview = int64(500 * time.Millisecond)
-
 // ChangeLinks lets f change the links, and has the rest of the core follow.
 func (c *Core) ChangeLinks(f func(s *link.Set, now int64)) {
 	f(&c.Links, c.now())
@@ -55,7 +52,7 @@ func (c *Core) watchLink(ch *link.Channel) {
 
 // reviewLinks lets the links look at the silence of the peer.
 func (c *Core) reviewLinks(now int64) {
-	if now-c.reader.reviewed < linkReview {
+	if now-c.reader.reviewed < link.ReviewInterval {
 		return
 	}
 	c.reader.reviewed = now

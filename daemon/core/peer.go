@@ -38,17 +38,15 @@ type Peer struct {
 
 // newSession starts a session: the peer is assumed to know nothing of us, and we nothing of it.
 func (c *Core) newSession() {
-	// What else the peer says comes after the flows that it spoke of before.
+	// The flows that the peer spoke of before come before what else it says.
 	inOrder := func(f func()) func() { return func() { c.applyGathered(); f() } }
 	c.Peer.session = session.New(session.Config{
 		AckWindow:   ackWindow,
 		MaxDatagram: c.Links.Datagram(),
 		Seq:         c.seq(),
 	}, session.Handler{
-		Flow: c.gatherFlow,
-		Expectation: func(t wire.Type, e *flow.Expectation) {
-			inOrder(func() { c.peerExpectation(t, e) })()
-		},
+		Flow:            c.gatherFlow,
+		Expectation:     func(t wire.Type, e *flow.Expectation) { c.applyGathered(); c.peerExpectation(t, e) },
 		Dirty:           c.dirty,
 		Acked:           c.acked,
 		Lost:            c.lost,

@@ -5,12 +5,15 @@ import (
 	"time"
 )
 
+// ReviewInterval is how often Set.Review is to be called.
+const ReviewInterval = int64(500 * time.Millisecond)
+
 // Times of the choice of the link that sends. A peer that is well says something every second.
 const (
 	linkSilence  = int64(4 * time.Second)  // of the peer, after which another link is tried
 	linkDeaf     = int64(5 * time.Second)  // for which the peer gave no answer, after which another link is tried
 	linkTryMost  = int64(64 * time.Second) // the longest time between two such tries
-	linkSettled  = int64(10 * time.Second) // without a change, after which the tries begin anew with short intervals
+	linkSettled  = int64(10 * time.Second) // without a change, after which the tries start over with short intervals
 	followHold   = int64(time.Second)      // after a change the peer is not followed for so long
 	followJitter = int64(time.Second)      // and up to so much longer, drawn by lot
 )
@@ -100,7 +103,7 @@ func (c *choice) heardOn(i int, now int64) string {
 	return c.move(i, "the peer speaks on this link", now)
 }
 
-// tick is called about twice a second. deaf says that the peer, which is heard, shows no sign of hearing us.
+// tick is called every ReviewInterval. deaf says that the peer, which is heard, shows no sign of hearing us.
 func (c *choice) tick(deaf bool, now int64) string {
 	switch {
 	case !deaf:

@@ -135,8 +135,8 @@ func (s *Set) Closed(ch *Channel) {
 	s.fitDatagrams()
 }
 
-// Review looks at the silence of the peer, about twice a second. deaf says that the peer, which is heard, shows no sign
-// of hearing us.
+// Review looks at the silence of the peer, every ReviewInterval. deaf says that the peer, which is heard, shows no sign of
+// hearing us.
 func (s *Set) Review(deaf bool, now int64) {
 	if len(s.channels) > 1 {
 		s.chose(s.Sending().Name(), s.choice.tick(deaf, now), now)
