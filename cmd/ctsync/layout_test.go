@@ -126,24 +126,35 @@ func pageNumbers() control.Statistics {
 		}},
 		Tracking: control.Tracking{Lost: 263, Before: 2, UnknownAttributes: 1},
 		Session: control.SessionStatistics{
-			State: "established", Sequence: 4000000001, PeerSequence: 77, Retransmitted: 300, Unacknowledged: 12, Window: 131072,
+			State: "established", Sequence: 4000000001, PeerSequence: 77, Retransmitted: 300,
+			Unacknowledged: 12, Window: 131072,
 			Sent: map[string]uint64{"new": 6298470, "ack": 1000}, Received: map[string]uint64{"nack": 4},
 		},
 		Kernel: control.KernelStatistics{
-			Events: 16363927, BufferBytes: 425984, BufferLimit: 8388608, TableEntries: 19606, TableMax: 262144, EventsSetting: 1, FilterInKernel: "whole",
-			Conntrack: control.ConntrackCounters{Insert: new(uint64(99)), Drop: new(uint64(0))}, // the other ones are not reported
+			Events: 16363927, BufferBytes: 425984, BufferLimit: 8388608, TableEntries: 19606, TableMax: 262144,
+			EventsSetting: 1, FilterInKernel: "whole",
+			Conntrack: control.ConntrackCounters{Insert: new(uint64(99)), Drop: new(uint64(0))}, // no others
 		},
-		Unsupported: map[string]uint64{"flows: per-direction zone not carried by protocol v1": 17, "flows: GRE keys not carried by protocol v1": 3},
-		Commit:      control.CommitStatistics{Commits: 1, Created: 99, Failed: 1, Errors: map[string]uint64{"EEXIST": 1}},
+		Unsupported: map[string]uint64{
+			"flows: per-direction zone not carried by protocol v1": 17,
+			"flows: GRE keys not carried by protocol v1":           3,
+		},
+		Commit: control.CommitStatistics{
+			Commits: 1, Created: 99, Failed: 1, Errors: map[string]uint64{"EEXIST": 1},
+		},
 		Times: control.Times{
-			EventAcknowledged: control.Histogram{Count: 200, Sum: control.Duration(11 * time.Second), Buckets: []control.Bucket{
-				{UpTo: control.Duration(50 * time.Millisecond), Count: 90},
-				{UpTo: control.Duration(100 * time.Millisecond), Count: 199},
-				{UpTo: control.Duration(time.Minute), Count: 200},
-			}},
-			Takeover: control.Histogram{Count: 1, Sum: control.Duration(61 * time.Second), Buckets: []control.Bucket{
-				{UpTo: control.Duration(time.Minute)},
-			}},
+			EventAcknowledged: control.Histogram{
+				Count: 200, Sum: control.Duration(11 * time.Second),
+				Buckets: []control.Bucket{
+					{UpTo: control.Duration(50 * time.Millisecond), Count: 90},
+					{UpTo: control.Duration(100 * time.Millisecond), Count: 199},
+					{UpTo: control.Duration(time.Minute), Count: 200},
+				},
+			},
+			Takeover: control.Histogram{
+				Count: 1, Sum: control.Duration(61 * time.Second),
+				Buckets: []control.Bucket{{UpTo: control.Duration(time.Minute)}},
+			},
 		},
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
-// address reads the node's string as an address. The zone of a link-local one must be the interface of a link; it is
-// checked in relations, when the interfaces are known.
+// address reads the string of a node as an address. The zone of a link-local address must be the interface of a link:
+// relations checks it, when the interfaces are known.
 func (p *parser) address(n *node, key string) (netip.Addr, bool) {
 	if n.kind != unstable.String {
 		p.problem(n.valueAt, "%s wants an address in quotes, not %s", key, n)
@@ -19,12 +19,13 @@ func (p *parser) address(n *node, key string) (netip.Addr, bool) {
 	switch {
 	case err != nil:
 		if prefix, err := netip.ParsePrefix(n.text); err == nil {
-			p.problem(n.valueAt, "%s = %s is a network, not an address; did you mean %q?", key, quote(n.text), prefix.Addr())
+			p.problem(n.valueAt, "%s = %s is a network, not an address; did you mean %q?", key, quote(n.text),
+				prefix.Addr())
 			break
 		}
 		p.problem(n.valueAt, "%s = %s is not an IPv4 or IPv6 address", key, quote(n.text))
 	case a.Is4In6():
-		p.problem(n.valueAt, "%s = %s is an IPv4 address as IPv6: write %q", key, quote(n.text), a.Unmap())
+		p.problem(n.valueAt, "%s = %s is an IPv4 address written as IPv6: write %q", key, quote(n.text), a.Unmap())
 	default:
 		return a, true
 	}
@@ -38,9 +39,11 @@ func (p *parser) unicast(n *node, key string) (netip.Addr, bool) {
 	case !ok:
 		return a, false
 	case a.IsMulticast():
-		p.problem(n.valueAt, "%s = %s is a multicast group, not the address of a router; a group stands in mcast-group", key, quote(n.text))
+		p.problem(n.valueAt,
+			"%s = %s is a multicast group, not the address of a router; a group belongs in mcast-group", key,
+			quote(n.text))
 	case a.IsUnspecified():
-		p.problem(n.valueAt, "%s = %s is no address of a router: leave %s out", key, quote(n.text), key)
+		p.problem(n.valueAt, "%s = %s is not the address of a router: leave %s out", key, quote(n.text), key)
 	case a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
 		p.problem(n.valueAt, "%s = %s is the broadcast address, not that of a router", key, quote(n.text))
 	default:
@@ -61,17 +64,23 @@ func (p *parser) mcastGroup(n *node) {
 	switch {
 	case !ok:
 	case !a.IsMulticast():
-		p.problem(n.valueAt, "mcast-group = %s is not a multicast group (224.0.0.0/4 or ff00::/8); a unicast address stands in peer of %s", quote(n.text), interfaceTable)
+		p.problem(n.valueAt,
+			"mcast-group = %s is not a multicast group (224.0.0.0/4 or ff00::/8); a unicast address belongs in peer "+
+				"of %s",
+			quote(n.text), interfaceTable)
 	case a.Is6() && a.As16()[1]&0xf < 2:
-		p.problem(n.valueAt, "mcast-group = %s never leaves this router: take one of link-local scope, such as \"ff02::50\"", quote(n.text))
+		p.problem(n.valueAt,
+			"mcast-group = %s never leaves this router: use one of link-local scope, such as \"ff02::50\"",
+			quote(n.text))
 	case a.Zone() != "":
-		p.problem(n.valueAt, "mcast-group = %s has a zone: write %q, the interface is that of each %s", quote(n.text), a.WithZone(""), interfaceTable)
+		p.problem(n.valueAt, "mcast-group = %s has a zone: write %q, the interface is the one of each %s",
+			quote(n.text), a.WithZone(""), interfaceTable)
 	default:
 		p.cfg.McastGroup = a
 	}
 }
 
-// listenAddress reads a list of addresses, of which each link will take the one that its interface has.
+// listenAddress reads a list of addresses. Each link will use the one that its interface has.
 func (p *parser) listenAddress(n *node) {
 	items, ok := p.list(n, "198.51.100.1")
 	if !ok {
@@ -91,7 +100,7 @@ func (p *parser) listenAddress(n *node) {
 	p.cfg.ListenAddress = list
 }
 
-// relations checks what takes more than one key, and that nothing required is missing.
+// relations checks what concerns more than one key, and that nothing required is missing.
 func (p *parser) relations() {
 	p.required()
 	p.metricsRelations()
@@ -105,7 +114,8 @@ func (p *parser) relations() {
 	}
 }
 
-// kinds checks that the links are all of one kind. A group beside a peer is refused even where it is the default.
+// kinds checks that all links are multicast or all are unicast. It refuses a group together with a peer, even the
+// default group.
 func (p *parser) kinds() {
 	c := p.cfg
 	first := slices.IndexFunc(c.Interfaces, func(l Interface) bool { return l.Peer.IsValid() })
@@ -113,24 +123,31 @@ func (p *parser) kinds() {
 		return
 	}
 	if group := p.given["mcast-group"]; group != nil {
-		p.problem(group.at, "mcast-group and peer exclude each other: %s has the peer %s (line %d), which makes the link unicast; remove one of the two",
+		p.problem(group.at,
+			"mcast-group and peer exclude each other: %s has the peer %s (line %d), which makes the link unicast; "+
+				"remove one of the two",
 			c.Interfaces[first].table(), c.Interfaces[first].Peer, p.links[first].peer.line)
 	}
 	c.McastGroup = netip.Addr{}
 	for i := range c.Interfaces {
 		if l := &c.Interfaces[i]; !l.Peer.IsValid() {
-			p.problem(p.links[i].at, "%s has no peer, which makes it multicast, and %s has one (line %d), which makes it unicast: give every link a peer, or none",
+			p.problem(p.links[i].at,
+				"%s has no peer, which makes it multicast, and %s has one (line %d), which makes it unicast: give "+
+					"every link a peer, or none",
 				l.table(), c.Interfaces[first].table(), p.links[first].peer.line)
 		}
 	}
 }
 
-// samePeer refuses two links that cannot be told apart. A link-local peer is another one on each interface.
+// samePeer refuses two links with the same peer and port: nothing would distinguish them. A link-local peer is another
+// router on each interface.
 func (p *parser) samePeer() {
 	for i, l := range p.cfg.Interfaces {
 		for j, other := range p.cfg.Interfaces[:i] {
 			if l.Peer.IsValid() && !l.Peer.IsLinkLocalUnicast() && l.Peer == other.Peer && l.Port == other.Port {
-				p.problem(p.links[i].peer, "%s and %s (line %d) have the same peer %s and port %d: give this link the address that the other router has on it",
+				p.problem(p.links[i].peer,
+					"%s and %s (line %d) have the same peer %s and port %d: give this link the address that the "+
+						"other router has on it",
 					l.table(), other.table(), p.links[j].at.line, l.Peer, l.Port)
 				break
 			}
@@ -138,7 +155,7 @@ func (p *parser) samePeer() {
 	}
 }
 
-// listening checks that every link finds an address of its own in listen-address, which stands at at.
+// listening checks that every link finds an address of its own in listen-address, whose place is at.
 func (p *parser) listening(at position) {
 	c := p.cfg
 	for _, a := range c.ListenAddress {
@@ -164,13 +181,16 @@ func (p *parser) listening(at position) {
 			four := c.Remote(l).Is4()
 			shared[four] = append(shared[four], l.Name)
 			if n := len(shared[four]); n == len(candidates)+1 {
-				p.problem(at, "listen-address has too few addresses for the links %s: each sends from an address of its own interface", strings.Join(shared[four], ", "))
+				p.problem(at,
+					"listen-address has too few addresses for the links %s: each sends from an address of its own "+
+						"interface",
+					strings.Join(shared[four], ", "))
 			}
 		}
 	}
 }
 
-// linksAre names the interfaces of the links.
+// linksAre says on which interfaces the links are.
 func (c *Config) linksAre() string {
 	if len(c.Interfaces) == 1 {
 		return "the link is on " + c.Interfaces[0].Name
@@ -178,7 +198,7 @@ func (c *Config) linksAre() string {
 	return "the links are on " + strings.Join(c.names(), ", ")
 }
 
-// names are the names of the interfaces, in their order.
+// names returns the names of the interfaces in the order of the file.
 func (c *Config) names() []string {
 	var names []string
 	for _, l := range c.Interfaces {
@@ -190,14 +210,16 @@ func (c *Config) names() []string {
 // required reports the two tables that a file must have.
 func (p *parser) required() {
 	if p.given["failover-mechanism"] == nil {
-		p.problem(position{}, "%s with its sync-group is missing: it names the vrrp_sync_group of keepalived.conf", vrrpTable)
+		p.problem(position{}, "%s with its sync-group is missing: it names the vrrp_sync_group of keepalived.conf",
+			vrrpTable)
 	}
 	if p.given["interface"] == nil {
-		p.problem(position{}, "%s is missing: it names the dedicated link to the peer, such as [interface.eth0]", interfaceTable)
+		p.problem(position{}, "%s is missing: it names the dedicated link to the peer, such as [interface.eth0]",
+			interfaceTable)
 	}
 }
 
-// peerZone takes the zone off the link-local peer of a link after checking that it is the link's interface.
+// peerZone checks that the zone of a link-local peer is the interface of its link, and takes it off.
 func (p *parser) peerZone(i int) {
 	l := &p.cfg.Interfaces[i]
 	if zone := l.Peer.Zone(); zone != "" && zone != l.Name {

@@ -6,11 +6,11 @@ import "strings"
 var badFiles = []struct{ name, text, want string }{
 	// What TOML itself refuses.
 	{"no quotes", "mode = ftfw\n" + tables,
-		`f:1:8: ftfw is not a value: text is written in quotes, "ftfw"`},
+		`f:1:8: ftfw is not a value: text needs quotes, "ftfw"`},
 	{"no quotes around a time", "coalesce = 1ms\n" + tables,
-		`f:1:12: 1ms is not a value: text is written in quotes, "1ms"`},
+		`f:1:12: 1ms is not a value: text needs quotes, "1ms"`},
 	{"no quotes around an address", "mcast-group = 225.0.0.50 # the group\n" + tables,
-		`f:1:15: 225.0.0.50 is not a value: text is written in quotes, "225.0.0.50"`},
+		`f:1:15: 225.0.0.50 is not a value: text needs quotes, "225.0.0.50"`},
 	{"yes", "startup-resync = yes\n" + tables,
 		`f:1:18: yes is not a value; did you mean true?`},
 	{"off", "disable-syslog = Off\n" + tables,
@@ -42,17 +42,17 @@ f: [interface.NAME] is missing: it names the dedicated link to the peer, such as
 		`f:3:3: a table has single brackets: [interface.eth0]`},
 	{"list of links", "[failover-mechanism.vrrp]\nsync-group = 'g'\n[[interface]]\nname = 'eth0'\n",
 		`f:3:3: a table has single brackets: [interface]
-f:4:1: "name" stands in [interface] without the name of an interface: write [interface.eth0] for the link eth0`},
+f:4:1: "name" is in [interface], which names no interface: write [interface.eth0] for the link eth0`},
 	{"link without a name", "[failover-mechanism.vrrp]\nsync-group = 'g'\n[interface]\nport = 3780\n",
-		`f:4:1: "port" stands in [interface] without the name of an interface: write [interface.eth0] for the link eth0`},
+		`f:4:1: "port" is in [interface], which names no interface: write [interface.eth0] for the link eth0`},
 	{"no link at all", "[failover-mechanism.vrrp]\nsync-group = 'g'\n[interface]\n",
 		`f:3:2: interface is a table: write [interface.eth0] for the link eth0`},
 	{"VLAN without quotes", "[failover-mechanism.vrrp]\nsync-group = 'g'\n[interface.eth0.5]\nport = 3780\n",
-		`f:3:2: a name with a dot is written in quotes: [interface."eth0.5"]`},
+		`f:3:2: a name with a dot needs quotes: [interface."eth0.5"]`},
 	{"too many links", tables + "port = 0\n[interface.eth1]\nport = 0\n[interface.eth2]\n[interface.eth3]\n[interface.eth4]\nport = 0\n[interface.eth5]",
 		`f:4:8: port = 0 is out of range: 1 to 65535
 f:6:8: port = 0 is out of range: 1 to 65535
-f:9:2: more than 4 links: remove this one, conntrackd has no more either
+f:9:2: more than 4 links: remove this one; conntrackd has the same limit
 f:10:8: port = 0 is out of range: 1 to 65535`},
 	{"two kinds of links", tables + "[interface.eth1]\npeer = '198.51.100.2'\n[interface.eth2]",
 		`f:3:2: [interface.eth0] has no peer, which makes it multicast, and [interface.eth1] has one (line 5), which makes it unicast: give every link a peer, or none
@@ -60,13 +60,13 @@ f:6:2: [interface.eth2] has no peer, which makes it multicast, and [interface.et
 	{"one peer on two links", tables + "peer = '198.51.100.2'\n[interface.eth1]\nport = 3780\npeer = '198.51.100.2'",
 		`f:7:1: [interface.eth1] and [interface.eth0] (line 3) have the same peer 198.51.100.2 and port 3780: give this link the address that the other router has on it`},
 	{"name too long", "[failover-mechanism.vrrp]\nsync-group = 'g'\n[interface.abcdefghijklmnop]",
-		`f:3:2: "abcdefghijklmnop" is no name of an interface: it has 16 bytes, at most 15 are possible`},
+		`f:3:2: "abcdefghijklmnop" is not a valid interface name: it has 16 bytes, at most 15 are allowed`},
 	{"name with a slash", "[failover-mechanism.vrrp]\nsync-group = 'g'\n[interface.'a/b']",
-		`f:3:2: "a/b" is no name of an interface: it contains '/'`},
+		`f:3:2: "a/b" is not a valid interface name: it contains '/'`},
 	{"name of a directory", "[failover-mechanism.vrrp]\nsync-group = 'g'\n[interface.'..']",
-		`f:3:2: ".." is no name of an interface: it is reserved`},
+		`f:3:2: ".." is not a valid interface name: it is reserved`},
 	{"empty name", "[failover-mechanism.vrrp]\nsync-group = 'g'\n[interface.'']",
-		`f:3:2: "" is no name of an interface: it is reserved`},
+		`f:3:2: "" is not a valid interface name: it is reserved`},
 	{"failover as value", "failover-mechanism = 'vrrp'\n[interface.eth0]",
 		`f:1:1: failover-mechanism is a table: write [failover-mechanism.vrrp] and below it sync-group = "..."`},
 	{"vrrp as value", "[failover-mechanism]\nvrrp = 'syncgrp'\n[interface.eth0]",
@@ -132,7 +132,7 @@ f:2:19: state-directory wants an absolute path in quotes, not a table`},
 		`f:1:10: socket = "/run/ctsync/" is a directory
 f:2:19: state-directory = "/a\nb" contains a control character`},
 	{"socket too long", "socket = '/" + strings.Repeat("x", 107) + "'\n" + tables,
-		`f:1:10: socket = "/xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"... has 108 bytes, at most 107 are possible for a socket`},
+		`f:1:10: socket = "/xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"... has 108 bytes, at most 107 are allowed for a socket`},
 	{"no such group", "socket-group = 'no such group'\n" + tables,
 		`f:1:16: socket-group = "no such group": this system has no such group`},
 	{"no such control group", "control-group = 'no such group'\n" + tables,
@@ -162,11 +162,11 @@ f:2:19: state-directory = "/a\nb" contains a control character`},
 	{"list as sync-group", "[failover-mechanism.vrrp]\nsync-group = ['g']\n[interface.eth0]",
 		`f:2:1: sync-group wants the name of a keepalived sync group in quotes, not a list`},
 	{"sync-group over two lines", "[failover-mechanism.vrrp]\nsync-group = \"a\\nb\"\n[interface.eth0]",
-		`f:2:14: sync-group = "a\nb" is no name of a vrrp_sync_group`},
+		`f:2:14: sync-group = "a\nb" is not a valid name of a vrrp_sync_group`},
 
 	// Addresses.
 	{"peer is a group", tables + "peer = '225.0.0.50'",
-		`f:4:8: peer = "225.0.0.50" is a multicast group, not the address of a router; a group stands in mcast-group`},
+		`f:4:8: peer = "225.0.0.50" is a multicast group, not the address of a router; a group belongs in mcast-group`},
 	{"peer is a network", tables + "peer = '198.51.100.2/24'",
 		`f:4:8: peer = "198.51.100.2/24" is a network, not an address; did you mean "198.51.100.2"?`},
 	{"peer is a name", tables + "peer = 'router2'",
@@ -174,19 +174,19 @@ f:2:19: state-directory = "/a\nb" contains a control character`},
 	{"peer is a list", tables + "peer = ['198.51.100.2', '2001:db8::2']",
 		`f:4:1: peer wants an address in quotes, not a list`},
 	{"peer is unspecified", tables + "peer = '::'",
-		`f:4:8: peer = "::" is no address of a router: leave peer out`},
+		`f:4:8: peer = "::" is not the address of a router: leave peer out`},
 	{"peer is broadcast", tables + "peer = '255.255.255.255'",
 		`f:4:8: peer = "255.255.255.255" is the broadcast address, not that of a router`},
 	{"peer is mapped", tables + "peer = '::ffff:198.51.100.2'",
-		`f:4:8: peer = "::ffff:198.51.100.2" is an IPv4 address as IPv6: write "198.51.100.2"`},
+		`f:4:8: peer = "::ffff:198.51.100.2" is an IPv4 address written as IPv6: write "198.51.100.2"`},
 	{"peer on another link", tables + "peer = 'fe80::2%eth1'",
 		`f:4:1: peer = "fe80::2%eth1" is on interface eth1, the link is on eth0`},
 	{"group is unicast", "mcast-group = '198.51.100.1'\n" + tables,
-		`f:1:15: mcast-group = "198.51.100.1" is not a multicast group (224.0.0.0/4 or ff00::/8); a unicast address stands in peer of [interface.NAME]`},
+		`f:1:15: mcast-group = "198.51.100.1" is not a multicast group (224.0.0.0/4 or ff00::/8); a unicast address belongs in peer of [interface.NAME]`},
 	{"group of this host", "mcast-group = 'ff01::50'\n" + tables,
-		`f:1:15: mcast-group = "ff01::50" never leaves this router: take one of link-local scope, such as "ff02::50"`},
+		`f:1:15: mcast-group = "ff01::50" never leaves this router: use one of link-local scope, such as "ff02::50"`},
 	{"group with a zone", "mcast-group = 'ff02::50%eth0'\n" + tables,
-		`f:1:15: mcast-group = "ff02::50%eth0" has a zone: write "ff02::50", the interface is that of each [interface.NAME]`},
+		`f:1:15: mcast-group = "ff02::50%eth0" has a zone: write "ff02::50", the interface is the one of each [interface.NAME]`},
 	{"group and peer", "mcast-group = '225.0.0.50'\n" + tables + "peer = '198.51.100.2'",
 		`f:1:1: mcast-group and peer exclude each other: [interface.eth0] has the peer 198.51.100.2 (line 5), which makes the link unicast; remove one of the two`},
 	{"listen-address is no list", "listen-address = '198.51.100.1'\n" + tables,
@@ -195,8 +195,8 @@ f:2:19: state-directory = "/a\nb" contains a control character`},
 		`f:1:18: listen-address wants a list: write listen-address = ["198.51.100.1"]`},
 	{"listen-address of odd things", "listen-address = [1, '0.0.0.0', '239.0.0.1']\n" + tables,
 		`f:1:19: listen-address wants an address in quotes, not the integer 1
-f:1:22: listen-address = "0.0.0.0" is no address of a router: leave listen-address out
-f:1:33: listen-address = "239.0.0.1" is a multicast group, not the address of a router; a group stands in mcast-group`},
+f:1:22: listen-address = "0.0.0.0" is not the address of a router: leave listen-address out
+f:1:33: listen-address = "239.0.0.1" is a multicast group, not the address of a router; a group belongs in mcast-group`},
 	{"listen-address twice", "listen-address = ['198.51.100.1', '2001:db8::1', '198.51.100.1']\n" + tables,
 		`f:1:50: listen-address has 198.51.100.1 twice`},
 	{"listening on no link", "listen-address = ['fe80::1%eth9']\nmcast-group = 'ff02::50'\n" + tables + "[interface.eth1]",
@@ -223,20 +223,20 @@ f:1:37: accept-protocol = "icmpv6" is none of tcp, udp, icmp, icmp6, ipv6-icmp, 
 	{"ignored addresses", "ignore-address = [true, 'self', '192.0.2.1/24', '2001:db8::1/64', '192.0.2.0/33', 'fe80::1%eth0', '::ffff:192.0.2.1', '::ffff:192.0.2.0/120', '']\n" + tables,
 		`f:1:19: ignore-address wants addresses, networks and "own" in quotes, not true
 f:1:25: ignore-address = "self" is not an IPv4 or IPv6 address or network, nor "own"
-f:1:33: ignore-address = "192.0.2.1/24" has an address behind its network: write "192.0.2.0/24" for the network or "192.0.2.1" for the address
-f:1:49: ignore-address = "2001:db8::1/64" has an address behind its network: write "2001:db8::/64" for the network or "2001:db8::1" for the address
+f:1:33: ignore-address = "192.0.2.1/24" has host bits set: write "192.0.2.0/24" for the network or "192.0.2.1" for the address
+f:1:49: ignore-address = "2001:db8::1/64" has host bits set: write "2001:db8::/64" for the network or "2001:db8::1" for the address
 f:1:67: ignore-address = "192.0.2.0/33" is not an IPv4 or IPv6 address or network, nor "own"
 f:1:83: ignore-address = "fe80::1%eth0" has a zone, which flows do not have: write "fe80::1"
-f:1:99: ignore-address = "::ffff:192.0.2.1" is an IPv4 address as IPv6: write "192.0.2.1"
-f:1:119: ignore-address = "::ffff:192.0.2.0/120" is an IPv4 network as IPv6: write "192.0.2.0/24"
+f:1:99: ignore-address = "::ffff:192.0.2.1" is an IPv4 address written as IPv6: write "192.0.2.1"
+f:1:119: ignore-address = "::ffff:192.0.2.0/120" is an IPv4 network written as IPv6: write "192.0.2.0/24"
 f:1:143: ignore-address = "" is not an IPv4 or IPv6 address or network, nor "own"`},
 	{"protocols of expect-sync", "expect-sync = ['ftp', 1, 'FTP', 'ftp', 'pptp']\n" + tables,
 		`f:1:23: expect-sync wants the name of a protocol in quotes, not the integer 1
-f:1:26: expect-sync = "FTP" is no protocol: all, ftp, h323, nfs, sip or sqlnet
+f:1:26: expect-sync = "FTP" is none of all, ftp, h323, nfs, sip, sqlnet
 f:1:33: expect-sync has ftp twice
-f:1:40: expect-sync = "pptp" is no protocol: all, ftp, h323, nfs, sip or sqlnet`},
+f:1:40: expect-sync = "pptp" is none of all, ftp, h323, nfs, sip, sqlnet`},
 	{"all and more", "expect-sync = ['all', 'ftp']\n" + tables,
-		`f:1:1: expect-sync has all and other protocols: all stands alone`},
+		`f:1:1: expect-sync has all and other protocols: all must be alone`},
 	{"expect-sync without a list", "expect-sync = 'ftp'\n" + tables,
 		`f:1:15: expect-sync wants a list of protocols, such as ["ftp", "sip"], or ["all"], not the string "ftp"`},
 
@@ -244,9 +244,9 @@ f:1:40: expect-sync = "pptp" is no protocol: all, ftp, h323, nfs, sip or sqlnet`
 	{"not yes", "disable-external-cache = 'yes'\n" + tables,
 		`f:1:26: disable-external-cache wants true or false, not the string "yes"`},
 	{"later", "mode = 'alarm'\n" + tables,
-		`f:1:8: mode = "alarm" is not supported by this version yet: it speaks "ftfw" only`},
+		`f:1:8: mode = "alarm" is not supported yet: this version supports only "ftfw"`},
 	{"no mode", "mode = 'tcp'\n" + tables,
-		`f:1:8: mode = "tcp" is no mode: this version speaks "ftfw" only`},
+		`f:1:8: mode = "tcp" is not a mode: this version supports only "ftfw"`},
 	{"mode of a wrong type", "mode = ['ftfw']\n" + tables,
 		`f:1:1: mode wants "ftfw", not a list`},
 

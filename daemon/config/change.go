@@ -13,8 +13,8 @@ import (
 // Change is one key whose value differs between two configurations.
 type Change struct {
 	Key      string // as in the file, with its table: "cache-limit", "[interface.eth0] port"
-	Old, New string // as in the file; "" where nothing was given
-	Restart  bool   // the daemon takes it up at its next start only
+	Old, New string // as in the file; "" if the key was not set
+	Restart  bool   // the change takes effect only at the next start of the daemon
 }
 
 // setting is one key's value, comparable.
@@ -23,8 +23,8 @@ type setting struct {
 	restart    bool
 }
 
-// settings lists every key. A key whose change would mean to move the control socket or the state of a running daemon
-// needs a restart.
+// settings lists every key. A change needs a restart if the running daemon would have to move its control socket, its
+// metrics or its state.
 func (c *Config) settings() []setting {
 	list := []setting{
 		{"accept-protocol", protocols(c.AcceptProtocol), false},
@@ -55,12 +55,14 @@ func (c *Config) settings() []setting {
 	}
 	for i := range c.Interfaces {
 		l := &c.Interfaces[i]
-		list = append(list, setting{l.table() + " peer", address(l.Peer), false}, setting{l.table() + " port", strconv.Itoa(l.Port), false})
+		list = append(list, setting{l.table() + " peer", address(l.Peer), false}, setting{
+			l.table() + " port", strconv.Itoa(l.Port), false,
+		})
 	}
 	return list
 }
 
-// absent is what a key of a link is taken to have been when there was no such link: its default.
+// absent returns the old value of a key of a link that did not exist: the default.
 func absent(key string) string {
 	if strings.HasSuffix(key, " port") {
 		return strconv.Itoa(DefaultPort)
@@ -68,8 +70,8 @@ func absent(key string) string {
 	return ""
 }
 
-// Changes lists the keys whose value differs from old, in the order of the reference. The keys of a link that is gone
-// are not among them: "interface" says that it is.
+// Changes lists the keys whose value differs from old, in the order of settings. It omits the keys of a link that was
+// removed: the change of "interface" shows that.
 func (c *Config) Changes(old *Config) []Change {
 	var changes []Change
 	before := map[string]string{}
@@ -88,7 +90,7 @@ func (c *Config) Changes(old *Config) []Change {
 	return changes
 }
 
-// NeedRestart lists the keys that differ from old and that a running daemon does not take up.
+// NeedRestart lists the keys that differ from old and whose change needs a restart.
 func (c *Config) NeedRestart(old *Config) []string {
 	var keys []string
 	for _, change := range c.Changes(old) {
@@ -99,8 +101,8 @@ func (c *Config) NeedRestart(old *Config) []string {
 	return keys
 }
 
-// TakeLive returns loaded with the settings of c that a running daemon keeps until its next start: what is in force
-// after a reload.
+// TakeLive returns the configuration in force after a reload: loaded, but with those settings of c that a running
+// daemon keeps until its next start.
 func (c *Config) TakeLive(loaded *Config) *Config {
 	force := *loaded
 	force.Socket, force.SocketGID, force.ControlGID = c.Socket, c.SocketGID, c.ControlGID
@@ -118,7 +120,7 @@ func address(a netip.Addr) string {
 	return a.String()
 }
 
-// addresses keeps the order: a link takes the first address that its interface has.
+// addresses keeps the order, because a link uses the first address that its interface has.
 func addresses(list []netip.Addr) string {
 	var texts []string
 	for _, a := range list {
@@ -127,7 +129,7 @@ func addresses(list []netip.Addr) string {
 	return strings.Join(texts, " ")
 }
 
-// protocols and ignored are independent of the order, which says nothing, and of how often something is said.
+// protocols and ignored sort and compact: order and repetition mean nothing here.
 func protocols(list []flow.Proto) string {
 	var texts []string
 	for _, p := range slices.Compact(slices.Sorted(slices.Values(list))) {
@@ -148,7 +150,7 @@ func ignored(c *Config) string {
 	return strings.Join(slices.Compact(texts), " ")
 }
 
-// network writes a single address without its length.
+// network returns a network as text, a single address without its length.
 func network(p netip.Prefix) string {
 	if p.IsSingleIP() {
 		return p.Addr().String()

@@ -1,11 +1,10 @@
 // Package config reads ctsync's configuration file: strict parse, validation, defaults, and watching it for changes.
 //
-// The file is TOML; its keys are the words of VyOS's conntrack-sync, so an operator of VyOS or conntrackd can write it
-// unaided. Nothing in it is ignored: an unknown key, a wrong type and an impossible value are each refused with file,
-// line, column and what was meant, all problems of a file at once. A key that a later version will know is refused by
-// saying so, unless its value asks for what this version does anyway.
+// The file is TOML. Its keys are those of VyOS's conntrack-sync, so that an operator of VyOS or conntrackd can write it
+// without help. Nothing in it is ignored: Load refuses an unknown key, a wrong type and an impossible value, each with
+// file, line, column and what was probably meant, and reports all problems of a file at once.
 //
-// A MB is 1 048 576 bytes, as VyOS counts it.
+// A MB is 1 048 576 bytes, as in VyOS.
 package config
 
 import (
@@ -24,83 +23,87 @@ const DefaultPath = "/etc/ctsync/ctsync.toml"
 // DefaultKeepalived is where keepalived looks for its configuration file.
 const DefaultKeepalived = "/etc/keepalived/keepalived.conf"
 
-// maxFile bounds what Load reads, in bytes. A real file has some hundreds; the bound is for a path that names a device.
+// maxFile bounds what Load reads, in bytes. A real file has a few hundred; the bound is for a path that names a device.
 const maxFile = 64 << 10
 
-// Config is a validated configuration. Every field is set: what the file does not say has its default.
+// Config is a validated configuration. A key that is not in the file has its default.
 type Config struct {
-	// AcceptProtocol (accept-protocol) holds the layer-4 protocols of the flows that are replicated, none for all.
+	// AcceptProtocol (accept-protocol) holds the layer-4 protocols of the flows that are replicated. Empty means all.
 	AcceptProtocol []flow.Proto
-	// IgnoreAddress (ignore-address) holds networks, single addresses among them: flows with an original source or
-	// destination in one of them are not replicated.
+	// IgnoreAddress (ignore-address) holds networks and single addresses. Flows with an original source or destination
+	// in one of them are not replicated.
 	IgnoreAddress []netip.Prefix
-	// IgnoreOwn ("own" in ignore-address) does the same for the addresses that this router's interfaces have.
+	// IgnoreOwn ("own" in ignore-address) does the same for the addresses of this router's interfaces.
 	IgnoreOwn bool
 	// EventListenQueueSize (event-listen-queue-size, MB in the file) is the limit in bytes to which the receive buffer
-	// of the ctnetlink event socket may grow. The default is 64 MB, more than VyOS gives: an event takes 1,280 bytes there,
-	// and memory is only used while events wait.
+	// of the ctnetlink event socket may grow. The default of 64 MB is more than that of VyOS: an event takes 1,280
+	// bytes there, and only events that wait use memory.
 	EventListenQueueSize int
 	// SyncQueueSize (sync-queue-size, MB in the file) is the size in bytes of each socket buffer of a sync link. The
-	// default is 8 MB, more than VyOS gives: conntrackd sends a bulk as fast as it can, and memory is only used when needed.
+	// default of 8 MB is more than that of VyOS: conntrackd sends a bulk as fast as it can, and only datagrams that
+	// wait use memory.
 	SyncQueueSize int
-	// McastGroup (mcast-group) is the IPv4 or IPv6 group of multicast links. It is the zero Addr when the interfaces
-	// have a Peer.
+	// McastGroup (mcast-group) is the IPv4 or IPv6 group of multicast links. It is the zero Addr if the interfaces have
+	// a Peer.
 	McastGroup netip.Addr
-	// ListenAddress (listen-address) holds local addresses of the links, in the order of the file, none twice; a
-	// link-local one may have a link's interface as its zone. Listen picks those that may serve a link.
+	// ListenAddress (listen-address) holds local addresses of the links in the order of the file, without duplicates.
+	// The zone of a link-local one may be the interface of a link. Listen returns the ones that a link may use.
 	ListenAddress []netip.Addr
-	// StartupResync (startup-resync) asks the peer for its whole table at start. The default is true: VyOS and
-	// conntrackd leave it off, and a restarted standby then stays empty until flows change.
+	// StartupResync (startup-resync) makes the daemon request the peer's whole table at start. The default is true. It
+	// is false in VyOS and conntrackd, where a restarted standby stays empty until flows change.
 	StartupResync bool
-	// DisableSyslog (disable-syslog) keeps log lines away from syslog.
+	// DisableSyslog (disable-syslog) sends no log lines to syslog.
 	DisableSyslog bool
 	// Socket (socket) is the absolute path of the control socket.
 	Socket string
-	// SocketGID (socket-group, a name or a number in the file) is the group that may use the control socket, -1 for
-	// the group that the daemon runs as: an unprivileged daemon cannot give its socket to a group it is not in.
+	// SocketGID (socket-group, a name or a number in the file) is the group that may use the control socket. -1 is the
+	// group that the daemon runs as: an unprivileged daemon cannot give its socket to a group that it is not a member
+	// of.
 	SocketGID int
 	// ControlGID (control-group, a name or a number in the file) is the group whose members may act through the control
-	// socket and not only read, -1 for the group that the daemon runs as.
+	// socket and not only read. -1 is the group that the daemon runs as.
 	ControlGID int
-	// MetricsListen (metrics-listen) is where metrics are served over TCP, the zero AddrPort for nowhere.
+	// MetricsListen (metrics-listen) is where the daemon serves metrics over TCP. The zero AddrPort is nowhere.
 	MetricsListen netip.AddrPort
-	// MetricsWebConfig (metrics-web-config) is the absolute path of a web configuration of Prometheus' exporter-toolkit
-	// with TLS and users for MetricsListen, "" for none.
+	// MetricsWebConfig (metrics-web-config) is the absolute path of a web configuration of Prometheus'
+	// exporter-toolkit, with TLS and users for MetricsListen. "" is none.
 	MetricsWebConfig string
-	// ExpectSync (expect-sync) are the protocols whose expectations are replicated: ExpectAll alone, or any of ftp, h323,
-	// nfs, sip and sqlnet. None is the default.
+	// ExpectSync (expect-sync) holds the protocols whose expectations are replicated: ExpectAll alone, or any of ftp,
+	// h323, nfs, sip and sqlnet. It is empty by default.
 	ExpectSync []string
-	// DisableExternalCache (disable-external-cache) puts the peer's flows straight into the kernel.
+	// DisableExternalCache (disable-external-cache) injects the peer's flows into the kernel as they come.
 	DisableExternalCache bool
-	// CacheLimit (cache-limit) bounds the entries of each cache; 0 is twice nf_conntrack_max.
+	// CacheLimit (cache-limit) bounds the entries of each cache. 0 is twice nf_conntrack_max.
 	CacheLimit int
-	// Coalesce (coalesce) is the longest time for which the event reader gathers events while they come fast; 0 hands
-	// over each event at once.
+	// Coalesce (coalesce) is the longest time for which the reader gathers events while they come fast. 0 passes on
+	// each event at once.
 	Coalesce time.Duration
-	// StateDirectory (state-directory) is the absolute path of what outlives the daemon, such as the transition log.
+	// StateDirectory (state-directory) is the absolute path of the directory for what a restart must not lose, such as
+	// the history of transitions.
 	StateDirectory string
 	// SweepInterval (sweep-interval) is the time between two background comparisons of the internal cache with the
 	// kernel.
 	SweepInterval time.Duration
 	// PurgeTimeout (purge-timeout, seconds in the file as in VyOS) is how long a router that is no longer master keeps
-	// the flows of its kernel which it no longer serves.
+	// in its kernel the flows that it no longer serves.
 	PurgeTimeout time.Duration
 	// TCPWindowTracking (tcp-window-tracking) restores TCP flows without the be-liberal flag, so that the kernel
 	// checks their sequence numbers against the restored window.
 	TCPWindowTracking bool
-	// SyncGroup (sync-group in [failover-mechanism.vrrp]) is the keepalived sync group whose transitions count.
+	// SyncGroup (sync-group in [failover-mechanism.vrrp]) is the keepalived sync group whose transitions decide the
+	// role.
 	SyncGroup string
-	// KeepalivedConfig (keepalived-config) is the absolute path of keepalived's configuration, which is looked through for
-	// SyncGroup.
+	// KeepalivedConfig (keepalived-config) is the absolute path of keepalived's configuration, in which the daemon
+	// looks for SyncGroup.
 	KeepalivedConfig string
-	// RestoreLabels (restore-labels) puts the connection labels that the peer told of into the kernel at a commit.
+	// RestoreLabels (restore-labels) restores the connection labels of the peer's flows.
 	RestoreLabels bool
 	// Interfaces are the dedicated links to the peer in the order of the file, 1 to MaxInterfaces. Either all have a
 	// Peer or none has.
 	Interfaces []Interface
 }
 
-// MaxInterfaces is how many dedicated links there may be: conntrackd's own limit.
+// MaxInterfaces is how many dedicated links there may be. It is conntrackd's limit.
 const MaxInterfaces = 4
 
 // DefaultPort is the UDP port of a link that names none.
@@ -108,19 +111,19 @@ const DefaultPort = 3780
 
 // Interface is one dedicated link to the peer, [interface.NAME].
 type Interface struct {
-	// Name is the network interface, at most 15 bytes (IFNAMSIZ less its NUL).
+	// Name is the name of the network interface, at most 15 bytes (IFNAMSIZ less its NUL).
 	Name string
 	// Port (port) is the UDP port at both ends.
 	Port int
-	// Peer (peer) is the unicast address of the other router, the zero Addr for a multicast link. A link-local
-	// address carries no zone: it is on Name.
+	// Peer (peer) is the unicast address of the other router, or the zero Addr for a multicast link. A link-local
+	// address has no zone: it is on Name.
 	Peer netip.Addr
 }
 
-// table is the header of the link's table in the file.
+// table returns the header of the link's table in the file.
 func (i *Interface) table() string { return "[interface." + quoteKey(i.Name) + "]" }
 
-// Default returns a Config with every default; SyncGroup and Interfaces have none and are empty.
+// Default returns a Config with all defaults. SyncGroup and Interfaces have no default and are empty.
 func Default() *Config {
 	return &Config{
 		EventListenQueueSize: 64 << 20,
@@ -140,7 +143,7 @@ func Default() *Config {
 }
 
 // Listen returns the addresses of listen-address from which link may send, without zones: those of its family whose
-// zone, if they have one, is its interface. None were given if it is empty.
+// zone, if they have one, is its interface. It is empty only if listen-address is.
 func (c *Config) Listen(link *Interface) []netip.Addr {
 	var list []netip.Addr
 	for _, a := range c.ListenAddress {
@@ -151,7 +154,7 @@ func (c *Config) Listen(link *Interface) []netip.Addr {
 	return list
 }
 
-// Remote is the address that a link sends to: its peer or the group.
+// Remote returns the address that a link sends to: its peer or the group.
 func (c *Config) Remote(link *Interface) netip.Addr {
 	if link.Peer.IsValid() {
 		return link.Peer
@@ -159,7 +162,7 @@ func (c *Config) Remote(link *Interface) netip.Addr {
 	return c.McastGroup
 }
 
-// Load reads and parses the file at path. The error is Problems when the file could be read.
+// Load reads and parses the file at path. The error is Problems if the file could be read.
 func Load(path string) (*Config, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -173,8 +176,8 @@ func Load(path string) (*Config, error) {
 	return Parse(path, data)
 }
 
-// Parse parses the text of a configuration file; name stands for the file in messages. The error is Problems, in the
-// order of the file, and the Config is nil then.
+// Parse parses the text of a configuration file. name is the name of the file in messages. The error is Problems, in
+// the order of the file, and the Config is nil then.
 func Parse(name string, data []byte) (*Config, error) {
 	if len(data) > maxFile {
 		return nil, Problems{{File: name, Text: fmt.Sprintf("larger than %d bytes: not a configuration file", maxFile)}}

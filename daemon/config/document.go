@@ -12,12 +12,12 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
-// position is a place in the file, from 1; the zero value is no place.
+// position is a place in the file, counted from 1. The zero value is no place.
 type position struct{ line, column int }
 
 // node is a value of the document, or a table of them.
 type node struct {
-	key     string // last part of its key; "" for an element of a list
+	key     string // last part of the key; "" for an element of a list
 	at      position
 	valueAt position
 	kind    unstable.Kind // Table for every table; InlineTable does not occur
@@ -36,9 +36,9 @@ func (n *node) field(key string) *node {
 	return n.fields[i]
 }
 
-// document parses data into a tree with positions. It returns nil after a syntax error: what follows one cannot be
-// judged. The library's decoder is the authority on what is TOML; the tree is built from its parser because the decoder
-// forgets where values stood and gives up at the first wrong type.
+// document parses data into a tree with positions. It returns nil after a syntax error: what follows one means nothing.
+// The library's decoder decides what is TOML. The tree comes from the library's parser, because the decoder does not
+// say where a value is, and stops at the first wrong type.
 func (p *parser) document(data []byte) *node {
 	t := tree{parser: p, root: &node{kind: unstable.Table, header: true}, lines: lineStarts(data)}
 	t.toml.Reset(data)
@@ -66,7 +66,8 @@ func (p *parser) document(data []byte) *node {
 // bareWord matches a line whose value is text without quotes.
 var bareWord = regexp.MustCompile(`^(\s*[A-Za-z0-9_-]+\s*=\s*)([0-9A-Za-z/][^\s"'#,\]]*)\s*(#.*)?$`)
 
-// withoutQuotes replaces the text and column of a syntax error by what was meant, when it is the commonest slip.
+// withoutQuotes handles the most common error, a text without quotes: it replaces text and column of the syntax error
+// by what was meant.
 func withoutQuotes(bad *Problem, data []byte) {
 	lines := strings.Split(string(data), "\n")
 	if bad.Line < 1 || bad.Line > len(lines) {
@@ -83,7 +84,7 @@ func withoutQuotes(bad *Problem, data []byte) {
 	case "no", "off", "disable", "disabled", "false":
 		bad.Text = m[2] + " is not a value; did you mean false?"
 	default:
-		bad.Text = m[2] + " is not a value: text is written in quotes, " + quote(m[2])
+		bad.Text = m[2] + " is not a value: text needs quotes, " + quote(m[2])
 	}
 }
 
@@ -106,7 +107,7 @@ func lineStarts(data []byte) []int {
 	return starts
 }
 
-// expression adds a header or a key with its value.
+// expression adds a header, or a key with its value.
 func (t *tree) expression(e *unstable.Node) {
 	switch e.Kind {
 	case unstable.Table, unstable.ArrayTable:
@@ -128,8 +129,8 @@ func (t *tree) expression(e *unstable.Node) {
 	}
 }
 
-// open walks down from n along keys and makes the tables that are missing. A value in the way is left to the decoder,
-// which refuses it; the walk goes on in a table that nobody sees.
+// open walks down from n along keys and makes the tables that are missing. If it meets a value, it goes on in a table
+// that nobody sees: the decoder refuses the file.
 func (t *tree) open(n *node, keys unstable.Iterator) *node {
 	for keys.Next() {
 		n = t.child(n, keys.Node())
@@ -191,21 +192,21 @@ func (t *tree) value(n *node, v *unstable.Node) {
 	}
 }
 
-// at is where the key of a header or key-value begins.
+// at returns where the key of a header or of a key-value pair begins.
 func (t *tree) at(e *unstable.Node) position {
 	keys := e.Key()
 	keys.Next()
 	return t.place(keys.Node())
 }
 
-// place is where n begins. (The library's Shape counts from the start of the file each time.)
+// place returns where n begins. The library's Shape would count from the start of the file each time.
 func (t *tree) place(n *unstable.Node) position {
 	offset := int(n.Raw.Offset)
 	line := sort.SearchInts(t.lines, offset+1)
 	return position{line, offset - t.lines[line-1] + 1}
 }
 
-// path is the dotted key of a header.
+// path returns the dotted key of a header.
 func (t *tree) path(e *unstable.Node) string {
 	var parts []string
 	keys := e.Key()
@@ -218,7 +219,7 @@ func (t *tree) path(e *unstable.Node) string {
 // bareKey matches a key that needs no quotes in TOML.
 var bareKey = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 
-// quoteKey writes a key as it stands in TOML.
+// quoteKey returns a key as TOML writes it.
 func quoteKey(key string) string {
 	if bareKey.MatchString(key) {
 		return key

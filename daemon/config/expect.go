@@ -7,11 +7,11 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
-// ExpectAll is the word of expect-sync for the expectations of every helper.
+// ExpectAll is the value of expect-sync for the expectations of every helper.
 const ExpectAll = "all"
 
-// expectHelpers maps VyOS's words to the kernel's names of helpers. VyOS's own modules call those of NFS and Oracle rpc
-// and tns, and so do the user-space helpers of conntrack-tools.
+// expectHelpers maps VyOS's words to the kernel's names of helpers. rpc and tns are the helpers of NFS and Oracle, in
+// VyOS's own modules and in the user-space helpers of conntrack-tools.
 var expectHelpers = []struct {
 	word    string
 	helpers []string
@@ -23,8 +23,8 @@ var expectHelpers = []struct {
 	{"sqlnet", []string{"tns"}},
 }
 
-// ExpectWords lists the protocols of expect-sync as VyOS's "show conntrack-sync status" does: "all" is shown as all that
-// have a word.
+// ExpectWords lists the protocols of expect-sync as VyOS's "show conntrack-sync status" does: instead of "all" it lists
+// every protocol that has a word.
 func (c *Config) ExpectWords() []string {
 	if !slices.Contains(c.ExpectSync, ExpectAll) {
 		return c.ExpectSync
@@ -36,8 +36,8 @@ func (c *Config) ExpectWords() []string {
 	return words
 }
 
-// ExpectHelper reports whether expectations of the helper of this name are replicated. A name matches as with conntrackd:
-// by its beginning, in any case, because the kernel calls a helper on another port "sip-5062".
+// ExpectHelper reports whether expectations of the helper of this name are replicated. As in conntrackd, only the
+// beginning of a name must match, in any case: the kernel calls a helper on another port "sip-5062".
 func (c *Config) ExpectHelper(name string) bool {
 	for _, word := range c.ExpectSync {
 		if word == ExpectAll {
@@ -70,7 +70,7 @@ func (p *parser) expectSync(n *node) {
 		case item.kind != unstable.String:
 			p.problem(item.valueAt, "expect-sync wants the name of a protocol in quotes, not %s", item)
 		case !known:
-			p.problem(item.valueAt, "expect-sync = %s is no protocol: all, ftp, h323, nfs, sip or sqlnet", quote(item.text))
+			p.problem(item.valueAt, "expect-sync = %s is none of all, ftp, h323, nfs, sip, sqlnet", quote(item.text))
 		case slices.Contains(words, item.text):
 			p.problem(item.valueAt, "expect-sync has %s twice", item.text)
 		default:
@@ -78,7 +78,7 @@ func (p *parser) expectSync(n *node) {
 		}
 	}
 	if len(words) > 1 && slices.Contains(words, ExpectAll) {
-		p.problem(n.valueAt, "expect-sync has all and other protocols: all stands alone")
+		p.problem(n.valueAt, "expect-sync has all and other protocols: all must be alone")
 		return
 	}
 	p.cfg.ExpectSync = words

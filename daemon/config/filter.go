@@ -11,8 +11,7 @@ import (
 	"ctsync/daemon/flow"
 )
 
-// acceptable are the protocols of accept-protocol by their names, which are VyOS's. The first name of a protocol is the
-// one that is shown.
+// acceptable are the protocols of accept-protocol under VyOS's names. The first name of a protocol is the one to show.
 var acceptable = []struct {
 	name  string
 	proto flow.Proto
@@ -21,7 +20,7 @@ var acceptable = []struct {
 	{"sctp", flow.SCTP}, {"dccp", flow.DCCP},
 }
 
-// ownWord stands in ignore-address for the addresses of the router itself.
+// ownWord in ignore-address means the addresses of the router itself.
 const ownWord = "own"
 
 func protocolName(p flow.Proto) string {
@@ -99,11 +98,12 @@ func (p *parser) network(n *node) (netip.Prefix, bool) {
 	}
 	switch {
 	case prefix.Addr().Is4In6() && prefix.IsSingleIP():
-		return bad(" is an IPv4 address as IPv6: write %q", prefix.Addr().Unmap())
+		return bad(" is an IPv4 address written as IPv6: write %q", prefix.Addr().Unmap())
 	case prefix.Addr().Is4In6() && prefix.Bits() >= 96:
-		return bad(" is an IPv4 network as IPv6: write %q", netip.PrefixFrom(prefix.Addr().Unmap(), prefix.Bits()-96).Masked())
+		return bad(" is an IPv4 network written as IPv6: write %q",
+			netip.PrefixFrom(prefix.Addr().Unmap(), prefix.Bits()-96).Masked())
 	case prefix != prefix.Masked():
-		return bad(" has an address behind its network: write %q for the network or %q for the address", prefix.Masked(), prefix.Addr())
+		return bad(" has host bits set: write %q for the network or %q for the address", prefix.Masked(), prefix.Addr())
 	}
 	return prefix, true
 }

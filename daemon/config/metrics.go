@@ -7,8 +7,8 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
-// metricsListen reads where metrics are served over TCP: a port, which means loopback, or an address with its port. One
-// without an address is refused, because it means every address elsewhere and is easily written for loopback.
+// metricsListen reads where to serve metrics over TCP: a port, which means loopback, or an address with its port. It
+// refuses ":9780", which elsewhere means every address and is easily mistaken for loopback.
 func (p *parser) metricsListen(n *node) {
 	p.given[n.key] = n // for metricsRelations, also when it is refused here
 	const wants = `a port, or an address with a port such as "192.0.2.1:9780"`
@@ -30,7 +30,9 @@ func (p *parser) metricsListen(n *node) {
 	at, err := netip.ParseAddrPort(text)
 	switch {
 	case err != nil && len(text) > 1 && text[0] == ':':
-		p.problem(n.valueAt, `metrics-listen = %s has no address: write "0.0.0.0%s" for every address, or the port alone for loopback`, quote(text), text)
+		p.problem(n.valueAt,
+			`metrics-listen = %s has no address: write "0.0.0.0%s" for every address, or the port alone for loopback`,
+			quote(text), text)
 	case err != nil || at.Port() == 0:
 		p.problem(n.valueAt, "metrics-listen = %s is not %s", quote(text), wants)
 	case at.Addr().IsMulticast():
@@ -44,7 +46,7 @@ func loopback(port uint16) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port)
 }
 
-// metricsRelations checks what only the whole file tells.
+// metricsRelations checks what concerns both keys of the metrics.
 func (p *parser) metricsRelations() {
 	if n := p.given["metrics-web-config"]; n != nil && p.given["metrics-listen"] == nil {
 		p.problem(n.at, "metrics-web-config has no effect without metrics-listen")

@@ -192,7 +192,8 @@ func TestLoad(t *testing.T) {
 	if c, err := config.Load(path); err != nil || c.SyncGroup != "syncgrp" {
 		t.Errorf("Load = %+v, %v", c, err)
 	}
-	if _, err := config.Load("/dev/zero"); err == nil || err.Error() != "/dev/zero: larger than 65536 bytes: not a configuration file" {
+	if _, err := config.Load("/dev/zero"); err == nil ||
+		err.Error() != "/dev/zero: larger than 65536 bytes: not a configuration file" {
 		t.Errorf("endless file: %v", err)
 	}
 }

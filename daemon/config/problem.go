@@ -10,14 +10,13 @@ import (
 // Problem is one thing that is wrong with a configuration file.
 type Problem struct {
 	File string
-	// Line and Column count from 1, the column in bytes. Both are 0 when the problem is not at one place, as with a
-	// table that is missing.
+	// Line and Column count from 1, the column in bytes. Both are 0 if the problem has no place, like a missing table.
 	Line, Column int
-	// Text says what is wrong and what was meant.
+	// Text says what is wrong and what was probably meant.
 	Text string
 }
 
-// Error returns "file:line:column: text", the form that editors jump by.
+// Error returns "file:line:column: text", the form that editors understand.
 func (p Problem) Error() string {
 	if p.Line == 0 {
 		return fmt.Sprintf("%s: %s", p.File, p.Text)
@@ -25,10 +24,10 @@ func (p Problem) Error() string {
 	return fmt.Sprintf("%s:%d:%d: %s", p.File, p.Line, p.Column, p.Text)
 }
 
-// Problems is every problem of one configuration file.
+// Problems are all problems of one configuration file.
 type Problems []Problem
 
-// Error returns one problem a line.
+// Error returns one problem per line.
 func (ps Problems) Error() string {
 	lines := make([]string, len(ps))
 	for i, p := range ps {
@@ -37,13 +36,13 @@ func (ps Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// parser turns the tree of a document into a Config and gathers what is wrong on the way.
+// parser turns the tree of a document into a Config and collects what is wrong with it.
 type parser struct {
 	cfg      *Config
 	problems Problems
 	invalid  *Problem         // what the TOML decoder refused, if it did
-	given    map[string]*node // what the file contains, tables and valid keys, for the checks that need more than one of them
-	links    []linkTable      // of cfg.Interfaces, one for one
+	given    map[string]*node // tables and valid keys of the file, for the checks that need more than one
+	links    []linkTable      // one for each of cfg.Interfaces
 }
 
 // problem records what is wrong at a place.
@@ -51,8 +50,8 @@ func (p *parser) problem(at position, format string, args ...any) {
 	p.problems = append(p.problems, Problem{Line: at.line, Column: at.column, Text: fmt.Sprintf(format, args...)})
 }
 
-// sorted returns the problems in the order of the file, those without a place last. What the decoder refused is among
-// them unless its line has a problem of our own, which says the same better.
+// sorted returns the problems in the order of the file, those without a place last. It adds what the decoder refused,
+// unless that line has a problem of our own, which says the same better.
 func (p *parser) sorted(name string) Problems {
 	sameLine := func(q Problem) bool { return q.Line == p.invalid.Line }
 	if p.invalid != nil && !slices.ContainsFunc(p.problems, sameLine) {
@@ -70,8 +69,8 @@ func (p *parser) sorted(name string) Problems {
 	return p.problems
 }
 
-// linkTable is where the parts of an [interface.NAME] stand.
+// linkTable says where the parts of an [interface.NAME] are.
 type linkTable struct {
 	at   position
-	peer position // of the key; the zero value without a valid one
+	peer position // of the key; the zero value if there is no valid one
 }

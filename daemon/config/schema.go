@@ -8,13 +8,13 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
-// key is a key of a table and how its value gets into the Config.
+// key is a key of a table, and the function that reads its value into the Config.
 type key struct {
 	name string
 	read func(*parser, *node)
 }
 
-// The tables of a configuration file. The names of the second and third stand in messages as they stand in the file.
+// The tables of a configuration file as messages name them.
 const (
 	vrrpTable      = "[failover-mechanism.vrrp]"
 	interfaceTable = "[interface.NAME]"
@@ -26,8 +26,8 @@ const (
 	maxSyncQueue  = 256
 )
 
-// maxCacheLimit bounds cache-limit: so many the cache can number, half of them of each family. At some 100 bytes a flow
-// this is 3.4 GB for each cache.
+// maxCacheLimit bounds cache-limit: a cache can number so many entries, half of them of each family. At about 100 bytes
+// per flow this is 3.4 GB for each cache.
 const maxCacheLimit = 33_546_240
 
 var topKeys = []key{
@@ -82,7 +82,8 @@ func (p *parser) top(root *node) {
 	p.keys(rest, topKeys, "failover-mechanism", "interface")
 }
 
-// keys reads the fields of a table by the keys it may have; more are names that only a suggestion may need.
+// keys reads the fields of a table that may have these keys. more are further names to suggest instead of an unknown
+// key.
 func (p *parser) keys(table *node, keys []key, more ...string) {
 	for _, f := range table.fields {
 		i := slices.IndexFunc(keys, func(k key) bool { return k.name == f.key })
@@ -98,7 +99,7 @@ func (p *parser) keys(table *node, keys []key, more ...string) {
 	}
 }
 
-// failover reads [failover-mechanism], which holds the mechanism's own table.
+// failover reads [failover-mechanism], which contains the table of the mechanism.
 func (p *parser) failover(n *node) {
 	p.given[n.key] = n
 	if n.kind != unstable.Table || len(n.fields) == 0 {
@@ -122,7 +123,7 @@ func (p *parser) failover(n *node) {
 	}
 }
 
-// interfaces reads every [interface.NAME]. The keys of one too many are still checked, so that all problems come at once.
+// interfaces reads every [interface.NAME]. It checks also the keys of one too many, to report all problems at once.
 func (p *parser) interfaces(n *node) {
 	p.given[n.key] = n
 	if n.kind != unstable.Table || len(n.fields) == 0 {
@@ -131,12 +132,13 @@ func (p *parser) interfaces(n *node) {
 	}
 	for _, f := range n.fields {
 		if f.kind != unstable.Table {
-			p.problem(f.at, "%q stands in [interface] without the name of an interface: write [interface.eth0] for the link eth0", f.key)
+			p.problem(f.at, "%q is in [interface], which names no interface: write [interface.eth0] for the link eth0",
+				f.key)
 			continue
 		}
 		p.linkTable(f)
 		if len(p.links) == MaxInterfaces+1 {
-			p.problem(f.at, "more than %d links: remove this one, conntrackd has no more either", MaxInterfaces)
+			p.problem(f.at, "more than %d links: remove this one; conntrackd has the same limit", MaxInterfaces)
 		}
 	}
 }
@@ -144,13 +146,14 @@ func (p *parser) interfaces(n *node) {
 // linkTable reads one [interface.NAME].
 func (p *parser) linkTable(n *node) {
 	if bad := badInterfaceName(n.key); bad != "" {
-		p.problem(n.at, "%q is no name of an interface: %s", n.key, bad)
+		p.problem(n.at, "%q is not a valid interface name: %s", n.key, bad)
 	}
-	// [interface.eth0.5] means interface eth0, table 5; it was meant to name a VLAN.
+	// In TOML [interface.eth0.5] is table 5 of eth0, but it was meant to be the VLAN eth0.5.
 	n.fields = slices.DeleteFunc(n.fields, func(f *node) bool {
-		vlan := f.kind == unstable.Table && !slices.ContainsFunc(interfaceKeys, func(k key) bool { return k.name == f.key })
+		vlan := f.kind == unstable.Table &&
+			!slices.ContainsFunc(interfaceKeys, func(k key) bool { return k.name == f.key })
 		if vlan {
-			p.problem(f.at, "a name with a dot is written in quotes: [interface.%q]", n.key+"."+f.key)
+			p.problem(f.at, "a name with a dot needs quotes: [interface.%q]", n.key+"."+f.key)
 		}
 		return vlan
 	})
@@ -159,7 +162,7 @@ func (p *parser) linkTable(n *node) {
 	p.keys(n, interfaceKeys)
 }
 
-// link is the link that is being read.
+// link returns the link whose table is being read.
 func (p *parser) link() *Interface { return &p.cfg.Interfaces[len(p.cfg.Interfaces)-1] }
 
 // badInterfaceName says why the kernel would refuse a name (dev_valid_name in net/core/dev.c), or "".
@@ -168,7 +171,7 @@ func badInterfaceName(name string) string {
 	case name == "" || name == "." || name == "..":
 		return "it is reserved"
 	case len(name) > 15:
-		return fmt.Sprintf("it has %d bytes, at most 15 are possible", len(name))
+		return fmt.Sprintf("it has %d bytes, at most 15 are allowed", len(name))
 	}
 	for _, c := range name {
 		if c <= ' ' || c == '/' || c == ':' || c == 0x7f || c == 0x85 || c == 0xa0 {

@@ -7,7 +7,7 @@ import (
 	"ctsync/daemon/flow"
 )
 
-// tables are all tables of the file, and where each is.
+// tables are the keys of every table of the file, and how a message says where the table is.
 var tables = []struct {
 	where string
 	keys  []string
@@ -25,7 +25,8 @@ func names(keys []key) []string {
 	return list
 }
 
-// unknownHint says what an unknown key probably meant: a key of the same table spelt otherwise, or one of another table.
+// unknownHint says which key was probably meant by an unknown one: a similar one of the same table, or one of another
+// table. It is "" if none is similar.
 func unknownHint(name string, keys []key, more []string) string {
 	for _, t := range tables {
 		if slices.Contains(t.keys, name) {

@@ -12,7 +12,7 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
-// String says what a node is, for a message: "the string \"x\"", "the integer 5", "a list".
+// String says in a message what a node is: "the string \"x\"", "the integer 5", "a list".
 func (n *node) String() string {
 	switch n.kind {
 	case unstable.String:
@@ -31,7 +31,7 @@ func (n *node) String() string {
 	return "the date or time " + n.text
 }
 
-// quote quotes text for a message and cuts what is too long for one.
+// quote quotes a text for a message, and cuts it if it is too long.
 func quote(text string) string {
 	const most = 80
 	if len(text) > most {
@@ -40,7 +40,7 @@ func quote(text string) string {
 	return strconv.Quote(text)
 }
 
-// wants records that n has the wrong type.
+// wants notes that n has the wrong type.
 func (p *parser) wants(n *node, what string) {
 	p.problem(n.valueAt, "%s wants %s, not %s", n.key, what, n)
 }
@@ -86,7 +86,9 @@ func (p *parser) duration(n *node, dst *time.Duration, least, most time.Duration
 	}
 	v, err := time.ParseDuration(n.text)
 	if err != nil {
-		p.problem(n.valueAt, `%s = %s is not a time: write a number with its unit (ms, s, m, h), such as "500ms" or "60s"`, n.key, quote(n.text))
+		p.problem(n.valueAt,
+			`%s = %s is not a time: write a number with its unit (ms, s, m, h), such as "500ms" or "60s"`, n.key,
+			quote(n.text))
 		return
 	}
 	if v < least || v > most {
@@ -103,7 +105,7 @@ func (p *parser) purgeTimeout(n *node) {
 	}
 }
 
-// str reads a string; what says which.
+// str reads a string. what says what it must be.
 func (p *parser) str(n *node, what string) (string, bool) {
 	if n.kind != unstable.String {
 		p.wants(n, what)
@@ -112,7 +114,7 @@ func (p *parser) str(n *node, what string) (string, bool) {
 	return n.text, true
 }
 
-// list returns the elements of a list; example is one that it could have.
+// list returns the elements of a list. example is an element that it could have.
 func (p *parser) list(n *node, example string) ([]*node, bool) {
 	if n.kind == unstable.Array {
 		return n.items, true
@@ -138,7 +140,7 @@ func (p *parser) path(n *node, dst *string) {
 	}
 }
 
-// maxSocketPath is what sun_path of struct sockaddr_un holds, less its NUL.
+// maxSocketPath is the size of sun_path in struct sockaddr_un, less its NUL.
 const maxSocketPath = 107
 
 func (p *parser) socket(n *node) {
@@ -149,13 +151,14 @@ func (p *parser) socket(n *node) {
 	case path == "/" || strings.HasSuffix(n.text, "/"):
 		p.problem(n.valueAt, "socket = %s is a directory", quote(n.text))
 	case len(path) > maxSocketPath:
-		p.problem(n.valueAt, "socket = %s has %d bytes, at most %d are possible for a socket", quote(path), len(path), maxSocketPath)
+		p.problem(n.valueAt, "socket = %s has %d bytes, at most %d are allowed for a socket", quote(path), len(path),
+			maxSocketPath)
 	default:
 		p.cfg.Socket = path
 	}
 }
 
-// maxGID is the highest group id; the one above it means "unchanged" to chown(2).
+// maxGID is the highest group id. The one above it means "unchanged" to chown(2).
 const maxGID = 1<<32 - 2
 
 // group reads a group of this system by name or number.
@@ -188,20 +191,20 @@ func (p *parser) syncGroup(n *node) {
 	case strings.TrimSpace(name) == "":
 		p.problem(n.valueAt, "sync-group is empty: it names the vrrp_sync_group of keepalived.conf")
 	case len(name) > 255 || strings.ContainsFunc(name, func(c rune) bool { return unicode.IsControl(c) || c == '"' }):
-		p.problem(n.valueAt, "sync-group = %s is no name of a vrrp_sync_group", quote(name))
+		p.problem(n.valueAt, "sync-group = %s is not a valid name of a vrrp_sync_group", quote(name))
 	default:
 		p.cfg.SyncGroup = name
 	}
 }
 
-// mode accepts the one protocol that this version speaks.
+// mode accepts the one protocol that this version supports.
 func (p *parser) mode(n *node) {
 	mode, ok := p.str(n, `"ftfw"`)
 	switch {
 	case !ok || mode == "ftfw":
 	case mode == "alarm" || mode == "notrack":
-		p.problem(n.valueAt, `mode = %q is not supported by this version yet: it speaks "ftfw" only`, mode)
+		p.problem(n.valueAt, `mode = %q is not supported yet: this version supports only "ftfw"`, mode)
 	default:
-		p.problem(n.valueAt, `mode = %s is no mode: this version speaks "ftfw" only`, quote(mode))
+		p.problem(n.valueAt, `mode = %s is not a mode: this version supports only "ftfw"`, quote(mode))
 	}
 }

@@ -15,22 +15,23 @@ import (
 
 // The times of Watch.
 const (
-	quiet = 200 * time.Millisecond // without an event before the file is read: an editor writes in several steps
-	limit = 2 * time.Second        // after which it is read anyway
-	retry = time.Second            // between attempts while a directory is gone
+	quiet = 200 * time.Millisecond // without an event before it reads the file: an editor writes in several steps
+	limit = 2 * time.Second        // after which it reads the file anyway
+	retry = time.Second            // between attempts while a directory is missing
 )
 
 // maxLinks is how many symbolic links a path may go through, as in the kernel (MAXSYMLINKS).
 const maxLinks = 40
 
-// Watch calls changed when the content of the file at path has changed, or when the file went away or came back, until
-// ctx ends. It also calls changed once at its beginning, when everything is watched, so that a change between Load and
-// Watch is not missed: loading a file that has not changed must be harmless. The calls come from one goroutine.
+// Watch calls changed when the content of the file at path changes, or when the file disappears or comes back, until
+// ctx ends. It also calls changed once at the start, when it watches everything, so that no change between Load and
+// Watch is missed: to load a file that has not changed must be harmless. All calls come from one goroutine.
 //
-// Directories are watched, not the file: a watch on a file dies when an editor renames another over it. They are those
-// of the path, of its target and of every symbolic link in between, so that swapping a link is seen as well (inotify(7)).
+// It watches directories and not the file, because a watch on a file ends when an editor renames another file over it.
+// They are the directories of the path, of its target and of every symbolic link in between, so that it also notices a
+// link that was replaced (inotify(7)).
 //
-// The error is nil when ctx ended and says otherwise why nothing can be watched.
+// The error is nil if ctx ended, and otherwise says why Watch cannot watch.
 func Watch(ctx context.Context, path string, changed func()) error {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -66,7 +67,7 @@ func (w *watcher) run(ctx context.Context, changed func()) error {
 		}
 		due.Reset(min(quiet, max(0, first.Add(limit).Sub(now))))
 	}
-	schedule() // the first rearm may have met a missing directory
+	schedule() // at the first rearm a directory may have been missing
 	for {
 		select {
 		case <-ctx.Done():
@@ -76,7 +77,7 @@ func (w *watcher) run(ctx context.Context, changed func()) error {
 				return fmt.Errorf("watch configuration: %w", fsnotify.ErrClosed)
 			}
 			schedule()
-		case _, open := <-w.notifier.Errors: // above all an overflow: something changed, nobody knows what
+		case _, open := <-w.notifier.Errors: // above all an overflow: something changed, it is not known what
 			if !open {
 				return fmt.Errorf("watch configuration: %w", fsnotify.ErrClosed)
 			}
@@ -94,11 +95,11 @@ func (w *watcher) run(ctx context.Context, changed func()) error {
 	}
 }
 
-// rearm watches the directories that matter now and reports whether all of them are there. Each is taken off and put
-// on again: one that was removed and made anew is another inode under the same name.
+// rearm watches the directories that matter now, and reports whether all of them exist. It removes and adds each watch,
+// because a directory that was deleted and made again is another inode under the same name.
 func (w *watcher) rearm() bool {
 	for _, dir := range w.watched {
-		_ = w.notifier.Remove(dir) // it may be gone already
+		_ = w.notifier.Remove(dir) // the directory may not exist any more
 	}
 	dirs, complete := directories(w.path)
 	w.watched = w.watched[:0]
@@ -112,8 +113,8 @@ func (w *watcher) rearm() bool {
 	return complete
 }
 
-// fingerprint is the SHA-256 of the file's content, or the zero value when it cannot be read. Only a regular file is
-// opened: a pipe would block.
+// fingerprint returns the SHA-256 of the content of the file, or the zero value if it cannot be read. It opens only a
+// regular file: a pipe would block.
 func fingerprint(path string) (sum [sha256.Size]byte) {
 	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
 		return sum
@@ -130,8 +131,9 @@ func fingerprint(path string) (sum [sha256.Size]byte) {
 	return sha256.Sum256(data)
 }
 
-// directories lists the directories in which an entry decides what path means: that of each symbolic link on the way
-// and that of the final file. It reports whether the way could be followed to the end; the file itself may be missing.
+// directories lists the directories in which an entry decides what path means: those of the symbolic links that path
+// goes through, and that of the final file. complete says that it could follow path to the end; the file itself may be
+// missing.
 func directories(path string) (dirs []string, complete bool) {
 	seen := make(map[string]bool)
 	add := func(dir string) {
@@ -157,7 +159,7 @@ func directories(path string) (dirs []string, complete bool) {
 			add(done)
 		}
 		target, err := os.Readlink(next)
-		if err != nil { // no link, or not there
+		if err != nil { // not a link, or missing
 			if _, err := os.Lstat(next); err != nil {
 				return dirs, len(rest) == 0
 			}

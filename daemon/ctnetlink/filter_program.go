@@ -173,10 +173,11 @@ type wordRange struct{ first, last words }
 
 func wordRanges(ranges []flow.Range, n int) []wordRange {
 	list := make([]wordRange, len(ranges))
-	for i, r := range ranges {
+	for i := range ranges {
+		first, last := ranges[i].First(), ranges[i].Last()
 		for at := 0; at < 4*n; at += 4 {
-			list[i].first = append(list[i].first, binary.BigEndian.Uint32(r.First[at:]))
-			list[i].last = append(list[i].last, binary.BigEndian.Uint32(r.Last[at:]))
+			list[i].first = append(list[i].first, binary.BigEndian.Uint32(first[at:]))
+			list[i].last = append(list[i].last, binary.BigEndian.Uint32(last[at:]))
 		}
 	}
 	return list

@@ -112,7 +112,7 @@ func printRange(k valueKind, first, last uint64) string {
 
 // printAddresses returns a range as an address, a network or a range.
 func printAddresses(r flow.Range, family flow.Family) string {
-	from, to := r.First.IP(family), r.Last.IP(family)
+	from, to := r.First().IP(family), r.Last().IP(family)
 	if from == to {
 		return from.String()
 	}

@@ -191,7 +191,7 @@ func parseRange(word string) (r flow.Range, family flow.Family, ok bool) {
 	if !a.Is4() {
 		family = flow.IPv6
 	}
-	return flow.Range{First: flow.AddrFrom(a), Last: flow.AddrFrom(b)}, family, true
+	return flow.NewRange(flow.AddrFrom(a), flow.AddrFrom(b)), family, true
 }
 
 // finish sorts the values and joins those that overlap.

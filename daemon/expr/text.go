@@ -105,13 +105,13 @@ func begun(word string, family flow.Family) flow.AddrSet {
 		put(&start, i, v)
 	}
 	between := func(first, final uint64) flow.Range { // addresses with such a last part
-		r := flow.Range{First: start, Last: start}
-		put(&r.First, last, first)
-		put(&r.Last, last, final)
+		from, to := start, start
+		put(&from, last, first)
+		put(&to, last, final)
 		for i := (last + 1) * width; i < parts*width; i++ {
-			r.Last[i] = 0xff
+			to[i] = 0xff
 		}
-		return r
+		return flow.NewRange(from, to)
 	}
 	end := uint64(1) << (8 * width)
 	if list[last] == "" {

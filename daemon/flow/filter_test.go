@@ -86,7 +86,7 @@ func TestFilterRanges(t *testing.T) {
 		"255.255.255.255/32", "0.0.0.0/32", "::/64", "0:0:0:1::/64", "fd00::1/128", "fd00::1/128")})
 	text := func(family Family) (list []string) {
 		for _, r := range f.Ignored(family) {
-			list = append(list, fmt.Sprintf("%v-%v", r.First.IP(family), r.Last.IP(family)))
+			list = append(list, fmt.Sprintf("%v-%v", r.First().IP(family), r.Last().IP(family)))
 		}
 		return list
 	}

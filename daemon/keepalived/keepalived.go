@@ -89,19 +89,19 @@ func (c *Config) Complaints(name string) []string {
 	case 0:
 		return nil
 	case len(scripts):
-		return []string{fmt.Sprintf("vrrp_sync_group %.80q in %s runs no notify script: "+
+		return []string{fmt.Sprintf("vrrp_sync_group %.255q in %s runs no notify script: "+
 			"ctsync does not hear of its transitions, see keepalived.conf.example", name, c.Path)}
 	}
-	return []string{fmt.Sprintf("vrrp_sync_group %.80q in %s has no %s: ctsync does not hear of these transitions",
+	return []string{fmt.Sprintf("vrrp_sync_group %.255q in %s has no %s: ctsync does not hear of these transitions",
 		name, c.Path, strings.Join(silent, ", "))}
 }
 
-// shownGroups bounds how many groups a message names.
+// shownGroups bounds how many groups a message names. Each is cut to the longest name that sync-group can have.
 const shownGroups = 8
 
 // missing says that there is no group called name, and which groups there are.
 func (c *Config) missing(name string) string {
-	text := fmt.Sprintf("%s has no vrrp_sync_group %.80q, which sync-group names: ", c.Path, name)
+	text := fmt.Sprintf("%s has no vrrp_sync_group %.255q, which sync-group names: ", c.Path, name)
 	if len(c.Groups) == 0 {
 		return text + "it has no sync group"
 	}
@@ -109,7 +109,7 @@ func (c *Config) missing(name string) string {
 	for i, g := range c.Groups {
 		all = append(all, g.Name)
 		if i < shownGroups {
-			shown = append(shown, fmt.Sprintf("%.80q", g.Name))
+			shown = append(shown, fmt.Sprintf("%.255q", g.Name))
 		}
 	}
 	if len(all) > shownGroups {
@@ -117,7 +117,7 @@ func (c *Config) missing(name string) string {
 	}
 	text += "it has " + strings.Join(shown, ", ")
 	if near := flow.Nearest(name, all); near != "" {
-		text += fmt.Sprintf("; did you mean %.80q?", near)
+		text += fmt.Sprintf("; did you mean %.255q?", near)
 	}
 	return text
 }

@@ -126,8 +126,8 @@ func TestAddressComesLater(t *testing.T) {
 	for _, cfg := range []Config{
 		{}, {Group: addr("ff02::c7")}, {Group: addr("ff15::c7")}, {Peer: addr("10.1.0.2")}, {Peer: addr("2001:db8::2")},
 	} {
-		if link, err := openIn(l.a, cfg); !errors.Is(err, ErrNoAddress) {
-			t.Errorf("%+v without an address: %v, %v", cfg, link, err)
+		if _, err := openIn(l.a, cfg); !errors.Is(err, ErrNoAddress) {
+			t.Errorf("%+v without an address: %v", cfg, err)
 		}
 	}
 	l.a.Run(t, "ip", "address", "add", "10.1.0.1/24", "dev", "sync0")

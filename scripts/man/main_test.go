@@ -58,7 +58,7 @@ func TestEveryKey(t *testing.T) {
 			continue
 		}
 		for _, word := range strings.Fields(line)[1:] {
-			if !strings.Contains(page, escape(word)) {
+			if word != "=" && !strings.Contains(page, escape(word)) { // "=" is in the lines of keys without a default
 				t.Errorf("%q of a comment is not in the page", word)
 			}
 		}

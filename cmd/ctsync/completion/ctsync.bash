@@ -1,5 +1,6 @@
-# bash completion of ctsync. The program splits the line itself: a filter stands in quotes that are not closed yet, and
-# nothing of what is typed is evaluated here. Its first line says what stands behind an offer, the others are offers.
+# bash completion of ctsync. The program splits the command line itself, because a filter stands in quotes that are not
+# closed yet. Nothing that is typed is evaluated here. The first line of the program's answer says what follows an offer:
+# space, nospace, or files. The other lines are offers.
 _ctsync() {
     local -a offers
     mapfile -t offers < <("$1" __line bash "${COMP_LINE:0:COMP_POINT}" "$COMP_WORDBREAKS" 2>/dev/null)

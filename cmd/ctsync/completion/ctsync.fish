@@ -1,5 +1,6 @@
-# fish completion of ctsync. The program splits the line itself: a filter stands in quotes that are not closed yet, and
-# nothing of what is typed is evaluated here. Its first line says what stands behind an offer, the others are offers.
+# fish completion of ctsync. The program splits the command line itself, because a filter stands in quotes that are not
+# closed yet. Nothing that is typed is evaluated here. The first line of the program's answer says what follows an offer:
+# space, nospace, or files. The other lines are offers.
 function __ctsync_offers
     set -l answer (ctsync __line fish (commandline -cp | string collect) 2>/dev/null)
     if test "$answer[1]" = files
