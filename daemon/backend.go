@@ -3,10 +3,13 @@ package daemon
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"ctsync/daemon/control"
+	"ctsync/daemon/core"
+	"ctsync/daemon/metrics"
+	"ctsync/daemon/query"
+	"ctsync/daemon/takeover"
 )
 
 // backend is what the control server asks.
@@ -15,36 +18,21 @@ func (d *Daemon) backend() control.Backend {
 		Status:      d.status,
 		Statistics:  d.statistics,
 		Snapshot:    d.snapshot,
-		Transitions: func(context.Context) ([]control.Transition, error) { return d.roles.history.list(), nil },
+		Transitions: func(context.Context) ([]control.Transition, error) { return d.roles.History.List(), nil },
 		Resend:      d.resend,
 		Notify: func(_ context.Context, n control.Notification) (control.Transition, error) {
-			return d.notify(n), nil
+			return d.roles.Notify(n), nil
 		},
 		Action: d.action,
-		Flows:  d.flows,
+		Flows:  d.query.Flows,
 
-		Expectations: d.expectations,
-		Metrics:      d.metricsPage(),
-		Groups:       d.groups,
-		Differences:  d.differences,
-		Events:       d.watchEvents,
+		Expectations: d.query.Expectations,
+		Metrics:      metrics.Handler(d.registry, d.log),
+		Groups:       d.query.Groups,
+		Differences:  d.query.Differences,
+		Events:       d.query.Watch,
 		Log:          d.recent.page,
 	}
-}
-
-// notify records a notification and logs those that do not count. The record is on disk when it returns: who sent it, or
-// parked it, says it once.
-func (d *Daemon) notify(n control.Notification) control.Transition {
-	t := d.roles.notify(n, time.Now())
-	defer d.saveHistory()
-	if t.Outcome != control.OutcomeRunning {
-		level := slog.LevelWarn
-		if n.Type == control.TypeInstance || t.Outcome == control.OutcomeRepeated {
-			level = slog.LevelInfo // keepalived may say everything for each member too, and twice
-		}
-		d.log.Log(context.Background(), level, "notification has no effect", "state", n.State, "name", n.Name, "source", n.Source, "outcome", t.Outcome)
-	}
-	return t
 }
 
 // action carries out one of conntrackd's commands.
@@ -78,44 +66,59 @@ func (d *Daemon) commitAction(ctx context.Context, progress func(done, total int
 	if r, injecting, err := d.injectedAction(ctx); err != nil || injecting {
 		return r, err
 	}
-	c, err := d.commit(ctx, false, progress)
+	c, err := d.restore.Commit(ctx, false, progress)
 	summary := fmt.Sprintf("%d flows committed, %d expired, %d failed", c.Created+c.Updated+c.Replaced, c.Expired, c.Failed)
 	if c.Filtered > 0 {
 		summary += fmt.Sprintf(", %d filtered", c.Filtered)
 	}
 	if x := c.Expect; x != nil {
-		summary += fmt.Sprintf("; %d expectations committed, %d expired, %d failed", x.Created+x.Updated+x.Replaced, x.Expired, x.Failed)
+		summary += fmt.Sprintf("; %d expectations committed, %d expired, %d failed",
+			x.Created+x.Updated+x.Replaced, x.Expired, x.Failed)
 	}
 	return control.Result{Summary: summary, Flows: c.Total, Commit: &c}, err
 }
 
+// injectedAction says for ctsync commit that there is nothing to commit, when that is true.
+func (d *Daemon) injectedAction(ctx context.Context) (result control.Result, on bool, err error) {
+	r, on, err := d.restore.Await(ctx, false)
+	summary := fmt.Sprintf("nothing to commit with disable-external-cache: %d flows of the peer are in the kernel "+
+		"and none waits", r.Present)
+	if r.Failed > 0 {
+		summary += fmt.Sprintf("; the kernel refuses %d, see ctsync show statistics --detail", r.Failed)
+	}
+	return control.Result{Summary: summary, Flows: r.Present}, on, err
+}
+
+// errCommitting refuses what must not happen while the external cache is being read.
+var errCommitting = &control.Error{
+	Code: control.CodeBusy, Message: "a commit is reading the external cache", Hint: "flush when it is done",
+}
+
 // flush empties one cache or, for "", both. The kernel and the peer keep what they have.
 func (d *Daemon) flush(ctx context.Context, name string) (control.Result, error) {
-	if name != control.CacheInternal && d.jobs.running("commit") {
-		return control.Result{}, &control.Error{Code: control.CodeBusy, Message: "a commit is reading the external cache", Hint: "flush when it is done"}
-	}
-	n := 0
-	injecting := false
-	err := d.do(ctx, func(c *core) {
-		if injecting = c.injecting(); injecting && name == "" {
+	n, injecting, refused := 0, false, false
+	err := d.in.Do(ctx, func(c *core.Core) {
+		if injecting = c.Injecting(); injecting && name == "" {
 			name = control.CacheInternal
 		}
-		if name != control.CacheExternal {
-			n += c.internal.Len() + c.expect.internal.Len()
-			c.internal.Flush()
-			c.expect.internal.Flush()
-			c.sync.suspect = true // until the comparison that must follow
-			signal(c.wantReconcile)
-		}
 		if name != control.CacheInternal && !injecting {
-			n += c.external.Len() + c.expect.external.Len()
-			c.external.Reset()
-			c.expect.external.Reset()
-			c.sync.emptied = true
+			flushed, ok := c.FlushExternal()
+			if refused = !ok; refused {
+				return
+			}
+			n += flushed
+		}
+		if name != control.CacheExternal {
+			n += c.FlushInternal()
 		}
 	})
+	if refused {
+		return control.Result{}, errCommitting
+	}
 	if injecting && name == control.CacheExternal {
-		return control.Result{Summary: "nothing to flush: " + noExternalCache.Message + ", the kernel keeps the peer's flows"}, err
+		return control.Result{
+			Summary: "nothing to flush: " + query.NoExternalCache.Message + ", the kernel keeps the peer's flows",
+		}, err
 	}
 	what := name + " cache"
 	if name == "" {
@@ -125,10 +128,10 @@ func (d *Daemon) flush(ctx context.Context, name string) (control.Result, error)
 }
 
 func (d *Daemon) resyncAction(ctx context.Context) (control.Result, error) {
-	err := d.reconcile(ctx)
+	err := d.upkeep.Compare(ctx)
 	n := 0
 	if err == nil {
-		err = d.do(ctx, func(c *core) { n = c.internal.Len() })
+		err = d.in.Do(ctx, func(c *core.Core) { n = c.Own.Internal.Len() })
 	}
 	return control.Result{Summary: fmt.Sprintf("internal cache matches the kernel, %d flows", n), Flows: uint64(n)}, err
 }
@@ -138,21 +141,21 @@ var errNoPeer = &control.Error{Code: control.CodeRefused, Message: "the peer doe
 
 func (d *Daemon) bulkAction(ctx context.Context, progress func(done, total int)) (control.Result, error) {
 	n, answers := 0, false
-	if err := d.do(ctx, func(c *core) { n, answers = c.internal.Len(), c.peerAnswers() }); err != nil {
+	if err := d.in.Do(ctx, func(c *core.Core) { n, answers = c.Own.Internal.Len(), c.Answers() }); err != nil {
 		return control.Result{}, err
 	}
 	if !answers {
 		return control.Result{}, errNoPeer
 	}
-	err := d.bulk(ctx, progress)
+	err := d.upkeep.Bulk(ctx, progress)
 	return control.Result{Summary: fmt.Sprintf("internal cache sent to the peer, %d flows", n), Flows: uint64(n)}, err
 }
 
 func (d *Daemon) requestAction(ctx context.Context) (control.Result, error) {
 	answers := false
-	err := d.do(ctx, func(c *core) {
-		if answers = c.peerAnswers(); answers {
-			c.requestResync()
+	err := d.in.Do(ctx, func(c *core.Core) {
+		if answers = c.Answers(); answers {
+			c.RequestResync()
 		}
 	})
 	if err == nil && !answers {
@@ -162,27 +165,37 @@ func (d *Daemon) requestAction(ctx context.Context) (control.Result, error) {
 }
 
 func (d *Daemon) purgeAction(ctx context.Context, progress func(done, total int)) (control.Result, error) {
-	n, err := d.purge(ctx, progress)
+	n, err := d.takeover.Purge(ctx, progress)
 	injecting := false
 	if err == nil {
-		err = d.do(ctx, func(c *core) { injecting = c.injecting() })
+		err = d.in.Do(ctx, func(c *core.Core) { injecting = c.Injecting() })
 	}
 	if injecting {
 		return control.Result{Summary: "nothing to purge with disable-external-cache: the kernel keeps the peer's flows as the peer does"}, err
 	}
-	return control.Result{Summary: fmt.Sprintf("timers of %d kernel flows shortened to %d s", n, purgedLife), Flows: uint64(n)}, err
+	return control.Result{Summary: fmt.Sprintf("timers of %d kernel flows shortened to %d s", n, takeover.PurgedTimeout), Flows: uint64(n)}, err
 }
 
-// restartAction begins another life of the daemon. The answer leaves before this one ends.
+// restartAction starts the daemon anew. The answer leaves before this one ends.
 func (d *Daemon) restartAction(ctx context.Context) (control.Result, error) {
-	switch {
-	case d.restart == nil:
-		return control.Result{}, &control.Error{Code: control.CodeDisabled, Message: "this daemon cannot restart itself", Hint: "restart its service"}
-	case d.jobs.running("commit"):
-		return control.Result{}, &control.Error{Code: control.CodeBusy, Message: "a commit is running", Hint: "restart when it is done"}
+	if d.restart == nil {
+		return control.Result{}, &control.Error{
+			Code: control.CodeDisabled, Message: "this daemon cannot restart itself", Hint: "restart its service",
+		}
+	}
+	committing := false
+	if err := d.in.Do(ctx, func(c *core.Core) { committing = c.Committing() }); err != nil {
+		return control.Result{}, err
+	}
+	if committing {
+		return control.Result{}, &control.Error{
+			Code: control.CodeBusy, Message: "a commit is running", Hint: "restart when it is done",
+		}
 	}
 	if err := d.restart(ctx); err != nil {
-		return control.Result{}, &control.Error{Code: control.CodeRefused, Message: "not restarted, the daemon goes on as it was: " + err.Error()}
+		return control.Result{}, &control.Error{
+			Code: control.CodeRefused, Message: "not restarted, the daemon goes on as it was: " + err.Error(),
+		}
 	}
 	return control.Result{Summary: "restarting"}, nil
 }
@@ -193,7 +206,7 @@ func (d *Daemon) restartAction(ctx context.Context) (control.Result, error) {
 // Without a peer to fill it again the external cache is kept: it may be all that is left of the peer's connections.
 func (d *Daemon) reset(ctx context.Context, name string, progress func(done, total int)) (control.Result, error) {
 	answers := false
-	if err := d.do(ctx, func(c *core) { answers = c.peerAnswers() }); err != nil {
+	if err := d.in.Do(ctx, func(c *core.Core) { answers = c.Answers() }); err != nil {
 		return control.Result{}, err
 	}
 	if name == control.CacheExternal && !answers {
@@ -204,9 +217,9 @@ func (d *Daemon) reset(ctx context.Context, name string, progress func(done, tot
 	}
 	if name == control.CacheExternal {
 		emptied := ""
-		if err := d.do(ctx, func(c *core) {
-			if emptied = "external cache emptied; "; c.injecting() {
-				emptied = noExternalCache.Message + "; "
+		if err := d.in.Do(ctx, func(c *core.Core) {
+			if emptied = "external cache emptied; "; c.Injecting() {
+				emptied = query.NoExternalCache.Message + "; "
 			}
 		}); err != nil {
 			return control.Result{}, err

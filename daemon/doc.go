@@ -1,21 +1,13 @@
-// Package daemon builds every part of ctsyncd from a Config, owns every goroutine and the core loop, and carries out
-// role changes.
+// Package daemon puts the parts of ctsyncd together, runs them, follows the configuration, answers the control API.
 //
-// One goroutine, the core loop, owns both caches and the session without locks (type core). It reads the event socket
-// and the link itself, a block at a time, because handing blocks from one thread to another costs more than what is in
-// them; type poller says how it sleeps. Everybody else asks it closures that return within about a millisecond:
+//	core      owns both routers' flows and the session with the peer, in one loop without locks
+//	link      keeps the dedicated links open
+//	role      decides which of keepalived's words count; takeover does their work
+//	restore   puts the peer's flows into the kernel
+//	upkeep    keeps the caches true
+//	query     answers readers
 //
-//	kernel         ── blocks of ctnetlink events ──►┐
-//	peer           ── batches of datagrams ────────►│  core   ──► session ──► active link
-//	control server ── closures ────────────────────►│  loop
-//	work           ── closures ────────────────────►┘
-//
-// Long work (commit, injection, reconcile, bulk, purge, flush) runs in goroutines of its own, reads like sequential code, talks to
-// the kernel there, and enters the loop once per slice of at most sliceSize records, so that events, acknowledgements
-// and readers are served in between. Nothing blocks the loop.
-//
-// There may be several links to the peer: each has a task that keeps it open (link.go), a channel in the core, and one of
-// them, by the rules of choice.go, sends.
-//
-// Work that belongs to a role (see role.go) runs under a context that ends with the role.
+// Long work (commit, injection, comparison, bulk, purge) runs in goroutines of its own, reads like sequential code, talks
+// to the kernel there, and enters the loop once per slice of at most loop.SliceSize records, so that events,
+// acknowledgements and readers are served in between. Nothing blocks the loop.
 package daemon

@@ -3,25 +3,32 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"sync"
 
 	"ctsync/daemon/cache"
 	"ctsync/daemon/config"
+	"ctsync/daemon/core"
 	"ctsync/daemon/ctnetlink"
 	"ctsync/daemon/flow"
+	"ctsync/daemon/loop"
 	"ctsync/daemon/rtnetlink"
 )
 
 // One filter says which flows are replicated, wherever they come from and go to: the kernel applies what it can of it to
 // events, the core loop all of it to events, comparisons with the kernel, bulk updates, commits and purges. As in
 // conntrackd, what the peer sends is not filtered on its way into the external cache, only on its way out. It looks at
-// what never changes in a flow's life, so a flow that does not pass is nowhere, and its end needs no special case: an
+// what never changes while a flow exists, so a flow that does not pass is nowhere, and its end needs no special case: an
 // end passes if its beginning did.
 
 // filterSource is what the filter is made of. It has a lock because the configuration, the addresses of this router and
-// the link change in goroutines of their own; the core loop has a copy of what comes out.
+// the link change in goroutines of their own; the core has a copy of what comes out.
 type filterSource struct {
+	loop   *loop.Inbox[*core.Core]
+	events *ctnetlink.Listener
+	log    *slog.Logger
+
 	mu      sync.Mutex
 	cfg     *config.Config        // in force
 	local   map[string]netip.Addr // our address on the sync link of an interface, as far as it is known
@@ -61,92 +68,75 @@ func newFilter(cfg *config.Config, local map[string]netip.Addr, own []netip.Addr
 	return flow.NewFilter(r)
 }
 
-// filterEvents gives the filter to the kernel. What the kernel cannot hold of it is only said, because the core loop
-// applies all of it.
-func (d *Daemon) filterEvents() error {
-	if err := d.listener.Filter(d.filter.inForce); err != nil {
+// toKernel gives the filter to the kernel. What the kernel cannot hold of it is only said, because the core applies all
+// of it.
+func (s *filterSource) toKernel() error {
+	if err := s.events.Filter(s.inForce); err != nil {
 		return fmt.Errorf("filter conntrack events: %w", err)
 	}
-	if cover := d.listener.Stats().Cover; cover != ctnetlink.CoverWhole {
-		d.log.Warn("ignore-address is too long for the kernel: events that do not pass are read and dropped here", "in-kernel", cover)
+	if cover := s.events.Stats().Cover; cover != ctnetlink.CoverWhole {
+		s.log.Warn("ignore-address is too long for the kernel: events that do not pass are read and dropped here",
+			"in-kernel", cover)
 	}
 	return nil
 }
 
-// refilter changes what the filter is made of. When another filter comes out, it is put in force: flows that do not pass
-// any more leave the internal cache and, by their end, the peer. Those that pass now come in by the comparison with the
-// kernel that the caller asks for.
+// change changes what the filter is made of. When another filter comes out, it is put in force: flows that do not pass any
+// more leave the internal cache and, by their end, the peer. Those that pass now come in by the comparison with the kernel
+// that the caller asks for.
 //
-// The core loop has the new filter first. An event that the kernel then still drops by the old one is made up for by the
+// The core has the new filter first. An event that the kernel then still drops by the old one is made up for by the
 // comparison, which begins when the kernel has the new one as well; ends are never dropped.
-func (d *Daemon) refilter(ctx context.Context, change func(*filterSource)) (changed bool, err error) {
+func (s *filterSource) change(ctx context.Context, f func(*filterSource)) (changed bool, err error) {
 	ctx = context.WithoutCancel(ctx) // a half of the change would be taken for the whole the next time
-	s := &d.filter
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	change(s)
+	f(s)
 	changed, err = s.build()
 	if err != nil || !changed {
 		return false, err
 	}
-	if err := d.do(ctx, func(c *core) {
-		c.filter = s.inForce
-		c.refilterInjection()
-	}); err != nil {
+	if err := s.loop.Do(ctx, func(c *core.Core) { c.SetFilter(s.inForce) }); err != nil {
 		return true, err
 	}
-	if err := d.filterEvents(); err != nil {
-		d.log.Warn("the kernel does not filter conntrack events, all of them are read", "err", err)
+	if err := s.toKernel(); err != nil {
+		s.log.Warn("the kernel does not filter conntrack events, all of them are read", "err", err)
 	}
-	n, err := d.evict(ctx)
-	if n > 0 {
-		d.log.Info("flows removed from the internal cache: the filter does not let them pass any more", "flows", n)
+	total := 0
+	err = loop.Slices(ctx, s.loop, func(c *core.Core, from cache.Ref) cache.Ref {
+		next, n := c.EvictFrom(from, loop.SliceSize)
+		total += n
+		return next
+	})
+	if total > 0 {
+		s.log.Info("flows removed from the internal cache: the filter does not let them pass any more", "flows", total)
 	}
 	return true, err
 }
 
-// evict ends the flows of the internal cache that the filter does not let pass, in slices, and returns how many.
-func (d *Daemon) evict(ctx context.Context) (int, error) {
-	total := 0
-	for from, more := cache.Ref(0), true; more; {
-		if err := d.do(ctx, func(c *core) {
-			from = c.internal.Scan(from, sliceSize, func(e *cache.Entry) bool {
-				if c.evicts(e) {
-					total++
-				}
-				return true
-			})
-			if more = from != 0; !more {
-				c.retainExpectations()
+// followAddresses keeps the filter in step with the addresses of this router until ctx ends. The kernel says that they
+// changed; what they are now is read each time, so that nothing is missed when it has much to say.
+func (s *filterSource) followAddresses(ctx context.Context) error {
+	changed, failed, err := rtnetlink.Watch(ctx, rtnetlink.Addresses)
+	if err != nil {
+		return err
+	}
+	for {
+		other, err := s.change(ctx, func(*filterSource) {})
+		if err != nil && ctx.Err() == nil {
+			s.log.Error("the filter does not follow this router's addresses", "err", err)
+		}
+		if other {
+			if err := s.loop.Do(ctx, func(c *core.Core) { loop.Signal(c.Want.Reconcile) }); err != nil {
+				return err
 			}
-		}); err != nil {
-			return total, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-failed:
+			return err
+		case <-changed:
 		}
 	}
-	return total, nil
-}
-
-// evicts ends an entry of the internal cache if the filter does not let it pass.
-func (c *core) evicts(e *cache.Entry) bool {
-	if c.filter.Pass(&e.Flow.Orig) {
-		return false
-	}
-	c.internal.Destroy(&e.Flow, c.now())
-	c.counts.evicted++
-	return true
-}
-
-// evictStale does so with what a comparison with the kernel did not confirm, flows that a flush hid among it, and
-// returns how many are left at the beginning of entries.
-func (c *core) evictStale(entries []cache.Entry) int {
-	left := 0
-	for i := range entries {
-		if !c.evicts(&entries[i]) {
-			if left != i {
-				entries[left] = entries[i]
-			}
-			left++
-		}
-	}
-	return left
 }

@@ -208,6 +208,10 @@ func (m *monitor) commitLines(c *control.CommitResult) []string {
 	if c.Expired+c.Filtered > 0 {
 		lines = append(lines, m.paragraph("Left out", fmt.Sprintf("%s expired, %s not replicated by configuration", u.count(c.Expired), u.count(c.Filtered)), plain)...)
 	}
+	if c.NoRoom > 0 {
+		lines = append(lines, m.paragraph("Waiting", "! "+u.count(c.NoRoom)+
+			": the kernel's table is full, raise nf_conntrack_max", bad)...)
+	}
 	if c.Failed > 0 {
 		lines = append(lines, m.paragraph("Failed", "! "+u.count(c.Failed)+": "+m.named(c.Errors), bad)...)
 	} else {

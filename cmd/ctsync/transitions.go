@@ -88,6 +88,7 @@ func outcomes(c *control.CommitResult) string {
 	}{
 		{c.Created, "created"}, {c.Updated, "updated"}, {c.Replaced, "replaced"},
 		{c.Expired, "expired"}, {c.Filtered, "filtered"}, {c.Failed, "failed"},
+		{c.NoRoom, "waiting for room in the kernel's table"},
 	} {
 		if o.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", o.n, o.name))

@@ -109,6 +109,17 @@ func (x *External) side(r Ref) *ledger {
 	return &x.l6
 }
 
+// Ended calls fn for every flow that the peer ended and the kernel may still have from us. The Item is reused. Follow(false)
+// forgets them.
+func (x *External) Ended(fn func(*Item)) {
+	for r := x.nextUnseen(1); r != 0; r = x.nextUnseen(r + 1) {
+		if x.side(r).placed.has(r.number()) {
+			x.item(r, &x.taken)
+			fn(&x.taken)
+		}
+	}
+}
+
 // Follow makes the cache a ledger, in which every entry is pending at first, or a mere cache again. Then the records of
 // flows that ended are dropped; which entries the kernel may have is still known, for Placements.
 func (x *External) Follow(on bool) {

@@ -36,6 +36,11 @@ type Entry struct {
 	Updated int64 // when something was last heard of it
 }
 
+// Ages returns how long ago, at now, the flow was inserted and something was last heard of it.
+func (e *Entry) Ages(now int64) flow.Ages {
+	return flow.Ages{Age: max(time.Duration(now-e.Created), 0), Idle: max(time.Duration(now-e.Updated), 0)}
+}
+
 // store is what both caches are made of: two tables, the rare attributes, the counters. All refs that methods take
 // must be in use unless said otherwise.
 type store struct {

@@ -14,6 +14,7 @@ type CommitResult struct {
 	Expired  uint64   `json:"expired"`  // its timeout had passed
 	Filtered uint64   `json:"filtered"` // the filter does not let it pass
 	Failed   uint64   `json:"failed"`
+	NoRoom   uint64   `json:"no_room"`            // of a takeover: wait in the external cache, the kernel's table is full
 	Errors   Reasons  `json:"errors,omitempty"`   // failed, by errno name
 	Degraded Reasons  `json:"degraded,omitempty"` // restored without something, by what: "helper ftp", "master"
 	Named    []string `json:"named,omitempty"`    // examples of what was lost, at most MaxNamed
@@ -32,6 +33,7 @@ func (r *CommitResult) Add(round *CommitResult) {
 	r.Expired += round.Expired
 	r.Filtered += round.Filtered
 	r.Failed += round.Failed
+	r.NoRoom += round.NoRoom
 	r.Errors.Add(round.Errors)
 	r.Degraded.Add(round.Degraded)
 	r.Name(round.Named...)

@@ -1,0 +1,50 @@
+package core
+
+import (
+	"ctsync/daemon/cache"
+	"ctsync/daemon/session"
+)
+
+// Bulk is the sending of the whole internal cache that is under way. The zero value is one that nobody asked for.
+type Bulk struct{ answers *session.FTFW } // the session in which the peer asked for it
+
+// BeginBulk says that every entry of the internal cache that exists now will be announced until End.
+func (c *Core) BeginBulk() (b Bulk) {
+	select {
+	case <-c.Want.Bulk: // this one is the answer
+	default:
+	}
+	c.Peer.isNew = false
+	if c.Peer.bulkWanted { // a request that comes while we send is answered by another bulk
+		c.Peer.bulkWanted, b.answers = false, c.Peer.session
+		b.answers.BulkStarted()
+	}
+	return b
+}
+
+// End says that everything that was announced has left.
+func (b Bulk) End(c *Core) {
+	if b.answers != nil && b.answers == c.Peer.session {
+		b.answers.BulkSent()
+	}
+}
+
+// AnnounceFrom queues at most most flows of the internal cache for the peer as if they were new, from a position on, and
+// returns the position to go on from, 0 at the end, and how many it queued. At the end it queues the expectations too.
+func (c *Core) AnnounceFrom(from cache.Ref, most int) (next cache.Ref, queued int) {
+	next = c.Own.Internal.Scan(from, most, func(e *cache.Entry) bool {
+		c.Own.Internal.Announce(e.Ref)
+		queued++
+		return true
+	})
+	if next == 0 {
+		queued += c.Own.Expect.Announce()
+	}
+	return next, queued
+}
+
+// PeerIsNew reports whether the peer restarted since the last bulk began: it has nothing of that one.
+func (c *Core) PeerIsNew() bool { return c.Peer.isNew }
+
+// AwaitsRequest reports whether the peer restarted and has not asked for our table yet, which it is sent in any case.
+func (c *Core) AwaitsRequest() bool { return c.Peer.isNew && !c.Peer.bulkWanted }

@@ -1,0 +1,79 @@
+package core
+
+import (
+	"ctsync/daemon/control"
+	"ctsync/daemon/ctnetlink"
+	"ctsync/daemon/flow"
+	"ctsync/daemon/loop"
+)
+
+// Apply puts a block of kernel events into the internal cache.
+func (c *Core) Apply(b *ctnetlink.Block) {
+	now, before := c.now(), c.Own.Internal.Tail()
+	c.Own.Internal.Prefetch(b.Flow[:b.N])
+	next := 0 // of b.Expect
+	for i := range b.N {
+		switch b.Kind[i] {
+		case ctnetlink.EventExpectNew:
+			c.expectationBegan(&b.Expect[next], now)
+			next++
+			continue
+		case ctnetlink.EventExpectDestroy:
+			c.expectationEnded(&b.Expect[next])
+			next++
+			continue
+		}
+		f := &b.Flow[i]
+		if !c.Own.Filter.Pass(&f.Orig) {
+			c.Own.counts.filtered++
+			c.filteredEvent(b.Kind[i], f)
+			continue
+		}
+		if c.tap.watched() {
+			c.tapFlow(control.EventKind(b.Kind[i]), f, false) // the first three kinds are the same
+		}
+		var err error
+		switch b.Kind[i] {
+		case ctnetlink.EventNew:
+			err = c.Own.Internal.New(f, now)
+		case ctnetlink.EventUpdate:
+			err = c.Own.Internal.Update(c.completed(f), now)
+		case ctnetlink.EventDestroy:
+			c.endedHere(f, now)
+			c.Own.counts.trafficBytes += f.Bytes[0] + f.Bytes[1]
+			c.Own.counts.trafficPackets += f.Packets[0] + f.Packets[1]
+			c.Own.Internal.Destroy(f, now)
+		}
+		if err != nil {
+			c.Refused(InternalCache, err)
+		}
+	}
+	if c.tap.watched() {
+		c.publish(false)
+	}
+	if len(c.Own.orphans) > 0 {
+		c.adoptOrphans(now)
+	}
+	c.followBlock(c.reader.readAt, before)
+}
+
+// overrun takes note that the kernel dropped events, and has stopped dropping.
+func (c *Core) overrun() {
+	c.Own.counts.overruns++
+	c.Own.suspect = true
+	c.log.Warn("kernel dropped conntrack events, comparing with its table", "overruns", c.Own.counts.overruns)
+	if c.tap.watched() {
+		c.publish(true)
+	}
+	c.wantCompare()
+}
+
+// filteredEvent takes the end of a flow that does not pass now, but did when it began: before the filter changed.
+func (c *Core) filteredEvent(kind ctnetlink.Kind, f *flow.Flow) {
+	if kind == ctnetlink.EventDestroy && c.Own.Internal.Has(&f.Orig) {
+		c.Own.Internal.Destroy(f, c.now())
+	}
+}
+
+// wantCompare asks for a comparison with the kernel's table.
+func (c *Core) wantCompare() { loop.Signal(c.Want.Reconcile) }

@@ -1,0 +1,134 @@
+package core_test
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"ctsync/daemon/core"
+	"ctsync/daemon/coretest"
+	"ctsync/daemon/link"
+	"ctsync/daemon/transport"
+	"ctsync/daemon/wire"
+)
+
+const sec = int64(time.Second)
+
+func alive(seq uint32) []byte { return wire.AppendControl(nil, wire.Alive, seq, 0, 0) }
+
+// hearing has a datagram come by a link.
+type hearing func(link int, src netip.Addr, datagram []byte)
+
+// twoLinkCore is a core with two open multicast links, on a clock that the test moves, and the peer heard on the first.
+func twoLinkCore(t *testing.T, clock *int64) (c *core.Core, hear hearing) {
+	t.Helper()
+	c = coretest.New(onClock(clock))
+	coretest.Open(c, []transport.Config{{Interface: "sync0"}, {Interface: "sync1"}}, &coretest.Link{}, &coretest.Link{})
+	hear = func(i int, src netip.Addr, datagram []byte) { c.Receive(c.Links.Channels()[i], src, datagram) }
+	hear(0, coretest.AddrA, wire.AppendControl(nil, wire.Alive|wire.Hello|wire.HelloBack, 100, 0, 0))
+	if c.Links.Peer().Addr != coretest.AddrA || !c.Answers() {
+		t.Fatalf("the first sender is not the peer: %+v", c.Links.Peer())
+	}
+	return c, hear
+}
+
+// TestRubbishIsNoSignOfLife: what stands for the peer in all decisions about its flows is what could be read.
+func TestRubbishIsNoSignOfLife(t *testing.T) {
+	clock := 1000 * sec
+	c, hear := twoLinkCore(t, &clock)
+	heard := c.PeerHeard()
+	clock += 60 * sec
+	hear(0, coretest.AddrA, []byte("rubbish of a known sender"))
+	if n := statistics(c).Tracking.Malformed.Total(); c.PeerHeard() != heard || c.Answers() || n != 1 {
+		t.Errorf("heard %d later, answers %v, malformed %d", c.PeerHeard()-heard, c.Answers(), n)
+	}
+	hear(0, coretest.AddrA, alive(101))
+	if c.PeerHeard() != clock || !c.Answers() {
+		t.Errorf("heard %d, now %d", c.PeerHeard(), clock)
+	}
+}
+
+// TestAnotherPeerIsAnotherSession: the session goes on while the peer changes its link, and starts over with another
+// router, whether that speaks in its place or is configured.
+func TestAnotherPeerIsAnotherSession(t *testing.T) {
+	other, third := netip.MustParseAddr("10.1.0.1"), netip.MustParseAddr("10.1.0.9")
+	configure := func(c *core.Core, cfgs ...transport.Config) {
+		c.ChangeLinks(func(s *link.Set, now int64) { s.Follow(s.Channels(), cfgs, now) })
+	}
+	for _, tt := range []struct {
+		name string
+		do   func(c *core.Core, hear hearing, clock *int64)
+		same bool
+	}{
+		{"the peer moves", func(_ *core.Core, hear hearing, clock *int64) {
+			*clock += 2 * sec
+			hear(1, other, alive(101))
+		}, true},
+		{"a stranger", func(_ *core.Core, hear hearing, clock *int64) {
+			*clock += sec
+			hear(1, third, alive(1<<30))
+		}, true},
+		{"a stranger after a long silence", func(_ *core.Core, hear hearing, clock *int64) {
+			*clock += 11 * sec
+			hear(1, third, alive(1<<30))
+		}, false},
+		{"the same peer is configured", func(c *core.Core, _ hearing, _ *int64) {
+			configure(c, transport.Config{Interface: "sync0", Peer: coretest.AddrA}, transport.Config{Interface: "sync1"})
+		}, true},
+		{"another peer is configured", func(c *core.Core, _ hearing, _ *int64) {
+			configure(c, transport.Config{Interface: "sync0", Peer: third}, transport.Config{Interface: "sync1", Peer: third})
+		}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			clock := 1000 * sec
+			c, hear := twoLinkCore(t, &clock)
+			was := statistics(c).Session.Received["alive"]
+			tt.do(c, hear, &clock)
+			now := statistics(c).Session
+			if same := now.State == "established" && now.Received["alive"] >= was; same != tt.same {
+				t.Errorf("the session goes on: %v, %+v", same, now)
+			}
+		})
+	}
+}
+
+// TestFirstLinkBeginsTheSession: before it there is nothing to say and nobody to ask.
+func TestFirstLinkBeginsTheSession(t *testing.T) {
+	c := coretest.New()
+	c.RequestResync()
+	c.Transmit()
+	c.Tick()
+	if why := strings.Join(c.Why(), "; "); !strings.Contains(why, "the sync link is not open yet") || c.Answers() {
+		t.Errorf("without links: %q", why)
+	}
+	l := &coretest.Link{}
+	coretest.Open(c, []transport.Config{{Interface: "sync0"}, {Interface: "sync1"}}, l)
+	c.Tick()
+	if len(l.Ends) == 0 {
+		t.Error("nothing is said by the link that is open")
+	}
+	l.Drop()
+	c.ChangeLinks(func(s *link.Set, now int64) { s.Opened(s.Channels()[1], &coretest.Link{}, make(chan error, 1), now) })
+	if c.Tick(); len(l.Ends) != 0 {
+		t.Error("the second link begins the session once more")
+	}
+}
+
+// TestPeerThatIsDeaf: a peer that speaks but shows no sign of hearing us is tried by the other link.
+func TestPeerThatIsDeaf(t *testing.T) {
+	clock := 1000 * sec
+	c, hear := twoLinkCore(t, &clock)
+	for seq := uint32(101); seq < 200; seq++ { // with HELLO: it has not heard our answer
+		clock += sec / 2
+		hear(0, coretest.AddrA, wire.AppendControl(nil, wire.Alive|wire.Hello, seq, 0, 0))
+		c.Tick()
+		if c.Links.Sending() != c.Links.Channels()[0] {
+			if seq < 108 {
+				t.Errorf("after %d messages already", seq-100)
+			}
+			return
+		}
+	}
+	t.Error("never")
+}

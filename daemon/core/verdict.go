@@ -1,0 +1,89 @@
+package core
+
+import (
+	"fmt"
+	"time"
+)
+
+// aliveInterval is how long a peer that is well may be silent: protocol v1 says something every second.
+const aliveInterval = 3 * time.Second
+
+// Answers reports whether the peer takes part in the session now.
+func (c *Core) Answers() bool {
+	return c.Peer.session != nil && c.Peer.session.State().Established && c.now()-c.PeerHeard() < int64(aliveInterval)
+}
+
+// Why lists what this router knows that stands against the two being in step; nothing if they are.
+func (c *Core) Why() []string {
+	var why []string
+	say := func(format string, args ...any) { why = append(why, fmt.Sprintf(format, args...)) }
+	if no := c.Links.NoLink(); no != "" {
+		say("%s", no)
+	}
+	c.whyPeer(say)
+	if n := c.dirty(); n > transmitSlice {
+		say("%d changed flows wait to be sent", n)
+	}
+	if c.Peer.bulkWanted || c.Peer.isNew || c.Peer.session != nil && c.Peer.session.State().BulkRunning {
+		say("the peer waits for our table")
+	}
+	if c.Own.full {
+		say("the internal cache was full, flows are missing: raise cache-limit")
+	}
+	if c.Injecting() {
+		c.whyNotInjected(say)
+	} else if c.Peer.full {
+		say("the external cache was full, flows are missing: raise cache-limit")
+	}
+	if n := c.Peer.noRoom; n > 0 {
+		say("%d flows of the peer are not in the kernel, its table is full: raise net.netfilter.nf_conntrack_max", n)
+	}
+	if c.Peer.emptied {
+		say("the external cache was flushed: ctsync request fills it again")
+	}
+	if !c.Own.reconciled {
+		say("the kernel's table is still being read")
+	} else if c.Own.suspect {
+		say("the internal cache may miss changes until it has been compared with the kernel's table")
+	}
+	return why
+}
+
+// whyPeer says what stands against it in the conversation with the peer.
+func (c *Core) whyPeer(say func(format string, args ...any)) {
+	now, heard := c.now(), c.PeerHeard()
+	switch {
+	case heard == 0:
+		say("the peer has not been heard")
+	case now-heard >= int64(aliveInterval):
+		say("the peer has been silent for %v", time.Duration(now-heard).Round(time.Second))
+	case !c.Peer.session.State().Established:
+		say("the peer has not answered our hello")
+	}
+	if c.Peer.session == nil {
+		return
+	}
+	st := c.Peer.session.State()
+	if st.OldestUnacked != 0 && now-st.OldestUnacked > int64(aliveInterval) {
+		say("%d messages are not acknowledged", st.Unacked)
+	}
+	if st.NacksOutstanding > 0 {
+		say("gaps in what the peer sent are not repaired: %d", st.NacksOutstanding)
+	}
+	if st.ResyncPending {
+		say("the peer's table has been asked for and is not complete")
+	}
+}
+
+// whyNotInjected says what stands against the kernel having all that the peer announced.
+func (c *Core) whyNotInjected(say func(format string, args ...any)) {
+	if n := c.InjectPending(); n > transmitSlice || n > 0 && c.now()-c.Inject.since > int64(aliveInterval) {
+		say("%d flows of the peer wait to be put into the kernel", n)
+	}
+	if c.Peer.full {
+		say("more flows of the peer than cache-limit allows, some are not in the kernel: raise it")
+	}
+	if n := c.Peer.External.Failed(); n > 0 {
+		say("%d flows of the peer are refused by the kernel: see ctsync show statistics --detail", n)
+	}
+}

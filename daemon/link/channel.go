@@ -1,0 +1,81 @@
+package link
+
+import (
+	"net/netip"
+
+	"ctsync/daemon/control"
+	"ctsync/daemon/transport"
+)
+
+// Link carries datagrams to and from the peer. *transport.Link is the real one and documents the methods.
+type Link interface {
+	Send(buf []byte, ends []int) error
+	FD() int
+	Read(b *transport.Batch) (more bool, err error)
+	MaxPayload() int
+	Local() netip.Addr
+	Stats() transport.Stats
+	Up() (running bool, text string)
+	Valid() error
+	Close() error
+}
+
+// Channel is a dedicated link as the loop knows it, whether it is open or not. It exists as long as its interface is
+// configured. Its fields belong to the loop.
+type Channel struct {
+	Open  Link  // nil while the link cannot be used
+	Token int32 // by which the loop's poller reports Open; 0 = it does not yet
+	Ready bool  // datagrams may be waiting
+
+	cfg        transport.Config
+	index      int  // in Set.channels
+	gone       bool // no longer configured
+	state      string
+	trouble    string          // why it is not open
+	before     transport.Stats // of its sockets that are closed, so that counters never run backwards
+	peer       netip.Addr      // the peer's address on this link, once it has been heard here
+	foreign    uint64          // datagrams from a second sender
+	unreadable uint64          // datagrams of an unknown sender that are not protocol v1
+	failed     chan<- error    // tells the keeper why Open cannot be read any more
+}
+
+// NewChannel returns a channel that is not open, for Set.Follow.
+func NewChannel() *Channel { return &Channel{state: "DOWN"} }
+
+// Name is the interface.
+func (ch *Channel) Name() string { return ch.cfg.Interface }
+
+// Fail tells whoever keeps the link open that it cannot be read any more.
+func (ch *Channel) Fail(err error) {
+	ch.Ready = false
+	select {
+	case ch.failed <- err:
+	default: // it knows already
+	}
+}
+
+// Gone reports whether the link is no longer configured: what still arrives by it does not count.
+func (ch *Channel) Gone() bool { return ch.gone }
+
+func (ch *Channel) multicast() bool { return !ch.cfg.Peer.IsValid() }
+
+// Usable reports whether datagrams can be sent by the link.
+func (ch *Channel) Usable() bool { return ch.Open != nil && ch.state == running && !ch.gone }
+
+// running is what transport.Link.Up says of an interface that carries traffic.
+const running = "RUNNING"
+
+// wrong says what is wrong with a link that is not usable.
+func (ch *Channel) wrong() string {
+	if ch.Open == nil && ch.trouble != "" {
+		return ch.trouble
+	}
+	return ch.Name() + " is " + ch.state
+}
+
+func (ch *Channel) transport() string {
+	if ch.multicast() {
+		return control.TransportMulticast
+	}
+	return control.TransportUDP
+}

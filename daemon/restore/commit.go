@@ -1,0 +1,226 @@
+package restore
+
+import (
+	"context"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ctsync/daemon/cache"
+	"ctsync/daemon/control"
+	"ctsync/daemon/core"
+	"ctsync/daemon/flow"
+	"ctsync/daemon/kernel"
+	"ctsync/daemon/lifetime"
+	"ctsync/daemon/wire"
+)
+
+// A commit puts the external cache into the kernel, most valuable flows first. It runs in goroutines of its own; only
+// reading the cache and noting the outcome happen in the loop. While the kernel is busy with one block, the loop notes the
+// one before and loads the next.
+
+// catchUp is how long a commit waits at most until the internal cache knows what has happened in the kernel.
+const catchUp = time.Second
+
+// commit is a commit in progress.
+type commit struct {
+	placer
+	take    bool // what is dealt with leaves the cache
+	result  control.CommitResult
+	waiting []planned // flows whose master may come in a later block
+	planned int       // flows
+	done    int       // of them, without those that wait
+	report  func(done, total int)
+}
+
+// Commit restores the flows of the external cache in the kernel and tells what became of each. With take, those that it
+// dealt with leave the cache; those for which the kernel had no room stay. progress may be nil.
+func (r *Restorer) Commit(
+	ctx context.Context, take bool, progress func(done, total int),
+) (result control.CommitResult, err error) {
+	liberal := false
+	if err := r.Loop.Do(ctx, func(c *core.Core) {
+		c.BeginCommit() // before the kernel is waited for: nobody may empty the cache meanwhile
+		liberal = !c.Config.TCPWindowTracking
+	}); err != nil {
+		return result, err
+	}
+	report, end := r.Jobs.Start("commit", progress)
+	defer end()
+	defer func() {
+		whole := err == nil
+		if e := r.Loop.Do(context.WithoutCancel(ctx), func(c *core.Core) {
+			c.EndCommit(whole)
+			c.Committed(&result, whole)
+		}); whole {
+			err = e
+		}
+	}()
+	err = r.Kernel.With(ctx, func(k kernel.Table) error {
+		k.SetLiberal(liberal)
+		m := &commit{placer: placer{Restorer: r, k: k, scratch: newScratch()}, take: take, report: report}
+		m.result.Errors = control.Reasons{}
+		began := time.Now()
+		err := m.run(ctx)
+		m.result.Duration = control.Duration(time.Since(began))
+		result = m.result
+		return err
+	})
+	if err != nil {
+		r.Log.Warn("commit cut short", "err", err)
+	}
+	r.logCommit(&result)
+	return result, err
+}
+
+func (r *Restorer) logCommit(result *control.CommitResult) {
+	r.Log.Info("external cache committed", "flows", result.Total, "created", result.Created, "updated", result.Updated,
+		"replaced", result.Replaced, "expired", result.Expired, "filtered", result.Filtered, "failed", result.Failed,
+		"why", result.Errors, "took", result.Duration)
+	if x := result.Expect; x != nil && x.Total > 0 {
+		r.Log.Info("expectations committed", "expectations", x.Total, "created", x.Created, "updated", x.Updated,
+			"replaced", x.Replaced, "expired", x.Expired, "failed", x.Failed, "why", x.Errors)
+	}
+}
+
+func (m *commit) run(ctx context.Context) error {
+	// The end of an earlier flow, reported late, would be taken for the end of one that is restored in its place.
+	if done, err := core.CaughtUp(ctx, m.Loop, catchUp); err != nil {
+		return err
+	} else if !done {
+		m.Log.Warn("events come faster than they are handled: committing before the internal cache has caught up")
+	}
+	plan, err := m.plan(ctx)
+	if err != nil {
+		return err
+	}
+	if err := m.all(ctx, plan); err != nil {
+		return err
+	}
+	return m.expectations(ctx)
+}
+
+// all restores what is planned. Flows whose master is not there yet come again when the others are done, and once more as
+// long as that helps: a master may itself be an expected flow (H.323 has chains of four).
+func (m *commit) all(ctx context.Context, plan []planned) error {
+	m.planned = len(plan)
+	cur, other := newBlock(), newBlock()
+	for len(plan) > 0 {
+		if err := m.pass(ctx, plan, cur, other); err != nil {
+			return err
+		}
+		m.last = len(m.waiting) == len(plan)
+		plan, m.waiting = m.waiting, nil
+	}
+	return nil
+}
+
+// pass restores every flow of a plan that does not have to wait. While the kernel is busy with cur, the loop notes what
+// came of other, which was there before, and loads it again.
+func (m *commit) pass(ctx context.Context, plan []planned, cur, other *block) error {
+	cur.reset()
+	other.reset()
+	for more := true; more; {
+		more = len(plan) > 0 && ctx.Err() == nil
+		placed := make(chan error, 1)
+		go func(b *block) { placed <- m.place(ctx, b) }(cur)
+		// What was done is noted though ctx has ended: no event reports it.
+		err := m.Loop.Do(context.WithoutCancel(ctx), func(c *core.Core) {
+			m.note(c, other)
+			other.reset()
+			if more {
+				n := min(blockSize, len(plan))
+				m.load(c, other, plan[:n])
+				plan = plan[n:]
+			}
+		})
+		if e := <-placed; e != nil {
+			return e
+		}
+		if err != nil {
+			return err
+		}
+		cur, other = other, cur
+		m.report(m.done, m.planned)
+	}
+	if err := m.Loop.Do(context.WithoutCancel(ctx), func(c *core.Core) { m.note(c, other) }); err != nil {
+		return err
+	}
+	m.report(m.done, m.planned)
+	return ctx.Err()
+}
+
+// load fills a block from the cache. An entry that went away since the plan was made is no longer wanted.
+func (m *commit) load(c *core.Core, b *block, plan []planned) {
+	now, heard := c.Now(), c.PeerHeard()
+	var e, known cache.Entry
+	for _, p := range plan {
+		if !c.Peer.External.Load(p.ref(), &e) {
+			continue
+		}
+		b.result.Total++
+		f := &e.Flow
+		reason := wire.Uncarried(f)
+		switch {
+		case !c.Own.Filter.Pass(&f.Orig):
+			b.result.Filtered++
+			m.drop(c, p.ref())
+		case reason != "":
+			b.fail(f, reason)
+			m.drop(c, p.ref())
+		case lifetime.Expired(f, e.Updated, heard, now):
+			b.result.Expired++
+			m.drop(c, p.ref())
+		default:
+			prepare(c, f, e.Updated, now)
+			first := m.choose(c, b, f, &known)
+			b.add(f, p.ref(), first)
+		}
+	}
+}
+
+// note puts what came of a block into the caches and the result.
+func (m *commit) note(c *core.Core, b *block) {
+	now := c.Now()
+	c.Removed(b.removed)
+	for i := range b.items {
+		if i%cache.PrefetchMost == 0 {
+			c.Own.Internal.Prefetch(b.flows[i:])
+			c.Peer.External.Prefetch(b.flows[i:])
+		}
+		it, f := &b.items[i], &b.flows[i]
+		if it.outcome == postponed {
+			m.waiting = append(m.waiting, planned(it.ref))
+			b.result.Total--
+			continue
+		}
+		if it.noRoom() && m.take {
+			b.result.NoRoom++ // it stays, and is offered again
+			continue
+		}
+		if it.noRoom() {
+			b.fail(f, unix.ErrnoName(it.errno))
+		}
+		m.leave(c, it.ref, f)
+		if it.outcome.restored() {
+			c.Restored(f, now)
+		}
+	}
+	m.done += int(b.result.Total)
+	m.result.Add(&b.result)
+}
+
+// leave removes the entry that f came from, unless it ended meanwhile and another flow, which nobody has restored yet, has
+// its place.
+func (m *commit) leave(c *core.Core, ref cache.Ref, f *flow.Flow) {
+	var e cache.Entry
+	if m.take && c.Peer.External.Load(ref, &e) && e.Flow.Orig == f.Orig {
+		m.drop(c, ref)
+	}
+}
+
+func (m *commit) drop(c *core.Core, ref cache.Ref) {
+	if m.take {
+		c.Peer.External.Remove(ref)
+	}
+}

@@ -1,0 +1,175 @@
+// Package takeover is what a change of role does, in its order.
+//
+//	MASTER       wait for the peer's table if the daemon has just started; put the peer's flows into the kernel; announce
+//	             all of ours to the peer; 10 s later compare the internal cache with the kernel
+//	BACKUP       ask the peer for its table; after purge-timeout let flows expire that the peer serves now
+//	FAULT, STOP  the latter
+package takeover
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"ctsync/daemon/control"
+	"ctsync/daemon/core"
+	"ctsync/daemon/job"
+	"ctsync/daemon/kernel"
+	"ctsync/daemon/loop"
+	"ctsync/daemon/restore"
+	"ctsync/daemon/upkeep"
+)
+
+// Takeover does the work of a role; it is a role.Work. Its fields are set once.
+type Takeover struct {
+	Loop    *loop.Inbox[*core.Core]
+	Kernel  kernel.Turn // changes made through it raise no event on our event socket
+	Restore *restore.Restorer
+	Upkeep  *upkeep.Upkeep
+	Jobs    *job.List
+	Log     *slog.Logger
+
+	Started      time.Time            // the daemon
+	PurgeTimeout func() time.Duration // from leaving MASTER to the purge
+}
+
+// Begin does the work of a transition and adds what came of it to its record. ctx ends with the role.
+func (t *Takeover) Begin(ctx context.Context, tr *control.Transition) (err error) {
+	if err := t.Loop.Do(ctx, func(c *core.Core) { c.BecomeRole(tr.State) }); err != nil {
+		return err
+	}
+	switch tr.State {
+	case control.StateMaster:
+		began := time.Now()
+		if tr.Commit, tr.Inject, err = t.takeover(ctx); err != nil {
+			return err
+		}
+		took := int64(time.Since(began))
+		_ = t.Loop.Do(context.WithoutCancel(ctx), func(c *core.Core) { c.Times.Takeover.Observe(took) })
+	case control.StateBackup:
+		return t.Loop.Do(ctx, (*core.Core).RequestResync)
+	}
+	return nil
+}
+
+// Later does what is due while the role lasts.
+func (t *Takeover) Later(ctx context.Context, tr control.Transition) {
+	switch {
+	case tr.State != control.StateMaster:
+		t.purgeLater(ctx)
+	case tr.Commit != nil:
+		t.verifyLater(ctx)
+		t.offerAgain(ctx, tr.Commit.NoRoom)
+	}
+}
+
+// offerInterval is how often flows are offered to a kernel that had no room for them.
+const offerInterval = 10 * time.Second
+
+// offerAgain commits again while the kernel had no room for some flows. It returns when all are there, or with the role.
+func (t *Takeover) offerAgain(ctx context.Context, left uint64) {
+	for left > 0 {
+		r, err := t.Restore.Commit(ctx, true, nil)
+		if left = r.NoRoom; err != nil && ctx.Err() == nil {
+			t.Log.Error("offering flows to the kernel again failed, trying again", "err", err)
+			left = 1
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(offerInterval):
+		}
+	}
+}
+
+// rounds is how often a takeover commits what the peer announced during the commit before. A peer that has ended being
+// master soon has nothing more to announce; what comes later stays in the external cache.
+const rounds = 5
+
+// takeover makes this router carry on with the peer's connections: it commits the external cache into the kernel, which
+// moves each flow into the internal cache, and has the peer told. There is no commit where the peer's flows go straight
+// into the kernel.
+func (t *Takeover) takeover(ctx context.Context) (*control.CommitResult, *control.InjectResult, error) {
+	t.awaitTable(ctx)
+	defer func() { // also of what was restored before a failure
+		_ = t.Loop.Do(context.WithoutCancel(ctx), func(c *core.Core) { loop.Signal(c.Want.Bulk) })
+	}()
+	injected, err := t.injected(ctx)
+	if injected != nil || err != nil {
+		return nil, injected, err
+	}
+	committed, err := t.commit(ctx)
+	return committed, nil, err
+}
+
+func (t *Takeover) commit(ctx context.Context) (*control.CommitResult, error) {
+	var result control.CommitResult
+	if err := t.Loop.Do(ctx, (*core.Core).BeginCommit); err != nil { // nobody may empty the cache between two rounds
+		return &result, err
+	}
+	defer func() {
+		_ = t.Loop.Do(context.WithoutCancel(ctx), func(c *core.Core) { c.EndCommit(true) })
+	}()
+	for range rounds {
+		left, err := t.round(ctx, &result)
+		if err != nil || left == 0 || left == int(result.NoRoom) {
+			return &result, err
+		}
+	}
+	return &result, nil
+}
+
+// round commits once, adds that to the result and returns how many entries are left in the external cache.
+func (t *Takeover) round(ctx context.Context, result *control.CommitResult) (left int, err error) {
+	round, err := t.Restore.Commit(ctx, true, nil)
+	result.Total -= result.NoRoom // these were taken up again
+	result.NoRoom = 0
+	result.Add(&round)
+	if err != nil {
+		return 0, err
+	}
+	err = t.Loop.Do(ctx, func(c *core.Core) {
+		if left = c.Peer.External.Len() + c.Peer.Expect.Len(); left == 0 {
+			c.DropExternal() // gives the memory back
+		}
+	})
+	return left, err
+}
+
+// injected is a takeover where the kernel has the peer's flows already: it waits for what is still on its way, and the
+// comparison with the kernel makes all of it ours. It returns nil where the peer's flows wait for a commit.
+func (t *Takeover) injected(ctx context.Context) (*control.InjectResult, error) {
+	r, on, failed := t.Restore.Await(ctx, true)
+	if ctx.Err() != nil || !on {
+		return nil, failed
+	}
+	t.Log.Info("no commit: the peer's flows are in the kernel",
+		"flows", r.Present, "late", r.Late, "failed", r.Failed, "waited", r.Waited)
+	began := time.Now()
+	err := t.Upkeep.Compare(ctx)
+	r.DumpDuration = control.Duration(time.Since(began))
+	return &r, errors.Join(failed, err)
+}
+
+// verifyAfter is how long after a takeover the internal cache is compared with the kernel. The commit has put into it what
+// it put into the kernel, so a reading of the whole table is no part of the takeover; but it is not left to the next
+// periodic comparison either, which is minutes away where the table is large.
+const verifyAfter = 10 * time.Second
+
+// verifyLater asks for that comparison, unless the role ends before.
+func (t *Takeover) verifyLater(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(verifyAfter):
+		_ = t.Loop.Do(ctx, func(c *core.Core) { loop.Signal(c.Want.Reconcile) })
+	}
+}
+
+// awaitTable waits for the peer's table when the daemon has only just started, as for a transition that was parked: the
+// external cache is empty until then, and the peer, if it lives, has what is to be restored.
+func (t *Takeover) awaitTable(ctx context.Context) {
+	ctx, cancel := context.WithDeadline(ctx, t.Started.Add(core.TableWait))
+	defer cancel()
+	_ = t.Loop.Poll(ctx, (*core.Core).HasTable) // what is there by then is committed
+}
