@@ -130,13 +130,17 @@ func (d *Daemon) open() error {
 }
 
 // openSocket opens the control socket.
-func (d *Daemon) openSocket() (err error) {
+func (d *Daemon) openSocket() error {
 	group := ""
 	if d.cfg.SocketGID >= 0 {
 		group = strconv.Itoa(d.cfg.SocketGID)
 	}
-	d.socket, err = control.Listen(d.cfg.Socket, group)
-	return err
+	socket, err := control.Listen(d.cfg.Socket, group)
+	if err != nil {
+		return err
+	}
+	d.socket = socket
+	return nil
 }
 
 // openRoles reads what keepalived said before.

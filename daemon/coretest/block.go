@@ -41,3 +41,17 @@ func ExpectEvent(kind ctnetlink.Kind, e *flow.Expectation) *ctnetlink.Block {
 	b.N, b.NExpect, b.Kind[0], b.Expect[0] = 1, 1, kind, *e
 	return b
 }
+
+// Flow returns the i-th of many UDP flows with the attributes that the kernel's table reports.
+func Flow(i int) flow.Flow {
+	f := flow.Flow{
+		Orig: flow.Tuple{
+			Family: flow.IPv4, Proto: flow.UDP, SrcPort: uint16(i), DstPort: 53,
+			Src: flow.Addr{10, byte(i >> 24), byte(i >> 16), 1}, Dst: flow.Addr{192, 0, 2, 1},
+		},
+		Has:    flow.HasReply | flow.HasStatus | flow.HasTimeout | flow.HasMark | flow.HasID,
+		Status: flow.StatusConfirmed | flow.StatusSeenReply, Timeout: 3600, ID: uint32(i),
+	}
+	f.Reply = f.Orig.Inverse()
+	return f
+}

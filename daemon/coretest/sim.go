@@ -97,9 +97,18 @@ func (s *Sim) carry(from, to *Node, k int) {
 	})
 }
 
+func (n *Node) compared() bool {
+	select {
+	case <-n.Core.Compared:
+		return true
+	default:
+		return false
+	}
+}
+
 // work does what the tasks of bulk and sweep do.
 func (n *Node) work() {
-	if n.bulk == nil {
+	if n.bulk == nil && n.compared() {
 		select {
 		case <-n.Core.Want.Bulk:
 			n.bulk = &upkeep.Bulk{}
