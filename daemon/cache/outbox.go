@@ -49,6 +49,7 @@ type queue struct {
 type side struct {
 	chunks []*[chunkSize]track
 	known  bitset // the peer was sent the record, and not its end
+	recent bitset // the record was sent since recent was last cleared; see BeginAnnounce
 }
 
 // grow makes room for the records of the chunks below n.
@@ -57,6 +58,7 @@ func (s *side) grow(n int) {
 		s.chunks = append(s.chunks, new([chunkSize]track))
 	}
 	s.known.grow(n)
+	s.recent.grow(n)
 }
 
 func (o *outbox) side(r Ref) *side { return &o.sides[r>>numberBits] }
@@ -231,7 +233,9 @@ func (o *outbox) sent(r Ref, s *state, seq uint32) {
 	}
 	*s |= inFlight
 	o.track(r).seq = seq
-	o.side(r).known.set(r.number())
+	side := o.side(r)
+	side.known.set(r.number())
+	side.recent.set(r.number())
 }
 
 // acked says that the peer has the message seq. It returns true when that was the end of the record: the caller removes

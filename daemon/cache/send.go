@@ -97,6 +97,21 @@ func (n *Internal) Announce(ref Ref) bool {
 	return true
 }
 
+// BeginAnnounce says that the peer is to be sent every entry from now on. What is sent anyway since then, AnnounceRest does
+// not queue once more.
+func (n *Internal) BeginAnnounce() {
+	for i := range n.out.sides {
+		clear(n.out.sides[i].recent)
+	}
+}
+
+// AnnounceRest makes an entry dirty unless it was sent since BeginAnnounce.
+func (n *Internal) AnnounceRest(ref Ref) {
+	if !n.out.side(ref).recent.has(ref.number()) {
+		n.Announce(ref)
+	}
+}
+
 func (n *Internal) mark(r Ref) { n.out.mark(r, &n.body(r).state) }
 
 // PeerForgot says that the peer restarted and knows nothing, of flows or of expectations. The ends of what has ended need

@@ -2,11 +2,23 @@ package core
 
 import (
 	"ctsync/daemon/cache"
+	"ctsync/daemon/loop"
 	"ctsync/daemon/session"
 )
 
 // Bulk is the sending of the whole internal cache that is under way. The zero value is one that nobody asked for.
 type Bulk struct{ answers *session.FTFW } // the session in which the peer asked for it
+
+// WantBulk asks for a bulk. What is sent from now on counts as sent by it.
+func (c *Core) WantBulk() {
+	c.beginAnnounce()
+	loop.Signal(c.Want.Bulk)
+}
+
+func (c *Core) beginAnnounce() {
+	c.Own.Internal.BeginAnnounce()
+	c.Peer.announcing = true
+}
 
 // BeginBulk says that every entry of the internal cache that exists now will be announced until End.
 func (c *Core) BeginBulk() (b Bulk) {
@@ -14,7 +26,10 @@ func (c *Core) BeginBulk() (b Bulk) {
 	case <-c.Want.Bulk: // this one is the answer
 	default:
 	}
-	c.Peer.isNew = false
+	if !c.Peer.announcing { // nobody knows since when what was sent counts
+		c.Own.Internal.BeginAnnounce()
+	}
+	c.Peer.isNew, c.Peer.announcing = false, false
 	if c.Peer.bulkWanted { // a request that comes while we send is answered by another bulk
 		c.Peer.bulkWanted, b.answers = false, c.Peer.session
 		b.answers.BulkStarted()
@@ -29,18 +44,19 @@ func (b Bulk) End(c *Core) {
 	}
 }
 
-// AnnounceFrom queues at most most flows of the internal cache for the peer as if they were new, from a position on, and
-// returns the position to go on from, 0 at the end, and how many it queued. At the end it queues the expectations too.
-func (c *Core) AnnounceFrom(from cache.Ref, most int) (next cache.Ref, queued int) {
+// AnnounceFrom queues at most most flows of the internal cache for the peer, from a position on, as far as they were not
+// sent since the bulk was wanted. It returns the position to go on from, 0 at the end, and how many flows it passed. At
+// the end it queues the expectations too.
+func (c *Core) AnnounceFrom(from cache.Ref, most int) (next cache.Ref, passed int) {
 	next = c.Own.Internal.Scan(from, most, func(e *cache.Entry) bool {
-		c.Own.Internal.Announce(e.Ref)
-		queued++
+		c.Own.Internal.AnnounceRest(e.Ref)
+		passed++
 		return true
 	})
 	if next == 0 {
-		queued += c.Own.Expect.Announce()
+		passed += c.Own.Expect.Announce()
 	}
-	return next, queued
+	return next, passed
 }
 
 // PeerIsNew reports whether the peer restarted since the last bulk began: it has nothing of that one.

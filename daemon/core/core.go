@@ -145,7 +145,7 @@ func (c *Core) Reconfigure(cfg *config.Config, flows, expectations int) (ch Chan
 	}
 	c.SetLimits(flows, expectations)
 	if cfg.TCPWindowTracking && !before.TCPWindowTracking { // the peer has no window scales of the flows it knows
-		loop.Signal(c.Want.Bulk)
+		c.WantBulk()
 	}
 	return ch
 }

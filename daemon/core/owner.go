@@ -27,7 +27,9 @@ import (
 // BecomeRole notes what keepalived made of this router. As BACKUP the flows of before are its own only as far as packets
 // of them still pass here.
 func (c *Core) BecomeRole(state control.State) {
-	if c.role = state.Role(); c.role != control.RoleMaster {
+	if c.role = state.Role(); c.role == control.RoleMaster {
+		c.beginAnnounce() // the takeover ends with a bulk
+	} else {
 		c.Own.Internal.ForgetTouched()
 		c.Peer.noRoom = 0 // they are the new master's
 	}

@@ -24,6 +24,7 @@ type Peer struct {
 	at      int64 // when the datagram at hand came: the clock is asked once for all of its messages
 
 	bulkWanted bool // it asked for our table, and the bulk has not begun
+	announcing bool // what is sent since the bulk was wanted counts as sent by it
 	isNew      bool // it restarted, and the bulk for it has not begun
 	sweepDue   bool // its bulk is complete, and what that left out is still to be removed
 	table      bool // a bulk of it has been complete since the start
@@ -161,7 +162,7 @@ func (c *Core) peerExpectation(t wire.Type, e *flow.Expectation) {
 func (c *Core) resyncRequested() {
 	c.log.Info("peer asks for the whole table", "flows", c.Own.Internal.Len())
 	c.Peer.bulkWanted = true
-	loop.Signal(c.Want.Bulk)
+	c.WantBulk()
 }
 
 // peerRestarted is called on the peer's hello. It has lost what we sent, and may have missed the end of flows that it
@@ -173,7 +174,7 @@ func (c *Core) peerRestarted() {
 	c.log.Info("peer (re)started", "peer", c.Links.Peer().Addr)
 	c.probe.state = probeIdle // what the peer did not acknowledge before its restart reaches it in a bulk
 	c.Peer.isNew = true
-	loop.Signal(c.Want.Bulk)
+	c.WantBulk()
 	c.RequestResync()
 }
 

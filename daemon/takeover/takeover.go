@@ -93,7 +93,7 @@ const rounds = 5
 func (t *Takeover) takeover(ctx context.Context) (*control.CommitResult, *control.InjectResult, error) {
 	t.awaitTable(ctx)
 	defer func() { // also of what was restored before a failure
-		_ = t.Loop.Do(context.WithoutCancel(ctx), func(c *core.Core) { loop.Signal(c.Want.Bulk) })
+		_ = t.Loop.Do(context.WithoutCancel(ctx), func(c *core.Core) { loop.Signal(c.Want.Bulk) }) // since BecomeRole
 	}()
 	injected, err := t.injected(ctx)
 	if injected != nil || err != nil {
