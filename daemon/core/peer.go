@@ -160,7 +160,9 @@ func (c *Core) peerExpectation(t wire.Type, e *flow.Expectation) {
 }
 
 func (c *Core) resyncRequested() {
-	c.log.Info("peer asks for the whole table", "flows", c.Own.Internal.Len())
+	if !c.Peer.bulkWanted { // it may ask again before the bulk has begun
+		c.log.Info("peer asks for the whole table", "flows", c.Own.Internal.Len())
+	}
 	c.Peer.bulkWanted = true
 	c.WantBulk()
 }

@@ -47,7 +47,8 @@ type Handler struct {
 	Dirty func() int
 
 	// ResyncRequested is called when the peer asks for the whole table: call BulkStarted, send the table, call
-	// BulkSent.
+	// BulkSent. Before BulkStarted it may be called again, for another request: what was sent before that counts no
+	// more.
 	ResyncRequested func()
 
 	// PeerRestarted is called on the hello of a peer that has restarted, or is heard for the first time: it has nothing

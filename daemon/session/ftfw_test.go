@@ -421,11 +421,13 @@ bulk sent
 ! resync requested
 > ACK 3 101-102
 < RESYNC 104
+! resync requested
 bulk started
 bulk sent
 > ACK 4 103-103; ACK 5 104-104`},
 		{"requests before the bulk begins share it", handshake + `
 < RESYNC 102; RESYNC 103
+! resync requested
 ! resync requested
 bulk started
 bulk sent

@@ -199,7 +199,7 @@ func (s *FTFW) peerRestarted() {
 	s.again = s.again[:0]
 	s.acks.reset()
 	s.window = newWindow(s.cfg.Window)
-	s.bulk.asked, s.bulk.again = false, false
+	s.bulk.again = false
 	if s.resync.phase != resyncIdle {
 		s.resync.phase, s.resync.sent = resyncWanted, false
 	}

@@ -31,7 +31,6 @@ type resyncState struct {
 
 // bulkState is the peer's request for our table.
 type bulkState struct {
-	asked   bool // ResyncRequested was called, BulkStarted not yet
 	running bool // between BulkStarted and BulkSent
 	again   bool // another request came while running
 }
@@ -101,21 +100,19 @@ func (s *FTFW) nextResync() int64 {
 	return never
 }
 
-// resyncRequested holds the number of the request and calls ResyncRequested, unless it did so before and the caller has
-// not begun. A request that comes during a bulk may be about entries that have passed already, so it gets a bulk of its
+// resyncRequested holds the number of the request and calls ResyncRequested, also when the caller has not begun the bulk for
+// an earlier request: what was sent before this one does not count for the peer any more. A request that comes during a bulk may be about entries that have passed already, so it gets a bulk of its
 // own.
 func (s *FTFW) resyncRequested(seq uint32) {
 	s.acks.hold(held{seq: seq, resync: true})
-	switch {
-	case s.bulk.running:
+	if s.bulk.running {
 		s.bulk.again = true
-	case !s.bulk.asked:
-		s.askBulk()
+		return
 	}
+	s.askBulk()
 }
 
 func (s *FTFW) askBulk() {
-	s.bulk.asked = true
 	if s.h.ResyncRequested != nil {
 		s.h.ResyncRequested()
 	}
