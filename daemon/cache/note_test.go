@@ -45,7 +45,7 @@ func TestNote(t *testing.T) {
 		t.Error("something was noted of no expectation")
 	}
 	_ = x.New(e, 0)
-	if !x.flows.Note(refExpect | 1) || x.flows.Note(1) {
+	if !x.flows.Note(refExpect|1) || x.flows.Note(1) {
 		t.Error("an expectation is not noted once")
 	}
 	_ = x.New(e, second)
