@@ -2,6 +2,7 @@ package cache
 
 import (
 	"hash/maphash"
+	"time"
 	"unsafe"
 
 	"ctsync/daemon/flow"
@@ -15,7 +16,8 @@ type ExpectEntry struct {
 	Ref         Ref
 	Expectation flow.Expectation
 	Created     int64 // when it was inserted or replaced
-	Updated     int64 // when something was last heard of it
+	Updated     int64 // when it last changed
+	Read        int64 // when Expectation.Timeout was left; At turns the entry to another moment
 }
 
 // expectKey is the identity of an expectation, which is conntrackd's: its tuples, and everything else but the timeout
@@ -140,10 +142,15 @@ func (s *expectStore) replace(r *expectRecord, e *flow.Expectation, now int64) {
 	s.stats.Created++
 }
 
-// refresh takes what was said again of an entry.
-func (s *expectStore) refresh(r *expectRecord, e *flow.Expectation, now int64) {
-	r.e, r.updated, r.seen = *e, now, true
-	s.stats.Updated++
+// repeat takes an entry that was said again: see reread.
+func (r *expectRecord) repeat(e *flow.Expectation, now int64) {
+	timeout, updated := r.e.Timeout, uint32(0)
+	if e.Has.Is(flow.HasTimeout) {
+		timeout, updated = reread(timeout, 0, e.Timeout, uint32(max(now-r.updated, 0)/int64(time.Second)))
+	}
+	r.e, r.seen = *e, true
+	r.e.Timeout = timeout
+	r.updated += int64(updated) * int64(time.Second)
 }
 
 // hide takes the record out of the readers' sight and counts it as destroyed, unless that was done before.
@@ -181,7 +188,7 @@ func (s *expectStore) Load(ref Ref, entry *ExpectEntry) bool {
 // load fills entry, also from a record that readers do not see.
 func (s *expectStore) load(ref Ref, entry *ExpectEntry) {
 	r := s.at(ref)
-	*entry = ExpectEntry{Ref: ref, Expectation: r.e, Created: r.created, Updated: r.updated}
+	*entry = ExpectEntry{Ref: ref, Expectation: r.e, Created: r.created, Updated: r.updated, Read: r.updated}
 }
 
 // Scan calls fn for at most max entries from the position from on (0 = the beginning) and returns the position to go on

@@ -50,7 +50,8 @@ func (x *ExternalExpect) Update(e *flow.Expectation, now int64) error {
 	if ref == 0 {
 		return x.New(e, now)
 	}
-	x.refresh(x.at(ref), e, now)
+	x.at(ref).repeat(e, now)
+	x.stats.Updated++
 	x.await(ref)
 	return nil
 }

@@ -94,7 +94,8 @@ func (n *InternalExpect) Restored(e *flow.Expectation, now int64) error {
 	case !validExpectation(e) || ref != 0 && n.at(ref).is(dead):
 		return n.New(e, now) // invalid, or the peer is about to hear of its end
 	case ref != 0 && n.at(ref).shown:
-		n.refresh(n.at(ref), e, now)
+		n.at(ref).repeat(e, now)
+		n.stats.Updated++
 		return nil
 	}
 	_, err := n.renew(e, now)
@@ -152,7 +153,7 @@ func (n *InternalExpect) BeginReconcile() {
 }
 
 // Reconcile takes an expectation of the dump. One that is missing is inserted and is dirty afterwards; changed is true
-// then. Otherwise its timeout is refreshed. What ended since BeginReconcile stays ended, and what an event brought since
+// then. Otherwise its timeout is read. What ended since BeginReconcile stays ended, and what an event brought since
 // stays as it is.
 func (n *InternalExpect) Reconcile(e *flow.Expectation, now int64) (changed bool, err error) {
 	if !validExpectation(e) {
@@ -162,7 +163,7 @@ func (n *InternalExpect) Reconcile(e *flow.Expectation, now int64) (changed bool
 	if ref := n.lookup(e); ref != 0 {
 		r := n.at(ref)
 		if !r.seen {
-			r.e, r.updated, r.seen = *e, now, true
+			r.repeat(e, now)
 		}
 		return false, nil
 	}

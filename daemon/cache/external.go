@@ -59,8 +59,13 @@ func (x *External) Update(f *flow.Flow, now int64) error {
 		return nil
 	}
 	translated := f.Has.Is(flow.HasReply) && !f.Orig.Mirrors(&f.Reply)
-	moved := translated && x.moves(r, f)
-	x.merge(r, f, translated, now)
+	x.compose(r, f, translated)
+	moved := translated && x.old.Reply != x.fresh.Reply
+	// A conntrackd that sends its table says again what it said at first: that timeout was not read now.
+	timed := f.Has.Is(flow.HasTimeout) && f.Timeout != x.old.Timeout
+	changed := Differences(&x.old, &x.fresh) != 0
+	x.write(r, changed, timed || changed && f.Has.Is(flow.HasTimeout), now)
+	x.stats.Updated++
 	x.told(r, moved)
 	return nil
 }

@@ -37,7 +37,7 @@ func (m *shelf) insert(t *rapid.T, f flow.Flow, replaces bool, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.entries[f.Orig] = Entry{Flow: asKept(f), Created: m.now, Updated: m.now}
+	m.entries[f.Orig] = Entry{Flow: asKept(f), Created: m.now, Updated: m.now, Read: m.now}
 	m.heard[f.Orig] = true
 	m.stats.Created++
 }
@@ -57,11 +57,20 @@ func (m *shelf) update(t *rapid.T, f flow.Flow) {
 		m.insert(t, f, false, err)
 		return
 	}
+	before := e.Flow
 	e.Flow.Merge(&f)
 	if f.Has.Is(flow.HasReply) && f.Reply != f.Orig.Inverse() {
 		e.Flow.Reply = f.Reply
 	}
-	e.Flow, e.Updated = asKept(e.Flow), m.now
+	e.Flow = asKept(e.Flow)
+	var got Entry // TestIdle is about its times
+	if r, _ := m.x.Lookup(&f.Orig); !m.x.Load(r, &got) || got.Updated < e.Updated || got.Updated > m.now {
+		t.Fatalf("updated at %d, before at %d", got.Updated, e.Updated)
+	}
+	if Differences(&before, &e.Flow) != 0 && got.Updated != m.now {
+		t.Fatalf("changed, and updated at %d", got.Updated)
+	}
+	e.Flow.Timeout, e.Updated, e.Read = got.Flow.Timeout, got.Updated, got.Read
 	m.entries[f.Orig] = e
 	m.heard[f.Orig] = true
 	m.stats.Updated++

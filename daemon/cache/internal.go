@@ -10,7 +10,6 @@ type Internal struct {
 	out    outbox
 	expect *InternalExpect // shares the outbox; nil = there is none
 	h4, h6 heard
-	fresh  flow.Flow // scratch of Reconcile
 	repair tombstones
 }
 

@@ -45,9 +45,11 @@ func (n *Internal) Reconcile(f *flow.Flow, now int64) (changed bool, err error) 
 	i := r.number()
 	seen, recent := n.seen(r), n.heard(r).recent
 	other := otherID(n.body(r), f)
-	n.get(r, &n.old)
+	n.dumped(r, f)
 	nameless := !n.old.Has.Is(flow.HasID) && f.Has.Is(flow.HasID)
-	n.compose(f, nameless)
+	if nameless { // our own commit made the entry: f may be another incarnation, of which nothing of the old one must remain
+		n.fresh = *f
+	}
 	changed = other || Differences(&n.old, &n.fresh) != 0
 	switch {
 	case changed && (seen.has(i) || recent.has(i)):
@@ -56,8 +58,8 @@ func (n *Internal) Reconcile(f *flow.Flow, now int64) (changed bool, err error) 
 	case other:
 		return n.adopt(r, h, f, now)
 	case !seen.has(i) && !recent.has(i):
-		n.put(r, &n.fresh)
-		n.body(r).updated = n.second(now)
+		const offloaded = flow.StatusOffload | flow.StatusHWOffload // its packets do not set the timer
+		n.write(r, changed || f.Status&offloaded != 0, f.Has.Is(flow.HasTimeout), now)
 	}
 	seen.set(i)
 	if changed {
@@ -80,29 +82,15 @@ func (n *Internal) adopt(r Ref, h uint64, f *flow.Flow, now int64) (changed bool
 	return true, nil
 }
 
-// compose makes n.fresh from n.old and the record f of a dump. An entry that our own commit made has no ID: f may be
-// another incarnation, of which nothing of the old one must remain.
-func (n *Internal) compose(f *flow.Flow, nameless bool) {
-	if nameless {
-		n.fresh = *f
-		return
+// dumped makes n.fresh of the record, which it reads into n.old, and of f out of a dump. What the kernel leaves out of a
+// dump is zero; out of an event it leaves what did not change.
+func (n *Internal) dumped(r Ref, f *flow.Flow) {
+	n.compose(r, f, f.Has.Is(flow.HasReply))
+	if !f.Has.Is(flow.HasMark) {
+		n.fresh.Mark = 0
 	}
-	n.fresh = n.old
-	n.fresh.Merge(f)
-	if f.Has.Is(flow.HasReply) {
-		n.fresh.Reply = f.Reply
-	}
-	zeroAbsent(&n.fresh, f)
-}
-
-// zeroAbsent makes the attributes zero that the kernel leaves out of a dump when they are zero. An event leaves them
-// out when they did not change.
-func zeroAbsent(merged, dumped *flow.Flow) {
-	if !dumped.Has.Is(flow.HasMark) {
-		merged.Mark = 0
-	}
-	if !dumped.Has.Is(flow.HasLabels) {
-		merged.Labels = [16]byte{}
+	if !f.Has.Is(flow.HasLabels) {
+		n.fresh.Labels = [16]byte{}
 	}
 }
 
@@ -161,8 +149,7 @@ func (n *Internal) Compare(f *flow.Flow) (ref Ref, differences flow.Attr) {
 	if r == 0 || !n.sees(r) {
 		return 0, 0
 	}
-	n.get(r, &n.old)
-	n.compose(f, false)
+	n.dumped(r, f)
 	differences = Differences(&n.old, &n.fresh)
 	if otherID(n.body(r), f) {
 		differences |= flow.HasID

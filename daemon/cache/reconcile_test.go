@@ -52,8 +52,8 @@ func TestReconcileTellsWhatMatters(t *testing.T) {
 				t.Errorf("changed %v, %d dirty", changed, n.Dirty())
 			}
 			var e Entry
-			if n.Load(o.Ref, &e); e.Updated != 20*second || e.Flow.Timeout != f.Timeout {
-				t.Errorf("updated %d, timeout %d", e.Updated, e.Flow.Timeout)
+			if n.Load(o.Ref, &e); tc.want && (e.Updated != 20*second || e.Flow != f && f.Has == base.Has) {
+				t.Errorf("updated %d, %+v", e.Updated, e.Flow)
 			}
 			if found, next := n.Stale(0, 10, make([]Entry, 1)); found != 0 || next != 0 {
 				t.Error("stale")

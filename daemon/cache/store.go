@@ -31,14 +31,10 @@ func (r Ref) isExpectation() bool { return r>>numberBits == refExpect>>numberBit
 // Entry is one flow of a cache. The times are on the clock of the now arguments, rounded down to the second.
 type Entry struct {
 	Ref     Ref
-	Flow    flow.Flow
-	Created int64 // when the flow was inserted or replaced
-	Updated int64 // when something was last heard of it
-}
-
-// Ages returns how long ago, at now, the flow was inserted and something was last heard of it.
-func (e *Entry) Ages(now int64) flow.Ages {
-	return flow.Ages{Age: max(time.Duration(now-e.Created), 0), Idle: max(time.Duration(now-e.Updated), 0)}
+	Flow    flow.Flow // its timeout is what was left at Read
+	Created int64     // when the flow was inserted or replaced
+	Updated int64     // when it last changed or was last seen active
+	Read    int64     // Updated, until At turns the entry to another moment
 }
 
 // store is what both caches are made of: two tables, the rare attributes, the counters. All refs that methods take
@@ -52,7 +48,8 @@ type store struct {
 	epoch  int64
 	timed  bool // epoch is set
 	stats  Stats
-	old    flow.Flow // scratch of merge, here so that it is not allocated
+	old    flow.Flow // scratch, here so that it is not allocated
+	fresh  flow.Flow // scratch as well
 
 	fetched uint64 // of no meaning: see prefetch
 }
@@ -272,24 +269,52 @@ func (s *store) replace(r Ref, f *flow.Flow, now int64) {
 	s.stats.Created++
 }
 
-// merge puts the attributes that f carries into the record, by the rule of flow.Merge, and with reply also its reply
-// tuple, which that rule never changes once it is known.
-func (s *store) merge(r Ref, f *flow.Flow, reply bool, now int64) {
+// compose reads the record into old, and makes fresh of it and of the attributes that f carries, by the rule of
+// flow.Merge. With reply fresh gets the reply tuple of f too, which that rule never changes once it is known.
+func (s *store) compose(r Ref, f *flow.Flow, reply bool) {
 	s.get(r, &s.old)
-	s.old.Merge(f)
+	s.fresh = s.old
+	s.fresh.Merge(f)
 	if reply {
-		s.old.Reply = f.Reply
+		s.fresh.Reply = f.Reply
 	}
-	s.put(r, &s.old)
-	s.body(r).updated = s.second(now)
+}
+
+// write puts fresh into the record that old was read from. timed tells whether the timeout of fresh was read now. A flow
+// that changed is active now; otherwise its timeout tells: see reread.
+func (s *store) write(r Ref, changed, timed bool, now int64) {
+	b, sec := s.body(r), s.second(now)
+	updated := sec
+	switch {
+	case changed && !timed && s.fresh.Has.Is(flow.HasTimeout):
+		s.fresh.Timeout = remaining(s.old.Timeout, int64(sec)-int64(b.updated))
+	case !changed && timed:
+		s.fresh.Timeout, updated = reread(s.old.Timeout, b.updated, s.fresh.Timeout, sec)
+	case !changed:
+		updated = b.updated
+	}
+	s.put(r, &s.fresh)
+	b.updated = updated
+}
+
+// merge puts what compose makes into the record. The flow is active now.
+func (s *store) merge(r Ref, f *flow.Flow, reply bool, now int64) {
+	s.compose(r, f, reply)
+	s.write(r, true, f.Has.Is(flow.HasTimeout), now)
 	s.stats.Updated++
+}
+
+// times fills in the ref and the times of e.
+func (s *store) times(r Ref, b *body, e *Entry) {
+	e.Ref, e.Created, e.Updated = r, s.nanosecond(b.created), s.nanosecond(b.updated)
+	e.Read = e.Updated
 }
 
 // load fills e, also for a record that readers do not see.
 func (s *store) load(r Ref, e *Entry) {
 	s.get(r, &e.Flow)
 	b := s.body(r)
-	e.Ref, e.Created, e.Updated = r, s.nanosecond(b.created), s.nanosecond(b.updated)
+	s.times(r, b, e)
 }
 
 // brief is load without what needs another place of memory in most records: see ScanBrief. What it does not set, it
@@ -307,7 +332,7 @@ func (s *store) brief(r Ref, e *Entry) {
 		x := s.extras.at(b.extra - 1)
 		f.Helper, f.SCTPState, f.DCCPState = x.helper, x.sctpState, x.dccpState
 	}
-	e.Ref, e.Created, e.Updated = r, s.nanosecond(b.created), s.nanosecond(b.updated)
+	s.times(r, b, e)
 }
 
 // Lookup returns the entry whose original tuple, zone included, is key.

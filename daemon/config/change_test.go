@@ -127,7 +127,7 @@ func TestChangesKnowsEveryField(t *testing.T) {
 		if len(changes) != 1 {
 			t.Errorf("%d changes after %s changed, want 1", len(changes), path)
 		} else if taken := len(base().TakeLive(c).Changes(base())) == 1; taken == changes[0].Restart {
-			t.Errorf("%s: TakeLive takes it up: %v, needs a restart: %v", path, taken, changes[0].Restart)
+			t.Errorf("%s: TakeLive applies it: %v, needs a restart: %v", path, taken, changes[0].Restart)
 		}
 		v.Set(before)
 	}

@@ -16,7 +16,7 @@ import (
 	"ctsync/daemon/flow"
 )
 
-// tables is what every file must have; the lines of a case stand before it.
+// tables is what every file must have. The lines of a case come before it.
 const tables = `[failover-mechanism.vrrp]
 sync-group = "syncgrp"
 [interface.eth0]

@@ -227,7 +227,7 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-// Neighbours that change and a file written anew with the same text are no change.
+// A change of another file in the directory is no change, nor is a file written again with the same text.
 func TestWatchIsQuietWithoutAChange(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -117,7 +117,7 @@ func (c *Core) tapFlow(kind control.EventKind, f *flow.Flow, peer bool) {
 	if was.Has.Is(flow.HasID) && f.Has.Is(flow.HasID) && was.ID != f.ID { // of an incarnation before
 		return
 	}
-	e.Ages = c.scratch.Ages(c.now())
+	e.Ages = c.scratch.At(c.now())
 	e.Flow = *was
 	e.Flow.Merge(f)
 	if f.Has.Is(flow.HasReply) {

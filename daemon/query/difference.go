@@ -317,7 +317,8 @@ func (x *comparison) report(v *verdict) error {
 	if v.entry.Ref != 0 {
 		diff.Cache = &v.entry.Flow
 		m = meta(&v.entry, v.now)
-		wanted = wanted || x.q.Passes(diff.Cache, v.entry.Ages(v.now.Cache))
+		ages := v.entry.At(v.now.Cache)
+		wanted = wanted || x.q.Passes(diff.Cache, ages)
 	}
 	if !wanted {
 		return nil

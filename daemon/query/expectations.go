@@ -47,6 +47,7 @@ func (r *Reader) Expectations(
 	wall := time.Now()
 	for i := range entries {
 		x := &entries[i]
+		x.At(now)
 		m := control.Meta{
 			Created: wall.Add(time.Duration(x.Created - now)), Updated: wall.Add(time.Duration(x.Updated - now)),
 		}

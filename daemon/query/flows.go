@@ -97,7 +97,7 @@ func (r *Reader) wanted(ctx context.Context, q control.FlowQuery, fn entryFunc) 
 	}
 	return copyOut(ctx, r, &q, wholeEntries, func(entries []cache.Entry, now core.Moment) error {
 		for i := range entries {
-			if e := &entries[i]; q.Passes(&e.Flow, e.Ages(now.Cache)) {
+			if e := &entries[i]; q.Passes(&e.Flow, e.At(now.Cache)) {
 				if err := fn(e, now); err != nil {
 					return err
 				}
@@ -183,7 +183,7 @@ func (r *Reader) sortedFlows(ctx context.Context, q control.FlowQuery, fn emitFu
 		}
 		for i := range entries {
 			// What changed meanwhile, or took the place of what ended, may not be wanted any more.
-			if e := &entries[i]; q.Passes(&e.Flow, e.Ages(now.Cache)) {
+			if e := &entries[i]; q.Passes(&e.Flow, e.At(now.Cache)) {
 				if err := fn(&e.Flow, meta(e, now)); err != nil {
 					return err
 				}

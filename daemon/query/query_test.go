@@ -31,8 +31,15 @@ type looper struct {
 // looped serves such a core. held is called with the CPU time of each visit to the loop.
 func looped(t testing.TB, held func(time.Duration)) *looper {
 	t.Helper()
+	start := time.Now()
+	return loopedAt(t, held, func() int64 { return int64(time.Since(start)) })
+}
+
+// loopedAt is looped with a clock.
+func loopedAt(t testing.TB, held func(time.Duration), now func() int64) *looper {
+	t.Helper()
 	var in *loop.Inbox[*core.Core]
-	c := coretest.New(coretest.Inbox(t), func(o *core.Options) { in = o.Inbox })
+	c := coretest.New(coretest.Inbox(t), func(o *core.Options) { in, o.Now = o.Inbox, now })
 	around := func(run func()) { run() }
 	if held != nil {
 		around = func(run func()) {
@@ -142,8 +149,47 @@ func TestPagesContinueEachOther(t *testing.T) {
 	}
 }
 
+// Idle times and timeouts are those of the moment of the question, whatever a comparison did before.
+func TestTimesAreOfNow(t *testing.T) {
+	var now int64
+	d := loopedAt(t, nil, func() int64 { return now * int64(time.Second) })
+	quiet, busy := someFlow(1), someFlow(2)
+	quiet.Timeout, busy.Timeout = 120, 120
+	for _, f := range []*flow.Flow{&quiet, &busy} {
+		if err := d.core.Own.Internal.New(f, d.core.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	now, quiet.Timeout, busy.Timeout = 60, 60, 118
+	if err := d.Loop.Do(context.Background(), func(c *core.Core) {
+		c.BeginCompare()
+		c.Merge([]flow.Flow{quiet, busy})
+		now = 63
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for filter, want := range map[string][]flow.Flow{
+		"idle>62s": {quiet}, "idle<62s": {busy}, "timeout<58": {quiet}, "timeout>100": {busy}, "": {quiet, busy},
+	} {
+		for _, sort := range []string{"", "timeout"} {
+			q := control.FlowQuery{Table: control.TableInternal, Sort: sort, Limit: 10}
+			if filter != "" {
+				q.Filter = parsed(t, filter)
+			}
+			list, _ := listing(t, d, q)
+			ok := len(list) == len(want)
+			for i := range list {
+				ok = ok && list[i].Orig == want[i].Orig && list[i].Timeout == want[i].Timeout-3
+			}
+			if !ok {
+				t.Errorf("%q by %q: %v, want %v three seconds later", filter, sort, list, want)
+			}
+		}
+	}
+}
+
 func TestSortedAndFiltered(t *testing.T) {
-	d := looped(t, nil)
+	d := loopedAt(t, nil, func() int64 { return 0 })
 	fill(t, d, 5000)
 	list, _ := listing(t, d, control.FlowQuery{Table: control.TableExternal, Filter: parsed(t, "proto:tcp mark:3"), Sort: "timeout", Desc: true, Skip: 3, Limit: 1100})
 	var want []uint32
