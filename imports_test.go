@@ -84,6 +84,8 @@ type listed struct {
 	Dir          string
 	Name         string
 	GoFiles      []string
+	TestGoFiles  []string
+	XTestGoFiles []string
 	Imports      []string
 	TestImports  []string
 	XTestImports []string
@@ -98,7 +100,7 @@ func (p listed) rel() string {
 func list(t *testing.T) []listed {
 	t.Helper()
 	// -e: a package that does not compile is the compiler's business, its imports are still looked at.
-	out, err := exec.Command("go", "list", "-e", "-json=ImportPath,Dir,Name,GoFiles,Imports,TestImports,XTestImports,Deps",
+	out, err := exec.Command("go", "list", "-e", "-json=ImportPath,Dir,Name,GoFiles,TestGoFiles,XTestGoFiles,Imports,TestImports,XTestImports,Deps",
 		"./...").Output()
 	if err != nil {
 		if e, ok := errors.AsType[*exec.ExitError](err); ok {
