@@ -132,7 +132,7 @@ type merger struct {
 	merged       chan error // what came of the slice that is with the loop
 }
 
-func newSlice() []flow.Flow { return make([]flow.Flow, 0, loop.SliceSize/2) }
+func newSlice() []flow.Flow { return make([]flow.Flow, 0, loop.SliceSize) }
 
 // add takes a flow of the dump.
 func (m *merger) add(f *flow.Flow) error {
