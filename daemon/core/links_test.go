@@ -33,6 +33,24 @@ func twoLinkCore(t *testing.T, clock *int64) (c *core.Core, hear hearing) {
 	return c, hear
 }
 
+// TestNoiseIsNotThePeer: a stranger that says something unreadable before the peer has spoken does not take its place, and
+// gets no session.
+func TestNoiseIsNotThePeer(t *testing.T) {
+	c, l := coretest.NewOpen()
+	ch := c.Links.Channels()[0]
+	whole := alive(100)
+	for _, noise := range [][]byte{[]byte("noise"), whole[:len(whole)-1], append(alive(100), 1)} {
+		c.Receive(ch, coretest.AddrA, noise)
+		if p := c.Links.Peer(); p.Addr.IsValid() || c.PeerHeard() != 0 {
+			t.Fatalf("%q makes %v the peer", noise, p.Addr)
+		}
+	}
+	coretest.NewPeer(t, c, l)
+	if p := c.Links.Peer(); p.Addr != coretest.AddrB {
+		t.Errorf("the peer is %v, want %v", p.Addr, coretest.AddrB)
+	}
+}
+
 // TestRubbishIsNoSignOfLife: what stands for the peer in all decisions about its flows is what could be read.
 func TestRubbishIsNoSignOfLife(t *testing.T) {
 	clock := 1000 * sec

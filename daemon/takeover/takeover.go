@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"ctsync/daemon/control"
@@ -59,26 +60,31 @@ func (t *Takeover) Later(ctx context.Context, tr control.Transition) {
 	case tr.State != control.StateMaster:
 		t.purgeLater(ctx)
 	case tr.Commit != nil:
-		t.verifyLater(ctx)
+		var both sync.WaitGroup
+		both.Go(func() { t.verifyLater(ctx) })
 		t.offerAgain(ctx, tr.Commit.NoRoom)
+		both.Wait()
 	}
 }
 
-// offerInterval is how often flows are offered to a kernel that had no room for them.
-const offerInterval = 10 * time.Second
+// offerInterval is how often flows are offered to a kernel that had no room for them. Tests shorten it.
+var offerInterval = 10 * time.Second
 
 // offerAgain commits again while the kernel had no room for some flows. It returns when all are there, or with the role.
 func (t *Takeover) offerAgain(ctx context.Context, left uint64) {
 	for left > 0 {
-		r, err := t.Restore.Commit(ctx, true, nil)
-		if left = r.NoRoom; err != nil && ctx.Err() == nil {
-			t.Log.Error("offering flows to the kernel again failed, trying again", "err", err)
-			left = 1
-		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(offerInterval):
+		}
+		r, err := t.Restore.Commit(ctx, true, nil)
+		if ctx.Err() != nil {
+			return
+		}
+		if left = r.NoRoom; err != nil {
+			t.Log.Error("offering flows to the kernel again failed, trying again", "err", err)
+			left = 1
 		}
 	}
 }

@@ -1,0 +1,60 @@
+package upkeep_test
+
+import (
+	"testing"
+	"time"
+
+	"ctsync/daemon/config"
+	"ctsync/daemon/core"
+	"ctsync/daemon/coretest"
+	"ctsync/daemon/ctnetlink"
+	"ctsync/daemon/loop"
+)
+
+// TestBulkWaitsForThePeer: while the peer does not answer nothing is announced. A peer that restarted meanwhile gets the
+// whole table, once; one that was merely not heard gets the rest.
+func TestBulkWaitsForThePeer(t *testing.T) {
+	const n = 5 * loop.SliceSize
+	for _, restart := range []bool{true, false} {
+		s := coretest.NewSim(t, 1, 2)
+		s.Loss = 0
+		a, b := s.Nodes[0], s.Nodes[1]
+		cfg := config.Default()
+		cfg.StartupResync = false
+		quiet := func(o *core.Options) { o.Config = cfg }
+		for _, node := range s.Nodes {
+			s.Start(node, quiet)
+			node.Core.BeginCompare()
+			node.Core.EndCompare(nil)
+		}
+		run := func(steps int) {
+			for range steps {
+				s.Clock += int64(50 * time.Millisecond)
+				s.Step()
+			}
+		}
+		for i := range n {
+			a.Core.Apply(coretest.Events(ctnetlink.EventNew, coretest.Flow(i)))
+		}
+		run(100)
+		s.Cut = [2]bool{true, true}
+		run(100)
+		before := sent(a.Core) + sentUpdates(a.Core)
+		a.Core.WantBulk()
+		run(10)
+		if got := a.Core.Own.Internal.Dirty(); got != 0 {
+			t.Errorf("%d flows wait for a peer that does not answer", got)
+		}
+		if restart {
+			s.Start(b, quiet)
+		}
+		s.Cut = [2]bool{}
+		run(200)
+		if got := b.Core.Peer.External.Len(); got != n {
+			t.Errorf("restarted %v: the peer has %d of %d flows", restart, got, n)
+		}
+		if got := sent(a.Core) + sentUpdates(a.Core) - before; got != n {
+			t.Errorf("restarted %v: %d flows were announced %d times", restart, n, got)
+		}
+	}
+}
