@@ -1,6 +1,7 @@
 package ctsync_test
 
 import (
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -14,8 +15,8 @@ import (
 
 const comparison = "docs/conntrack-sync.md"
 
-// TestComparison holds the table of VyOS's nodes against the tree: every test that it names exists, and every key of the
-// configuration file stands in it.
+// TestComparison holds the table of VyOS's nodes against the tree: every test that it names exists, and it has every key
+// of the configuration file.
 func TestComparison(t *testing.T) {
 	b, err := os.ReadFile(comparison)
 	if err != nil {
@@ -29,7 +30,7 @@ func TestComparison(t *testing.T) {
 		}
 	}
 	if len(named) < 30 {
-		t.Errorf("%s names %d tests: are they still written by folder and function, in backquotes?", comparison, len(named))
+		t.Errorf("%s names %d tests: are they still named by folder and function, in backquotes?", comparison, len(named))
 	}
 	keys := configKeys(t)
 	for _, key := range keys {
@@ -40,6 +41,40 @@ func TestComparison(t *testing.T) {
 	if len(keys) < 20 {
 		t.Errorf("%d keys were found in daemon/config/schema.go: are they still lists of key?", len(keys))
 	}
+}
+
+// TestPackageTable holds README's table of packages against the package comments: the same packages, in the same words.
+func TestPackageTable(t *testing.T) {
+	b, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(b)
+	for _, p := range list(t) {
+		if p.rel() == "" || strings.HasPrefix(p.rel(), "scripts/") {
+			continue
+		}
+		row := fmt.Sprintf("| `%s` | %s |", p.rel(), rowText(p.Doc))
+		if !strings.Contains(text, "\n"+row+"\n") {
+			t.Errorf("README.md, How it is built: the package comment wants the row\n%s", row)
+		}
+	}
+	rows := regexp.MustCompile("(?m)^\\| `((?:cmd/|daemon|notify|tui)[a-z/]*)` \\|")
+	for _, m := range rows.FindAllStringSubmatch(text, -1) {
+		if _, err := os.Stat(m[1]); err != nil {
+			t.Errorf("README.md, How it is built: there is no package %s", m[1])
+		}
+	}
+}
+
+// rowText makes the row of a package out of the first sentence of its comment: "Package x is what y" becomes "What y".
+func rowText(doc string) string {
+	words := strings.SplitN(doc, " ", 3)
+	if len(words) < 3 {
+		return doc
+	}
+	s := strings.TrimPrefix(words[2], "is ")
+	return strings.ToUpper(s[:1]) + s[1:]
 }
 
 // tests returns the tests of a folder.

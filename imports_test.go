@@ -83,6 +83,7 @@ type listed struct {
 	ImportPath   string
 	Dir          string
 	Name         string
+	Doc          string // the first sentence of the package comment
 	GoFiles      []string
 	TestGoFiles  []string
 	XTestGoFiles []string
@@ -100,8 +101,8 @@ func (p listed) rel() string {
 func list(t *testing.T) []listed {
 	t.Helper()
 	// -e: a package that does not compile is the compiler's business, its imports are still looked at.
-	out, err := exec.Command("go", "list", "-e", "-json=ImportPath,Dir,Name,GoFiles,TestGoFiles,XTestGoFiles,Imports,TestImports,XTestImports,Deps",
-		"./...").Output()
+	const fields = "-json=ImportPath,Dir,Name,Doc,GoFiles,TestGoFiles,XTestGoFiles,Imports,TestImports,XTestImports,Deps"
+	out, err := exec.Command("go", "list", "-e", fields, "./...").Output()
 	if err != nil {
 		if e, ok := errors.AsType[*exec.ExitError](err); ok {
 			t.Fatalf("go list: %v\n%s", err, e.Stderr)
