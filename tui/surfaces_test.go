@@ -15,8 +15,8 @@ import (
 	"ctsync/daemon/controltest"
 )
 
-// TestSnapshotOnTheScreen draws a snapshot in which every field has a value of its own, and writes down which field stands
-// where: a number beside the wrong words changes the golden file. The other surfaces are compared in cmd/ctsync.
+// TestSnapshotOnTheScreen draws a snapshot in which every field has a value of its own, and writes down which field
+// stands where: a number beside the wrong words changes the golden file. The other surfaces are compared in cmd/ctsync.
 func TestSnapshotOnTheScreen(t *testing.T) {
 	s, leaves := controltest.Snapshot()
 	with := s // a daemon that keeps an external cache, and one that does not
