@@ -26,7 +26,7 @@ func TestSnapshotOnTheScreen(t *testing.T) {
 		for _, v := range []int{viewOverview, viewLinks} {
 			m := newModel(context.Background(), control.New("/nonexistent"), Options{NoColor: true})
 			m.host, m.now, m.units = "router1", time.Unix(200_000, 0).UTC(), unitExact
-			m.state.Snapshot, m.state.read, m.shown, m.width, m.height = one, m.now, m.screens[v], 400, 100
+			m.state.Snapshot, m.state.read, m.shown, m.width, m.height = one, m.now, m.screens[v], 600, 100
 			m.table().sized()
 			screen := ansi.Strip(m.View())
 			for _, l := range leaves {
