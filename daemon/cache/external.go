@@ -59,14 +59,15 @@ func (x *External) Update(f *flow.Flow, now int64) error {
 		return nil
 	}
 	translated := f.Has.Is(flow.HasReply) && !f.Orig.Mirrors(&f.Reply)
-	x.compose(r, f, translated)
-	moved := translated && x.old.Reply != x.fresh.Reply
+	x.get(r, &x.old)
+	differences := Differences(&x.old, f) & f.Has
+	if !translated && x.old.Has.Is(flow.HasReply) {
+		differences &^= flow.HasReply
+	}
 	// A conntrackd that sends its table says again what it said at first: that timeout was not read now.
-	timed := f.Has.Is(flow.HasTimeout) && f.Timeout != x.old.Timeout
-	changed := Differences(&x.old, &x.fresh) != 0
-	x.write(r, changed, timed || changed && f.Has.Is(flow.HasTimeout), now)
-	x.stats.Updated++
-	x.told(r, moved)
+	timed := f.Has.Is(flow.HasTimeout) && (differences != 0 || f.Timeout != x.old.Timeout)
+	x.mergeOld(r, f, translated, differences != 0, timed, now)
+	x.told(r, translated && differences.Is(flow.HasReply))
 	return nil
 }
 

@@ -10,6 +10,7 @@ type Internal struct {
 	out    outbox
 	expect *InternalExpect // shares the outbox; nil = there is none
 	h4, h6 heard
+	fresh  flow.Flow // scratch, as store.old
 	repair tombstones
 }
 

@@ -59,7 +59,9 @@ func (n *Internal) Reconcile(f *flow.Flow, now int64) (changed bool, err error) 
 		return n.adopt(r, h, f, now)
 	case !seen.has(i) && !recent.has(i):
 		const offloaded = flow.StatusOffload | flow.StatusHWOffload // its packets do not set the timer
-		n.write(r, changed || f.Status&offloaded != 0, f.Has.Is(flow.HasTimeout), now)
+		b, active, timed := n.body(r), changed || f.Status&offloaded != 0, nameless || f.Has.Is(flow.HasTimeout)
+		n.fresh.Timeout, b.updated = settle(n.old.Timeout, b.updated, n.fresh.Timeout, n.second(now), active, timed)
+		n.put(r, &n.fresh)
 	}
 	seen.set(i)
 	if changed {
@@ -85,7 +87,12 @@ func (n *Internal) adopt(r Ref, h uint64, f *flow.Flow, now int64) (changed bool
 // dumped makes n.fresh of the record, which it reads into n.old, and of f out of a dump. What the kernel leaves out of a
 // dump is zero; out of an event it leaves what did not change.
 func (n *Internal) dumped(r Ref, f *flow.Flow) {
-	n.compose(r, f, f.Has.Is(flow.HasReply))
+	n.get(r, &n.old)
+	n.fresh = n.old
+	n.fresh.Merge(f)
+	if f.Has.Is(flow.HasReply) {
+		n.fresh.Reply = f.Reply
+	}
 	if !f.Has.Is(flow.HasMark) {
 		n.fresh.Mark = 0
 	}
@@ -113,17 +120,20 @@ func Differences(a, b *flow.Flow) (d flow.Attr) {
 	if a.TCPWScale != b.TCPWScale {
 		d |= flow.HasTCPWScale
 	}
+	if (a.Has|b.Has)&rare == 0 {
+		return d
+	}
+	return d | rareDifferences(a, b)
+}
+
+// rareDifferences is the part of Differences for what few flows have.
+func rareDifferences(a, b *flow.Flow) (d flow.Attr) {
 	if a.SCTPState != b.SCTPState || a.SCTPVTag != b.SCTPVTag {
 		d |= flow.HasSCTP
 	}
 	if a.DCCPState != b.DCCPState {
 		d |= flow.HasDCCP
 	}
-	return d | extensions(a, b)
-}
-
-// extensions is the part of Differences that few flows have.
-func extensions(a, b *flow.Flow) (d flow.Attr) {
 	if a.Labels != b.Labels {
 		d |= flow.HasLabels
 	}

@@ -15,8 +15,23 @@ import (
 // seconds down, and a reading waits before it is handled.
 const jitter = 2
 
+// settle returns the timeout and the time that a record keeps, which had timeout and updated, when something is said of
+// the flow now. changed tells whether the flow is another than before, timed whether left is what remained of its
+// timeout now. All times are seconds.
+func settle(timeout, updated, left, now uint32, changed, timed bool) (uint32, uint32) {
+	switch {
+	case changed && timed:
+		return left, now
+	case changed:
+		return remaining(timeout, int64(now)-int64(updated)), now
+	case timed:
+		return reread(timeout, updated, left, now)
+	}
+	return timeout, updated
+}
+
 // reread takes that left seconds remained at now of a timer of which timeout seconds remained at updated. It returns the
-// same two again if the timer merely ran, and otherwise when it was set last and to what. All are seconds.
+// same two again if the timer merely ran, and otherwise to what it was set last, and when.
 func reread(timeout, updated, left, now uint32) (uint32, uint32) {
 	expected := remaining(timeout, int64(now)-int64(updated))
 	switch off := int64(left) - int64(expected); {
