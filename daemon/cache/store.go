@@ -14,8 +14,8 @@ var (
 	ErrFamily = errors.New("tuple is neither IPv4 nor IPv6, or the two directions differ")
 )
 
-// Ref names an entry for as long as it lives; 0 names none. The cache uses the number again for another flow, so a Ref
-// that was kept over a change of the cache must be checked by loading it.
+// Ref names an entry as long as it is in the cache; 0 names none. The cache reuses the number for another flow, so
+// whoever keeps a Ref while the cache changes must load the entry to check it.
 type Ref uint32
 
 // Marks of the records of the IPv6 table and of expectations. Below them stands the record number plus one.
@@ -117,7 +117,8 @@ func (s *store) find(t *flow.Tuple) (r Ref, h uint64) {
 	return r, h
 }
 
-// insert makes an empty record for t, which find did not find and whose hash it returned. 0 means that the cache is full.
+// insert makes an empty record for t, which find did not find and whose hash it returned. 0 means that the cache is
+// full.
 func (s *store) insert(t *flow.Tuple, h uint64) Ref {
 	if s.total() >= s.limit {
 		return 0
