@@ -78,7 +78,7 @@ func TestMonitorInATerminal(t *testing.T) {
 
 	file := filepath.Join(t.TempDir(), "rows.json")
 	w := newTmux(t, 80, 24, []string{"LC_ALL=C.UTF-8", "TERM=screen"}, filepath.Join(binDir, "ctsync"), "--socket", b.socket(), "tui", "--write")
-	w.shows("BACKUP  in step", "External cache           50 flows", "Losses          none since the daemon began")
+	w.shows("BACKUP  in step", "External cache           50 flows", "Losses          none since the daemon started")
 	w.press("?")
 	w.shows("Which flows would I lose now?")
 	w.press("2", "t")

@@ -14,13 +14,14 @@ import (
 // endpoint4 is the width of the longest IPv4 address with its port.
 const endpoint4 = len("255.255.255.255:65535")
 
-// flowColumns returns the columns of a table. What a table does not tell has no column there.
+// flowColumns returns the columns of flows or differences.
 func (t *table) flowColumns() []column {
 	wide := max(t.wide, endpoint4)
 	all := []column{
 		{name: "PROTO", sort: "protocol", least: 5, most: 6, line: 0},
 		{name: "SOURCE", sort: "source", least: endpoint4, most: wide, fit: fitEndpoint, line: 1},
-		{name: "DESTINATION", sort: "destination", least: endpoint4, most: wide, fit: fitEndpoint, line: 2, lead: signArrow},
+		{name: "DESTINATION", sort: "destination", least: endpoint4, most: wide, fit: fitEndpoint, line: 2,
+			lead: signArrow},
 		{name: "STATE", sort: "state", least: 6, most: 11, rank: 1, line: 0, fit: fitState},
 		{name: "TIMEOUT", sort: "timeout", least: 7, most: 7, right: true, rank: 2, line: 0},
 		{name: "NAT", sort: "nat", least: 4, most: 4, rank: 3, line: 0},
@@ -53,11 +54,14 @@ func (t *table) flowColumns() []column {
 	return columns
 }
 
-// optional are the columns that stand only where a row has something in them: the kernel counts and notes times when it
-// is told to, a cache knows no counters, and marks, zones and helpers are not everybody's.
-var optional = map[string]bool{"AGE": true, "IDLE": true, "BYTES": true, "PACKETS": true, "MARK": true, "ZONE": true, "HELPER": true, "ID": true, "DIFFERENCE": true}
+// optional are the columns that are shown only if a row has a value in them. The kernel has counters and times only if
+// a sysctl says so, a cache has no counters, and many routers have no marks, zones or helpers.
+var optional = map[string]bool{
+	"AGE": true, "IDLE": true, "BYTES": true, "PACKETS": true, "MARK": true, "ZONE": true, "HELPER": true, "ID": true,
+	"DIFFERENCE": true,
+}
 
-// fill notes which columns the rows need. A column that was needed once stays: others would jump.
+// fill notes which columns the rows need. A column that was needed once stays, so that the others do not jump.
 func (t *table) fill() {
 	if t.filled == nil {
 		t.filled = map[string]bool{}
@@ -72,7 +76,7 @@ func (t *table) fill() {
 	}
 }
 
-// flowCells returns the values of a row for columns.
+// flowCells returns the values of a row.
 func (m *monitor) flowCells(r *row, columns []column) []cell {
 	cells := make([]cell, len(columns))
 	for i := range columns {
@@ -108,7 +112,7 @@ func (m *monitor) flowCell(r *row, column string) cell {
 	return cell{m.number(r, column), plain}
 }
 
-// number is the value of a column of figures, or "" where the row has none.
+// number returns the value of a column of numbers, "" if the row has none.
 func (m *monitor) number(r *row, column string) string {
 	f := &r.flow
 	switch {
@@ -132,7 +136,7 @@ func (m *monitor) number(r *row, column string) string {
 	return ""
 }
 
-// began is when the flow was first seen: by the cache, or by a kernel that notes times. Zero = not told.
+// began is when the cache first saw the flow, or when the kernel created it; zero if unknown.
 func (r *row) began() time.Time {
 	if r.created.IsZero() && r.flow.Has.Is(flow.HasTimestamp) {
 		return time.Unix(0, int64(r.flow.Start))
@@ -140,7 +144,7 @@ func (r *row) began() time.Time {
 	return r.created
 }
 
-// stateCell shows the protocol's state; a flow without one, whether it was answered.
+// stateCell shows the state of the protocol, or whether the flow has been answered if the protocol has no states.
 func stateCell(f *flow.Flow) cell {
 	if name := f.StateName(); name != "" {
 		if name == "ESTABLISHED" {
@@ -176,7 +180,7 @@ func protoName(p flow.Proto) string {
 	return strconv.Itoa(int(p))
 }
 
-// printable keeps what a name from elsewhere may do to a terminal out of it.
+// printable makes a name from elsewhere harmless for a terminal.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
@@ -186,10 +190,10 @@ func printable(s string) string {
 	}, s)
 }
 
-// source writes address and port, or what the protocol has instead.
+// source writes the source with its port, or what the protocol has instead.
 func (n services) source(t *flow.Tuple) string { return n.endpoint(t, t.Src.IP(t.Family), t.SrcPort) }
 
-// destination writes address and port; of ICMP the type, whose id stands with the source.
+// destination writes the destination with its port. For ICMP that is the type; the id is with the source.
 func (n services) destination(t *flow.Tuple) string {
 	ip := t.Dst.IP(t.Family)
 	if t.Proto.IsICMP() {
@@ -217,13 +221,13 @@ func (n services) endpoint(t *flow.Tuple, ip netip.Addr, port uint16) string {
 	return ip.String()
 }
 
-// endpointWidth is the width of the longer of a flow's two addresses.
+// endpointWidth is the width of the longer one of a flow's two endpoints, with numbers.
 func endpointWidth(f *flow.Flow) int {
 	m := model{}
 	return max(len(m.names.source(&f.Orig)), len(m.names.destination(&f.Orig)))
 }
 
-// fitState abbreviates a state as ss(8) and others do.
+// fitState abbreviates a state, much as ss(8) does.
 func fitState(l look, text string, width int) string {
 	if s, ok := shortStates[text]; ok && len(text) > width {
 		text = s
@@ -236,7 +240,7 @@ var shortStates = map[string]string{
 	"SYN_RECV": "S_RECV", "LAST_ACK": "L_ACK", "unreplied": "unrep.", "assured": "assur.",
 }
 
-// fitEndpoint shortens an address in its middle: the network in front tells whose it is, the end and the port which one.
+// fitEndpoint shortens an address in its middle. The network in front says whose it is, the end and the port which one.
 func fitEndpoint(l look, text string, width int) string {
 	all := []rune(text)
 	if len(all) <= width {

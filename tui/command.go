@@ -10,25 +10,29 @@ import (
 	"ctsync/daemon/control"
 )
 
-// operation is an operation of the daemon with what it does, which is said before it is confirmed.
+// operation is an operation of the daemon. does is shown before the user confirms.
 type operation struct {
 	control.Action
 	does string
 }
 
-// operations are what may be given after ":", by their words.
+// operations are what may follow ":".
 var operations = []operation{
-	{control.Action{Verb: control.Commit}, "puts the external cache into the kernel"},
-	{control.Action{Verb: control.Flush}, "empties both caches; the external one stays empty until request"},
-	{control.Action{Verb: control.Flush, Cache: control.CacheInternal}, "empties the internal cache, which is then read from the kernel again"},
-	{control.Action{Verb: control.Flush, Cache: control.CacheExternal}, "empties the external cache, which stays empty until request"},
-	{control.Action{Verb: control.Resync}, "compares the internal cache with the kernel"},
-	{control.Action{Verb: control.Bulk}, "sends the internal cache to the peer"},
-	{control.Action{Verb: control.Request}, "asks the peer for its table"},
-	{control.Action{Verb: control.Purge}, "shortens the kernel's timers of flows that the other router serves"},
-	{control.Action{Verb: control.Reset, Cache: control.CacheInternal}, "empties the internal cache, reads it from the kernel and sends it to the peer"},
-	{control.Action{Verb: control.Reset, Cache: control.CacheExternal}, "empties the external cache and asks the peer for it"},
-	{control.Action{Verb: control.Restart}, "begins the daemon anew, by the program that is on disk, unless that refuses the configuration"},
+	operates(control.Commit, "", "puts the external cache into the kernel"),
+	operates(control.Flush, "", "empties both caches; the external one stays empty until request"),
+	operates(control.Flush, control.CacheInternal, "empties the internal cache and reads it from the kernel again"),
+	operates(control.Flush, control.CacheExternal, "empties the external cache, which stays empty until request"),
+	operates(control.Resync, "", "compares the internal cache with the kernel"),
+	operates(control.Bulk, "", "sends the internal cache to the peer"),
+	operates(control.Request, "", "asks the peer for its table"),
+	operates(control.Purge, "", "shortens the kernel's timeouts of flows that the peer serves now"),
+	operates(control.Reset, control.CacheInternal, "reads the cache from the kernel again and sends it to the peer"),
+	operates(control.Reset, control.CacheExternal, "empties the external cache and asks the peer for it"),
+	operates(control.Restart, "", "runs the program now on disk, unless that rejects the configuration"),
+}
+
+func operates(v control.Verb, cache, does string) operation {
+	return operation{Action: control.Action{Verb: v, Cache: cache}, does: does}
 }
 
 func (o *operation) words() string {
@@ -38,7 +42,7 @@ func (o *operation) words() string {
 	return string(o.Verb) + " " + o.Cache
 }
 
-// commandWords lists what may be typed.
+// commandWords lists the operations for the user.
 func commandWords() string {
 	var words []string
 	for i := range operations {
@@ -49,7 +53,7 @@ func commandWords() string {
 	return strings.Join(words, " ") + "; flush and reset take internal or external"
 }
 
-// action is an operation that runs.
+// action is the running operation.
 type action struct {
 	operation
 	running     bool
@@ -57,24 +61,24 @@ type action struct {
 	news        chan actionMsg
 }
 
-// actionMsg is progress of an operation, or what came of it at its end.
+// actionMsg is the progress of an operation, or its result when it has ended.
 type actionMsg struct {
-	ended       bool
 	done, total int
+	ended       bool
 	result      control.Result
 	err         error
 }
 
 func (m *model) startCommand() tea.Cmd {
 	if m.action.running {
-		m.complain("an operation is running")
+		m.complain("an operation is running already")
 		return nil
 	}
 	advice := func() string { return m.look.in(faint, commandWords()) }
 	return m.openPrompt(":", "", prompt{advice: advice, enter: m.command})
 }
 
-// command takes the words after ":" and asks for confirmation.
+// command takes the words after ":", and asks the user to confirm.
 func (m *model) command(text string) tea.Cmd {
 	text = strings.Join(strings.Fields(text), " ")
 	m.prompt.Err = nil
@@ -91,10 +95,10 @@ func (m *model) command(text string) tea.Cmd {
 	return nil
 }
 
-// confirmLabel stands where the words of an operation are to be typed a second time.
+// confirmLabel asks to type the words of an operation a second time.
 const confirmLabel = "type it to confirm: "
 
-// confirm says what an operation does, and runs it when its words are typed again.
+// confirm shows what an operation does, and runs it if the user types its words again.
 func (m *model) confirm(o operation) tea.Cmd {
 	return m.openPrompt(confirmLabel, "", prompt{
 		advice: func() string { return m.look.in(warn, "! "+o.words()+" "+o.does) },
@@ -109,7 +113,7 @@ func (m *model) confirm(o operation) tea.Cmd {
 	})
 }
 
-// run runs an operation.
+// run starts an operation. Its progress and its result come as messages, in this order.
 func (m *model) run(o operation) tea.Cmd {
 	news := make(chan actionMsg, 1)
 	m.action = action{operation: o, running: true, news: news}
@@ -118,7 +122,7 @@ func (m *model) run(o operation) tea.Cmd {
 		result, err := client.Action(ctx, o.Action, func(done, total int) {
 			select {
 			case news <- actionMsg{done: done, total: total}:
-			default: // the last one has not been shown yet
+			default: // the one before is not shown yet
 			}
 		})
 		select {
@@ -129,7 +133,7 @@ func (m *model) run(o operation) tea.Cmd {
 	})
 }
 
-// nextNews waits for what the running operation says next.
+// nextNews waits for the next message of the running operation.
 func (m *model) nextNews() tea.Cmd {
 	ctx, news := m.ctx, m.action.news
 	return func() tea.Msg {
@@ -157,7 +161,7 @@ func (m *model) takeAction(msg actionMsg) tea.Cmd {
 	return m.refresh(m.shown)
 }
 
-// actionLine shows how far the running operation is.
+// actionLine draws the progress of the running operation.
 func (m *model) actionLine() string {
 	a := &m.action
 	text := a.words() + " is running"

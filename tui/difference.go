@@ -12,7 +12,7 @@ import (
 	"ctsync/daemon/flow"
 )
 
-// differences are the first rows of a comparison of a cache with the kernel's table, and the counts of all.
+// differences are the first differences between a cache and the kernel's table, with the counts of all.
 type differences struct {
 	rows   []row
 	counts control.DifferenceCounts
@@ -43,7 +43,7 @@ func readDifferences(ctx context.Context, c *control.Client, q control.FlowQuery
 	}
 }
 
-// differenceRow shows the flow of the cache and keeps the kernel's beside it.
+// differenceRow makes a row with the cache's flow, and the kernel's beside it.
 func differenceRow(l *control.DifferenceJSON) (r row, err error) {
 	r = row{difference: true, what: l.What, attributes: l.Attributes}
 	if l.Kernel != nil {
@@ -76,7 +76,7 @@ func (t *table) takeDifferences(a answer[differences]) {
 	t.sized()
 }
 
-// Words for what a difference means, in the order in which they are counted: those that cost a connection first.
+// differenceWords say what each kind of difference means. Those that cost a connection come first.
 var differenceWords = []struct {
 	what, words string
 	in          paint
@@ -100,7 +100,7 @@ func differencePaint(what string) paint {
 	return plain
 }
 
-// differenceSummary says in one line what a comparison came to.
+// differenceSummary says in one line how many differences there are.
 func (t *table) differenceSummary() string {
 	c := t.counts
 	if c.Total() == 0 {
@@ -123,13 +123,13 @@ func (t *table) differenceSummary() string {
 	return strings.Join(brief, "; ")
 }
 
-// noDifference says of what it is known that there is none.
+// noDifference says that there is none, and how far that is known.
 func (t *table) noDifference(c *control.DifferenceCounts) string {
 	switch {
 	case c.Unsettled > 0:
-		text := t.units.count(c.Unsettled) + " flows change too fast to tell"
+		text := t.units.count(c.Unsettled) + " flows changed too fast to compare"
 		if t.width >= 60 {
-			text = "no difference seen, but " + text
+			text = "no difference found, but " + text
 		}
 		return t.look.in(warn, "! "+text)
 	case t.filter != nil:
@@ -142,18 +142,19 @@ func (t *table) noDifference(c *control.DifferenceCounts) string {
 	return t.look.in(good, "the kernel and the internal cache have the same flows")
 }
 
-// differenceFoot says what was compared.
+// differenceFoot says how much was compared, and when.
 func (t *table) differenceFoot() string {
 	c := t.counts
 	if c == nil || t.stale {
 		return ""
 	}
-	text := fmt.Sprintf("%s flows compared %s ago, r reads again", t.units.count(c.Compared), span(t.still().Sub(t.read)))
+	ago := span(t.still().Sub(t.read))
+	text := fmt.Sprintf("%s flows compared %s ago, r reads again", t.units.count(c.Compared), ago)
 	if c.Filtered > 0 {
 		text += fmt.Sprintf(", %s not replicated by configuration", t.units.count(c.Filtered))
 	}
 	if c.Unsettled > 0 {
-		text += fmt.Sprintf(", %s changing too fast to tell", t.units.count(c.Unsettled))
+		text += fmt.Sprintf(", %s changed too fast to compare", t.units.count(c.Unsettled))
 	}
 	if n := c.Total(); n > uint64(len(t.rows)) {
 		text += fmt.Sprintf(", the first %s shown", t.units.count(uint64(len(t.rows))))
@@ -161,7 +162,7 @@ func (t *table) differenceFoot() string {
 	return " " + t.look.in(faint, text)
 }
 
-// attributeChange says how the two flows of a difference differ, the kernel's value first.
+// attributeChange says which attributes differ, with the kernel's value before the cache's.
 func (l look) attributeChange(r *row) string {
 	if r.kernel == nil || len(r.attributes) == 0 {
 		return strings.Join(r.attributes, ", ")

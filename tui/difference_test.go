@@ -34,7 +34,7 @@ func TestDifferences(t *testing.T) {
 	r.shows("a commit would change nothing")
 }
 
-// TestNoDifferenceSeen claims no more than was looked at.
+// TestNoDifferenceSeen claims no more than was compared.
 func TestNoDifferenceSeen(t *testing.T) {
 	for _, r := range []struct {
 		source    int
@@ -47,8 +47,8 @@ func TestNoDifferenceSeen(t *testing.T) {
 		{4, "", 0, "a commit would change nothing", good},
 		{3, "src:10.0.0.1", 0, "no difference among the flows that match", plain},
 		{4, "src:10.0.0.1", 0, "no difference among the flows that match", plain},
-		{3, "", 7, "! no difference seen, but 7 flows change too fast to tell", warn},
-		{4, "src:10.0.0.1", 7, "! no difference seen, but 7 flows change too fast to tell", warn},
+		{3, "", 7, "! no difference found, but 7 flows changed too fast to compare", warn},
+		{4, "src:10.0.0.1", 7, "! no difference found, but 7 flows changed too fast to compare", warn},
 	} {
 		m := scene("differences")
 		m.look.colour = true
@@ -58,7 +58,8 @@ func TestNoDifferenceSeen(t *testing.T) {
 			m.table().filter, _ = expr.Parse(r.filter)
 		}
 		if got, want := m.table().differenceSummary(), m.look.in(r.in, r.want); got != want {
-			t.Errorf("%s, filter %q, %d unsettled: %q, want %q", m.table().from().name, r.filter, r.unsettled, got, want)
+			t.Errorf("%s, filter %q, %d unsettled: %q, want %q", m.table().from().name, r.filter, r.unsettled,
+				got, want)
 		}
 		if text := ansi.Strip(m.View()); r.filter != "" && strings.Contains(text, "no flow matches") {
 			t.Errorf("it is not known whether no flow matches:\n%s", text)
@@ -66,7 +67,7 @@ func TestNoDifferenceSeen(t *testing.T) {
 	}
 }
 
-// TestDifferenceWithoutExternalCache says why there is none, and does not ask for it over and over.
+// TestDifferenceWithoutExternalCache says why there is none, and is not asked for at every beat.
 func TestDifferenceWithoutExternalCache(t *testing.T) {
 	d := newFakeDaemon()
 	d.injecting = true
@@ -85,7 +86,7 @@ func TestDifferenceWithoutExternalCache(t *testing.T) {
 	r.shows("there is no external cache with disable-external-cache")
 }
 
-// A helper's name of the peer does nothing to the terminal, wherever it is shown.
+// A helper's name from the peer cannot control the terminal.
 func TestHelperInDifference(t *testing.T) {
 	evil := sampleFlow(1)
 	evil.Has |= flow.HasHelper

@@ -15,7 +15,7 @@ import (
 	"ctsync/daemon/flow"
 )
 
-// expectations is the view of both caches of expectations.
+// expectations is the view of the expectations in both caches.
 type expectations struct {
 	bare
 	reading
@@ -36,7 +36,7 @@ type expectRow struct {
 	created time.Time
 }
 
-// maxExpectations bounds what is held; there are seldom more than a few.
+// maxExpectations limits how many are read of each cache. There are seldom more than a few.
 const maxExpectations = 2000
 
 func (e *expectations) beat() tea.Cmd {
@@ -58,7 +58,8 @@ func (e *expectations) beat() tea.Cmd {
 }
 
 func readExpectations(ctx context.Context, c *control.Client, t control.Table) (rows []expectRow, err error) {
-	r, err := c.FlowText(ctx, control.FlowQuery{Table: t, Entries: control.EntriesExpect, Limit: maxExpectations}, control.FormatNDJSON)
+	q := control.FlowQuery{Table: t, Entries: control.EntriesExpect, Limit: maxExpectations}
+	r, err := c.FlowText(ctx, q, control.FormatNDJSON)
 	if err != nil {
 		return nil, err
 	}
@@ -78,18 +79,14 @@ func readExpectations(ctx context.Context, c *control.Client, t control.Table) (
 	}
 }
 
-func (e *expectations) take(msg tea.Msg) (tea.Cmd, bool) {
-	a, mine := msg.(answer[[]expectRow])
-	if !mine {
-		return nil, false
-	}
-	if fresh(&e.reading, a, stateEvery) {
+func (e *expectations) take(msg tea.Msg) tea.Cmd {
+	if a := msg.(answer[[]expectRow]); fresh(&e.reading, a, stateEvery) {
 		e.replace(a.value)
 	}
-	return e.settle(), true // the line that says why the rows are old takes one of theirs
+	return e.settle() // a failure takes one line from the rows
 }
 
-// replace puts rows in place of the old ones. What was selected stays selected.
+// replace shows other rows. The selected expectation stays selected.
 func (e *expectations) replace(rows []expectRow) {
 	if i := e.list.cursor; i < len(e.rows) && i > 0 {
 		for k := range rows {
@@ -131,10 +128,10 @@ func (e *expectations) grid() grid {
 	}, e.width)
 }
 
-// head is how many lines stand above the rows: the counts, why the rows are old, the columns.
+// head is the number of lines above the rows: the counts, the failure if any, the names of the columns.
 func (e *expectations) head() int { return 2 + len(e.failure(e.err)) }
 
-// height is how many rows fit.
+// height is the number of rows that fit.
 func (e *expectations) height() int {
 	g := e.grid()
 	return max((e.bodyHeight()-e.head())/g.height(), 1)
@@ -148,23 +145,25 @@ func (e *expectations) body() []string {
 		return lines
 	}
 	g := e.grid()
-	lines := []string{" " + e.counts() + e.look.in(faint, "  helpers: "+strings.Join(e.state.Status.ExpectationSync, " "))}
-	lines = append(lines, e.failure(e.err)...)
+	helpers := "  helpers: " + strings.Join(e.state.Status.ExpectationSync, " ")
+	lines := append([]string{" " + e.counts() + e.look.in(faint, helpers)}, e.failure(e.err)...)
 	if len(e.rows) == 0 {
 		return append(lines, "", "  no helper expects a connection at the moment")
 	}
 	lines = append(lines, g.head(e.look))
 	for n, to := e.list.visible(e.height()); n < to; n++ {
-		lines = append(lines, g.row(e.look, e.cells(&e.rows[n]), e.look.mark(n == e.list.cursor), n == e.list.cursor)...)
+		chosen := n == e.list.cursor
+		lines = append(lines, g.row(e.look, e.cells(&e.rows[n]), e.look.mark(chosen), chosen)...)
 	}
 	return lines
 }
 
-// notReplicated says what it means that expectations are not replicated.
+// notReplicated says what it means that expectations are not replicated, and how to change it.
 func (e *expectations) notReplicated() []string {
 	lines := []string{"", "  expectations are not replicated"}
-	for _, part := range wrap("Connections that FTP, SIP and the like announce are then refused after a failover until they are "+
-		"announced again. expect-sync in ctsync.toml names the helpers whose expectations are replicated.", e.width-4) {
+	const means = "Connections that FTP, SIP and the like announce are then refused after a failover until they are " +
+		"announced again. expect-sync in ctsync.toml names the helpers whose expectations are replicated."
+	for _, part := range wrap(means, e.width-4) {
 		lines = append(lines, "  "+e.look.in(faint, part))
 	}
 	if n := e.state.Statistics.ExpectationsIgnored; n > 0 {
@@ -203,7 +202,7 @@ func (e *expectations) cells(r *expectRow) []cell {
 	}
 }
 
-// selected is the selected expectation in one line.
+// selected describes the selected expectation in one line.
 func (e *expectations) selected() string {
 	if e.list.cursor >= len(e.rows) {
 		return ""
@@ -217,10 +216,12 @@ func (e *expectations) selected() string {
 	return strings.Join(parts, "  ")
 }
 
-// visible are the rows for a file.
+// visible returns the visible rows for a file.
 func (e *expectations) visible() export {
 	var numbers services
-	file := export{name: "expectations", head: []string{"cache", "helper", "protocol", "source", "destination", "master source", "master destination", "timeout"}}
+	file := export{name: "expectations", head: []string{
+		"cache", "helper", "protocol", "source", "destination", "master source", "master destination", "timeout",
+	}}
 	for i, to := e.list.visible(e.height()); i < to; i++ {
 		r := &e.rows[i]
 		x := &r.entry
@@ -232,13 +233,14 @@ func (e *expectations) visible() export {
 			Table control.Table `json:"table"`
 			control.ExpectEntry
 		}{r.table, control.ExpectEntry{ExpectationJSON: x.JSON(), Created: r.created}},
-			string(r.table), flow.HelperName(&x.Helper), protoName(x.Expect.Proto), numbers.anySource(x), numbers.destination(&x.Expect),
+			string(r.table), flow.HelperName(&x.Helper), protoName(x.Expect.Proto),
+			numbers.anySource(x), numbers.destination(&x.Expect),
 			numbers.source(&x.Master), numbers.destination(&x.Master), timeout)
 	}
 	return file
 }
 
-// anySource writes the source of an expectation, of which the mask may leave open what the port is.
+// anySource writes the source of an expectation. Its mask may allow any port.
 func (n services) anySource(x *flow.Expectation) string {
 	if x.Has.Is(flow.HasMask) && x.Mask.SrcPort == 0 && x.Expect.Proto.HasPorts() {
 		ip := x.Expect.Src.IP(x.Expect.Family)

@@ -8,26 +8,27 @@ import (
 	"ctsync/daemon/expr"
 )
 
-// startFilter lets the user change the filter. Esc brings back the one that is in force now.
+// startFilter lets the user edit the filter. Esc restores the present one.
 func (t *table) startFilter() tea.Cmd {
 	before := t.filterText
-	cmd := t.openPrompt("/", before, prompt{advice: t.filterAdvice, typed: t.filterTyped, tab: t.completeFilter, enter: t.filterEntered,
-		escape: func() tea.Cmd {
-			if before == t.filterText {
-				return nil
-			}
-			return t.filterBy(before)
-		},
+	restore := func() tea.Cmd {
+		if t.filterText == before {
+			return nil
+		}
+		return t.filterBy(before)
+	}
+	t.openPrompt("/", before, prompt{
+		advice: t.filterAdvice, typed: t.filterTyped, tab: t.completeFilter, enter: t.filterEntered, escape: restore,
 	})
 	t.prompt.Validate = func(text string) error {
 		_, err := expr.Parse(text)
 		return err
 	}
-	return cmd
+	return nil
 }
 
-// filterTyped lets a filter take effect while it is typed, as soon as it makes sense. What is not live waits for Enter: it
-// is read anew for each filter, and every reading costs the whole of it.
+// filterTyped applies a filter while it is typed, as soon as it parses. A table that is not live waits for Enter,
+// because the daemon walks all of it for each filter.
 func (t *table) filterTyped() tea.Cmd {
 	text := strings.TrimSpace(t.prompt.Value())
 	if t.prompt.Err != nil || text == t.filterText || !t.from().live {
@@ -38,7 +39,7 @@ func (t *table) filterTyped() tea.Cmd {
 
 func (t *table) filterEntered(text string) tea.Cmd {
 	if t.prompt.Err != nil {
-		return nil // the mistake is shown
+		return nil // the error is on the screen
 	}
 	t.prompt = nil
 	if text == t.filterText {
@@ -47,7 +48,7 @@ func (t *table) filterEntered(text string) tea.Cmd {
 	return t.filterBy(text)
 }
 
-// filterBy asks for the flows that match a filter. A text that is no filter changes nothing.
+// filterBy applies a filter. If the text does not parse, it complains and changes nothing.
 func (t *table) filterBy(text string) tea.Cmd {
 	var filter *expr.Expr
 	if text != "" {
@@ -69,7 +70,7 @@ func (t *table) filterAdvice() string {
 	return t.look.in(faint, advice)
 }
 
-// completeFilter completes the key before the cursor as far as it is clear.
+// completeFilter completes the key before the cursor as far as it is unambiguous.
 func (t *table) completeFilter() {
 	before := t.prompt.before()
 	rest := strings.TrimPrefix(t.prompt.Value(), before)
@@ -79,13 +80,13 @@ func (t *table) completeFilter() {
 	}
 }
 
-// lastWord returns the word at the end of a filter that is being typed, and where it begins.
+// lastWord returns the word at the end of a filter that is being typed, and where it starts.
 func lastWord(text string) (word string, from int) {
 	from = strings.LastIndexAny(text, " (!") + 1
 	return text[from:], from
 }
 
-// keyAdvice explains the key at the end of a filter that is being typed, or lists those that it may become.
+// keyAdvice explains the key at the end of a filter that is being typed, or lists the keys that start like it.
 func keyAdvice(text string) string {
 	word, _ := lastWord(text)
 	name := strings.ToLower(strings.TrimRight(word, ":=<>"))
@@ -102,7 +103,7 @@ func keyAdvice(text string) string {
 		}
 	}
 	if len(fit) == 0 {
-		return "text that a row holds"
+		return "text that a row contains"
 	}
 	return strings.Join(fit, " ")
 }
@@ -131,9 +132,10 @@ func completed(text string) string {
 	return text[:from] + common
 }
 
-// filterHelp lists the keys of filters.
+// help lists the keys of filters.
 func (t *table) help() []string {
-	lines := []string{" " + t.look.in(title, "Filter") + t.look.in(faint, "  terms with and, or, not, ( ); != < <= > >= and ranges; Tab completes")}
+	const syntax = "  terms with and, or, not, ( ); != < <= > >= and ranges; Tab completes"
+	lines := []string{" " + t.look.in(title, "Filter") + t.look.in(faint, syntax)}
 	for _, k := range expr.Keys() {
 		lines = append(lines, "   "+t.look.in(accent, t.look.pad(k.Example, 30, false))+" "+k.Doc)
 	}

@@ -24,7 +24,7 @@ func TestFilterNarrowsWhileTyping(t *testing.T) {
 			t.Errorf("the error points at column %d", len(line))
 		}
 	}
-	if got := r.m.table().filterText; got != "proto:tcp dpot" { // what made sense last
+	if got := r.m.table().filterText; got != "proto:tcp dpot" { // the last one that parses
 		t.Errorf("the filter in force is %q", got)
 	}
 	r.press("enter") // refused, the line stays
@@ -44,7 +44,7 @@ func TestFilterNarrowsWhileTyping(t *testing.T) {
 	r.shows("of 1 000 flows")
 }
 
-// TestOldRowsAreNoAnswer: until the answer to a new question comes the rows count as nothing that one may act on.
+// TestOldRowsAreNoAnswer: until the new answer comes, old rows are not counted and cannot be acted on.
 func TestOldRowsAreNoAnswer(t *testing.T) {
 	old := func() *model { return pressed(sample(), "2", "s") }
 	m := old()
@@ -63,7 +63,7 @@ func TestOldRowsAreNoAnswer(t *testing.T) {
 	}
 	m.now = m.now.Add(beat)
 	m.beat()
-	m.take(answer[page]{serial: m.table().pace.serial, value: page{rows: m.table().rows}})
+	m.take(answer[page]{of: &m.table().pace, serial: m.table().pace.serial, value: page{rows: m.table().rows}})
 	if pressed(m, "w"); m.prompt == nil {
 		t.Error("new rows are not written")
 	}
@@ -74,17 +74,18 @@ func TestOldRowsAreNoAnswer(t *testing.T) {
 	}
 	m = scene("differences")
 	m.table().again()
-	if text := ansi.Strip(m.View()); strings.Contains(text, "only in the kernel: not") || strings.Contains(text, "compared") {
+	if text := ansi.Strip(m.View()); strings.Contains(text, "only in the kernel: not") ||
+		strings.Contains(text, "compared") {
 		t.Errorf("old differences are counted:\n%s", text)
 	}
 }
 
-// TestTypingIsPaced asks for a filter at most once in a beat, and only for what it is then.
+// TestTypingIsPaced asks for a filter at most once in a beat, and for the last one.
 func TestTypingIsPaced(t *testing.T) {
 	m := pressed(sample(), "2", "/")
 	m.table().pace = pacer{due: m.now.Add(time.Hour)} // a refresh is not due
 	pressed(m, strings.Split("10.1.1.1", "")...)
-	if n := m.table().pace.serial; n != 2 { // asked and given up
+	if n := m.table().pace.serial; n != 2 { // one question, cancelled once
 		t.Errorf("%d questions and refusals of answers while 8 keys are pressed at once", n)
 	}
 	if m.table().filterText != "10.1.1.1" {
@@ -99,7 +100,7 @@ func TestTypingIsPaced(t *testing.T) {
 	}
 }
 
-// TestFilterOfTheKernel takes effect with Enter: each letter would cost a walk of the whole table.
+// TestFilterOfTheKernel takes effect with Enter: each letter would cost a dump of the kernel's table.
 func TestFilterOfTheKernel(t *testing.T) {
 	typed := func() *model {
 		m := scene("table")
@@ -125,7 +126,7 @@ func TestFilterOfTheKernel(t *testing.T) {
 	}
 }
 
-// TestMatchesNotCounted: the rows that were read are not said to be all.
+// TestMatchesNotCounted does not claim that the rows read so far are all.
 func TestMatchesNotCounted(t *testing.T) {
 	m := scene("sorted")
 	m.table().matches = 0
@@ -136,7 +137,8 @@ func TestMatchesNotCounted(t *testing.T) {
 
 func TestFilterCompletion(t *testing.T) {
 	for _, r := range []struct{ keys, want string }{
-		{"p r o t", "proto:|"}, {"d", "d|"}, {"d p", "dport:|"}, {"n a t : y e s space ! h e l", "nat:yes !helper:|"}, {"", "|"},
+		{"p r o t", "proto:|"}, {"d", "d|"}, {"d p", "dport:|"}, {"n a t : y e s space ! h e l", "nat:yes !helper:|"},
+		{"", "|"},
 		{"z z z", "zzz|"}, {"x left d p", "dport:|x"}, {"é left d p", "dport:|é"},
 	} {
 		m := pressed(scene("table"), "/")

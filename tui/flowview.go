@@ -11,11 +11,11 @@ import (
 	"ctsync/daemon/flow"
 )
 
-// flowView shows one flow: what the tables have of it, then what happened to it.
+// flowView is the view of one flow: what the tables have of it, then its history.
 type flowView struct {
 	text
 	watch
-	table *table // in which flows are chosen
+	table *table // where flows are selected
 }
 
 func newFlowView(m *monitor, t *table) *flowView {
@@ -33,10 +33,10 @@ func (f *flowView) keys() []binding {
 	}
 }
 
-// followKey works in the table and here.
+// followKey works here and in the table.
 var followKey = bind("f", "follow through a failover", "f")
 
-// copied is the flow as the first table has it.
+// copied returns the flow as conntrack(8) prints it, from the first table that has it.
 func (f *flowView) copied() string {
 	for _, r := range f.seen {
 		if r != nil {
@@ -48,11 +48,12 @@ func (f *flowView) copied() string {
 
 func (f *flowView) all() []string {
 	if !f.on {
-		return append([]string{""}, f.paragraph("No flow is open", "choose one in the table (2) and press Enter, or f to follow it", plain)...)
+		const how = "choose one in the table (2) and press Enter, or f to follow it"
+		return append([]string{""}, f.paragraph("No flow is open", how, plain)...)
 	}
 	l := f.look
-	name := protoName(f.orig.Proto) + "  " + f.names.source(&f.orig) + " " + l.sign(signArrow) + " " + f.names.destination(&f.orig)
-	head := " " + l.in(title, name)
+	source, destination := f.names.source(&f.orig), f.names.destination(&f.orig)
+	head := " " + l.in(title, protoName(f.orig.Proto)+"  "+source+" "+l.sign(signArrow)+" "+destination)
 	if f.following {
 		head += "  " + l.in(accent, "[followed]")
 	}
@@ -67,7 +68,8 @@ func (f *flowView) all() []string {
 		lines = append(lines, f.presence()...)
 		lines = append(lines, f.attributeLines()...)
 	}
-	lines = append(lines, "", " "+l.in(title, "History")+l.in(faint, " since "+f.since.Local().Format("15:04:05")+", newest first"))
+	since := " since " + f.since.Local().Format("15:04:05") + ", newest first"
+	lines = append(lines, "", " "+l.in(title, "History")+l.in(faint, since))
 	if f.broken != nil {
 		lines = append(lines, f.paragraph("", "no events: "+f.broken.Error(), warn)...)
 	}
@@ -96,7 +98,7 @@ func (f *flowView) presence() []string {
 	return f.field("In", strings.Join(parts, f.look.in(faint, " "+f.look.sign(signDot)+" ")))
 }
 
-// attributeLines shows every attribute that a table has. Where the tables differ each that has it is named.
+// attributeLines draws every attribute that a table has. If the tables differ, it names each with its value.
 func (f *flowView) attributeLines() []string {
 	var lines []string
 	for _, a := range flowAttributes {
@@ -130,7 +132,7 @@ func (f *flowView) attributeLines() []string {
 	return lines
 }
 
-// flowAttributes are all attributes of a flow but its original tuple.
+// flowAttributes are all attributes of a flow except its original tuple.
 var flowAttributes = []struct {
 	name  string
 	value func(m *monitor, r *row) string
@@ -160,13 +162,15 @@ var flowAttributes = []struct {
 			return ""
 		}
 		t := &r.flow.Master
-		return protoName(t.Proto) + " " + m.names.source(t) + " " + m.look.sign(signArrow) + " " + m.names.destination(t)
+		arrow := " " + m.look.sign(signArrow) + " "
+		return protoName(t.Proto) + " " + m.names.source(t) + arrow + m.names.destination(t)
 	}},
 	{"Window scale", pair(flow.HasTCPWScale, func(f *flow.Flow, d int) string { return itoa(int(f.TCPWScale[d])) })},
 	{"TCP flags", pair(flow.HasTCPFlags, func(f *flow.Flow, d int) string { return tcpFlags(f.TCPFlags[d]) })},
 	{"Seq. adjustment", pair(flow.HasSeqAdj, func(f *flow.Flow, d int) string {
 		s := &f.SeqAdj[d]
-		return fmt.Sprintf("%d before, %d after position %d", int32(s.OffsetBefore), int32(s.OffsetAfter), s.CorrectionPos)
+		before, after := int32(s.OffsetBefore), int32(s.OffsetAfter)
+		return fmt.Sprintf("%d before, %d after position %d", before, after, s.CorrectionPos)
 	})},
 	{"SYNPROXY", func(_ *monitor, r *row) string {
 		if s := &r.flow.Synproxy; r.flow.Has.Is(flow.HasSynproxy) {
@@ -206,7 +210,7 @@ var flowAttributes = []struct {
 	{"Last change", func(m *monitor, r *row) string { return m.when(r.updated) }},
 }
 
-// zoneWords is the zone, and of which direction where it is of one.
+// zoneWords writes the zone, with its direction if it is of one only.
 func zoneWords(f *flow.Flow) string {
 	zone, whole := f.Zone()
 	switch {
@@ -222,7 +226,7 @@ func zoneWords(f *flow.Flow) string {
 	return itoa(int(zone)) + ", reply direction only"
 }
 
-// pair writes an attribute that both directions have.
+// pair writes an attribute that each direction has.
 func pair(a flow.Attr, one func(f *flow.Flow, d int) string) func(*monitor, *row) string {
 	return func(_ *monitor, r *row) string {
 		if !r.flow.Has.Is(a) {
@@ -232,15 +236,15 @@ func pair(a flow.Attr, one func(f *flow.Flow, d int) string) func(*monitor, *row
 	}
 }
 
-// tcpFlags names the IP_CT_TCP_FLAG_* bits that have a name for people.
+// tcpFlags names the IP_CT_TCP_FLAG_* bits.
 func tcpFlags(b uint8) string {
 	var names []string
 	for _, f := range []struct {
 		bit  uint8
 		name string
 	}{
-		{flow.TCPFlagWindowScale, "window-scale"}, {flow.TCPFlagSackPerm, "sack"}, {flow.TCPFlagCloseInit, "close-init"},
-		{flow.TCPFlagBeLiberal, "be-liberal"},
+		{flow.TCPFlagWindowScale, "window-scale"}, {flow.TCPFlagSackPerm, "sack"},
+		{flow.TCPFlagCloseInit, "close-init"}, {flow.TCPFlagBeLiberal, "be-liberal"},
 	} {
 		if b&f.bit != 0 {
 			names = append(names, f.name)

@@ -7,10 +7,10 @@ import (
 
 // View draws the screen: exactly m.height lines, none wider than m.width.
 //
-//	header       whose daemon this is, its role, whether the pair is in step, the age of old data
-//	tabs         the views
-//	body         the view, or help
-//	bottom       keys that work here, a note, or the line that is being typed
+//	header   the machine, its role, whether the pair is in step, the age of old data
+//	tabs     the views
+//	body     the view, or help
+//	bottom   the keys that work here, a note, or the line that is being typed
 func (m *model) View() string {
 	if m.width < 1 || m.height < 1 {
 		return ""
@@ -40,15 +40,15 @@ func (m *model) body() []string {
 	return m.front().body()
 }
 
-// away stands where nothing is known yet.
+// away draws the body while the daemon has not answered yet.
 func (m *model) away() []string {
 	if m.state.err == nil {
 		return []string{"", m.look.in(faint, "  asking the daemon")}
 	}
-	return append(m.problem(m.state.err), "", m.look.in(faint, "  the monitor goes on asking"))
+	return append(m.problem(m.state.err), "", m.look.in(faint, "  the monitor keeps trying"))
 }
 
-// header is the same in all views: the two things that one looks for first.
+// header is the same in all views: role and "in step" are what one looks for first.
 func (m *model) header() string {
 	l := m.look
 	left := " " + l.in(title, "ctsync")
@@ -67,7 +67,7 @@ func (m *model) header() string {
 		if right == "" {
 			return left
 		}
-		return l.cut(right, m.width) // what is unusual is worth more than what is usual
+		return l.cut(right, m.width) // trouble matters more than the usual
 	}
 	return left + strings.Repeat(" ", gap) + right
 }
@@ -90,18 +90,18 @@ func (m *model) headerRight() string {
 	return strings.Join(parts, "  ")
 }
 
-// stepWord says in two words whether the pair is in step.
+// stepWord says in a few words whether the pair is in step.
 func (m *model) stepWord() string {
 	switch {
 	case m.state.err != nil:
-		return m.look.in(faint, "in step not known")
+		return m.look.in(faint, "in step unknown")
 	case m.state.Status.InStep:
 		return m.look.in(good, "in step")
 	}
 	return m.look.in(bad, "! not in step")
 }
 
-// tabs names the views; where there is no room, only the one that is shown.
+// tabs draws the names of the views.
 func (m *model) tabs() string {
 	var b strings.Builder
 	for i, s := range m.screens {
@@ -115,7 +115,7 @@ func (m *model) tabs() string {
 	return b.String()
 }
 
-// tabName is a number with a name, as far as there is room.
+// tabName is the number of a view with its name. If the names do not fit, only the shown view has one.
 func (m *model) tabName(i int) string {
 	full := 0
 	for _, s := range m.screens {
@@ -127,7 +127,7 @@ func (m *model) tabName(i int) string {
 	return itoa(i+1) + " " + m.screens[i].name()
 }
 
-// tabAt returns the view whose tab stands at x, or nil.
+// tabAt returns the view whose tab is at column x, or nil.
 func (m *model) tabAt(x int) screen {
 	at := 0
 	for i, s := range m.screens {
@@ -138,7 +138,7 @@ func (m *model) tabAt(x int) screen {
 	return nil
 }
 
-// foot is the bottom line, and above it what is to be said of a line that is being typed.
+// foot draws the bottom line; while the user types, a line of advice stands above it.
 func (m *model) foot() []string {
 	switch {
 	case m.prompt != nil:

@@ -32,7 +32,8 @@ func sample() *model {
 	}
 	for i := range 300 {
 		f := sampleFlow(i)
-		m.table().rows = append(m.table().rows, row{flow: f, created: noon.Add(-time.Minute), updated: noon.Add(-3 * time.Second)})
+		r := row{flow: f, created: noon.Add(-time.Minute), updated: noon.Add(-3 * time.Second)}
+		m.table().rows = append(m.table().rows, r)
 	}
 	m.table().rows[2].flow = sampleFlow6()
 	m.table().read = noon
@@ -45,11 +46,15 @@ func sample() *model {
 	}}, noon
 	m.transitions().list.total = 2
 	m.links().resend, m.links().read = []control.Resend{
-		{Kind: control.ResendObject, Seq: 4709}, {Kind: control.ResendObject, Seq: 4710}, {Kind: control.ResendControl, Seq: 4711, Flags: 4},
+		{Kind: control.ResendObject, Seq: 4709}, {Kind: control.ResendObject, Seq: 4710},
+		{Kind: control.ResendControl, Seq: 4711, Flags: 4},
 	}, noon
 	m.log().read = noon
 	for i, level := range []string{"INFO", "WARN", "ERROR", "DEBUG"} {
-		m.log().kept = append(m.log().kept, control.LogLine{ID: uint64(i + 1), Time: noon, Level: level, Text: "external cache committed flows=1010 created=990 updated=5 replaced=1 expired=10"})
+		m.log().kept = append(m.log().kept, control.LogLine{
+			ID: uint64(i + 1), Time: noon, Level: level,
+			Text: "external cache committed flows=1010 created=990 updated=5 replaced=1 expired=10",
+		})
 	}
 	return m
 }
@@ -58,7 +63,8 @@ func sampleWatch() watch {
 	f := sampleFlow(0)
 	kernel := row{flow: f}
 	kernel.flow.Has |= flow.HasCounters | flow.HasUse | flow.HasTimestamp
-	kernel.flow.Start, kernel.flow.Stop = uint64(noon.Add(-time.Hour).UnixNano()), uint64(noon.Add(-time.Second).UnixNano())
+	kernel.flow.Start = uint64(noon.Add(-time.Hour).UnixNano())
+	kernel.flow.Stop = uint64(noon.Add(-time.Second).UnixNano())
 	kernel.flow.Packets, kernel.flow.Bytes, kernel.flow.Use = [2]uint64{12, 10}, [2]uint64{4000, 123456}, 1
 	return watch{
 		on: true, orig: f.Orig, since: noon.Add(-time.Minute), reading: reading{read: noon},
@@ -75,21 +81,28 @@ func sampleWatch() watch {
 func sampleExpecting(m *model) *model {
 	m.state.Status.ExpectationSync = []string{"ftp"}
 	x := flow.Expectation{
-		Has:    flow.HasMaster | flow.HasMask | flow.HasHelper | flow.HasTimeout,
-		Expect: flow.Tuple{Family: flow.IPv4, Proto: flow.TCP, Src: flow.Addr{10, 0, 1, 2}, Dst: flow.Addr{10, 0, 2, 2}, DstPort: 50185},
-		Mask:   flow.Tuple{Family: flow.IPv4, Proto: flow.TCP, DstPort: 65535},
-		Master: flow.Tuple{Family: flow.IPv4, Proto: flow.TCP, Src: flow.Addr{10, 0, 1, 2}, Dst: flow.Addr{10, 0, 2, 2}, SrcPort: 42021, DstPort: 21},
+		Has: flow.HasMaster | flow.HasMask | flow.HasHelper | flow.HasTimeout,
+		Expect: flow.Tuple{
+			Family: flow.IPv4, Proto: flow.TCP, Src: flow.Addr{10, 0, 1, 2}, Dst: flow.Addr{10, 0, 2, 2},
+			DstPort: 50185,
+		},
+		Mask: flow.Tuple{Family: flow.IPv4, Proto: flow.TCP, DstPort: 65535},
+		Master: flow.Tuple{
+			Family: flow.IPv4, Proto: flow.TCP, Src: flow.Addr{10, 0, 1, 2}, Dst: flow.Addr{10, 0, 2, 2},
+			SrcPort: 42021, DstPort: 21,
+		},
 		Helper: [16]byte{'f', 't', 'p'}, Timeout: 290,
 	}
-	m.expect().rows, m.expect().read = []expectRow{{control.TableInternal, x, noon}, {control.TableExternal, x, noon}}, noon
+	m.expect().rows = []expectRow{{control.TableInternal, x, noon}, {control.TableExternal, x, noon}}
+	m.expect().read = noon
 	m.expect().list.total = 2
 	return m
 }
 
-// scene makes the monitor of a name.
+// scene returns a new monitor in the state of a name.
 func scene(name string) *model { return scenes()[name]() }
 
-// scenes make monitors in every state that looks different.
+// scenes return new monitors, one for every state that looks different.
 func scenes() map[string]func() *model {
 	all := map[string]func() *model{}
 	with := func(name string, v int, change func(*model)) {
@@ -113,7 +126,8 @@ func scenes() map[string]func() *model {
 		m.state.Status.Jobs = []control.Job{{Name: "commit", Done: 12, Total: 1200}}
 	})
 	with("lost", viewOverview, func(m *model) {
-		m.state.err, m.now = errors.New("ctsyncd is not reachable at /s: nobody serves the socket"), noon.Add(75*time.Second)
+		m.state.err = errors.New("ctsyncd is not reachable at /s: nobody serves the socket")
+		m.now = noon.Add(75 * time.Second)
 	})
 	with("injecting", viewOverview, func(m *model) {
 		m.state.Statistics.External = control.CacheStats{}
@@ -124,9 +138,12 @@ func scenes() map[string]func() *model {
 		m.state.Status.LastTransition = &t
 	})
 	with("two-links", viewOverview, func(m *model) {
-		m.state.Statistics.Links = append(m.state.Statistics.Links, control.LinkStatistics{Device: "eth3", State: "RUNNING", Role: control.LinkActive})
+		second := control.LinkStatistics{Device: "eth3", State: "RUNNING", Role: control.LinkActive}
+		m.state.Statistics.Links = append(m.state.Statistics.Links, second)
 		m.state.Statistics.Links[0].State, m.state.Statistics.Links[0].Role = "NO-CARRIER", control.LinkBackup
-		m.state.Status.ActiveLink = &control.ActiveLink{Device: "eth3", Since: noon.Add(-90 * time.Second), Reason: "eth2 has no carrier", Changes: 3}
+		m.state.Status.ActiveLink = &control.ActiveLink{
+			Device: "eth3", Since: noon.Add(-90 * time.Second), Reason: "eth2 has no carrier", Changes: 3,
+		}
 	})
 	with("expectations-on", viewExpect, func(m *model) { sampleExpecting(m) })
 	with("filter-wrong", viewTable, func(m *model) {
@@ -157,10 +174,14 @@ func scenes() map[string]func() *model {
 	})
 	with("groups", viewTable, func(m *model) {
 		m.table().group = "source"
-		m.table().groups = control.Groups{By: "source", Count: control.Count{Flows: 1000}, OtherCount: 3, Other: control.Count{Flows: 9}}
-		for i := range 20 {
-			m.table().groups.Groups = append(m.table().groups.Groups, control.Group{Key: fmt.Sprintf("10.1.0.%d", i), Count: control.Count{Flows: uint64(200 / (i + 1))}})
+		g := control.Groups{
+			By: "source", Count: control.Count{Flows: 1000}, OtherCount: 3, Other: control.Count{Flows: 9},
 		}
+		for i := range 20 {
+			count := control.Count{Flows: uint64(200 / (i + 1))}
+			g.Groups = append(g.Groups, control.Group{Key: fmt.Sprintf("10.1.0.%d", i), Count: count})
+		}
+		m.table().groups = g
 		m.table().sized()
 	})
 	with("differences", viewTable, func(m *model) {
@@ -169,9 +190,14 @@ func scenes() map[string]func() *model {
 		a.TCPState, a.Mark = 5, 7
 		m.table().rows = []row{
 			{difference: true, what: control.KernelOnly, flow: sampleFlow(0), kernel: &a},
-			{difference: true, what: control.Differs, flow: b, kernel: &a, attributes: []string{"mark", "tcp-state", "labels"}},
+			{
+				difference: true, what: control.Differs, flow: b, kernel: &a,
+				attributes: []string{"mark", "tcp-state", "labels"},
+			},
 		}
-		m.table().counts = &control.DifferenceCounts{Compared: 1003, Filtered: 2, Found: map[string]uint64{control.KernelOnly: 1, control.Differs: 1}}
+		m.table().counts = &control.DifferenceCounts{
+			Compared: 1003, Filtered: 2, Found: map[string]uint64{control.KernelOnly: 1, control.Differs: 1},
+		}
 		m.table().ended, m.table().wide, m.table().filled = true, 0, nil
 		m.table().fill()
 		m.table().sized()
@@ -202,14 +228,16 @@ func scenes() map[string]func() *model {
 			sampleExpecting(m)
 			lost := errors.New("ctsyncd is not reachable at /s: nobody serves the socket")
 			m.state.err, m.now = lost, noon.Add(75*time.Second)
-			m.table().err, m.followed.err, m.expect().err, m.transitions().err, m.log().err = lost, lost, lost, lost, lost
+			m.table().err, m.followed.err, m.expect().err = lost, lost, lost
+			m.transitions().err, m.log().err = lost, lost
 			m.settle()
 		})
 	}
 	with("transitions-injecting", viewTransitions, func(m *model) {
 		t := &m.transitions().all[0]
 		t.Commit, t.Inject = nil, &control.InjectResult{
-			Present: 1197, Late: 9, Failed: 3, Waited: control.Duration(12 * time.Millisecond), DumpDuration: control.Duration(4100 * time.Microsecond),
+			Present: 1197, Late: 9, Failed: 3, Waited: control.Duration(12 * time.Millisecond),
+			DumpDuration: control.Duration(4100 * time.Microsecond),
 		}
 	})
 	with("transitions-long", viewTransitions, func(m *model) {
@@ -226,7 +254,7 @@ func scenes() map[string]func() *model {
 	return all
 }
 
-// viewNames are the names of the views in small letters.
+// viewNames returns the names of the views in lower case.
 func viewNames() (names []string) {
 	for _, s := range sample().screens {
 		names = append(names, strings.ToLower(s.name()))
@@ -234,14 +262,14 @@ func viewNames() (names []string) {
 	return names
 }
 
-// emptied is the table of m as if nothing had been read or asked.
+// emptied returns the table of m after forgetting all that was read or asked.
 func emptied(m *model) *table {
 	t := m.table()
 	t.reading, t.question, t.window = reading{}, question{}, window{}
 	return t
 }
 
-// TestGolden compares every scene at 80×24 with the frame that was looked at.
+// TestGolden compares every scene at 80×24 with a frame that a person has approved.
 func TestGolden(t *testing.T) {
 	for name, build := range scenes() {
 		m := build()
@@ -274,7 +302,8 @@ func trimmed(text string) []string {
 	return lines
 }
 
-// TestGeometry draws every scene at many sizes: the frame is as high as the terminal and never wider, and nothing panics.
+// TestGeometry draws every scene at many sizes: the frame is as high as the terminal and never wider, and nothing
+// panics.
 func TestGeometry(t *testing.T) {
 	widths := []int{0, 1, 2, 3, 4, 5, 7, 10, 16, 20, 25, 30, 39, 40, 49, 50, 59, 60, 79, 80, 81, 100, 132, 250}
 	heights := []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 23, 24, 25, 50, 90}
@@ -309,7 +338,7 @@ func check(t *testing.T, name string, m *model) {
 	}
 }
 
-// TestColoursHaveASecondCue compares frames with and without colours: the text is the same, and says it all.
+// TestColoursHaveASecondCue compares frames with and without colours: the text is the same.
 func TestColoursHaveASecondCue(t *testing.T) {
 	for name, build := range scenes() {
 		m := build()
@@ -321,7 +350,8 @@ func TestColoursHaveASecondCue(t *testing.T) {
 			t.Errorf("%s: the text depends on colours", name)
 		}
 		for part := range strings.SplitSeq(without, "\x1b[") {
-			if code, _, ok := strings.Cut(part, "m"); ok && strings.ContainsAny(code, "3456789") && code != "7" && strings.HasPrefix(code, "3") {
+			if code, _, ok := strings.Cut(part, "m"); ok && strings.ContainsAny(code, "3456789") &&
+				code != "7" && strings.HasPrefix(code, "3") {
 				t.Errorf("%s has a colour: %q", name, code)
 			}
 		}
@@ -345,11 +375,12 @@ func TestColoursHaveASecondCue(t *testing.T) {
 	}
 }
 
-// TestLostDaemonLeavesTheData in every view, with the reason above it.
+// TestLostDaemonLeavesTheData: every view keeps its data, with the reason above it.
 func TestLostDaemonLeavesTheData(t *testing.T) {
 	names := viewNames()
 	for v, data := range map[int]string{
-		viewTable: "10.1.0.0:1024", viewFlow: "Packets", viewExpect: "10.0.2.2:50185", viewTransitions: "MASTER       done", viewLog: "external cache committed",
+		viewTable: "10.1.0.0:1024", viewFlow: "Packets", viewExpect: "10.0.2.2:50185",
+		viewTransitions: "MASTER       done", viewLog: "external cache committed",
 	} {
 		text := ansi.Strip(scene("lost-" + names[v]).View())
 		if !strings.Contains(text, data) || !strings.Contains(text, "! ctsyncd is not reachable") {
@@ -379,7 +410,8 @@ func TestNarrowing(t *testing.T) {
 	} {
 		m.width = r.width
 		g := m.table().grid()
-		if got := strings.Join(strings.Fields(ansi.Strip(g.head(m.look))), " "); got != r.names || g.card != (r.names == "") {
+		if got := strings.Join(strings.Fields(ansi.Strip(g.head(m.look))), " "); got != r.names ||
+			g.card != (r.names == "") {
 			t.Errorf("%d columns show %q, card %v", r.width, got, g.card)
 		}
 	}

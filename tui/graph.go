@@ -2,16 +2,16 @@ package tui
 
 import "strings"
 
-// graphLength is how many values a series keeps: more than any terminal is wide is of no use.
+// graphLength is the number of values in a series: few terminals are wider.
 const graphLength = 256
 
-// series is the recent past of a rate, one value per refresh.
+// series are the last values of a rate, one per refresh, oldest first.
 type series []float64
 
-// add returns s with a value at its end. It copies: a model that was shown keeps what it showed.
+// add returns s with a value at its end.
 func (s series) add(v float64) series {
-	from := max(len(s)+1-graphLength, 0)
-	return append(append(make(series, 0, graphLength), s[from:]...), v)
+	s = append(s, v)
+	return s[max(len(s)-graphLength, 0):]
 }
 
 // last returns the newest value.
@@ -30,14 +30,14 @@ func (s series) most(n int) (most float64) {
 	return most
 }
 
-// bars are the eight heights of a graph, and what terminals without them show.
+// bars are the eight heights of a graph. ASCII terminals show asciiBars.
 const (
 	bars      = "▁▂▃▄▅▆▇█"
 	asciiBars = "_.,-=+*#"
 )
 
-// graph draws the last width values, the newest on the right; the tallest bar is the greatest of them, or least if they
-// are all smaller. What happened at all is never drawn as nothing.
+// graph draws the last width values, the newest on the right. The highest bar is the greatest of them, or least if all
+// are smaller. Only 0 has the lowest bar.
 func (l look) graph(s series, width int, least float64) string {
 	if width <= 0 {
 		return ""

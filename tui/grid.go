@@ -7,13 +7,13 @@ import (
 // column is one column of a grid.
 type column struct {
 	name  string
-	sort  string // the daemon's word for sorting by it, "" where it does not
-	least int    // width below which it is of no use
-	most  int    // width that the widest value needs
-	right bool
-	rank  int  // columns of high rank go first when the terminal is narrow; those of rank 0 stay
-	line  int  // of a card
-	lead  sign // in front of it on a card, 0 = none
+	sort  string // the daemon's word for sorting by it; "" = it cannot
+	least int    // width below which the column is useless
+	most  int    // width of the widest value
+	right bool   // aligned to the right
+	rank  int    // where there is no room, columns with the highest rank go first; rank 0 stays
+	line  int    // of a card
+	lead  sign   // in front of the value on a card; 0 = none
 
 	fit func(l look, text string, width int) string // shortens a value that is too wide; nil cuts its end
 }
@@ -24,26 +24,26 @@ type cell struct {
 	in   paint
 }
 
-// cardLines is the height of a row as a card, and cardRank the rank from which columns do not stand on it.
+// cardLines is the height of a card. Columns of cardRank and above are not on it.
 const (
 	cardLines = 3
 	cardRank  = 4
 )
 
-// grid is columns fitted into a terminal. When not even the columns of rank 0 fit, each row becomes a card.
+// grid is columns fitted into the terminal's width. If not even the columns of rank 0 fit, each row becomes a card.
 type grid struct {
 	columns []column
 	widths  []int // of columns; 0 = not shown
 	card    bool
 	width   int
-	sorted  string // word of the column by which the rows are sorted
+	sorted  string // the column's word by which the rows are sorted
 	desc    bool
 }
 
-// fitGrid chooses columns and widths. The first two columns of the terminal mark the selected row.
+// fitGrid chooses columns and widths. The terminal's first two columns mark the selected row.
 func fitGrid(columns []column, width int) grid {
 	g := grid{columns: columns, widths: make([]int, len(columns)), width: width}
-	// What may be left out does not take the room that the others need to be whole; the others rather get narrower.
+	// Columns of cardRank and above are shown only if all others are whole. Those get narrower before they are dropped.
 	for i, c := range columns {
 		g.widths[i] = c.whole()
 	}
@@ -58,7 +58,7 @@ func fitGrid(columns []column, width int) grid {
 			return g
 		}
 	}
-	// What is left makes columns whole first; the rest goes to the addresses in turn, so that two are shortened alike.
+	// The room left over makes columns whole. What then remains goes to the addresses in turn: both are cut alike.
 	free := width - g.used()
 	for i, c := range columns {
 		if more := min(c.whole()-g.widths[i], free); g.widths[i] > 0 && more > 0 {
@@ -78,7 +78,7 @@ func fitGrid(columns []column, width int) grid {
 	return g
 }
 
-// whole is the width with which a column is content: the width that it needs, unless that is an address's.
+// whole is the width that a column needs. For addresses, which vary a lot, it is the least width.
 func (c *column) whole() int {
 	if c.most-c.least > 6 {
 		return c.least
@@ -86,7 +86,7 @@ func (c *column) whole() int {
 	return c.most
 }
 
-// drop leaves out the shown column of the greatest rank, if that is at least rank.
+// drop removes the column with the highest rank, if that is at least rank. It reports whether there was one.
 func (g *grid) drop(rank int) bool {
 	at := -1
 	for i, c := range g.columns {
@@ -100,7 +100,7 @@ func (g *grid) drop(rank int) bool {
 	return at >= 0
 }
 
-// used is the width of the marker and the columns with a blank between them.
+// used is the width of the marker and of the columns, with a blank before each.
 func (g *grid) used() int {
 	n := 1
 	for _, w := range g.widths {
@@ -111,7 +111,7 @@ func (g *grid) used() int {
 	return n
 }
 
-// height is how many lines a row takes.
+// height is the number of lines of a row.
 func (g *grid) height() int {
 	if g.card {
 		return cardLines
@@ -119,7 +119,7 @@ func (g *grid) height() int {
 	return 1
 }
 
-// head draws the names of the columns, the one that sorts with an arrow.
+// head draws the names of the columns. The one that the rows are sorted by has an arrow.
 func (g *grid) head(l look) string {
 	if g.card {
 		for _, c := range g.columns {
@@ -144,7 +144,7 @@ func (g *grid) head(l look) string {
 	return b.String()
 }
 
-// arrow points up where the smallest value stands first.
+// arrow points up if the smallest value is on top.
 func (l look) arrow(desc bool) string {
 	if desc {
 		return l.sign(signDown)
@@ -152,7 +152,7 @@ func (l look) arrow(desc bool) string {
 	return l.sign(signUp)
 }
 
-// at returns the column that stands at x of the terminal, or -1.
+// at returns the column at x of the terminal, or -1.
 func (g *grid) at(x int) int {
 	if g.card {
 		return -1
@@ -169,7 +169,7 @@ func (g *grid) at(x int) int {
 	return -1
 }
 
-// row draws one row: a line, or the lines of a card. mark stands in front of it.
+// row draws a row with a mark in front: one line, or the lines of a card.
 func (g *grid) row(l look, cells []cell, mark string, chosen bool) []string {
 	if g.card {
 		return g.cardOf(l, cells, mark, chosen)

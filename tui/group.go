@@ -10,7 +10,7 @@ import (
 	"ctsync/daemon/control"
 )
 
-// groupKeys are what the user goes through: those of the daemon that answer "who has most connections" come first.
+// groupKeys are the groupings in the order in which the user goes through them.
 var groupKeys = []string{"", "source", "destination", "port", "protocol", "state", "source-network", "zone"}
 
 func (t *table) takeGroups(a answer[control.Groups]) {
@@ -20,7 +20,7 @@ func (t *table) takeGroups(a answer[control.Groups]) {
 	t.sized()
 }
 
-// replaceGroups puts groups in place of the old ones. What was selected stays selected.
+// replaceGroups shows other groups. The selected one stays selected.
 func (t *table) replaceGroups(g control.Groups) {
 	was, key := t.list.cursor, ""
 	if was < len(t.groups.Groups) {
@@ -34,7 +34,7 @@ func (t *table) replaceGroups(g control.Groups) {
 	}
 }
 
-// groupBy counts by another key.
+// groupBy goes to the next grouping, or with step -1 to the one before.
 func (t *table) groupBy(step int) tea.Cmd {
 	i := slices.Index(groupKeys, t.group)
 	t.group = groupKeys[(i+step+len(groupKeys))%len(groupKeys)]
@@ -42,7 +42,7 @@ func (t *table) groupBy(step int) tea.Cmd {
 	return t.again()
 }
 
-// openGroup lists the flows of the selected group: it becomes a part of the filter.
+// openGroup lists the flows of the selected group, by adding it to the filter.
 func (t *table) openGroup() tea.Cmd {
 	if t.list.cursor >= len(t.groups.Groups) {
 		return nil
@@ -57,7 +57,7 @@ func (t *table) openGroup() tea.Cmd {
 	return t.filterBy(text)
 }
 
-// groupTerm is the filter that lets a group pass.
+// groupTerm is the filter for the flows of a group.
 func groupTerm(by, key string) string {
 	switch by {
 	case "source", "source-network":
@@ -82,7 +82,7 @@ func groupTerm(by, key string) string {
 	return by + ":" + key
 }
 
-// groupColumns returns the columns of groups. Caches keep no counters.
+// groupColumns returns the columns of groups. Packets and bytes are there if the table counts them: caches do not.
 func (t *table) groupColumns() []column {
 	widest := 20
 	for i := range t.groups.Groups {
@@ -102,7 +102,7 @@ func (t *table) groupColumns() []column {
 	return columns
 }
 
-// groupCells returns the values of the i-th group. Its bar is as long as its share of the greatest group.
+// groupCells returns the values of the i-th group. The largest group has a bar of full length.
 func (t *table) groupCells(i, bar int) []cell {
 	all := &t.groups
 	g := &all.Groups[i]

@@ -9,15 +9,15 @@ import (
 
 func itoa(n int) string { return strconv.Itoa(n) }
 
-// questions are what people come with, and where the answer is.
+// questions are why people open the monitor, with where the answer is.
 var questions = [][2]string{
 	{"Is my standby in step?", "1  the first line says yes, or why not"},
 	{"Which flows would I lose now?", "2  then t: diff internal, diff external"},
 	{"Who has the most connections?", "2  then b; Enter lists them"},
-	{"What happened at the last failover?", "6  the newest on top, its flows below"},
+	{"What happened at the last failover?", "6  the newest is on top, its flows below"},
 }
 
-// closeHelp are the keys that close help. All others do what they do without it, or scroll it.
+// closeHelp are the keys that close help. The others scroll it, or do what they always do.
 var closeHelp = bind("Esc", "close help", "?", "f1", "esc", "enter", "q")
 
 func (m *model) openHelp() tea.Cmd {
@@ -25,7 +25,7 @@ func (m *model) openHelp() tea.Cmd {
 	return nil
 }
 
-// helpLines are made from the keys that work here.
+// helpLines draws help from the keys that work here.
 func (m *model) helpLines() []string {
 	l := m.look
 	lines := []string{" " + l.in(title, "Where is the answer?")}
@@ -40,10 +40,11 @@ func (m *model) helpLines() []string {
 	lines = append(lines, m.section("Keys in "+m.shown.name(), m.keys[m.shown])...)
 	lines = append(lines, m.section("Everywhere", m.general)...)
 	lines = append(lines, m.shown.help()...)
-	return append(lines, " "+l.in(faint, "Mouse: wheel, and click on what you see. With Shift the terminal selects text."))
+	const mouse = "Mouse: wheel, and click on what you see. With Shift the terminal selects text."
+	return append(lines, " "+l.in(faint, mouse))
 }
 
-// section lists the keys that do something now, in two columns where they fit.
+// section lists the keys that work now, in two columns where they fit.
 func (m *model) section(name string, keys []binding) []string {
 	var lines []string
 	widest := 0

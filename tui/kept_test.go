@@ -32,7 +32,7 @@ func TestKeptOrder(t *testing.T) {
 	})
 }
 
-// TestKeptOrderFarDown asks for all that is looked through, also where the daemon goes on from a place before it.
+// TestKeptOrderFarDown asks for all rows that stay in place, also if the daemon continues from a mark before them.
 func TestKeptOrderFarDown(t *testing.T) {
 	d := newFakeDaemon()
 	r := inTableOf(t, d)
@@ -43,7 +43,8 @@ func TestKeptOrderFarDown(t *testing.T) {
 	r.press("o")
 	q := r.m.table().request(r.m.table().height())
 	if last := r.m.table().first + len(r.m.table().rows); q.first+q.query.Limit-q.leave < last {
-		t.Errorf("of the kept rows %d to %d those up to %d are asked for", r.m.table().first, last, q.first+q.query.Limit-q.leave)
+		end := q.first + q.query.Limit - q.leave
+		t.Errorf("of the kept rows %d to %d those up to %d are asked for", r.m.table().first, last, end)
 	}
 	n := r.m.table().pace.serial
 	r.until("they are read again", func(m *model) bool { return m.table().pace.serial > n && !m.table().pace.busy })
@@ -54,7 +55,7 @@ func TestKeptOrderFarDown(t *testing.T) {
 	}
 }
 
-// TestKeptRowsStayVisible: keys do not leave the rows that are kept, and what is written is what is visible.
+// TestKeptRowsStayVisible: no key leaves the rows that stay in place, and the visible ones are written.
 func TestKeptRowsStayVisible(t *testing.T) {
 	m := sample()
 	m.shown, m.table().first, m.table().kept = m.screens[viewTable], 400, true
@@ -76,12 +77,15 @@ func TestKeptRowsStayVisible(t *testing.T) {
 	}
 }
 
-// TestVisibleRows of a window that is still on its way are those that are here, not others.
+// TestVisibleRows: of a window that has not come yet, the rows that are there are visible, not others.
 func TestVisibleRows(t *testing.T) {
 	m := sample()
 	m.shown, m.table().first = m.screens[viewTable], 400
 	m.table().sized()
-	for _, r := range []struct{ top, want, first int }{{0, 0, 0}, {395, m.table().height() - 5, 0}, {410, m.table().height(), 10}, {690, 10, 290}, {800, 0, 0}} {
+	height := m.table().height()
+	for _, r := range []struct{ top, want, first int }{
+		{0, 0, 0}, {395, height - 5, 0}, {410, height, 10}, {690, 10, 290}, {800, 0, 0},
+	} {
 		m.table().list.top = r.top
 		got := m.table().visibleRows()
 		if len(got) != r.want || r.want > 0 && got[0].flow.Orig != m.table().rows[r.first].flow.Orig {

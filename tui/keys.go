@@ -8,25 +8,26 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 )
 
-// binding is what a key does, when, and what help and the bottom line say of it.
+// binding is a key with what it does, when it works, and what the bottom line calls it.
 //
-// Of bubbles' help model nothing is used: it leaves out what does not fit, the way out of the program first, where ours
-// scrolls and keeps it.
+// The keys and their help text are bubbles' key.Binding. Its help model was tried and is not used: where the terminal
+// is narrow it drops the last keys of the line, which are help and quit, and whole columns of the long form. Ours keeps
+// both, wraps, and scrolls.
 type binding struct {
 	key.Binding
-	hint string // in the bottom line, "" = not there
+	hint string // in the bottom line; "" = not there
 	when func() bool
 	do   func() tea.Cmd
 }
 
-// bind names keys as Bubble Tea spells them, and as help calls them.
+// bind makes a key.Binding: name and help are for people, keys are as Bubble Tea spells them.
 func bind(name, help string, keys ...string) key.Binding {
 	return key.NewBinding(key.WithKeys(keys...), key.WithHelp(name, help))
 }
 
 func always() bool { return true }
 
-// listKeys go through what is listed.
+// listKeys move through rows and lines.
 func (m *model) listKeys() []binding {
 	by := func(n int) func() tea.Cmd { return func() tea.Cmd { return m.front().move(n) } }
 	pages := func(n int) func() tea.Cmd { return func() tea.Cmd { return m.front().move(n * m.front().page()) } }
@@ -36,8 +37,8 @@ func (m *model) listKeys() []binding {
 		{bind("k ↑", "up", "k", "up"), "", always, by(-1)},
 		{bind("Space PgDn", "a page down", "pgdown", " ", "ctrl+d"), "", always, pages(1)},
 		{bind("PgUp", "a page up", "pgup", "ctrl+u"), "", always, pages(-1)},
-		{bind("g", "to the beginning", "g", "home"), "", always, by(-end)},
-		{bind("G", "to the end", "G", "end"), "", always, by(end)},
+		{bind("g", "to the top", "g", "home"), "", always, by(-end)},
+		{bind("G", "to the bottom", "G", "end"), "", always, by(end)},
 	}
 }
 
@@ -63,7 +64,7 @@ func (m *model) generalKeys() []binding {
 	return list
 }
 
-// key does what a key is bound to. Keys that arrive together, from a slow line or a fast finger, come as one message.
+// key handles a key. Keys that arrive together, over a slow line or typed fast, come as one message.
 func (m *model) key(k tea.KeyMsg) tea.Cmd {
 	if k.Type != tea.KeyRunes || len(k.Runes) < 2 || k.Paste {
 		return m.oneKey(k)
@@ -101,7 +102,7 @@ func (m *model) oneKey(k tea.KeyMsg) tea.Cmd {
 	return nil
 }
 
-// hints is the bottom line: the keys that matter here, as many as fit, help and the end always.
+// hints draws the bottom line: the keys that matter here, as many as fit. Help and quit are always among them.
 func (m *model) hints() string {
 	var parts []string
 	hint := func(name, what string) {
@@ -126,12 +127,13 @@ func (m *model) hints() string {
 	return " " + strings.Join(parts, "  ")
 }
 
-// keyName spells a key for terminals without arrows.
+// keyName spells a key for terminals without arrow characters.
 func keyName(l look, name string) string {
 	if !l.ascii {
 		return name
 	}
-	return strings.TrimSpace(strings.NewReplacer("↓", "", "↑", "", "→", "", "←", "", "…", "...").Replace(name))
+	ascii := strings.NewReplacer("↓", "", "↑", "", "→", "", "←", "", "…", "...")
+	return strings.TrimSpace(ascii.Replace(name))
 }
 
 func (m *model) nextUnits() tea.Cmd {

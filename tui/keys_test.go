@@ -13,7 +13,7 @@ import (
 	"ctsync/daemon/control"
 )
 
-// pressed is m after keys.
+// pressed returns m after some keys.
 func pressed(m *model, names ...string) *model {
 	for _, n := range names {
 		m.key(keyNamed(n))
@@ -21,7 +21,7 @@ func pressed(m *model, names ...string) *model {
 	return m
 }
 
-// TestHelpShowsWhatWorks compares help with what the keys do: what it lists works, and what is not listed does not.
+// TestHelpShowsWhatWorks: help lists the keys that work, and no others.
 func TestHelpShowsWhatWorks(t *testing.T) {
 	for v := range views {
 		m := sample()
@@ -65,7 +65,8 @@ func TestHelpHidesWhatDoesNothing(t *testing.T) {
 	}{
 		{"empty table", "", scene("empty")}, {"no groups", "S", noGroups}, {"no expectations", "", noExpectations},
 		{"table", "Enterofcw", scene("table")}, {"sorted", "EnterSofcw", sortedRows}, {"kernel", "Enterfcw", kernel},
-		{"groups", "EnterSw", scene("groups")}, {"log", "cw", scene("log")}, {"flow", "fc", scene("flow")}, {"overview", "", sample()},
+		{"groups", "EnterSw", scene("groups")}, {"log", "cw", scene("log")}, {"flow", "fc", scene("flow")},
+		{"overview", "", sample()},
 	} {
 		if got := works(r.m); got != r.want {
 			t.Errorf("%s: %s work, want %s", r.name, got, r.want)
@@ -73,7 +74,7 @@ func TestHelpHidesWhatDoesNothing(t *testing.T) {
 	}
 }
 
-// TestBindings: a key does one thing in a place, and has no binding without a way to learn of it.
+// TestBindings: a key does one thing at a time, and its binding is complete.
 func TestBindings(t *testing.T) {
 	for name, build := range scenes() {
 		m := build()
@@ -114,7 +115,8 @@ func TestViewKeys(t *testing.T) {
 		keys string
 		want int
 	}{
-		{"tab", viewTable}, {"shift+tab", viewLog}, {"5", viewLinks}, {"7 tab", viewOverview}, {"6 1", viewOverview}, {"? 2", viewTable},
+		{"tab", viewTable}, {"shift+tab", viewLog}, {"5", viewLinks}, {"7 tab", viewOverview}, {"6 1", viewOverview},
+		{"? 2", viewTable},
 	} {
 		if got := pressed(sample(), strings.Fields(r.keys)...); got.view() != r.want || got.helping {
 			t.Errorf("%s shows %s", r.keys, got.shown.name())
@@ -139,7 +141,7 @@ func TestViewKeys(t *testing.T) {
 	}
 }
 
-// TestPausedAsksNothing keeps what is shown, whatever time it is.
+// TestPausedAsksNothing however much time passes.
 func TestPausedAsksNothing(t *testing.T) {
 	m := pressed(sample(), "2", "p")
 	m.state.pace.serial, m.table().pace = 1, pacer{}
@@ -153,7 +155,7 @@ func TestPausedAsksNothing(t *testing.T) {
 	}
 }
 
-// TestPausedTime: ages stand still with what they are of, on the screen and in a file.
+// TestPausedTime: ages stand still, on the screen and in a file.
 func TestPausedTime(t *testing.T) {
 	for v := range views {
 		m := sampleExpecting(sample())
@@ -176,7 +178,7 @@ func TestPausedTime(t *testing.T) {
 	}
 }
 
-// TestPausedViews asks for a view that was never read, and for nothing else; also after an operation.
+// TestPausedViews: only a view that was never read is asked for, also after an operation.
 func TestPausedViews(t *testing.T) {
 	paused := func() *model { return pressed(sampleExpecting(sample()), "p") }
 	for v := range views {
@@ -204,7 +206,7 @@ func TestPausedViews(t *testing.T) {
 	}
 }
 
-// TestPausedInFlight gives up what is under way: its answer would move what is shown.
+// TestPausedInFlight cancels open questions: their answers would still move something.
 func TestPausedInFlight(t *testing.T) {
 	m := pressed(sample(), "2")
 	if !m.table().pace.busy {
@@ -231,7 +233,8 @@ func TestPausedEvents(t *testing.T) {
 	if len(m.followed.history) != was || len(m.followed.held) != maxHistory {
 		t.Errorf("%d moments are shown, %d held", len(m.followed.history), len(m.followed.held))
 	}
-	if text := strings.Join(m.body(), "\n"); !strings.Contains(ansi.Strip(text), "500 more since the pause: p shows them") {
+	text := ansi.Strip(strings.Join(m.body(), "\n"))
+	if !strings.Contains(text, "500 more since the pause: p shows them") {
 		t.Errorf("they are not counted:\n%s", text)
 	}
 	if pressed(m, "p"); len(m.followed.history) != maxHistory || m.followed.held != nil {
@@ -239,7 +242,7 @@ func TestPausedEvents(t *testing.T) {
 	}
 }
 
-// Keys that arrive together are all pressed, in a line as elsewhere.
+// TestKeysThatArriveTogether handles each of them, also in a prompt.
 func TestKeysThatArriveTogether(t *testing.T) {
 	m := sample()
 	m.key(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("2jjjk")})
@@ -266,13 +269,13 @@ func TestPasteIsText(t *testing.T) {
 	}
 }
 
-// clicked is m after a button of the mouse at a place.
+// clicked returns m after a mouse button at a place.
 func clicked(m *model, b tea.MouseButton, x, y int) *model {
 	m.mouse(tea.MouseMsg{Button: b, Action: tea.MouseActionPress, X: x, Y: y})
 	return m
 }
 
-// clickedOn is m after a click a little to the right of where a text begins.
+// clickedOn returns m after a click on a text, right columns after its start.
 func clickedOn(t *testing.T, m *model, text string, right int) *model {
 	t.Helper()
 	for y, line := range strings.Split(ansi.Strip(m.View()), "\n") {

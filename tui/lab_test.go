@@ -21,7 +21,7 @@ import (
 	"ctsync/daemon/flow"
 )
 
-var update = flag.Bool("update", false, "write the golden frames anew")
+var update = flag.Bool("update", false, "write the golden frames")
 
 // The views by their places.
 const (
@@ -52,7 +52,7 @@ func (m *model) typing() (label, text string) {
 func TestMain(m *testing.M) {
 	time.Local = time.UTC
 	flag.Parse()
-	// The last beat of a monitor ends by itself, half a second later.
+	// The last tick of a monitor ends by itself within a beat.
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/charmbracelet/bubbletea.Tick.func1"))
 }
 
@@ -91,7 +91,8 @@ func sampleFlow(i int) flow.Flow {
 			Src: flow.Addr{10, 1, byte(i % 7), byte(i)}, Dst: flow.Addr{203, 0, 113, byte(i % 5)},
 		},
 		Has:    flow.HasReply | flow.HasStatus | flow.HasTimeout | flow.HasTCPState | flow.HasID,
-		Status: flow.StatusSeenReply | flow.StatusAssured | flow.StatusConfirmed, Timeout: 431999, TCPState: flow.TCPEstablished, ID: uint32(1e9 + i),
+		Status: flow.StatusSeenReply | flow.StatusAssured | flow.StatusConfirmed, Timeout: 431999,
+		TCPState: flow.TCPEstablished, ID: uint32(1e9 + i),
 	}
 	f.Reply = f.Orig.Inverse()
 	if i%2 == 0 {
@@ -100,7 +101,7 @@ func sampleFlow(i int) flow.Flow {
 	return f
 }
 
-// sampleFlow6 has addresses as long as they get.
+// sampleFlow6 has the longest addresses.
 func sampleFlow6() flow.Flow {
 	f := sampleFlow(0)
 	f.Orig.Family = flow.IPv6
@@ -115,25 +116,32 @@ func sampleState() control.Snapshot {
 	t := sampleTransition()
 	return control.Snapshot{
 		Status: control.Status{
-			Version: "1", Mode: "ftfw", Role: control.RoleMaster, RoleSince: noon.Add(-5*time.Hour - 12*time.Minute), SyncGroup: "syncgrp",
+			Version: "1", Mode: "ftfw", Role: control.RoleMaster, RoleSince: noon.Add(-5*time.Hour - 12*time.Minute),
+			SyncGroup: "syncgrp",
 			Interface: "eth2", Transport: "UDP", Peer: "198.51.100.2", PeerHeard: noon.Add(-400 * time.Millisecond),
 			Established: true, InStep: true, LastTransition: &t,
 		},
 		Statistics: control.Statistics{
 			Internal: control.CacheStats{Active: 1000}, External: control.CacheStats{Active: 12},
 			Links: []control.LinkStatistics{{
-				Transport: "UDP", Device: "eth2", State: "RUNNING", Role: control.LinkActive, BytesSent: 5e6, BytesReceived: 1e6,
-				PacketsSent: 4000, PacketsReceived: 900, Dropped: map[string]uint64{"wrong source": 3},
-				SendBuffer: control.Buffer{Asked: 1 << 20, Granted: 1 << 20}, ReceiveBuffer: control.Buffer{Asked: 1 << 20, Granted: 212992},
+				Transport: "UDP", Device: "eth2", State: "RUNNING", Role: control.LinkActive, BytesSent: 5e6,
+				BytesReceived: 1e6,
+				PacketsSent:   4000, PacketsReceived: 900, Dropped: map[string]uint64{"wrong source": 3},
+				SendBuffer:    control.Buffer{Asked: 1 << 20, Granted: 1 << 20},
+				ReceiveBuffer: control.Buffer{Asked: 1 << 20, Granted: 212992},
 			}},
 			Tracking: control.Tracking{Lost: 2, Malformed: control.Malformed{BadPayload: 1}},
 			Session: control.SessionStatistics{
-				State: "established", Sequence: 4711, PeerSequence: 815, Sent: map[string]uint64{"new": 1200, "ack": 30, "hello": 1},
+				State: "established", Sequence: 4711, PeerSequence: 815,
+				Sent:     map[string]uint64{"new": 1200, "ack": 30, "hello": 1},
 				Received: map[string]uint64{"new": 12, "ack": 600}, Window: 4096, Unacknowledged: 3,
 			},
 			Times: control.Times{EventAcknowledged: control.Histogram{
 				Count: 100, Sum: control.Duration(6240 * time.Millisecond),
-				Buckets: []control.Bucket{{UpTo: control.Duration(50 * time.Millisecond), Count: 60}, {UpTo: control.Duration(250 * time.Millisecond), Count: 100}},
+				Buckets: []control.Bucket{
+					{UpTo: control.Duration(50 * time.Millisecond), Count: 60},
+					{UpTo: control.Duration(250 * time.Millisecond), Count: 100},
+				},
 			}},
 			Kernel: control.KernelStatistics{Events: 5000, TableEntries: 1003, TableMax: 262144},
 		},
@@ -144,11 +152,13 @@ func sampleTransition() control.Transition {
 	at := noon.Add(-5*time.Hour - 12*time.Minute)
 	return control.Transition{
 		ID: 7, Type: control.TypeGroup, Group: "syncgrp", State: control.StateMaster, Source: "notify pid=1234 uid=0",
-		Sent: at, Received: at.Add(2 * time.Millisecond), Started: at.Add(2200 * time.Microsecond), Finished: at.Add(31 * time.Millisecond),
-		Outcome: control.OutcomeDone,
+		Sent: at, Received: at.Add(2 * time.Millisecond), Started: at.Add(2200 * time.Microsecond),
+		Finished: at.Add(31 * time.Millisecond),
+		Outcome:  control.OutcomeDone,
 		Commit: &control.CommitResult{
-			Total: 1010, Created: 990, Updated: 5, Replaced: 1, Expired: 10, Failed: 4, Duration: control.Duration(8600 * time.Microsecond),
-			Errors: map[string]uint64{"ENOMEM": 4}, Degraded: map[string]uint64{"helper ftp": 2},
+			Total: 1010, Created: 990, Updated: 5, Replaced: 1, Expired: 10, Failed: 4,
+			Duration: control.Duration(8600 * time.Microsecond),
+			Errors:   map[string]uint64{"ENOMEM": 4}, Degraded: map[string]uint64{"helper ftp": 2},
 			Named: []string{"tcp 10.0.0.1:1 > 10.0.0.2:2: ENOMEM"},
 		},
 	}
@@ -198,18 +208,8 @@ func (d *fakeDaemon) backend() control.Backend {
 			progress(1, 2)
 			return control.Result{Summary: "12 flows committed"}, nil
 		},
-		Flows: d.list,
-		Expectations: func(_ context.Context, q control.FlowQuery, fn func(*flow.Expectation, control.Meta) error) error {
-			if err := d.without(q.Table); err != nil {
-				return err
-			}
-			for i := range d.expecting {
-				if err := fn(&d.expecting[i], control.Meta{Created: noon}); err != nil {
-					return err
-				}
-			}
-			return nil
-		},
+		Flows:        d.list,
+		Expectations: d.expectations,
 		Resend: func(context.Context) ([]control.Resend, error) {
 			d.mu.Lock()
 			defer d.mu.Unlock()
@@ -230,7 +230,21 @@ func (d *fakeDaemon) backend() control.Backend {
 	}
 }
 
-// list answers as the daemon does: sorted by source port where a sort is asked for, else in the order of storage.
+func (d *fakeDaemon) expectations(
+	_ context.Context, q control.FlowQuery, fn func(*flow.Expectation, control.Meta) error,
+) error {
+	if err := d.without(q.Table); err != nil {
+		return err
+	}
+	for i := range d.expecting {
+		if err := fn(&d.expecting[i], control.Meta{Created: noon}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// list answers as the daemon does. All orders are by source port.
 func (d *fakeDaemon) list(_ context.Context, q control.FlowQuery, fn func(*flow.Flow, control.Meta) error) error {
 	d.mu.Lock()
 	d.asked = append(d.asked, q)
@@ -268,7 +282,7 @@ func (d *fakeDaemon) list(_ context.Context, q control.FlowQuery, fn func(*flow.
 	return nil
 }
 
-// without refuses the external cache as a daemon does that has none.
+// without refuses the external cache as a daemon with disable-external-cache does.
 func (d *fakeDaemon) without(t control.Table) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -277,7 +291,10 @@ func (d *fakeDaemon) without(t control.Table) error {
 
 func (d *fakeDaemon) withoutLocked(t control.Table) error {
 	if d.injecting && t == control.TableExternal {
-		return &control.Error{Code: control.CodeDisabled, Message: "there is no external cache with disable-external-cache", Hint: "see the kernel's table"}
+		return &control.Error{
+			Code:    control.CodeDisabled,
+			Message: "there is no external cache with disable-external-cache", Hint: "see the kernel's table",
+		}
 	}
 	return nil
 }
@@ -305,7 +322,9 @@ func (d *fakeDaemon) group(_ context.Context, q control.FlowQuery) (control.Grou
 	return g, nil
 }
 
-func (d *fakeDaemon) differences(_ context.Context, q control.FlowQuery, fn func(*control.Difference, control.Meta) error) (control.DifferenceCounts, error) {
+func (d *fakeDaemon) differences(
+	_ context.Context, q control.FlowQuery, fn func(*control.Difference, control.Meta) error,
+) (control.DifferenceCounts, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := d.withoutLocked(q.Table); err != nil {
@@ -355,7 +374,7 @@ func (d *fakeDaemon) count(f func() int) int {
 	return f()
 }
 
-// run is a monitor whose messages the test takes one at a time.
+// run is a monitor whose messages the test handles one at a time.
 type run struct {
 	t    testing.TB
 	m    *model
@@ -370,7 +389,7 @@ func start(t testing.TB, c *control.Client, opt Options) *run {
 	return r
 }
 
-// begin starts a monitor whose daemon need not be there.
+// begin starts a monitor without waiting for its daemon.
 func begin(t testing.TB, c *control.Client, opt Options) *run {
 	r := &run{t: t, m: newModel(t.Context(), c, opt), msgs: make(chan tea.Msg, 64)}
 	t.Cleanup(c.Close)
@@ -407,7 +426,7 @@ func (r *run) take(msg tea.Msg) {
 	r.do(r.m.take(msg))
 }
 
-// until takes messages until cond holds.
+// until handles messages until cond holds.
 func (r *run) until(what string, cond func(*model) bool) {
 	r.t.Helper()
 	deadline := time.After(20 * time.Second)
@@ -421,7 +440,7 @@ func (r *run) until(what string, cond func(*model) bool) {
 	}
 }
 
-// shows waits until the screen holds a text.
+// shows waits until the screen contains a text.
 func (r *run) shows(text string) {
 	r.t.Helper()
 	r.until("the screen shows "+text, func(*model) bool { return strings.Contains(r.screen(), text) })
@@ -429,14 +448,14 @@ func (r *run) shows(text string) {
 
 func (r *run) screen() string { return ansi.Strip(r.m.View()) }
 
-// press gives keys by the names that Bubble Tea gives them.
+// press presses keys, by Bubble Tea's names.
 func (r *run) press(names ...string) {
 	for _, n := range names {
 		r.take(keyNamed(n))
 	}
 }
 
-// typeIn gives a text letter by letter.
+// typeIn types a text letter by letter.
 func (r *run) typeIn(text string) {
 	for _, c := range text {
 		r.take(keyNamed(string(c)))
@@ -445,9 +464,12 @@ func (r *run) typeIn(text string) {
 
 func keyNamed(name string) tea.KeyMsg {
 	for typ, n := range map[tea.KeyType]string{
-		tea.KeyEnter: "enter", tea.KeyEsc: "esc", tea.KeyTab: "tab", tea.KeyShiftTab: "shift+tab", tea.KeyUp: "up", tea.KeyDown: "down",
-		tea.KeyLeft: "left", tea.KeyRight: "right", tea.KeyHome: "home", tea.KeyEnd: "end", tea.KeyPgUp: "pgup", tea.KeyPgDown: "pgdown",
-		tea.KeyBackspace: "backspace", tea.KeyCtrlC: "ctrl+c", tea.KeyCtrlU: "ctrl+u", tea.KeyCtrlD: "ctrl+d", tea.KeyCtrlW: "ctrl+w",
+		tea.KeyEnter: "enter", tea.KeyEsc: "esc", tea.KeyTab: "tab", tea.KeyShiftTab: "shift+tab", tea.KeyUp: "up",
+		tea.KeyDown: "down",
+		tea.KeyLeft: "left", tea.KeyRight: "right", tea.KeyHome: "home", tea.KeyEnd: "end", tea.KeyPgUp: "pgup",
+		tea.KeyPgDown:    "pgdown",
+		tea.KeyBackspace: "backspace", tea.KeyCtrlC: "ctrl+c", tea.KeyCtrlU: "ctrl+u", tea.KeyCtrlD: "ctrl+d",
+		tea.KeyCtrlW: "ctrl+w",
 		tea.KeyCtrlK: "ctrl+k", tea.KeyDelete: "delete", tea.KeyF1: "f1",
 	} {
 		if n == name {

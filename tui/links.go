@@ -10,12 +10,12 @@ import (
 	"ctsync/daemon/control"
 )
 
-// links shows each link, then the protocol that runs over them with the messages that the peer has not acknowledged: the
-// first of those that are in flight.
+// links is the view of the dedicated links and of the protocol over them. It reads the messages that the peer has not
+// acknowledged.
 type links struct {
 	text
 	reading
-	resend []control.Resend
+	resend []control.Resend // the first maxResend
 }
 
 func newLinks(m *monitor) screen {
@@ -74,7 +74,7 @@ func (m *monitor) ifAny(n uint64, what string) string {
 func (m *monitor) buffer(b control.Buffer) string {
 	text := m.units.size(uint64(max(b.Granted, 0)))
 	if b.Granted < b.Asked {
-		return m.look.in(warn, "! "+text+" of "+m.units.size(uint64(b.Asked))+" asked for")
+		return m.look.in(warn, "! "+text+" of "+m.units.size(uint64(b.Asked))+" requested")
 	}
 	return text
 }
@@ -96,19 +96,21 @@ func (m *links) protocolLines() []string {
 	return slices.Concat(
 		[]string{" " + m.look.in(title, "Protocol") + "  " + m.state.Status.Mode + "  " + state},
 		m.field("Sequence", fmt.Sprintf("ours %d, the peer's %d", s.Sequence, s.PeerSequence)),
-		m.field("Unacknowledged", fmt.Sprintf("%s of at most %s messages, kept to be sent again", u.count(s.Unacknowledged), u.count(s.Window))),
+		m.field("Unacknowledged", fmt.Sprintf("%s of at most %s messages, kept for retransmission",
+			u.count(s.Unacknowledged), u.count(s.Window))),
 		m.resendLines(),
 		m.paragraph("Acknowledged", m.timesText(&m.state.Statistics.Times.EventAcknowledged), plain),
-		m.field("Waiting", fmt.Sprintf("%s changed flows for a place in the window", u.count(s.Waiting))),
+		m.field("Waiting", u.count(s.Waiting)+" changed flows for room in the window"),
 		m.field("Retransmitted", u.count(s.Retransmitted)+" messages"),
-		m.field("Gaps", m.ifAny(s.NacksOutstanding, "in what the peer sent, asked for and not repaired")),
+		m.field("Gaps", m.ifAny(s.NacksOutstanding, "in what the peer sent, requested and not yet repaired")),
 		m.field("Peer's restarts", u.count(s.PeerRestarts)),
 		m.field("Datagrams", u.count(s.Oversized)+" messages in fragments, "+m.ifAny(s.Foreign, "datagrams from a second sender")),
 		[]string{""},
 	)
 }
 
-// timesText says how long it took from an event to the peer's acknowledgement, for those that were followed.
+// timesText says how long it took from an event to the peer's acknowledgement. The daemon measures a sample of the
+// events.
 func (m *monitor) timesText(h *control.Histogram) string {
 	if h.Count == 0 {
 		return "no event yet"
@@ -120,7 +122,7 @@ func (m *monitor) timesText(h *control.Histogram) string {
 	return text
 }
 
-// messageLines is a table of messages by what they are.
+// messageLines draws the number of messages by kind.
 func (m *monitor) messageLines() []string {
 	s := &m.state.Statistics.Session
 	names := map[string]bool{}
@@ -138,9 +140,11 @@ func (m *monitor) messageLines() []string {
 		a, b := s.Sent[kinds[i]]+s.Received[kinds[i]], s.Sent[kinds[j]]+s.Received[kinds[j]]
 		return a > b || a == b && kinds[i] < kinds[j]
 	})
-	lines := []string{" " + m.look.in(title, m.look.pad("Messages", nameWidth, false)) + m.look.in(faint, fmt.Sprintf("%13s %13s", "sent", "received"))}
+	name := m.look.in(title, m.look.pad("Messages", nameWidth, false))
+	lines := []string{" " + name + m.look.in(faint, fmt.Sprintf("%13s %13s", "sent", "received"))}
 	for _, k := range kinds {
-		lines = append(lines, m.field(k, fmt.Sprintf("%12s %13s", m.units.count(s.Sent[k]), m.units.count(s.Received[k])))...)
+		counts := fmt.Sprintf("%12s %13s", m.units.count(s.Sent[k]), m.units.count(s.Received[k]))
+		lines = append(lines, m.field(k, counts)...)
 	}
 	if len(kinds) == 0 {
 		lines = append(lines, m.look.in(faint, "   none yet"))
@@ -148,7 +152,7 @@ func (m *monitor) messageLines() []string {
 	return append(lines, "")
 }
 
-// wrongLines shows what was wrong with what came, every kind, zeros too: here one looks for them.
+// wrongLines draws what was wrong with received messages. Zeros are shown too: this is where one looks for them.
 func (m *monitor) wrongLines() []string {
 	t := &m.state.Statistics.Tracking
 	b := &t.Malformed
@@ -161,13 +165,13 @@ func (m *monitor) wrongLines() []string {
 		{b.BadVersion, "bad version", "another protocol version"},
 		{b.BadHeader, "bad header", "unknown flags or an impossible length"},
 		{b.BadPayload, "bad payload", "attributes that cannot be read"},
-		{b.BadType, "bad type", "a kind of message that version 1 does not have"},
+		{b.BadType, "bad type", "a message type that version 1 does not have"},
 		{b.Truncated, "truncated", "shorter than its header says"},
 		{b.BadSize, "bad size", "longer than its header says"},
 		{t.Lost, "lost", "messages missed by their sequence numbers"},
-		{t.PayloadsLost, "given up", "bad payloads asked for again in vain"},
-		{t.Before, "before", "messages that came again or late"},
-		{t.Refused, "refused", "treated as lost because answers piled up"},
+		{t.PayloadsLost, "given up", "bad payloads requested again in vain"},
+		{t.Before, "before", "duplicate or late messages"},
+		{t.Refused, "refused", "treated as lost because answers to the peer piled up"},
 		{t.Stray, "stray", "acknowledgements of what was never sent"},
 		{t.Invalid, "invalid", "well-formed flows that cannot exist"},
 		{t.UnknownAttributes, "unknown", "attributes of a newer peer, skipped"},
@@ -177,7 +181,8 @@ func (m *monitor) wrongLines() []string {
 		if k.n > 0 {
 			in, number = warn, "! "+number
 		}
-		lines = append(lines, m.field(k.name, m.look.in(in, m.look.pad(number, 12, true))+"  "+m.look.in(faint, k.text))...)
+		text := m.look.in(in, m.look.pad(number, 12, true)) + "  " + m.look.in(faint, k.text)
+		lines = append(lines, m.field(k.name, text)...)
 	}
 	return lines
 }

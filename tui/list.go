@@ -1,19 +1,19 @@
 package tui
 
-// list is which rows of a list are visible and which one is selected, by their places in the whole list. Of the list
-// itself perhaps only a part is here.
+// list says which rows of a list are visible and which one is selected. All numbers are places in the whole list, also
+// where only a part of it has been read.
 type list struct {
 	top, cursor int
 	total       int
 }
 
-// move selects the row n further on; height rows are visible.
+// move selects the row n further down; height rows are visible.
 func (l list) move(n, height int) list {
 	l.cursor += n
 	return l.settled(height)
 }
 
-// settled keeps the selected row inside the list and the visible ones around it.
+// settled keeps the selected row inside the list, and the visible rows around it.
 func (l list) settled(height int) list {
 	height = max(height, 1)
 	l.cursor = max(min(l.cursor, l.total-1), 0)
@@ -22,7 +22,7 @@ func (l list) settled(height int) list {
 	return l
 }
 
-// scrolled shows other rows by n without moving the selection out of sight.
+// scrolled moves the visible rows by n. The selection changes only if it would leave them.
 func (l list) scrolled(n, height int) list {
 	height = max(height, 1)
 	l.top = max(min(l.top+n, l.total-height), 0)
@@ -30,12 +30,12 @@ func (l list) scrolled(n, height int) list {
 	return l
 }
 
-// visible are the places of the visible rows: from is the first one, to is behind the last one.
+// visible returns the place of the first visible row, and that behind the last one.
 func (l list) visible(height int) (from, to int) {
 	return min(l.top, l.total), min(l.top+height, l.total)
 }
 
-// position says where in the list the visible rows are.
+// position says where in the list the selected row is.
 func (l list) position(u units) string {
 	if l.total == 0 {
 		return "0"

@@ -9,16 +9,16 @@ import (
 	"ctsync/daemon/control"
 )
 
-// logView is the daemon's log as far as the daemon keeps it.
+// logView is the view of the last lines of the daemon's log.
 type logView struct {
 	bare
 	reading
 	kept []control.LogLine // oldest first
 	last uint64            // number of the newest line that the daemon has
-	up   int               // lines below the visible ones; 0 = the newest are visible, and stay so
+	up   int               // drawn lines below the visible ones; 0 = new lines stay visible
 }
 
-// maxLog is how many lines are kept here.
+// maxLog limits the lines that are kept.
 const maxLog = 2000
 
 func (l *logView) name() string { return "Log" }
@@ -34,23 +34,22 @@ func (l *logView) beat() tea.Cmd {
 	client, after := l.client, l.last
 	return ask(l.ctx, &l.pace, l.now, stateTimeout, func(ctx context.Context) (control.LogPage, error) {
 		p, err := client.Log(ctx, after)
-		if err == nil && p.Last < after { // another daemon, whose lines count from the beginning
+		if err == nil && p.Last < after { // the daemon has restarted, and counts from 1 again
 			p, err = client.Log(ctx, 0)
 		}
 		return p, err
 	})
 }
 
-func (l *logView) take(msg tea.Msg) (tea.Cmd, bool) {
-	a, mine := msg.(answer[control.LogPage])
-	if mine && fresh(&l.reading, a, beat) {
+func (l *logView) take(msg tea.Msg) tea.Cmd {
+	if a := msg.(answer[control.LogPage]); fresh(&l.reading, a, beat) {
 		l.last = a.value.Last
 		l.add(a.value.Lines)
 	}
-	return nil, mine
+	return nil
 }
 
-// add puts new lines below the others. What is being read stays in place.
+// add appends new lines. If the user has scrolled up, the visible lines stay in place.
 func (l *logView) add(lines []control.LogLine) {
 	if len(lines) == 0 {
 		return
@@ -75,7 +74,7 @@ func (l *logView) move(n int) tea.Cmd {
 	return nil
 }
 
-// lines are all that are kept, as drawn.
+// lines draws all lines that are kept.
 func (l *logView) lines() []string {
 	var lines []string
 	for i := range l.kept {
@@ -84,7 +83,7 @@ func (l *logView) lines() []string {
 	return lines
 }
 
-// logLine draws a line of the log; a long one is continued under its text.
+// logLine draws a line of the log. A long one continues under its text.
 func (m *monitor) logLine(l *control.LogLine) []string {
 	level, in := "info ", plain
 	switch l.Level {
@@ -114,20 +113,20 @@ func (m *monitor) logLine(l *control.LogLine) []string {
 	return lines
 }
 
-// height is how many lines fit.
+// height is the number of drawn lines that fit.
 func (l *logView) height() int { return max(l.bodyHeight()-len(l.failure(l.err)), 1) }
 
-// visibleRange is which of the drawn lines are visible.
+// visibleRange says which of the drawn lines are visible.
 func (l *logView) visibleRange(lines int) (from, to int) {
 	height := l.height()
 	if l.up > 0 {
-		height-- // a line that says that there is more below
+		height-- // one line says how many are below
 	}
 	to = max(lines-l.up, min(height, lines))
 	return max(to-height, 0), to
 }
 
-// visibleLines are the lines of the log of which something is visible.
+// visibleLines returns the lines of the log that are visible at least in part.
 func (l *logView) visibleLines() (shown []control.LogLine) {
 	from, to := l.visibleRange(len(l.lines()))
 	at := 0
@@ -141,7 +140,7 @@ func (l *logView) visibleLines() (shown []control.LogLine) {
 	return shown
 }
 
-// selected is the lowest visible line: the log has no selection of its own.
+// selected returns the lowest visible line: in the log nothing can be selected.
 func (l *logView) selected() string {
 	shown := l.visibleLines()
 	if len(shown) == 0 {
@@ -151,7 +150,7 @@ func (l *logView) selected() string {
 	return one.Time.Local().Format(time.DateTime) + " " + one.Level + " " + printable(one.Text)
 }
 
-// visible are the visible lines for a file.
+// visible returns the visible lines for a file.
 func (l *logView) visible() export {
 	file := export{name: "log", head: []string{"time", "level", "text"}}
 	for _, one := range l.visibleLines() {
@@ -172,7 +171,7 @@ func (l *logView) body() []string {
 	from, to := l.visibleRange(len(lines))
 	shown = append(shown, lines[from:to]...)
 	if l.up > 0 {
-		more := l.look.sign(signDown) + " " + itoa(l.up) + " lines more, G goes to the end"
+		more := l.look.sign(signDown) + " " + itoa(l.up) + " more lines, G goes to the bottom"
 		shown = append(shown, " "+l.look.in(accent, more))
 	}
 	return shown

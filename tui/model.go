@@ -2,6 +2,7 @@ package tui
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -9,17 +10,17 @@ import (
 	"ctsync/daemon/control"
 )
 
-// model is what Bubble Tea runs: the frame around the views, with help in front of them.
+// model is the Bubble Tea model: the frame around the views, with help in front of them.
 type model struct {
 	monitor
 	followed *flowView
 	action   action
-	write    bool // the user may give commands
+	write    bool // Options.Write
 
-	helping bool // help is shown instead of the view
+	helping bool // help covers the view
 	help    silentText
-	keys    map[screen][]binding // of a view
-	general []binding            // of all
+	keys    map[screen][]binding // of each view
+	general []binding            // of all views
 }
 
 func newModel(ctx context.Context, c *control.Client, opt Options) *model {
@@ -40,25 +41,28 @@ type tickMsg time.Time
 
 func tick() tea.Cmd { return tea.Tick(beat, func(t time.Time) tea.Msg { return tickMsg(t) }) }
 
-// Init asks at once.
+// Init starts the ticker, and sends a first tick at once.
 func (m *model) Init() tea.Cmd {
 	return tea.Batch(tick(), func() tea.Msg { return tickMsg(time.Now()) })
 }
 
-// Update takes a message in. The model changes in place: Bubble Tea has drawn the last frame by then.
+// Update handles a message. The model changes in place: Bubble Tea never draws at the same time.
 func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) { return m, m.take(msg) }
 
 func (m *model) take(msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
 	case tea.WindowSizeMsg:
 		m.width, m.height = msg.Width, msg.Height
+		if m.prompt != nil {
+			m.prompt.fit(m.width)
+		}
 		return m.settle()
 	case tea.KeyMsg:
 		return m.key(msg)
 	case tea.MouseMsg:
 		return m.mouse(msg)
 	case tickMsg:
-		// Init sends the first beat beside the ticker's, and only the ticker goes on.
+		// Init sends the first tick in addition to the ticker's. Only the ticker goes on.
 		next := tick()
 		if m.state.pace.serial == 0 {
 			next = nil
@@ -71,18 +75,21 @@ func (m *model) take(msg tea.Msg) tea.Cmd {
 		m.takeServices(msg)
 	case actionMsg:
 		return m.takeAction(msg)
+	case watchMsg:
+		return m.followed.takeEvent(msg)
 	case answer[control.Snapshot]:
 		return m.takeState(msg)
-	}
-	for _, s := range m.screens {
-		if cmd, mine := s.take(msg); mine {
-			return cmd
+	case interface{ pacer() *pacer }:
+		for _, s := range m.screens {
+			if slices.Contains(s.paces(), msg.pacer()) {
+				return s.take(msg)
+			}
 		}
 	}
 	return nil
 }
 
-// takeState takes in what the daemon does now. How long a table is depends on that.
+// takeState takes the daemon's state. The views settle because it says how long the tables are.
 func (m *model) takeState(a answer[control.Snapshot]) tea.Cmd {
 	was, known := m.state.Status.Role, m.state.known()
 	if !m.state.take(a) {
@@ -94,11 +101,8 @@ func (m *model) takeState(a answer[control.Snapshot]) tea.Cmd {
 	return m.settle()
 }
 
-// settle makes every view fit the terminal and the daemon's state.
+// settle adapts every view to the terminal and to the daemon's state.
 func (m *model) settle() tea.Cmd {
-	if m.prompt != nil {
-		m.prompt.fit(m.width)
-	}
 	cmds := make([]tea.Cmd, len(m.screens))
 	for i, s := range m.screens {
 		cmds[i] = s.settle()
@@ -106,7 +110,7 @@ func (m *model) settle() tea.Cmd {
 	return tea.Batch(cmds...)
 }
 
-// beat asks for what is due: the state, the view, and the flow that is followed while another view is shown.
+// beat asks for what is due: the state, the shown view, and the followed flow whatever view is shown.
 func (m *model) beat() tea.Cmd {
 	var cmds []tea.Cmd
 	if (!m.paused || !m.state.known()) && m.state.pace.ready(m.now) {
@@ -119,8 +123,8 @@ func (m *model) beat() tea.Cmd {
 	return tea.Batch(cmds...)
 }
 
-// pause stops everything that moves, or lets it go on with what happened meanwhile. The answers that are under way would
-// move what is shown: they are given up.
+// pause stops everything that moves, or lets it continue with what happened meanwhile. It cancels the requests under
+// way, because their answers would still move something.
 func (m *model) pause() tea.Cmd {
 	m.paused = !m.paused
 	if !m.paused {
@@ -140,7 +144,7 @@ func (m *model) pause() tea.Cmd {
 	return nil
 }
 
-// to goes to a view. That of a flow opens the one that is selected in the table.
+// to goes to a view. The view of a flow opens the one that is selected in the table.
 func (m *model) to(s screen) tea.Cmd {
 	m.helping = false
 	if s == screen(m.followed) && !m.followed.on {
@@ -149,7 +153,7 @@ func (m *model) to(s screen) tea.Cmd {
 	return m.show(s)
 }
 
-// front is what keys scroll: help if it is open, else the view.
+// front is what the keys scroll: help if it is open, otherwise the view.
 func (m *model) front() screen {
 	if m.helping {
 		return &m.help

@@ -9,15 +9,15 @@ import (
 	"ctsync/daemon/control"
 )
 
-// monitor is what all views have in common: the daemon and what it last said, the terminal, the time, and what the user
-// chose for all of them.
+// monitor is what all views have in common: the daemon and its last state, the terminal, the time, and the settings
+// that hold for every view.
 type monitor struct {
-	ctx    context.Context // of all questions: Bubble Tea hands none to Update
+	ctx    context.Context // ends all requests; here because Update gets none
 	client *control.Client
 	state  state
 
 	look          look
-	host          string    // whose daemon this is
+	host          string    // name of this machine
 	out           *terminal // for the clipboard; nil where there is none
 	width, height int
 
@@ -26,8 +26,8 @@ type monitor struct {
 	pausedAt time.Time
 
 	units units
-	names services // of ports, nil = ports are shown by their numbers
-	known services // as read; nil = not yet
+	names services // in use: nil = show port numbers
+	known services // as read; nil = not read yet
 
 	screens []screen
 	shown   screen
@@ -53,7 +53,7 @@ func (m *monitor) complain(text string) {
 	m.note = note{text: text, bad: true, until: m.now.Add(noteTime)}
 }
 
-// still is the time of what is shown: a pause stops ages too.
+// still is the time from which ages are counted. It stops during a pause.
 func (m *monitor) still() time.Time {
 	if m.paused {
 		return m.pausedAt
@@ -61,13 +61,13 @@ func (m *monitor) still() time.Time {
 	return m.now
 }
 
-// show changes the view. What the view shows is asked for at once.
+// show changes the view, and asks at once for what it shows.
 func (m *monitor) show(s screen) tea.Cmd {
 	m.shown = s
 	return m.refresh(s)
 }
 
-// refresh lets a screen ask for what is due. During a pause it asks only for what it cannot do without.
+// refresh lets a screen ask for what is due. During a pause it may only ask if it has no answer yet.
 func (m *monitor) refresh(s screen) tea.Cmd {
 	if m.paused && !s.unread() {
 		return nil
@@ -75,18 +75,18 @@ func (m *monitor) refresh(s screen) tea.Cmd {
 	return s.beat()
 }
 
-// frameLines are the lines around the body.
+// frameLines is the number of lines around the body.
 const frameLines = 3
 
 func (m *monitor) bodyHeight() int { return max(m.height-frameLines, 1) }
 
-// nameWidth is the width of the names in front of values. Where there is less room than narrow, they stand above them.
+// nameWidth is the width of the names in front of values. In a terminal narrower than narrow, names stand above values.
 const (
 	nameWidth = 15
 	narrow    = 50
 )
 
-// field is a value with its name in front.
+// field draws a value with its name in front.
 func (m *monitor) field(name, value string) []string {
 	switch {
 	case m.width >= narrow:
@@ -97,7 +97,7 @@ func (m *monitor) field(name, value string) []string {
 	return []string{" " + m.look.in(faint, name), "   " + value}
 }
 
-// paragraph is a name with a text that may need several lines.
+// paragraph draws a text that may need several lines, with its name in front.
 func (m *monitor) paragraph(name, text string, in paint) []string {
 	room := m.width - 4
 	if m.width >= narrow {
@@ -113,11 +113,11 @@ func (m *monitor) paragraph(name, text string, in paint) []string {
 	return lines
 }
 
-// problem says why there is no answer, and what to do.
+// problem draws an error that takes the place of an answer.
 func (m *monitor) problem(err error) []string {
 	in := bad
 	if disabled(err) {
-		in = plain // as configured
+		in = plain // the configuration says so: nothing is wrong
 	}
 	lines := []string{""}
 	for _, l := range wrap(err.Error(), m.width-4) {
@@ -126,7 +126,7 @@ func (m *monitor) problem(err error) []string {
 	return lines
 }
 
-// failure is the line above rows that are old because they could not be read again.
+// failure draws the line above old rows that could not be read again.
 func (m *monitor) failure(err error) []string {
 	if err == nil {
 		return nil
@@ -134,7 +134,7 @@ func (m *monitor) failure(err error) []string {
 	return []string{" " + m.look.in(bad, "! "+printable(err.Error()))}
 }
 
-// unanswered is what stands where nothing has been read yet, nil if something has.
+// unanswered draws what stands where nothing has been read yet. It returns nil if something has.
 func (m *monitor) unanswered(r *reading) []string {
 	switch {
 	case !r.unread():
@@ -145,7 +145,7 @@ func (m *monitor) unanswered(r *reading) []string {
 	return []string{"", m.waiting(&r.pace)}
 }
 
-// waiting stands where an answer will be.
+// waiting draws what stands where the answer will be.
 func (m *monitor) waiting(p *pacer) string {
 	if !p.busy {
 		return ""
@@ -153,7 +153,7 @@ func (m *monitor) waiting(p *pacer) string {
 	return m.look.in(faint, "  "+m.readingFor(p))
 }
 
-// readingFor says that an answer is on its way, and for how long if one would wonder.
+// readingFor says that an answer is awaited, and since when if it takes long.
 func (m *monitor) readingFor(p *pacer) string {
 	if d := m.still().Sub(p.began); p.busy && d >= 2*beat {
 		return "reading for " + span(d)

@@ -4,13 +4,13 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 )
 
-// wheelRows is how far a turn of the wheel goes.
+// wheelRows is the number of rows for one turn of the wheel.
 const wheelRows = 3
 
-// bodyTop is the line of the terminal at which the body begins.
+// bodyTop is the terminal's line at which the body starts.
 const bodyTop = 2
 
-// mouse scrolls by the wheel, and a click does what the thing under it stands for.
+// mouse handles the wheel and clicks.
 func (m *model) mouse(e tea.MouseMsg) tea.Cmd {
 	if e.Action != tea.MouseActionPress || m.prompt != nil {
 		return nil
@@ -26,7 +26,7 @@ func (m *model) mouse(e tea.MouseMsg) tea.Cmd {
 	return nil
 }
 
-// click chooses a view, or closes help, or is the view's.
+// click selects a view by its tab, closes help, or goes to the view.
 func (m *model) click(x, y int) tea.Cmd {
 	line := y - bodyTop
 	switch {

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// units is how amounts are written.
+// units says how amounts are written.
 type units uint8
 
-// Units. The user goes through them with one key.
+// Units. One key goes through them.
 const (
 	unitBytes units = iota // 12.3k, 4.5 MB/s
 	unitBits               // 12.3k, 36 Mbit/s
@@ -29,7 +29,7 @@ func (u units) count(n uint64) string {
 	return short(float64(n), "")
 }
 
-// perSecond writes how often something happens.
+// perSecond writes a number of things per second.
 func (u units) perSecond(rate float64) string {
 	if u == unitExact || rate < 10000 {
 		return grouped(uint64(rate+0.5)) + "/s"
@@ -37,7 +37,7 @@ func (u units) perSecond(rate float64) string {
 	return short(rate, "") + "/s"
 }
 
-// size writes an amount of memory or of data.
+// size writes a number of bytes.
 func (u units) size(bytes uint64) string {
 	switch u {
 	case unitExact:
@@ -48,10 +48,10 @@ func (u units) size(bytes uint64) string {
 	return short(float64(bytes), " ") + "B"
 }
 
-// bandwidth writes an amount of data per second.
+// bandwidth writes a number of bytes per second.
 func (u units) bandwidth(bytes float64) string { return u.size(uint64(bytes+0.5)) + "/s" }
 
-// short writes n with three digits and a decimal prefix, which gap separates.
+// short writes n with three digits and a decimal prefix, with gap between them.
 func short(n float64, gap string) string {
 	for _, p := range []struct {
 		least float64
@@ -74,7 +74,7 @@ func threeDigits(n float64) string {
 	return strconv.FormatFloat(n, 'f', 0, 64)
 }
 
-// grouped writes all digits of n, with a blank before every three.
+// grouped writes all digits of n, in groups of three.
 func grouped(n uint64) string {
 	s := strconv.FormatUint(n, 10)
 	for i := len(s) - 3; i > 0; i -= 3 {
@@ -83,7 +83,7 @@ func grouped(n uint64) string {
 	return s
 }
 
-// span writes a time to the second or, when it is long, in its two greatest units: "42s", "3m05s", "5h12m", "4d23h".
+// span writes a duration in seconds, or in its two largest units: "42s", "3m05s", "5h12m", "4d23h".
 func span(d time.Duration) string {
 	s := int64(max(d, 0) / time.Second)
 	switch {
@@ -97,7 +97,7 @@ func span(d time.Duration) string {
 	return fmt.Sprintf("%dd%02dh", s/86400, s/3600%24)
 }
 
-// took writes how long work took, in three digits or so.
+// took writes how long something took, in about three digits.
 func took(d time.Duration) string {
 	if d < time.Second {
 		return strconv.FormatFloat(float64(d.Microseconds())/1000, 'g', 3, 64) + "ms"

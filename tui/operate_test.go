@@ -18,7 +18,7 @@ import (
 	"ctsync/daemon/flow"
 )
 
-// TestOperationsAreConfirmed gives operations on the command line: nothing is done until the words are typed again.
+// TestOperationsAreConfirmed: no operation runs until its words are typed again.
 func TestOperationsAreConfirmed(t *testing.T) {
 	d := newFakeDaemon()
 	r := start(t, d.serve(t), Options{Write: true})
@@ -42,7 +42,7 @@ func TestOperationsAreConfirmed(t *testing.T) {
 	r.press(":")
 	r.typeIn("purge")
 	r.press("enter")
-	r.shows("purge shortens the kernel's timers")
+	r.shows("purge shortens the kernel's timeouts")
 	r.press("esc")
 	if n := d.count(func() int { return len(d.actions) }); n != 0 {
 		t.Fatalf("done without confirmation: %v", d.actions)
@@ -55,14 +55,23 @@ func TestOperationsAreConfirmed(t *testing.T) {
 	if diff := cmp.Diff(want, d.actions); diff != "" {
 		t.Error(diff)
 	}
-	for _, v := range []control.Verb{control.Commit, control.Flush, control.Resync, control.Bulk, control.Request, control.Purge, control.Reset, control.Restart} {
+	for _, v := range []control.Verb{
+		control.Commit, control.Flush, control.Resync, control.Bulk, control.Request, control.Purge, control.Reset,
+		control.Restart,
+	} {
 		if !slices.ContainsFunc(operations, func(o operation) bool { return o.Verb == v }) {
 			t.Errorf("%s cannot be given", v)
 		}
 	}
 	for i := range operations {
-		if err := operations[i].Validate(); err != nil {
-			t.Errorf("%s: %v", operations[i].words(), err)
+		o := operations[i]
+		if err := o.Validate(); err != nil {
+			t.Errorf("%s: %v", o.words(), err)
+		}
+		m := sample()
+		m.confirm(o)
+		if text := m.promptAdvice(); width(text) > m.width {
+			t.Errorf("%q is cut in a terminal of %d columns", text, m.width)
 		}
 	}
 }
@@ -111,30 +120,37 @@ func TestSave(t *testing.T) {
 	r.press("esc")
 
 	path = save("rows.csv")
-	r.until("the second file is there", func(*model) bool { b, err = os.ReadFile(path); return err == nil && len(b) > 0 })
+	r.until("the second file is there", func(*model) bool {
+		b, err = os.ReadFile(path)
+		return err == nil && len(b) > 0
+	})
 	records, err := csv.NewReader(strings.NewReader(string(b))).ReadAll()
 	if err != nil || len(records) != 19 {
 		t.Fatalf("%d records, %v", len(records), err)
 	}
 	column := func(name string) int { return slices.Index(records[0], name) }
-	if r := records[2]; r[column("source")] != "[2001:db8:1111:2222:3333:4444:5555:6666]:65535" || r[column("timeout")] != "431999" || r[column("state")] != "TIME_WAIT" {
-		t.Errorf("record %v of %v", r, records[0])
+	r2 := records[2]
+	if r2[column("source")] != "[2001:db8:1111:2222:3333:4444:5555:6666]:65535" ||
+		r2[column("timeout")] != "431999" || r2[column("state")] != "TIME_WAIT" {
+		t.Errorf("record %v of %v", r2, records[0])
 	}
 }
 
-// TestCSVSaysWhatIsKnown: the age that the kernel tells, and nothing where a flow has no value.
+// TestCSVSaysWhatIsKnown: the age comes from the kernel's timestamp, and what a flow does not have stays empty.
 func TestCSVSaysWhatIsKnown(t *testing.T) {
 	m := sample()
 	m.table().source = 2
 	counted, bare := sampleFlow(0), sampleFlow(1)
 	counted.Has |= flow.HasTimestamp | flow.HasCounters
-	counted.Start, counted.Bytes, counted.Packets = uint64(noon.Add(-90*time.Second).UnixNano()), [2]uint64{1000, 1}, [2]uint64{2, 3}
+	counted.Start = uint64(noon.Add(-90 * time.Second).UnixNano())
+	counted.Bytes, counted.Packets = [2]uint64{1000, 1}, [2]uint64{2, 3}
 	bare.Has &^= flow.HasTimeout
 	m.table().rows, m.table().filled = []row{{flow: counted}, {flow: bare}}, nil
 	m.table().fill()
 	columns := m.table().flowColumns()
 	for i, want := range []map[string]string{
-		{"TIMEOUT": "431999", "AGE": "90", "BYTES": "1001", "PACKETS": "5"}, {"TIMEOUT": "", "AGE": "", "BYTES": "", "PACKETS": ""},
+		{"TIMEOUT": "431999", "AGE": "90", "BYTES": "1001", "PACKETS": "5"},
+		{"TIMEOUT": "", "AGE": "", "BYTES": "", "PACKETS": ""},
 	} {
 		record := m.table().csvRow(&m.table().rows[i], columns)
 		for name, value := range want {
@@ -146,7 +162,7 @@ func TestCSVSaysWhatIsKnown(t *testing.T) {
 	}
 }
 
-// TestWriteAndCopyOtherViews: what a view lists can be written and copied, not only flows.
+// TestWriteAndCopyOtherViews: the rows of every view can be written and copied, not only flows.
 func TestWriteAndCopyOtherViews(t *testing.T) {
 	for _, r := range []struct {
 		v                int
@@ -154,9 +170,11 @@ func TestWriteAndCopyOtherViews(t *testing.T) {
 		rows             int
 		copied, fileName string
 	}{
-		{viewExpect, "expectations", "internal,ftp,tcp,10.0.1.2:*,10.0.2.2:50185,10.0.1.2:42021,10.0.2.2:21,290", `"table":"external"`, 2,
+		{viewExpect, "expectations",
+			"internal,ftp,tcp,10.0.1.2:*,10.0.2.2:50185,10.0.1.2:42021,10.0.2.2:21,290", `"table":"external"`, 2,
 			"internal  ftp  tcp 10.0.1.2:* → 10.0.2.2:50185", "ctsync-expectations-"},
-		{viewTransitions, "transitions", "2026-11-23T06:48:00.002Z,GROUP,syncgrp,MASTER,done,996,4,0.0288", `"created":990`, 2,
+		{viewTransitions, "transitions",
+			"2026-11-23T06:48:00.002Z,GROUP,syncgrp,MASTER,done,996,4,0.0288", `"created":990`, 2,
 			"2026-11-23 06:48:00 MASTER done: 996 committed", "ctsync-transitions-"},
 		{viewLog, "log", "2026-11-23T12:00:00Z,ERROR,external cache committed", `"level":"DEBUG"`, 4,
 			"2026-11-23 12:00:00 DEBUG external cache committed", "ctsync-log-"},
@@ -187,7 +205,7 @@ func TestWriteAndCopyOtherViews(t *testing.T) {
 			t.Errorf("%s: the file is %q", r.name, name)
 		}
 	}
-	m := sample() // of a long log what is visible
+	m := sample() // of a long log only the visible lines
 	for range 8 {
 		m.log().kept = append(m.log().kept, m.log().kept...)
 	}
@@ -223,7 +241,7 @@ func TestCopyWritesOneSequence(t *testing.T) {
 	}
 }
 
-// TestLostDaemon shows the age of the data, and the new data when a daemon is there again.
+// TestLostDaemon shows the age of the data, and new data when the daemon is back.
 func TestLostDaemon(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "s")
 	r := begin(t, control.New(socket), Options{})
@@ -234,13 +252,15 @@ func TestLostDaemon(t *testing.T) {
 		r.shows("of 1 000 flows")
 	}) // the daemon ends with it
 	r.shows("! no answer, data is")
-	r.shows("in step not known")
+	r.shows("in step unknown")
 	r.press("1")
 	r.shows("1 000 flows")
 	d := newFakeDaemon()
 	d.state.Statistics.Internal.Active = 77
 	d.listen(t, socket)
-	r.until("the new daemon is shown", func(m *model) bool { return m.state.err == nil && m.state.Statistics.Internal.Active == 77 })
+	r.until("the new daemon is shown", func(m *model) bool {
+		return m.state.err == nil && m.state.Statistics.Internal.Active == 77
+	})
 	r.press("2")
 	r.shows("▸ tcp")
 }
@@ -248,7 +268,7 @@ func TestLostDaemon(t *testing.T) {
 func TestNoDaemon(t *testing.T) {
 	r := begin(t, control.New("/nonexistent/s"), Options{})
 	r.shows("ctsyncd is not reachable at /nonexistent/s")
-	r.shows("the monitor goes on asking")
+	r.shows("the monitor keeps trying")
 }
 
 func TestLog(t *testing.T) {
@@ -256,7 +276,9 @@ func TestLog(t *testing.T) {
 	say := func(n int) {
 		d.set(func() {
 			for range n {
-				d.log = append(d.log, control.LogLine{ID: uint64(len(d.log) + 1), Time: noon, Level: "INFO", Text: "line " + itoa(len(d.log)+1)})
+				id := len(d.log) + 1
+				line := control.LogLine{ID: uint64(id), Time: noon, Level: "INFO", Text: "line " + itoa(id)}
+				d.log = append(d.log, line)
 			}
 		})
 	}
@@ -274,8 +296,8 @@ func TestLog(t *testing.T) {
 	r.press("G")
 	r.shows("line 53")
 	d.set(func() { d.log = nil })
-	say(1) // another daemon
-	r.until("it is read from the beginning", func(m *model) bool { return m.log().last == 1 && len(m.log().kept) == 54 })
+	say(1) // the daemon has restarted
+	r.until("it is read from the start", func(m *model) bool { return m.log().last == 1 && len(m.log().kept) == 54 })
 }
 
 func TestExpectations(t *testing.T) {
@@ -293,7 +315,7 @@ func TestExpectations(t *testing.T) {
 	}
 }
 
-// TestExpectationsWithoutExternalCache lists our own.
+// TestExpectationsWithoutExternalCache lists those of the internal cache.
 func TestExpectationsWithoutExternalCache(t *testing.T) {
 	d := newFakeDaemon()
 	d.injecting, d.state.Status.Injecting = true, true
@@ -305,10 +327,13 @@ func TestExpectationsWithoutExternalCache(t *testing.T) {
 	r.shows("ftp    tcp 10.0.1.2:* → 10.0.2.2:50185")
 }
 
-// TestResend lists what the peer has not acknowledged, as much of it as is of use.
+// TestResend lists the messages that the peer has not acknowledged, up to a limit.
 func TestResend(t *testing.T) {
 	d := newFakeDaemon()
-	d.resend = []control.Resend{{Kind: control.ResendControl, Seq: 8}, {Kind: control.ResendObject, Seq: 9}, {Kind: control.ResendObject, Seq: 10}, {Kind: control.ResendObject, Seq: 12}}
+	d.resend = []control.Resend{
+		{Kind: control.ResendControl, Seq: 8}, {Kind: control.ResendObject, Seq: 9},
+		{Kind: control.ResendObject, Seq: 10}, {Kind: control.ResendObject, Seq: 12},
+	}
 	r := start(t, d.serve(t), Options{})
 	r.press("5")
 	r.shows("control 8, 9-10, 12")
@@ -319,7 +344,7 @@ func TestResend(t *testing.T) {
 			d.resend = append(d.resend, control.Resend{Kind: control.ResendObject, Seq: uint32(1<<32 - 5 + i)})
 		}
 	})
-	r.shows("the first 1 000: 4294967291-994") // numbers go round
+	r.shows("the first 1 000: 4294967291-994") // sequence numbers wrap around
 }
 
 func TestTransitions(t *testing.T) {
@@ -329,11 +354,14 @@ func TestTransitions(t *testing.T) {
 	r.shows("! 4: 4 ENOMEM")
 }
 
-// TestInjectedTakeover tells of a takeover without a commit what there is to tell.
+// TestInjectedTakeover shows a takeover without a commit.
 func TestInjectedTakeover(t *testing.T) {
 	m := scene("transitions-injecting")
 	text := ansi.Strip(m.View())
-	for _, want := range []string{"1 197     !3", "1 197 flows of the peer", "9 of them, on their way when it began: waited 12ms", "Failed          ! 3"} {
+	for _, want := range []string{
+		"1 197     !3", "1 197 of the peer's flows", "9 of them, not yet there when it started: waited 12ms",
+		"Failed          ! 3",
+	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the screen lacks %q:\n%s", want, text)
 		}
@@ -343,19 +371,22 @@ func TestInjectedTakeover(t *testing.T) {
 	}
 }
 
-// TestLongTransition says how much of what is to be told has no room.
+// TestLongTransition says how many lines have no room.
 func TestLongTransition(t *testing.T) {
 	m := scene("transitions-long")
 	for m.height = 8; m.height < 40; m.height++ {
 		text := ansi.Strip(m.View())
-		if whole := strings.Contains(text, "10.0.0.9:1"); whole == strings.Contains(text, "lines more: ctsync show transitions") {
+		whole := strings.Contains(text, "10.0.0.9:1")
+		more := strings.Contains(text, "more lines: ctsync show transitions")
+		if whole == more {
 			t.Errorf("at %d lines all is shown: %v\n%s", m.height, whole, text)
 		}
 	}
 }
 
 func TestServices(t *testing.T) {
-	names, err := readServices(strings.NewReader("# comment\nhttps 443/tcp # web\nwww\t80/tcp http\nhttp-alt 80/tcp\nodd 99999/tcp\nbad\nx 1/nothing\ndomain 53/udp\n"))
+	names, err := readServices(strings.NewReader("# comment\nhttps 443/tcp # web\nwww\t80/tcp http\nhttp-alt 80/tcp\n" +
+		"odd 99999/tcp\nbad\nx 1/nothing\ndomain 53/udp\n"))
 	want := services{{flow.TCP, 443}: "https", {flow.TCP, 80}: "www", {flow.UDP, 53}: "domain"}
 	if diff := cmp.Diff(want, names, cmp.AllowUnexported(service{})); err != nil || diff != "" {
 		t.Error(err, diff)
@@ -394,7 +425,8 @@ func TestPace(t *testing.T) {
 		t.Error("never asked again")
 	}
 	p = pacer{serial: 4, busy: true}
-	if taken(&p, answer[int]{serial: 4, asked: noon, at: noon.Add(stateTimeout), err: os.ErrDeadlineExceeded}, beat); !p.ready(noon.Add(stateTimeout + beat)) {
+	taken(&p, answer[int]{serial: 4, asked: noon, at: noon.Add(stateTimeout), err: os.ErrDeadlineExceeded}, beat)
+	if !p.ready(noon.Add(stateTimeout + beat)) {
 		t.Error("a daemon that did not answer is left alone for long")
 	}
 	cancelled := false

@@ -11,10 +11,12 @@ import (
 )
 
 // inStepMeans is what a router can know about being in step.
-const inStepMeans = "nothing unacknowledged, no unrepaired loss, last bulk complete, peer heard within its alive interval"
+const inStepMeans = "nothing unacknowledged, no unrepaired loss, last bulk complete, " +
+	"peer heard within its alive interval"
 
-// newOverview answers in this order: are the two in step, who are we, what is replicated, what goes on, what was lost, what
-// happened last. The blank lines between these give way where room is short.
+// newOverview returns the first view. Its answers in order: are the two routers in step, who is this one, what is
+// replicated, how busy is it, what was lost, what happened last. If the lines do not fit, the blank ones between these
+// go.
 func newOverview(m *monitor) screen {
 	lines := func() []string {
 		lines := m.overviewLines()
@@ -44,7 +46,8 @@ func (m *monitor) overviewLines() []string {
 		lines = append(lines, m.paragraph("Warning", "! "+w, warn)...)
 	}
 	if len(s.NeedRestart) > 0 {
-		lines = append(lines, m.paragraph("Warning", "! a restart is needed for "+strings.Join(s.NeedRestart, ", "), warn)...)
+		text := "! a restart is needed for " + strings.Join(s.NeedRestart, ", ")
+		lines = append(lines, m.paragraph("Warning", text, warn)...)
 	}
 	lines = append(lines, "")
 	lines = append(lines, m.cacheLines()...)
@@ -58,7 +61,7 @@ func (m *monitor) overviewLines() []string {
 	if t := s.LastTransition; t != nil {
 		lines = append(lines, m.paragraph("Last transition", m.transitionLine(t), outcomePaint(t))...)
 	} else {
-		lines = append(lines, m.field("Last transition", m.look.in(faint, "keepalived has said nothing yet"))...)
+		lines = append(lines, m.field("Last transition", m.look.in(faint, "no notification from keepalived yet"))...)
 	}
 	return lines
 }
@@ -69,9 +72,10 @@ func (m *monitor) stepLines() []string {
 	case m.state.err != nil:
 		return m.paragraph("In step", "not known: "+m.state.err.Error(), bad)
 	case s.InStep:
-		return append(m.paragraph("In step", "yes, as far as this router can know:", good), m.paragraph("", inStepMeans, faint)...)
+		yes := m.paragraph("In step", "yes, as far as this router knows:", good)
+		return append(yes, m.paragraph("", inStepMeans, faint)...)
 	}
-	lines := m.field("In step", m.look.in(bad, "! no, this router knows of:"))
+	lines := m.field("In step", m.look.in(bad, "! no:"))
 	for _, w := range s.Why {
 		lines = append(lines, m.paragraph("", "- "+w, bad)...)
 	}
@@ -82,9 +86,10 @@ func (m *monitor) roleText() string {
 	s := &m.state.Status
 	text := m.look.in(title, strings.ToUpper(string(s.Role)))
 	if !s.RoleSince.IsZero() {
-		text += fmt.Sprintf(" for %s, since %s", span(m.still().Sub(s.RoleSince)), s.RoleSince.Local().Format(time.DateTime))
+		since := s.RoleSince.Local().Format(time.DateTime)
+		text += fmt.Sprintf(" for %s, since %s", span(m.still().Sub(s.RoleSince)), since)
 	} else {
-		text += m.look.in(faint, " until keepalived says what it is")
+		text += m.look.in(faint, ", no notification from keepalived yet")
 	}
 	return text
 }
@@ -101,7 +106,7 @@ func (m *monitor) peerText() string {
 	return text + ", heard " + ago(m.state.read.Sub(s.PeerHeard))
 }
 
-// ago says how long ago something was that happens all the time.
+// ago says how long ago something was that should happen all the time.
 func ago(d time.Duration) string {
 	if d < 2*time.Second {
 		return "just now"
@@ -121,7 +126,7 @@ func (m *monitor) linkText(n *control.LinkStatistics) string {
 	return text
 }
 
-// activeText says which of several links sends, since when and why, and how often that changed.
+// activeText says which of several links sends, since when and why, and how often that has changed.
 func (m *monitor) activeText(l *control.ActiveLink) string {
 	text := l.Device
 	if !l.Since.IsZero() {
@@ -131,7 +136,7 @@ func (m *monitor) activeText(l *control.ActiveLink) string {
 		text += ": " + l.Reason
 	}
 	if l.Changes == 0 {
-		return text + " since the daemon began"
+		return text + " since the daemon started"
 	}
 	return text + fmt.Sprintf(" (change %s)", m.units.count(l.Changes))
 }
@@ -140,9 +145,9 @@ func (m *monitor) cacheLines() []string {
 	st := &m.state.Statistics
 	room := ""
 	if st.Kernel.TableMax > 0 {
-		room = "of " + m.units.count(st.Kernel.TableMax) + " that it may hold"
+		room = "of at most " + m.units.count(st.Kernel.TableMax)
 	}
-	wait := fmt.Sprintf("%s wait to be sent", m.units.count(st.Session.Waiting))
+	wait := fmt.Sprintf("%s waiting to be sent", m.units.count(st.Session.Waiting))
 	unacked := fmt.Sprintf("%s unacknowledged", m.units.count(st.Session.Unacknowledged))
 	return slices.Concat(
 		m.field("Internal cache", m.figure(m.units.count(st.Internal.Active), "flows", wait+", "+unacked)),
@@ -151,26 +156,28 @@ func (m *monitor) cacheLines() []string {
 	)
 }
 
-// peerFlows is the row of the external cache, or of what goes straight into the kernel where there is none.
+// peerFlows draws the external cache, or with disable-external-cache the flows that go straight into the kernel.
 func (m *monitor) peerFlows() []string {
 	st := &m.state.Statistics
 	i := st.Inject
 	if i == nil {
-		return m.field("External cache", m.figure(m.units.count(st.External.Active), "flows", "of the peer"))
+		return m.field("External cache", m.figure(m.units.count(st.External.Active), "flows", "from the peer"))
 	}
-	lines := m.field("Injecting", m.figure(m.units.count(i.Flows), "flows", "of the peer into the kernel, "+m.units.count(i.Waiting)+" wait"))
+	text := "from the peer into the kernel, " + m.units.count(i.Waiting) + " waiting"
+	lines := m.field("Injecting", m.figure(m.units.count(i.Flows), "flows", text))
 	if i.Missing > 0 {
-		lines = append(lines, m.paragraph("", "! "+m.units.count(i.Missing)+" are refused by the kernel and tried again", warn)...)
+		refused := "! " + m.units.count(i.Missing) + " refused by the kernel, to be tried again"
+		lines = append(lines, m.paragraph("", refused, warn)...)
 	}
 	return lines
 }
 
-// figure sets a number in the column where all numbers of the view stand.
+// figure puts a number into the column of all numbers of the view.
 func (m *monitor) figure(number, unit, text string) string {
 	return m.look.pad(number, 11, true) + " " + unit + "  " + m.look.in(faint, text)
 }
 
-// A graph is as high as these at least: a router at rest does not look busy.
+// The least height of a graph: a router at rest must not look busy.
 const (
 	quietEvents = 10
 	quietBytes  = 1000
@@ -195,7 +202,7 @@ func (m *monitor) rateLines() []string {
 	)
 }
 
-// lossLines name what was lost since the daemon began, by kind, and nothing else.
+// lossLines draws what was lost since the daemon started, by kind.
 func (m *monitor) lossLines() []string {
 	st := &m.state.Statistics
 	var parts []string
@@ -205,15 +212,15 @@ func (m *monitor) lossLines() []string {
 		}
 	}
 	say(st.Kernel.Overruns, "event overruns", " (repaired by comparison)")
-	say(st.Tracking.Lost, "messages missed", " (asked for again)")
+	say(st.Tracking.Lost, "messages missed", " (requested again)")
 	say(st.Tracking.PayloadsLost, "payloads given up", "")
 	say(st.Tracking.Malformed.Total(), "malformed", "")
-	say(st.Tracking.Invalid, "impossible flows", "")
+	say(st.Tracking.Invalid, "invalid flows", "")
 	say(st.Internal.Full+st.External.Full, "flows refused, cache full", "")
 	say(st.Commit.Failed, "flows not committed", "")
 	if i := st.Inject; i != nil {
-		say(i.Full, "flows of the peer refused, limit reached", "")
-		say(i.Lost, "flows of the peer ended by the kernel", "")
+		say(i.Full, "peer's flows refused, limit reached", "")
+		say(i.Lost, "peer's flows removed by the kernel", "")
 	}
 	dropped := map[string]uint64{}
 	for i := range st.Links {
@@ -228,7 +235,7 @@ func (m *monitor) lossLines() []string {
 		say(st.Unsupported[k], "not handled, "+k, "")
 	}
 	if len(parts) == 0 {
-		return m.paragraph("Losses", "none since the daemon began", good)
+		return m.paragraph("Losses", "none since the daemon started", good)
 	}
 	return m.paragraph("Losses", "! "+strings.Join(parts, "; "), warn)
 }
@@ -249,11 +256,11 @@ func (m *monitor) jobText(j *control.Job) string {
 	return fmt.Sprintf("%s, %s of %s", j.Name, m.units.count(j.Done), m.units.count(j.Total))
 }
 
-// transitionLine is a transition in one line.
+// transitionLine describes a transition in one line.
 func (m *monitor) transitionLine(t *control.Transition) string {
 	text := fmt.Sprintf("%s %s %s", t.Received.Local().Format(time.DateTime), t.State, t.Outcome)
 	if i := t.Inject; i != nil {
-		text += fmt.Sprintf(": %s flows of the peer in the kernel", m.units.count(i.Present))
+		text += fmt.Sprintf(": %s of the peer's flows in the kernel", m.units.count(i.Present))
 		if i.Failed > 0 {
 			text += fmt.Sprintf(", %s refused", m.units.count(i.Failed))
 		}
@@ -262,7 +269,8 @@ func (m *monitor) transitionLine(t *control.Transition) string {
 	if c == nil {
 		return text
 	}
-	text += fmt.Sprintf(": %s committed in %s", m.units.count(c.Created+c.Updated+c.Replaced), took(time.Duration(c.Duration)))
+	committed := m.units.count(c.Created + c.Updated + c.Replaced)
+	text += fmt.Sprintf(": %s committed in %s", committed, took(time.Duration(c.Duration)))
 	if c.Failed > 0 {
 		text += fmt.Sprintf(", %s failed", m.units.count(c.Failed))
 	}

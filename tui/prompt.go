@@ -11,27 +11,29 @@ import (
 	"ctsync/daemon/expr"
 )
 
-// maxInput bounds a line that is typed or pasted: what the daemon takes of a filter.
+// maxInput is the limit of a line in characters. The daemon accepts no longer filter.
 const maxInput = 4096
 
-// prompt is a line that the user types at the bottom of the screen. What it is for is in its functions, which close it by
-// setting monitor.prompt to nil.
+// prompt is a line that the user types at the bottom of the screen. Its functions say what it is for. To close it they
+// set monitor.prompt to nil.
+//
+// bubbles' textinput edits the line, because it also knows wide characters and words.
 type prompt struct {
 	textinput.Model
-	label  string         // in front of the line
-	advice func() string  // what stands above the line
-	typed  func() tea.Cmd // after a change; nil = nothing happens
-	tab    func()         // completes; nil = nothing to complete
-	enter  func(text string) tea.Cmd
-	escape func() tea.Cmd // nil = nothing is to be undone
+	label  string                    // in front of the line
+	advice func() string             // drawn above the line while nothing is wrong with it
+	typed  func() tea.Cmd            // called after a change; may be nil
+	tab    func()                    // completes the line; may be nil
+	enter  func(text string) tea.Cmd // takes the line without blanks around it
+	escape func() tea.Cmd            // undoes what typed did; may be nil
 }
 
-// openPrompt opens a prompt with a label in front of the text to be changed.
+// openPrompt opens a prompt with a label in front of the text to edit.
 func (m *monitor) openPrompt(label, text string, p prompt) tea.Cmd {
 	p.Model = textinput.New()
 	p.label, p.Prompt, p.CharLimit = label, "", maxInput
-	p.Cursor.Style = styled[plain][0]     // drawn by our renderer, whatever bubbles thinks of the terminal
-	p.Cursor.SetMode(cursor.CursorStatic) // one that blinks is a frame twice a second
+	p.Cursor.Style = styled[plain][0]     // lipgloss' default renderer drops "reverse" with NO_COLOR
+	p.Cursor.SetMode(cursor.CursorStatic) // a blinking one needs messages all the time
 	p.Focus()
 	p.SetValue(text)
 	p.fit(m.width)
@@ -39,10 +41,10 @@ func (m *monitor) openPrompt(label, text string, p prompt) tea.Cmd {
 	return nil
 }
 
-// fit shows the part of the line around the cursor that has room in width columns.
+// fit makes the line scroll so that the cursor is visible in width columns.
 func (p *prompt) fit(width int) {
 	at := p.Position()
-	p.Width = max(width-len(p.label)-1, 1) // behind the text there is room for the cursor
+	p.Width = max(width-len(p.label)-1, 1) // one column is for the cursor behind the text
 	p.CursorStart()
 	p.CursorEnd()
 	p.SetCursor(at)
@@ -51,7 +53,7 @@ func (p *prompt) fit(width int) {
 // before is the text before the cursor.
 func (p *prompt) before() string { return string([]rune(p.Value())[:p.Position()]) }
 
-// promptKey edits the line, or ends it.
+// promptKey edits the line, or closes it.
 func (m *monitor) promptKey(k tea.KeyMsg) tea.Cmd {
 	p, was := m.prompt, m.prompt.Value()
 	switch name := k.String(); {
@@ -76,12 +78,12 @@ func (m *monitor) promptKey(k tea.KeyMsg) tea.Cmd {
 	return p.typed()
 }
 
-// promptLines are the line being typed under what is to be said of it.
+// promptLines draws the line under its advice.
 func (m *monitor) promptLines() []string {
 	return []string{m.promptAdvice(), m.look.in(accent, m.prompt.label) + m.prompt.View()}
 }
 
-// promptAdvice says what is wrong with the line, pointing at the column, or what may come.
+// promptAdvice says what is wrong with the line, pointing at the column, or what may be typed.
 func (m *monitor) promptAdvice() string {
 	p := m.prompt
 	var x *expr.Error

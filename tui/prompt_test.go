@@ -8,7 +8,7 @@ import (
 	"github.com/charmbracelet/x/ansi"
 )
 
-// cursorCell is what stands under the cursor of the line being typed.
+// cursorCell returns the character under the cursor.
 func cursorCell(m *model) string {
 	_, after, _ := strings.Cut(m.prompt.View(), "\x1b[7m")
 	cell, _, _ := strings.Cut(after, "\x1b[0m")
@@ -19,19 +19,21 @@ func cursorCell(m *model) string {
 func TestLongLine(t *testing.T) {
 	m := pressed(scene("table"), "/")
 	m.prompt.SetValue(strings.Repeat("界x", 60) + "END")
-	for _, r := range []struct{ key, under, part string }{{"end", " ", "END"}, {"left", "D", "END"}, {"home", "界", "界x"}, {"right", "x", "界x"}} {
+	for _, r := range []struct{ key, under, part string }{
+		{"end", " ", "END"}, {"left", "D", "END"}, {"home", "界", "界x"}, {"right", "x", "界x"},
+	} {
 		pressed(m, r.key)
 		for _, w := range []int{80, 20, 132, 12} {
 			m.take(tea.WindowSizeMsg{Width: w, Height: 24})
-			lines := m.promptLines()
-			if got := width(lines[1]); got > w || cursorCell(m) != r.under || !strings.Contains(ansi.Strip(lines[1]), r.part) {
-				t.Errorf("after %s in %d columns: %d columns, the cursor on %q: %q", r.key, w, got, cursorCell(m), lines[1])
+			line, under := m.promptLines()[1], cursorCell(m)
+			if width(line) > w || under != r.under || !strings.Contains(ansi.Strip(line), r.part) {
+				t.Errorf("after %s in %d columns: %d columns, the cursor on %q: %q", r.key, w, width(line), under, line)
 			}
 		}
 	}
 }
 
-// TestLineIsBounded takes no more than the daemon does, and nothing from the clipboard of the machine.
+// TestLineIsBounded accepts no more than the daemon does, and nothing from the machine's clipboard.
 func TestLineIsBounded(t *testing.T) {
 	m := pressed(scene("table"), "/")
 	m.key(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(strings.Repeat("x", 2*maxInput)), Paste: true})

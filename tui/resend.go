@@ -13,7 +13,7 @@ import (
 	"ctsync/daemon/control"
 )
 
-// maxResend bounds what is read of the messages in flight, of which there can be as many as flows.
+// maxResend limits how many unacknowledged messages are read. There can be as many as flows.
 const maxResend = 1000
 
 func (l *links) beat() tea.Cmd {
@@ -44,15 +44,14 @@ func readResend(ctx context.Context, c *control.Client) (list []control.Resend, 
 	return list, nil
 }
 
-func (l *links) take(msg tea.Msg) (tea.Cmd, bool) {
-	a, mine := msg.(answer[[]control.Resend])
-	if mine && fresh(&l.reading, a, stateEvery) {
+func (l *links) take(msg tea.Msg) tea.Cmd {
+	if a := msg.(answer[[]control.Resend]); fresh(&l.reading, a, stateEvery) {
 		l.resend = a.value
 	}
-	return nil, mine
+	return nil
 }
 
-// resendLines name the messages in flight by their numbers.
+// resendLines lists the sequence numbers of the unacknowledged messages.
 func (l *links) resendLines() []string {
 	var lines []string
 	if l.err != nil {
@@ -68,7 +67,7 @@ func (l *links) resendLines() []string {
 	return append(lines, l.paragraph("", text, faint)...)
 }
 
-// resendRanges writes numbers that follow one another as one range; those of control messages are marked.
+// resendRanges writes consecutive numbers as a range, and marks those of control messages.
 func resendRanges(list []control.Resend) string {
 	var parts []string
 	for i := 0; i < len(list); {

@@ -13,28 +13,28 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 )
 
-// noteMsg is a word to the user from a command.
+// noteMsg is a note to the user from a command.
 type noteMsg struct {
 	text string
 	bad  bool
 }
 
-// writeKey writes the visible rows of a view to a file.
+// writeKey is the key that writes the visible rows of a view to a file.
 func (m *monitor) writeKey(rows func() export) binding {
-	return binding{bind("w", "write rows: JSON or CSV", "w"), "",
-		func() bool { return len(rows().json) > 0 }, func() tea.Cmd { return m.startSave(rows) }}
+	some := func() bool { return len(rows().json) > 0 }
+	return binding{bind("w", "write rows: JSON or CSV", "w"), "", some, func() tea.Cmd { return m.startSave(rows) }}
 }
 
 // startSave asks for the name of a file for the visible rows.
 func (m *monitor) startSave(rows func() export) tea.Cmd {
 	name := "ctsync-" + rows().name + m.now.Local().Format("-20060102-150405") + ".csv"
 	return m.openPrompt("write to file: ", name, prompt{
-		advice: func() string { return m.look.in(faint, ".json or .csv; a file that exists is not written over") },
+		advice: func() string { return m.look.in(faint, ".json or .csv; an existing file is not overwritten") },
 		enter:  func(name string) tea.Cmd { return m.save(name, rows()) },
 	})
 }
 
-// save writes rows: all that is known of them as JSON, one object per line, or their columns as CSV.
+// save writes rows to a file: as JSON all that is known about them, one object per line; as CSV their columns.
 func (m *monitor) save(name string, e export) tea.Cmd {
 	write := e.writeJSON
 	switch strings.ToLower(filepath.Ext(name)) {
@@ -54,7 +54,7 @@ func (m *monitor) save(name string, e export) tea.Cmd {
 	}
 }
 
-// writeNew makes a file that only its owner reads: who talks to whom is nobody else's business.
+// writeNew creates a file that only its owner can read: who talks to whom is confidential.
 func writeNew(name string, write func(io.Writer) error) error {
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -66,12 +66,11 @@ func writeNew(name string, write func(io.Writer) error) error {
 	return nil
 }
 
-// export is what a file gets of the visible rows of a view: at the time of what is shown, with exact amounts and the
-// numbers of ports.
+// export holds the visible rows of a view for a file: with exact amounts and port numbers, and with ages as shown.
 type export struct {
-	name    string // of the rows, for that of the file
-	json    []any  // one per row
-	head    []string
+	name    string     // part of the file's name
+	json    []any      // one per row
+	head    []string   // names of the CSV columns
 	records [][]string // one per row
 }
 

@@ -4,38 +4,41 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 )
 
-// screen is one of the views: what it reads from the daemon, what it draws in the body, and what its keys do. A screen
-// belongs to one goroutine, Bubble Tea's; the commands it returns run in others and must not touch it.
+// screen is one view: what it asks the daemon for, what it draws in the body, and what its keys do. Only Bubble Tea's
+// goroutine uses a screen. The commands that it returns run in other goroutines and must not touch it.
 type screen interface {
-	name() string // on the tab
-	keys() []binding
-	help() []string // lines of help beside the keys
+	name() string    // on the tab
+	keys() []binding // asked for once
+	help() []string  // lines that help shows below the keys
 
 	// beat asks the daemon for what is due.
 	beat() tea.Cmd
-	// unread reports whether the screen still waits for an answer without which it has nothing to show, or shows the answer
-	// to another question than the user's last one. A pause does not stop that question.
+	// unread reports whether the answer to the user's last question is still missing. A pause does not stop that
+	// question.
 	unread() bool
-	// take takes an answer in, unless it is another screen's.
-	take(msg tea.Msg) (cmd tea.Cmd, mine bool)
-	// paces are those of all its questions.
+	// paces are the pacers of all its questions.
 	paces() []*pacer
+	// take takes the answer to one of them.
+	take(answer tea.Msg) tea.Cmd
 
-	// body draws the lines between tabs and bottom line: those that are visible first. More lines than fit are cut off.
+	// body draws the lines between the tabs and the bottom line, from the first visible one. The frame cuts off what
+	// does not fit.
 	body() []string
-	// settle is called when the terminal's size or the daemon's state has changed: what was selected stays selected and visible.
+	// settle adapts to a new size of the terminal or a new state of the daemon. The selected row stays selected and
+	// visible.
 	settle() tea.Cmd
-	// move goes n rows down, or up if n is negative; page is how many rows a page has.
+	// move goes n rows down, or up if n is negative.
 	move(n int) tea.Cmd
+	// page is the number of rows in a page.
 	page() int
-	// wheel scrolls by n rows without changing the selection, as long as that stays visible.
+	// wheel scrolls by n rows. The selection changes only if it would leave the visible rows.
 	wheel(n int) tea.Cmd
-	// click is a click at column x of a line of the body.
+	// click handles a click at column x of a line of the body.
 	click(x, line int) tea.Cmd
 }
 
-// newScreens returns the views in the order of their tabs, and the flow that the frame shows as followed. A new view is a
-// file and a line here.
+// newScreens returns the views in the order of their tabs. A new view is a file of its own and a line here. followed is
+// the one among them that the frame shows in its header.
 func newScreens(m *monitor) (all []screen, followed *flowView) {
 	table := &table{bare: bare{m}}
 	table.flow = newFlowView(m, table)
@@ -50,7 +53,7 @@ func newScreens(m *monitor) (all []screen, followed *flowView) {
 	}, table.flow
 }
 
-// bare is a screen without what only some have.
+// bare is the part of a screen that has no keys, no help, no rows to settle and nothing to click.
 type bare struct{ *monitor }
 
 func (bare) keys() []binding        { return nil }
@@ -58,15 +61,15 @@ func (bare) help() []string         { return nil }
 func (bare) settle() tea.Cmd        { return nil }
 func (bare) click(_, _ int) tea.Cmd { return nil }
 
-// silent is a screen that asks the daemon for nothing: it shows what the monitor knows anyway.
+// silent is the part of a screen that asks nothing: it shows what the monitor knows anyway.
 type silent struct{}
 
-func (silent) beat() tea.Cmd                { return nil }
-func (silent) unread() bool                 { return false }
-func (silent) take(tea.Msg) (tea.Cmd, bool) { return nil, false }
-func (silent) paces() []*pacer              { return nil }
+func (silent) beat() tea.Cmd        { return nil }
+func (silent) unread() bool         { return false }
+func (silent) paces() []*pacer      { return nil }
+func (silent) take(tea.Msg) tea.Cmd { return nil }
 
-// text is a screen of lines through which one scrolls.
+// text is a screen of lines that scroll.
 type text struct {
 	bare
 	title string
@@ -89,7 +92,7 @@ func (t *text) move(n int) tea.Cmd {
 func (t *text) page() int           { return t.bodyHeight() }
 func (t *text) wheel(n int) tea.Cmd { return t.move(n) }
 
-// silentText is a text that needs no questions of its own.
+// silentText is a text that asks nothing.
 type silentText struct {
 	text
 	silent

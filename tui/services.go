@@ -13,7 +13,7 @@ import (
 	"ctsync/daemon/flow"
 )
 
-// servicesFile is where a system keeps the names of ports: services(5).
+// servicesFile has the names of ports: services(5).
 const servicesFile = "/etc/services"
 
 // service is a port of a protocol.
@@ -22,16 +22,16 @@ type service struct {
 	port  uint16
 }
 
-// services are the names of ports; nil = ports are written as numbers.
+// services are the names of ports. With nil, ports are written as numbers.
 type services map[service]string
 
-// servicesMsg is services as read.
+// servicesMsg brings the names of ports.
 type servicesMsg struct {
 	names services
 	err   error
 }
 
-// toggleNames shows ports by their names or by their numbers. The names are read when they are first wanted.
+// toggleNames switches between names and numbers of ports. It reads the names the first time.
 func (m *model) toggleNames() tea.Cmd {
 	switch {
 	case m.names != nil:
@@ -57,7 +57,7 @@ func (m *model) takeServices(msg servicesMsg) {
 	case msg.err != nil:
 		m.complain(fmt.Sprintf("ports stay numbers: %v", msg.err))
 	case len(msg.names) == 0:
-		m.complain("ports stay numbers: " + servicesFile + " names none")
+		m.complain("ports stay numbers: " + servicesFile + " has no names")
 	default:
 		m.known, m.names = msg.names, msg.names
 	}

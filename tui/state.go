@@ -6,15 +6,15 @@ import (
 	"ctsync/daemon/control"
 )
 
-// state is the last snapshot, how old it is, and the recent past of the rates.
+// state is the daemon's last snapshot, with the rates between it and those before.
 type state struct {
 	reading
 	control.Snapshot
 	rates rates
-	links []linkRates // as Statistics.Links
+	links []linkRates // in the order of Statistics.Links
 }
 
-// rates are changes per second.
+// rates are per second.
 type rates struct {
 	events, sent, received, bytesSent, bytesReceived series
 }
@@ -22,11 +22,11 @@ type rates struct {
 // linkRates are bytes and datagrams per second of one link.
 type linkRates struct{ sent, received, packetsSent, packetsReceived float64 }
 
-// known reports whether the daemon has answered at all.
+// known reports whether the daemon has ever answered.
 func (s *state) known() bool { return !s.read.IsZero() }
 
-// take stores an answer and reports whether it has something new; a missing one leaves the old data, whose age is then
-// shown.
+// take stores an answer, and reports whether it brought something new. If the daemon did not answer, the old data
+// stays; the header shows its age.
 func (s *state) take(a answer[control.Snapshot]) bool {
 	before, was := s.Statistics, s.read
 	if !fresh(&s.reading, a, stateEvery) {
@@ -38,7 +38,8 @@ func (s *state) take(a answer[control.Snapshot]) bool {
 	return true
 }
 
-// count appends the growth of counters since before. A daemon that began anew has smaller ones: that is no rate.
+// count appends the rates of the counters since before. Counters that became smaller are of a daemon that restarted:
+// the rate is then 0.
 func (s *state) count(before *control.Statistics, between time.Duration) {
 	rate := func(now, then uint64) float64 {
 		if now < then || between <= 0 {
@@ -55,7 +56,8 @@ func (s *state) count(before *control.Statistics, between time.Duration) {
 		}
 		n, b, r := &now.Links[i], &before.Links[i], &s.links[i]
 		r.sent, r.received = rate(n.BytesSent, b.BytesSent), rate(n.BytesReceived, b.BytesReceived)
-		r.packetsSent, r.packetsReceived = rate(n.PacketsSent, b.PacketsSent), rate(n.PacketsReceived, b.PacketsReceived)
+		r.packetsSent = rate(n.PacketsSent, b.PacketsSent)
+		r.packetsReceived = rate(n.PacketsReceived, b.PacketsReceived)
 		bytesSent, bytesReceived = bytesSent+r.sent, bytesReceived+r.received
 	}
 	r := &s.rates

@@ -9,25 +9,25 @@ import (
 	"github.com/muesli/termenv"
 )
 
-// paint is what a piece of text is, not how it looks: a look decides that.
+// paint says what a piece of text is. How that looks is up to the look.
 type paint uint8
 
-// Paints. Each has a second cue beside its colour, in words or in a sign, so that nothing is lost without colours.
+// Paints. Each has a second cue beside its colour, a word or a sign, so that nothing is lost without colours.
 const (
 	plain    paint = iota
-	title          // of a section
-	faint          // labels and what is of less interest
-	good           // said in words
-	warn           // said in words or marked by "!"
-	bad            // said in words or marked by "!"
-	accent         // what the eye looks for first: a key, a sorted column
-	selected       // marked by a sign in front
-	tab            // the view that is shown, marked by brackets
+	title          // name of a section
+	faint          // labels, and what matters less
+	good           // the words say so
+	warn           // the words say so, or "!" in front
+	bad            // the words say so, or "!" in front
+	accent         // what the eye looks for first: a key, the column that sorts
+	selected       // a sign in front
+	tab            // the shown view; brackets
 	paints
 )
 
-// styles are how each paint looks without and with colours. The colours are the first eight, which every terminal has and
-// every user has chosen to be readable.
+// styles are the looks of each paint, without and with colours. The colours are from the first eight: every terminal
+// has them, and users choose them to be readable.
 func styles() [paints][2]lipgloss.Style {
 	r := lipgloss.NewRenderer(io.Discard)
 	r.SetColorProfile(termenv.ANSI)
@@ -35,16 +35,17 @@ func styles() [paints][2]lipgloss.Style {
 	bold, reverse := none.Bold(true), none.Reverse(true)
 	colour := func(n uint) lipgloss.Style { return none.Foreground(lipgloss.ANSIColor(n)) }
 	return [paints][2]lipgloss.Style{
-		plain: {none, none}, title: {bold, bold}, faint: {none.Faint(true), none.Faint(true)}, good: {none, colour(2)},
-		warn: {bold, colour(3)}, bad: {bold, colour(1).Bold(true)}, accent: {bold, colour(6)}, selected: {reverse, reverse}, tab: {reverse, reverse},
+		plain: {none, none}, title: {bold, bold}, faint: {none.Faint(true), none.Faint(true)},
+		good: {none, colour(2)}, warn: {bold, colour(3)}, bad: {bold, colour(1).Bold(true)},
+		accent: {bold, colour(6)}, selected: {reverse, reverse}, tab: {reverse, reverse},
 	}
 }
 
 // styled are the styles of all paints.
 var styled = styles()
 
-// painted is what a terminal gets before and after a text of each paint. A frame has some hundred painted texts, and
-// rendering a style anew for each takes longer than all the rest of it.
+// painted are the sequences before and after a text of each paint. A frame has some hundred painted texts. To render a
+// lipgloss style for each takes longer than the rest of the frame.
 var painted = func() (table [paints][2][2]string) {
 	for p, s := range styled {
 		for i := range s {
@@ -54,13 +55,13 @@ var painted = func() (table [paints][2][2]string) {
 	return table
 }()
 
-// look is how this terminal shows things.
+// look is what this terminal can show.
 type look struct {
-	colour bool // else bold, faint and reverse only
-	ascii  bool // the terminal has no other characters
+	colour bool // otherwise only bold, faint and reverse
+	ascii  bool // no other characters
 }
 
-// in paints text. Text that was painted before is not to be painted again.
+// in paints text, which must not be painted yet.
 func (l look) in(p paint, text string) string {
 	around := painted[p][0]
 	if l.colour {
@@ -72,7 +73,7 @@ func (l look) in(p paint, text string) string {
 	return around[0] + text + around[1]
 }
 
-// sign is a character with a substitute for terminals that have ASCII only.
+// sign is a character with a substitute for ASCII terminals.
 type sign uint8
 
 // Signs.
@@ -100,7 +101,7 @@ func (l look) sign(s sign) string {
 	return signs[s][0]
 }
 
-// mark is what stands in front of a row that is selected or not.
+// mark is the sign in front of a selected row, and "" for other rows.
 func (l look) mark(chosen bool) string {
 	if chosen {
 		return l.sign(signCursor)
@@ -108,7 +109,7 @@ func (l look) mark(chosen bool) string {
 	return ""
 }
 
-// cut shortens text to width columns and marks the loss. Text may be painted.
+// cut shortens text to width columns, with a sign where something is missing. Text may be painted.
 func (l look) cut(text string, width int) string {
 	if width <= 0 {
 		return ""
@@ -116,7 +117,7 @@ func (l look) cut(text string, width int) string {
 	return ansi.Truncate(text, width, l.sign(signMore))
 }
 
-// pad fills text with blanks up to width columns, on the left when right is set, or cuts it.
+// pad makes text width columns wide: it adds blanks, on the left if right is set, or cuts it.
 func (l look) pad(text string, width int, right bool) string {
 	n := ansi.StringWidth(text)
 	switch {
@@ -128,10 +129,10 @@ func (l look) pad(text string, width int, right bool) string {
 	return text + strings.Repeat(" ", width-n)
 }
 
-// wrap breaks text into lines of at most width columns, between words where it can.
+// wrap breaks text into lines of at most width columns, between words if possible.
 func wrap(text string, width int) []string {
 	return strings.Split(ansi.Wrap(text, max(width, 1), ""), "\n")
 }
 
-// width is the number of columns that text takes, painted or not.
+// width is the number of columns of text, painted or not.
 func width(text string) int { return ansi.StringWidth(text) }

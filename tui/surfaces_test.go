@@ -15,8 +15,8 @@ import (
 	"ctsync/daemon/controltest"
 )
 
-// TestSnapshotOnTheScreen draws a snapshot in which every field has a value of its own, and writes down which field stands
-// where: a number beside the wrong words changes the golden file. The other surfaces are compared in cmd/ctsync.
+// TestSnapshotOnTheScreen draws a snapshot in which every field has a value of its own, and writes down which field
+// stands where: a number beside the wrong words changes the golden file. The other surfaces are compared in cmd/ctsync.
 func TestSnapshotOnTheScreen(t *testing.T) {
 	s, leaves := controltest.Snapshot()
 	with := s // a daemon that keeps an external cache, and one that does not
@@ -26,7 +26,7 @@ func TestSnapshotOnTheScreen(t *testing.T) {
 		for _, v := range []int{viewOverview, viewLinks} {
 			m := newModel(context.Background(), control.New("/nonexistent"), Options{NoColor: true})
 			m.host, m.now, m.units = "router1", time.Unix(200_000, 0).UTC(), unitExact
-			m.state.Snapshot, m.state.read, m.shown, m.width, m.height = one, m.now, m.screens[v], 400, 100
+			m.state.Snapshot, m.state.read, m.shown, m.width, m.height = one, m.now, m.screens[v], 600, 100
 			m.table().sized()
 			screen := ansi.Strip(m.View())
 			for _, l := range leaves {

@@ -12,8 +12,8 @@ import (
 	"ctsync/daemon/flow"
 )
 
-// source is one of the tables that the table view shows. What makes the daemon walk the kernel's table is not live: it is
-// read when the user comes to it or asks for it, because each read costs the whole of it.
+// source is one of the tables that the user can choose. A table is live if the daemon answers from a cache. The others
+// make it dump the kernel's table: they are read once, and again if the user asks for it.
 type source struct {
 	name        string
 	table       control.Table
@@ -32,13 +32,13 @@ var sources = []source{
 // row is a flow of a table, or a difference between two tables.
 type row struct {
 	flow             flow.Flow
-	created, updated time.Time // zero where the table does not tell
-	gone             bool      // not in the last answer; stays because the order is kept
+	created, updated time.Time // zero = unknown
+	gone             bool      // not in the last answer, but shown because the order is kept
 
 	difference bool
 	what       string     // of a difference
 	attributes []string   // that differ
-	kernel     *flow.Flow // what the kernel has, when flow is what the cache has
+	kernel     *flow.Flow // the kernel's flow; flow is then the cache's
 }
 
 // table is the view of the flow tables.
@@ -47,13 +47,13 @@ type table struct {
 	reading
 	question
 	window
-	flow *flowView // that shows one of them
+	flow *flowView // where one of them is opened
 
 	groups  control.Groups
-	counts  *control.DifferenceCounts // of differences; nil = not read
-	changed time.Time                 // when a changed question was last asked
+	counts  *control.DifferenceCounts // of the differences; nil = not read yet
+	changed time.Time                 // when the user last changed the question and it was asked
 	counter pacer
-	matches uint64 // flows that match the filter; 0 = not known
+	matches uint64 // flows that match the filter; 0 = unknown
 }
 
 // question is what the user wants to see.
@@ -62,56 +62,56 @@ type question struct {
 	filter     *expr.Expr // nil = all
 	filterText string
 	order      order
-	group      string // "" or one of control.GroupKeys
-	groupOrder order  // of groups; by "" = most flows first
+	group      string // one of control.GroupKeys; "" = list flows
+	groupOrder order  // of groups; with by "" most flows come first
 }
 
-// window is the part of a list that is here.
+// window is the part of a list that has been read.
 type window struct {
 	list   list
 	first  int // place of rows[0] in the list
 	rows   []row
-	ended  bool            // the list ends with rows
-	beyond int             // rows behind the end of list, to which the daemon does not skip
-	marks  []mark          // of a list in the order of storage, ascending
-	wide   int             // of the widest address so far, so that columns do not jump
-	filled map[string]bool // optional columns that a row has had something in
-	stale  bool            // the rows are the answer to another question: the new one is under way, or waits for its beat
-	kept   bool            // rows stay where they are
+	ended  bool            // nothing follows rows
+	beyond int             // rows too far down for the daemon to skip to; they are not in list.total
+	marks  []mark          // places where the daemon can continue, if the list is not sorted; ascending
+	wide   int             // width of the widest address so far: columns must not jump
+	filled map[string]bool // optional columns that have had a value
+	stale  bool            // rows answer the question before the present one
+	kept   bool            // rows stay in place
 }
 
 // order is how a list is sorted.
 type order struct {
-	by   string // one of control.Orders, "" = as stored; of groups, one of control.GroupOrders
+	by   string // one of control.Orders, for groups of control.GroupOrders; "" = as stored
 	desc bool
 }
 
-// mark is where the daemon goes on reading a list in the order of storage.
+// mark is a place of a list that is not sorted, with the number from which the daemon continues there.
 type mark struct {
 	place int
 	from  uint32
 }
 
 const (
-	windowRows  = 120     // least size of a window
-	keptRows    = 1000    // what is looked through for rows that stay where they are
-	groupRows   = 500     // groups asked for
-	differRows  = 2000    // differences asked for; all are counted
-	sortedReach = 100_000 // how far the daemon skips in a sorted list of a cache: see control.FlowQuery
+	windowRows  = 120     // the least number of rows in a window
+	keptRows    = 1000    // rows in which those that stay in place are looked for
+	groupRows   = 500     // groups that are read
+	differRows  = 2000    // differences that are read; the daemon counts all
+	sortedReach = 100_000 // how far the daemon skips in a sorted cache: see control.FlowQuery
 	storedReach = 4 << 20
-	maxMarks    = 1 << 15 // some 2 million flows
+	maxMarks    = 1 << 15 // enough for some 2 million flows
 )
 
 func (t *table) name() string { return "Table" }
 
 func (q *question) from() source { return sources[q.source] }
 
-// query is what the daemon is asked for, without its range.
+// query is the question for the daemon, without the range of rows.
 func (q *question) query() control.FlowQuery {
 	return control.FlowQuery{Table: q.from().table, Filter: q.filter}
 }
 
-// every is how long what is shown is not asked for again after an answer. A configuration does not change every beat.
+// every is the time until the question is repeated. What the configuration rules out is not worth asking at every beat.
 func (q *question) every(err error) time.Duration {
 	if q.from().live && !disabled(err) {
 		return beat
@@ -119,12 +119,12 @@ func (q *question) every(err error) time.Duration {
 	return retryEvery
 }
 
-// unread is true also of rows that are the answer to another question.
+// unread also holds for rows that answer the question before.
 func (t *table) unread() bool { return t.read.IsZero() || t.stale }
 
 func (t *table) paces() []*pacer { return []*pacer{&t.pace, &t.counter} }
 
-// beat refreshes what is shown, and counts what matches the filter. What is not live is read and counted once.
+// beat reads the rows, and counts what matches the filter. A table that is not live is read and counted once.
 func (t *table) beat() tea.Cmd {
 	old := t.unread()
 	var cmds []tea.Cmd
@@ -137,12 +137,12 @@ func (t *table) beat() tea.Cmd {
 	return tea.Batch(cmds...)
 }
 
-// again asks a changed question about the same table: at once, or when the last change was asked for within a beat, at the
-// next one. The old rows stay until the answer comes, from the top.
+// again asks a question that the user has changed: at once, or with the next beat if the last change is less than a
+// beat ago. Until the answer comes the old rows are shown, from the top.
 func (t *table) again() tea.Cmd {
 	t.pace.drop()
 	t.counter.drop()
-	t.pace.due, t.counter.due = t.changed.Add(beat), time.Time{} // what the question before cost does not count
+	t.pace.due, t.counter.due = t.changed.Add(beat), time.Time{} // the old question's cost does not delay this one
 	t.marks, t.ended, t.matches, t.err, t.kept, t.stale = nil, false, 0, nil, false, true
 	t.first, t.list = 0, list{}
 	if t.shown != screen(t) {
@@ -157,12 +157,12 @@ func (t *table) again() tea.Cmd {
 	return cmd
 }
 
-// other forgets what was read of the table before.
+// other forgets what was read, because another table is wanted.
 func (t *table) other() {
 	t.rows, t.read, t.counts, t.groups, t.wide, t.filled = nil, time.Time{}, nil, control.Groups{}, 0, nil
 }
 
-// ask asks for what the view shows.
+// ask asks the question.
 func (t *table) ask() tea.Cmd {
 	if t.stale {
 		t.changed = t.now
@@ -187,38 +187,36 @@ func (t *table) ask() tea.Cmd {
 	})
 }
 
-func (t *table) take(msg tea.Msg) (tea.Cmd, bool) {
+func (t *table) take(msg tea.Msg) tea.Cmd {
 	switch a := msg.(type) {
 	case answer[page]:
-		return t.takePage(a), true
+		return t.takePage(a)
 	case answer[control.Groups]:
 		t.takeGroups(a)
 	case answer[differences]:
 		t.takeDifferences(a)
 	case answer[matches]:
 		t.takeMatches(a)
-	default:
-		return nil, false
 	}
-	return nil, true
+	return nil
 }
 
-// request is a window of a list to be read.
+// request asks for a window.
 type request struct {
 	query control.FlowQuery
-	first int // place of the first row that is wanted
-	leave int // rows before it
+	first int // place of the first wanted row
+	leave int // rows in the answer before it
 	size  int
 }
 
-// page is a window as read.
+// page is a window as the daemon sent it.
 type page struct {
 	request
 	rows []row
 	next uint32
 }
 
-// request returns the window around the visible rows.
+// request asks for the window around the visible rows.
 func (t *table) request(height int) request {
 	size := max(windowRows, 5*height)
 	r := request{query: t.query(), first: max(t.list.top-(size-height)/2, 0), size: size}
@@ -229,7 +227,7 @@ func (t *table) request(height int) request {
 	q.Sort, q.Desc = t.order.by, t.order.desc
 	q.Skip, q.Limit = r.first, r.size
 	if q.Sort == "" && q.Table != control.TableKernel {
-		// To skip means to walk; from a place that was reached before the daemon goes on at once.
+		// The daemon walks all rows that it skips. From a mark it continues at once.
 		if k := t.markBefore(r.first); r.first-k.place <= 4*size {
 			q.Skip, q.From = 0, k.from
 			r.leave = r.first - k.place
@@ -248,7 +246,7 @@ func (w *window) markBefore(place int) (k mark) {
 	return k
 }
 
-// marked remembers where the daemon goes on.
+// marked stores a mark.
 func (w *window) marked(k mark) {
 	i, known := slices.BinarySearchFunc(w.marks, k.place, func(a mark, place int) int { return a.place - place })
 	switch {
@@ -273,7 +271,7 @@ func readPage(ctx context.Context, c *control.Client, r request) (page, error) {
 	return p, err
 }
 
-// takePage puts a window in place of the old one.
+// takePage shows another window.
 func (t *table) takePage(a answer[page]) tea.Cmd {
 	if !fresh(&t.reading, a, t.every(a.err)) {
 		t.sized()
@@ -297,7 +295,7 @@ func (t *table) takePage(a answer[page]) tea.Cmd {
 	return t.settle()
 }
 
-// kept returns the old rows in their old places with what the daemon says of them now.
+// kept returns the old rows in their places, with their present values.
 func kept(old, now []row) []row {
 	at := make(map[flow.Tuple]int, len(now))
 	for i := range now {
@@ -323,7 +321,7 @@ func (t *table) chosen() (row, bool) {
 	return t.rows[i], true
 }
 
-// follow selects a row again that has moved in the list, and moves what is visible with it.
+// follow selects a row that has moved in the list. The visible rows move with it.
 func (w *window) follow(r row) {
 	for i := range w.rows {
 		if w.rows[i].flow.Orig == r.flow.Orig && w.rows[i].what == r.what {
@@ -334,7 +332,7 @@ func (w *window) follow(r row) {
 	}
 }
 
-// sized makes the list as long as it is known to be.
+// sized computes the length of the list from what is known.
 func (t *table) sized() {
 	end := t.first + len(t.rows)
 	switch {
@@ -354,7 +352,7 @@ func (t *table) sized() {
 	}
 }
 
-// fit keeps the selected row among the height visible ones, and both among the rows that are kept.
+// fit keeps the selected row visible; height rows are. If rows stay in place, it leaves neither out of them.
 func (w *window) fit(height int) {
 	if w.kept {
 		w.list.cursor = max(w.list.cursor, w.first)
@@ -386,7 +384,7 @@ func (t *table) wheel(n int) tea.Cmd {
 	return t.refill()
 }
 
-// reach is how far into a list the daemon skips.
+// reach is the number of rows that the daemon can skip.
 func (q *question) reach() int {
 	switch {
 	case q.order.by == "":
@@ -397,7 +395,7 @@ func (q *question) reach() int {
 	return sortedReach
 }
 
-// size is how many flows the table has.
+// size is the number of flows in the table.
 func (t *table) size() uint64 {
 	s := &t.state.Statistics
 	switch t.from().table {
@@ -409,9 +407,9 @@ func (t *table) size() uint64 {
 	return s.Kernel.TableEntries
 }
 
-// refill asks for another window when the visible rows come near the end of this one.
+// refill asks for another window if the visible rows are near the end of this one.
 func (t *table) refill() tea.Cmd {
-	if t.shown != screen(t) || t.pace.busy || t.stale || t.read.IsZero() || t.kept || t.group != "" || t.from().differences {
+	if t.shown != screen(t) || t.pace.busy || t.unread() || t.kept || t.group != "" || t.from().differences {
 		return nil
 	}
 	height := t.height()
@@ -425,10 +423,10 @@ func (t *table) refill() tea.Cmd {
 	return nil
 }
 
-// matches is how many flows match a filter.
+// matches is the number of flows that match a filter.
 type matches uint64
 
-// askMatches counts the flows of a filtered list, which only a walk can.
+// askMatches counts the flows that match the filter. The daemon walks the table for that.
 func (t *table) askMatches() tea.Cmd {
 	if t.filter == nil || t.group != "" || t.from().differences || t.ended {
 		return nil

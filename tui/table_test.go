@@ -35,7 +35,10 @@ func (r *run) selected() flow.Flow {
 // here waits until the selected row has been read.
 func (r *run) here() {
 	r.t.Helper()
-	r.until("the selected row is read", func(m *model) bool { _, ok := m.table().chosen(); return ok && !m.table().pace.busy })
+	r.until("the selected row is read", func(m *model) bool {
+		_, ok := m.table().chosen()
+		return ok && !m.table().pace.busy
+	})
 }
 
 func TestScrolling(t *testing.T) {
@@ -89,7 +92,7 @@ func TestScrolling(t *testing.T) {
 	}
 }
 
-// TestSelectionFollowsItsFlow keeps a flow selected when others before it end, and when the terminal changes.
+// TestSelectionFollowsItsFlow keeps a flow selected when others above it end, and when the terminal changes.
 func TestSelectionFollowsItsFlow(t *testing.T) {
 	d := newFakeDaemon()
 	r := inTableOf(t, d)
@@ -112,8 +115,9 @@ func TestSelectionFollowsItsFlow(t *testing.T) {
 	for _, size := range [][2]int{{40, 10}, {200, 60}, {1, 1}, {80, 24}} {
 		r.take(tea.WindowSizeMsg{Width: size[0], Height: size[1]})
 		l := r.m.table().list
-		if got := r.selected(); got.Orig != sampleFlow(30).Orig || l.cursor < l.top || l.cursor >= l.top+r.m.table().height() {
-			t.Errorf("at %v: %v, line %d of %d", size, got.Orig, l.cursor-l.top, r.m.table().height())
+		height := r.m.table().height()
+		if got := r.selected(); got.Orig != sampleFlow(30).Orig || l.cursor < l.top || l.cursor >= l.top+height {
+			t.Errorf("at %v: %v, line %d of %d", size, got.Orig, l.cursor-l.top, height)
 		}
 	}
 }
@@ -134,7 +138,10 @@ func TestSorting(t *testing.T) {
 	r.shows("SOURCE▲")
 	r.press("S")
 	r.shows("SOURCE▼")
-	r.until("sorted the other way", func(m *model) bool { x, ok := m.table().chosen(); return ok && x.flow.Orig == sampleFlow(999).Orig })
+	r.until("sorted in reverse", func(m *model) bool {
+		x, ok := m.table().chosen()
+		return ok && x.flow.Orig == sampleFlow(999).Orig
+	})
 	seen := map[string]bool{}
 	for range 12 {
 		r.press("s")
@@ -150,7 +157,7 @@ func TestSorting(t *testing.T) {
 	}
 }
 
-// TestOrderStaysWithTheTable keeps an order through tables that have it, and drops it where there is none.
+// TestOrderStaysWithTheTable keeps an order for the tables that can have it, and drops it at one that cannot.
 func TestOrderStaysWithTheTable(t *testing.T) {
 	m := sample()
 	m.shown, m.table().order = m.screens[viewTable], order{by: "idle", desc: true}
@@ -165,7 +172,7 @@ func TestOrderStaysWithTheTable(t *testing.T) {
 	}
 }
 
-// TestGroups lists who has most, and what of.
+// TestGroups lists the top talkers, and then the flows of one.
 func TestGroups(t *testing.T) {
 	d := newFakeDaemon()
 	d.flows[control.TableInternal] = d.flows[control.TableInternal][:7]
@@ -184,7 +191,7 @@ func TestGroups(t *testing.T) {
 	r.shows("of 7 flows")
 }
 
-// TestSortedGroups sorts them by what their columns show.
+// TestSortedGroups sorts groups by their columns.
 func TestSortedGroups(t *testing.T) {
 	d := newFakeDaemon()
 	d.flows[control.TableInternal] = d.flows[control.TableInternal][1:7]
@@ -218,8 +225,10 @@ func TestSortedGroups(t *testing.T) {
 
 func TestGroupTerms(t *testing.T) {
 	for _, r := range []struct{ by, key string }{
-		{"source", "10.0.0.1"}, {"source", "2001:db8::1"}, {"destination", "10.0.0.1"}, {"source-network", "10.0.0.0/24"},
-		{"source-network", "2001:db8::/64"}, {"port", "tcp/443"}, {"port", "icmp"}, {"port", "99"}, {"protocol", "udp"}, {"state", "tcp ESTABLISHED"},
+		{"source", "10.0.0.1"}, {"source", "2001:db8::1"}, {"destination", "10.0.0.1"},
+		{"source-network", "10.0.0.0/24"},
+		{"source-network", "2001:db8::/64"}, {"port", "tcp/443"}, {"port", "icmp"}, {"port", "99"}, {"protocol", "udp"},
+		{"state", "tcp ESTABLISHED"},
 		{"state", "tcp SYN_SENT2"}, {"state", "udp"}, {"zone", "7"},
 	} {
 		if _, err := expr.Parse(groupTerm(r.by, r.key)); err != nil {
@@ -269,12 +278,12 @@ func TestWhatIsNotLiveIsReadOnce(t *testing.T) {
 	r.until("it is read again", func(*model) bool { return asked() == 2 })
 }
 
-// TestFailedReadIsTriedAgain also where a table is read once, and not at every beat: each try may cost a walk.
+// TestFailedReadIsTriedAgain also if the table is read once, but not at every beat: each try may cost a dump.
 func TestFailedReadIsTriedAgain(t *testing.T) {
 	m := pressed(sample(), "2")
 	m.table().source = 2
 	m.table().pace = pacer{serial: 1, busy: true}
-	m.take(answer[page]{serial: 1, asked: m.now, at: m.now, err: errors.New("gone")})
+	m.take(answer[page]{of: &m.table().pace, serial: 1, asked: m.now, at: m.now, err: errors.New("gone")})
 	asks := func() bool { m.beat(); return m.table().pace.busy }
 	if m.now = m.now.Add(beat); asks() {
 		t.Error("it is tried again at the next beat")
@@ -284,7 +293,7 @@ func TestFailedReadIsTriedAgain(t *testing.T) {
 	}
 }
 
-// TestRefusalIsShown says what the daemon says, and goes on when it can.
+// TestRefusalIsShown in the daemon's words, until it answers again.
 func TestRefusalIsShown(t *testing.T) {
 	d := newFakeDaemon()
 	r := inTableOf(t, d)
@@ -305,14 +314,14 @@ func TestRefusalByTheKernelsTable(t *testing.T) {
 	r.shows("the kernel's table does not tell how long a flow is idle")
 }
 
-// TestKeysDoNotWaitForTheDaemon lets the daemon not answer at all: every key is answered from what is here.
+// TestKeysDoNotWaitForTheDaemon: if it does not answer at all, every key still changes the screen.
 func TestKeysDoNotWaitForTheDaemon(t *testing.T) {
 	d := newFakeDaemon()
 	r := inTableOf(t, d)
-	d.mu.Lock() // every answer waits from here on
+	d.mu.Lock() // no answer comes from here on
 	defer d.mu.Unlock()
 	last := r.screen()
-	for _, k := range []string{"j", "G", "g", "pgdown", "k", "s", "b", "B", "t", "5", "1", "?", "esc", "2", "/", "5", "enter"} {
+	for _, k := range strings.Fields("j G g pgdown k s b B t 5 1 ? esc 2 / 5 enter") {
 		r.press(k)
 		if got := r.screen(); got == last {
 			t.Errorf("%s changes nothing:\n%s", k, got)
@@ -322,10 +331,10 @@ func TestKeysDoNotWaitForTheDaemon(t *testing.T) {
 	}
 }
 
-// TestEndOfASortedList goes only as far as the daemon skips, and says that there is more.
+// TestEndOfASortedList goes as far as the daemon can skip, and says that there is more.
 func TestEndOfASortedList(t *testing.T) {
 	d := newFakeDaemon()
-	d.state.Statistics.Internal.Active = 1_000_000 // more than the fake has: only what is asked for matters
+	d.state.Statistics.Internal.Active = 1_000_000 // more than the fake has: the test looks at the questions only
 	r := inTableOf(t, d)
 	r.until("the size is known", func(m *model) bool { return m.state.known() })
 	r.m.table().order = order{by: "source"}

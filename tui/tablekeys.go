@@ -12,7 +12,7 @@ func (t *table) keys() []binding {
 	var (
 		live    = func() bool { return t.from().live }
 		once    = func() bool { return !t.from().live }
-		counted = func() bool { return !t.from().differences } // lists that the daemon sorts and groups
+		counted = func() bool { return !t.from().differences } // the daemon can sort and group it
 		flows   = func() bool { _, ok := t.chosen(); return ok }
 		groups  = func() bool { return t.group != "" && t.list.cursor < len(t.groups.Groups) }
 	)
@@ -42,7 +42,7 @@ func (t *table) keys() []binding {
 func (t *table) narrowed() bool { return t.filter != nil || t.group != "" }
 func (t *table) keepable() bool { return t.group == "" && t.from().live && len(t.rows) > 0 }
 
-// onRows refuses to act on rows that are not the answer to what was asked last.
+// onRows makes a key complain if the rows are stale: the user must not act on them.
 func (t *table) onRows(do func() tea.Cmd) func() tea.Cmd {
 	return func() tea.Cmd {
 		if t.stale {
@@ -55,7 +55,7 @@ func (t *table) onRows(do func() tea.Cmd) func() tea.Cmd {
 
 func (t *table) openFlow() tea.Cmd { return t.flow.openSelected() }
 
-// turn shows another table. Filter and grouping stay; an order that the table does not have does not.
+// turn shows the n-th table after this one. The filter stays, and so do grouping and order if that table can have them.
 func (t *table) turn(n int) tea.Cmd {
 	return t.showSource((t.source + n + len(sources)) % len(sources))
 }
@@ -74,7 +74,7 @@ func (t *table) showSource(n int) tea.Cmd {
 	return t.again()
 }
 
-// sorting is the order of what is shown: rows or groups.
+// sorting is the order of the shown flows or groups.
 func (q *question) sorting() order {
 	switch {
 	case q.group == "":
@@ -85,8 +85,8 @@ func (q *question) sorting() order {
 	return q.groupOrder
 }
 
-// sorts reports whether the daemon sorts the table by a word of control.Orders or GroupOrders. Comparisons have no order:
-// one that their cache has waits there for the next table.
+// sorts reports whether the daemon can sort the table by a word of control.Orders or GroupOrders. Differences are not
+// sorted: an order stays for the next table.
 func (s source) sorts(by string) bool {
 	switch by {
 	case "idle":
@@ -97,8 +97,7 @@ func (s source) sorts(by string) bool {
 	return true
 }
 
-// sortNext sorts by the next column that is visible; after the last one rows are in the order of storage again. Groups have
-// no such order.
+// sortNext sorts by the next visible column. After the last one flows are not sorted; groups always are.
 func (t *table) sortNext() tea.Cmd {
 	g := t.grid()
 	var words []string
@@ -110,13 +109,16 @@ func (t *table) sortNext() tea.Cmd {
 	if t.group == "" {
 		words = append(words, "")
 	}
-	at := slices.Index(words, t.sorting().by) // the last where it is not visible: the first is next
+	at := slices.Index(words, t.sorting().by) // -1 if its column is not visible: next is the first
 	next := words[(at+1)%len(words)]
 	return t.sortBy(order{by: next, desc: largestFirst[next]})
 }
 
-// largestFirst are the orders of which one wants to see the end.
-var largestFirst = map[string]bool{"flows": true, "bytes": true, "packets": true, "age": true, "idle": true, "mark": true, "zone": true, "nat": true, "helper": true}
+// largestFirst are the orders of which one wants to see the largest values.
+var largestFirst = map[string]bool{
+	"flows": true, "bytes": true, "packets": true, "age": true, "idle": true, "mark": true, "zone": true, "nat": true,
+	"helper": true,
+}
 
 func (t *table) sortTurn() tea.Cmd {
 	o := t.sorting()
@@ -124,7 +126,7 @@ func (t *table) sortTurn() tea.Cmd {
 	return t.sortBy(o)
 }
 
-// sortBy asks for another order. It begins at the top: who sorts wants to see what comes first.
+// sortBy asks for another order, from the top: who sorts wants to see the first rows.
 func (t *table) sortBy(o order) tea.Cmd {
 	if t.group != "" {
 		t.groupOrder = o
@@ -134,7 +136,7 @@ func (t *table) sortBy(o order) tea.Cmd {
 	return t.again()
 }
 
-// keepOrder keeps rows in their places while their values change, or lets them move again.
+// keepOrder makes rows stay in place while their values change, or lets them move again.
 func (t *table) keepOrder() tea.Cmd {
 	if t.kept {
 		t.kept = false
@@ -156,7 +158,7 @@ func (t *table) readAgain() tea.Cmd {
 	return tea.Batch(t.ask(), t.askMatches())
 }
 
-// lessFiltered takes away what narrows the list: the grouping first, then the filter.
+// lessFiltered ends the grouping, or else removes the filter.
 func (t *table) lessFiltered() tea.Cmd {
 	if t.group != "" {
 		t.group = ""
@@ -166,7 +168,7 @@ func (t *table) lessFiltered() tea.Cmd {
 	return t.filterBy("")
 }
 
-// click chooses a table, an order or a row; a click on the selected row opens it.
+// click chooses a table, an order or a row. A click on the selected row opens it.
 func (t *table) click(x, line int) tea.Cmd {
 	g := t.grid()
 	switch {

@@ -8,8 +8,8 @@ import (
 	"ctsync/daemon/flow"
 )
 
-// head is how many lines stand above the rows of the table view: the tables, what is shown of one, of differences what was
-// compared, why the rows are old, the columns.
+// head is the number of lines above the rows: the tables, the question, what was compared, the failure if any, the
+// names of the columns.
 func (t *table) head() int {
 	lines := 3
 	if t.from().differences {
@@ -21,7 +21,7 @@ func (t *table) head() int {
 	return lines
 }
 
-// height is how many rows fit.
+// height is the number of rows that fit.
 func (t *table) height() int {
 	g := t.grid()
 	return t.rowsIn(&g)
@@ -29,7 +29,7 @@ func (t *table) height() int {
 
 func (t *table) rowsIn(g *grid) int { return max((t.bodyHeight()-t.head())/g.height(), 1) }
 
-// grid fits the columns of what is shown.
+// grid returns the columns of flows or groups.
 func (t *table) grid() grid {
 	columns := t.flowColumns()
 	if t.group != "" {
@@ -63,7 +63,7 @@ func (t *table) body() []string {
 	return lines
 }
 
-// row draws the row at a place of the list, which may still be on its way.
+// row draws the row at a place of the list. It may not have been read yet.
 func (t *table) row(g *grid, place int) []string {
 	chosen := place == t.list.cursor
 	mark := t.look.mark(chosen)
@@ -83,7 +83,7 @@ func (t *table) row(g *grid, place int) []string {
 	return g.row(t.look, t.aged(t.flowCells(r, g.columns)), mark, chosen)
 }
 
-// aged makes the cells of a row faint that is not the answer to what was asked last.
+// aged makes the cells of stale rows faint.
 func (t *table) aged(cells []cell) []cell {
 	for i := range cells {
 		if t.stale {
@@ -93,10 +93,11 @@ func (t *table) aged(cells []cell) []cell {
 	return cells
 }
 
-// sourceLine names the tables, the one that is shown in brackets; where there is no room, only that one.
+// sourceLine draws the names of the tables, that of the shown one in brackets. If there is no room, only that one.
 func (t *table) sourceLine() string {
 	if t.width < sourceWidth() {
-		return " " + t.look.in(tab, "["+t.from().name+"]") + t.look.in(faint, fmt.Sprintf(" %d of %d", t.source+1, len(sources)))
+		number := fmt.Sprintf(" %d of %d", t.source+1, len(sources))
+		return " " + t.look.in(tab, "["+t.from().name+"]") + t.look.in(faint, number)
 	}
 	var b strings.Builder
 	b.WriteString(" ")
@@ -120,7 +121,7 @@ func sourceWidth() int {
 	return n
 }
 
-// questionLine says what of the table is shown: where we are, the order, the filter, the age of what is not live.
+// questionLine says which rows are shown: the position, the filter, the order, and how old they are if not live.
 func (t *table) questionLine() string {
 	var parts []string
 	switch {
@@ -156,7 +157,7 @@ func (t *table) questionLine() string {
 	return " " + strings.Join(parts, t.look.in(faint, " "+t.look.sign(signDot)+" "))
 }
 
-// ofAll tells a filtered list from the whole table.
+// ofAll says of what the position is.
 func (t *table) ofAll() string {
 	switch {
 	case t.filter == nil:
@@ -174,25 +175,25 @@ func (t *table) groupSummary() string {
 		text += fmt.Sprintf(", %s in %s more groups", t.units.count(g.Other.Flows), t.units.count(g.OtherCount))
 	}
 	if g.Unnamed.Flows > 0 {
-		text += fmt.Sprintf(", %s not told apart: too many keys", t.units.count(g.Unnamed.Flows))
+		text += fmt.Sprintf(", %s not grouped: too many keys", t.units.count(g.Unnamed.Flows))
 	}
 	return text
 }
 
-// emptyTable says why nothing is shown.
+// emptyTable says why there are no rows.
 func (t *table) emptyTable() string {
 	switch {
 	case t.from().differences:
 		return "no differences"
 	case t.filter != nil:
-		return "no flow matches the filter: Esc takes it away"
+		return "no flow matches the filter: Esc removes it"
 	case t.from().table == control.TableExternal:
-		return "the peer has told of no flow"
+		return "the peer has sent no flow"
 	}
 	return "no flows"
 }
 
-// selected is the selected flow as conntrack(8) prints it, "" where none is.
+// selected returns the selected flow as conntrack(8) prints it, "" if there is none.
 func (t *table) selected() string {
 	r, ok := t.chosen()
 	if !ok {
@@ -201,7 +202,7 @@ func (t *table) selected() string {
 	return string(flow.AppendConntrack(nil, &r.flow))
 }
 
-// visible are the visible rows for a file.
+// visible returns the visible rows for a file.
 func (t *table) visible() export {
 	if t.group != "" {
 		return t.exportGroups()
@@ -209,7 +210,7 @@ func (t *table) visible() export {
 	return t.exportFlows()
 }
 
-// exportFlows has every column of the table, shown or not.
+// exportFlows returns all columns, also those for which there is no room.
 func (t *table) exportFlows() export {
 	file := export{name: t.from().fileName()}
 	columns := t.flowColumns()
@@ -231,10 +232,10 @@ func (t *table) exportGroups() export {
 	return file
 }
 
-// fileName is the table's name as a part of a file's name.
+// fileName is the name of the table in the name of a file.
 func (s source) fileName() string { return strings.ReplaceAll(s.name, " ", "-") }
 
-// visibleRows are those of the visible places that have been read.
+// visibleRows returns the visible rows that have been read.
 func (t *table) visibleRows() []row {
 	from := max(t.list.top, t.first)
 	to := min(t.list.top+t.height(), t.first+len(t.rows))
@@ -249,7 +250,7 @@ func (t *table) visibleGroups() []control.Group {
 	return t.groups.Groups[from:to]
 }
 
-// json is the row as the daemon's API writes it.
+// json returns the row as the daemon's API writes it.
 func (r *row) json() any {
 	j := r.flow.JSON()
 	if !r.difference {
@@ -266,7 +267,7 @@ func (r *row) json() any {
 	return d
 }
 
-// csvRow writes times in seconds and amounts as plain numbers, for programs. What a row does not tell stays empty.
+// csvRow writes for programs: times in seconds, exact amounts, port numbers. What is unknown stays empty.
 func (t *table) csvRow(r *row, columns []column) []string {
 	f := &r.flow
 	var record []string

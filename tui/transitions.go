@@ -11,7 +11,7 @@ import (
 	"ctsync/daemon/control"
 )
 
-// transitions lists what keepalived notified, the newest on top, and shows what came of the selected one.
+// transitions is the view of keepalived's notifications, the newest on top, with what came of the selected one.
 type transitions struct {
 	bare
 	reading
@@ -32,16 +32,14 @@ func (t *transitions) beat() tea.Cmd {
 	return ask(t.ctx, &t.pace, t.now, stateTimeout, t.client.Transitions)
 }
 
-func (t *transitions) take(msg tea.Msg) (tea.Cmd, bool) {
-	a, mine := msg.(answer[[]control.Transition])
-	if mine && fresh(&t.reading, a, stateEvery) {
+func (t *transitions) take(msg tea.Msg) tea.Cmd {
+	if a := msg.(answer[[]control.Transition]); fresh(&t.reading, a, stateEvery) {
 		t.replace(a.value)
 	}
-	return nil, mine
+	return nil
 }
 
-// replace puts transitions, oldest first, in place of the old ones. What was selected stays selected; who looks at the
-// newest goes on looking at the newest.
+// replace shows other transitions. The selected one stays selected, but the newest if the newest was selected.
 func (t *transitions) replace(oldestFirst []control.Transition) {
 	var was uint64
 	if t.list.cursor > 0 && t.list.cursor < len(t.all) {
@@ -74,7 +72,7 @@ func (t *transitions) click(_, line int) tea.Cmd {
 	return nil
 }
 
-// height is how many transitions are listed: a third of the body, the rest is for the selected one.
+// height is the number of listed transitions: a third of the body. The rest is for the selected one.
 func (t *transitions) height() int {
 	return max(min(t.bodyHeight()/3, max(t.list.total, 1)), 1)
 }
@@ -85,13 +83,14 @@ func (t *transitions) body() []string {
 	}
 	lines := t.failure(t.err)
 	if len(t.all) == 0 {
-		return append(append(lines, ""), t.paragraph("No transition",
-			"keepalived has said nothing yet: its notify scripts call ctsync notify, see keepalived.conf.example", plain)...)
+		const text = "no notification from keepalived yet: its notify scripts must call ctsync notify, " +
+			"see keepalived.conf.example"
+		return append(append(lines, ""), t.paragraph("No transition", text, plain)...)
 	}
 	g := t.grid()
 	lines = append(lines, g.head(t.look))
 	for n, to := t.list.visible(t.height()); n < to; n++ {
-		// A card would take the place of what the view is for: the first line of one does.
+		// Of a card the first line is enough: the details are below.
 		row := g.row(t.look, t.transitionCells(&t.all[n]), t.look.mark(n == t.list.cursor), n == t.list.cursor)
 		lines = append(lines, row[0])
 	}
@@ -102,13 +101,13 @@ func (t *transitions) body() []string {
 	return lines
 }
 
-// roomFor returns as many lines as there is room for; the last one then says how many are missing, and where they are.
+// roomFor returns the lines that fit. If some do not, the last one says how many, and where to see them.
 func (m *monitor) roomFor(lines []string, room int) []string {
 	if len(lines) <= max(room, 1) {
 		return lines
 	}
 	shown := max(room-1, 0)
-	more := m.look.in(accent, m.look.sign(signDown)+" "+itoa(len(lines)-shown)+" lines more: ctsync show transitions")
+	more := m.look.in(accent, m.look.sign(signDown)+" "+itoa(len(lines)-shown)+" more lines: ctsync show transitions")
 	return append(lines[:shown:shown], " "+more)
 }
 
@@ -137,12 +136,12 @@ func (m *monitor) transitionCells(t *control.Transition) []cell {
 	}
 	outcome, _, _ := strings.Cut(t.Outcome, ":")
 	return []cell{
-		{t.Received.Local().Format(time.DateTime), plain}, {printable(string(t.State)), title}, {printable(outcome), outcomePaint(t)},
-		{flows, plain}, {failed, in}, {duration, plain},
+		{t.Received.Local().Format(time.DateTime), plain}, {printable(string(t.State)), title},
+		{printable(outcome), outcomePaint(t)}, {flows, plain}, {failed, in}, {duration, plain},
 	}
 }
 
-// selected is the selected transition in one line.
+// selected describes the selected transition in one line.
 func (t *transitions) selected() string {
 	if t.list.cursor >= len(t.all) {
 		return ""
@@ -150,9 +149,11 @@ func (t *transitions) selected() string {
 	return printable(t.transitionLine(&t.all[t.list.cursor]))
 }
 
-// visible are the rows for a file.
+// visible returns the visible rows for a file.
 func (t *transitions) visible() export {
-	file := export{name: "transitions", head: []string{"received", "type", "group", "state", "outcome", "flows", "failed", "took"}}
+	file := export{name: "transitions", head: []string{
+		"received", "type", "group", "state", "outcome", "flows", "failed", "took",
+	}}
 	for i, to := t.list.visible(t.height()); i < to; i++ {
 		one := &t.all[i]
 		flows, failed, took := "", "", ""
@@ -162,18 +163,19 @@ func (t *transitions) visible() export {
 		if !one.Finished.IsZero() && !one.Started.IsZero() {
 			took = fmt.Sprint(one.Finished.Sub(one.Started).Seconds())
 		}
-		file.add(one, one.Received.Format(time.RFC3339Nano), one.Type, printable(one.Group), printable(string(one.State)), printable(one.Outcome), flows, failed, took)
+		file.add(one, one.Received.Format(time.RFC3339Nano), one.Type, printable(one.Group),
+			printable(string(one.State)), printable(one.Outcome), flows, failed, took)
 	}
 	return file
 }
 
-// transitionDetail tells of one transition: when, what, and what became of every flow.
+// transitionDetail draws what is known about a transition.
 func (m *monitor) transitionDetail(t *control.Transition) []string {
 	l := m.look
 	lines := []string{" " + l.in(title, string(t.State)) + "  " + strings.ToLower(t.Type) + " " + printable(t.Group)}
 	lines = append(lines, m.paragraph("Outcome", printable(t.Outcome), outcomePaint(t))...)
 	lines = append(lines, m.paragraph("When", m.transitionTimes(t), plain)...)
-	lines = append(lines, m.paragraph("Told by", printable(t.Source), faint)...)
+	lines = append(lines, m.paragraph("Source", printable(t.Source), faint)...)
 	if c := t.Commit; c != nil {
 		lines = append(lines, m.commitLines(c)...)
 	}
@@ -183,30 +185,32 @@ func (m *monitor) transitionDetail(t *control.Transition) []string {
 	return lines
 }
 
-// transitionTimes tells the delays between what happened.
+// transitionTimes says how long each step took.
 func (m *monitor) transitionTimes(t *control.Transition) string {
-	text := "said " + t.Sent.Local().Format("15:04:05.000")
+	text := "sent " + t.Sent.Local().Format("15:04:05.000")
 	if d := t.Received.Sub(t.Sent); d >= 0 && d < time.Hour {
 		text += ", received " + took(d) + " later"
 	} else {
 		text += ", received " + t.Received.Local().Format(time.DateTime)
 	}
 	if !t.Started.IsZero() {
-		text += ", begun " + took(max(t.Started.Sub(t.Received), 0)) + " after that"
+		text += ", started " + took(max(t.Started.Sub(t.Received), 0)) + " later"
 	}
 	if !t.Finished.IsZero() {
-		text += ", done within " + took(t.Finished.Sub(t.Started))
+		text += ", took " + took(t.Finished.Sub(t.Started))
 	}
 	return text
 }
 
 func (m *monitor) commitLines(c *control.CommitResult) []string {
 	u := m.units
-	lines := m.paragraph("Committed", fmt.Sprintf("%s of %s flows in %s: %s created, %s updated, %s in place of another",
+	text := fmt.Sprintf("%s of %s flows in %s: %s created, %s updated, %s in place of another",
 		u.count(c.Created+c.Updated+c.Replaced), u.count(c.Total), took(time.Duration(c.Duration)),
-		u.count(c.Created), u.count(c.Updated), u.count(c.Replaced)), plain)
+		u.count(c.Created), u.count(c.Updated), u.count(c.Replaced))
+	lines := m.paragraph("Committed", text, plain)
 	if c.Expired+c.Filtered > 0 {
-		lines = append(lines, m.paragraph("Left out", fmt.Sprintf("%s expired, %s not replicated by configuration", u.count(c.Expired), u.count(c.Filtered)), plain)...)
+		text = fmt.Sprintf("%s expired, %s not replicated by configuration", u.count(c.Expired), u.count(c.Filtered))
+		lines = append(lines, m.paragraph("Left out", text, plain)...)
 	}
 	if c.NoRoom > 0 {
 		lines = append(lines, m.paragraph("Waiting", "! "+u.count(c.NoRoom)+
@@ -221,8 +225,9 @@ func (m *monitor) commitLines(c *control.CommitResult) []string {
 		lines = append(lines, m.paragraph("Without", "! "+m.named(c.Degraded), warn)...)
 	}
 	if x := c.Expect; x != nil {
-		lines = append(lines, m.paragraph("Expectations", fmt.Sprintf("%s of %s committed, %s expired, %s failed",
-			u.count(x.Created+x.Updated+x.Replaced), u.count(x.Total), u.count(x.Expired), u.count(x.Failed)), plain)...)
+		text = fmt.Sprintf("%s of %s committed, %s expired, %s failed",
+			u.count(x.Created+x.Updated+x.Replaced), u.count(x.Total), u.count(x.Expired), u.count(x.Failed))
+		lines = append(lines, m.paragraph("Expectations", text, plain)...)
 		for _, n := range x.Named {
 			lines = append(lines, m.paragraph("", printable(n), faint)...)
 		}
@@ -233,14 +238,17 @@ func (m *monitor) commitLines(c *control.CommitResult) []string {
 	return lines
 }
 
-// injectLines tell of a takeover without a commit: the peer's flows were in the kernel before it.
+// injectLines draws the result of a takeover with disable-external-cache: the peer's flows were in the kernel before
+// it.
 func (m *monitor) injectLines(i *control.InjectResult) []string {
 	u := m.units
-	lines := m.paragraph("In the kernel", fmt.Sprintf("%s flows of the peer: no commit; its table read in %s",
-		u.count(i.Present), took(time.Duration(i.DumpDuration))), plain)
+	text := fmt.Sprintf("%s of the peer's flows, no commit needed; table read in %s",
+		u.count(i.Present), took(time.Duration(i.DumpDuration)))
+	lines := m.paragraph("In the kernel", text, plain)
 	if i.Late > 0 {
-		lines = append(lines, m.paragraph("Late", fmt.Sprintf("%s of them, on their way when it began: waited %s",
-			u.count(i.Late), took(time.Duration(i.Waited))), plain)...)
+		text = fmt.Sprintf("%s of them, not yet there when it started: waited %s",
+			u.count(i.Late), took(time.Duration(i.Waited)))
+		lines = append(lines, m.paragraph("Late", text, plain)...)
 	}
 	if i.Failed > 0 {
 		return append(lines, m.paragraph("Failed", "! "+u.count(i.Failed)+", refused by the kernel", bad)...)
@@ -248,7 +256,8 @@ func (m *monitor) injectLines(i *control.InjectResult) []string {
 	return append(lines, m.field("Failed", m.look.in(good, "none"))...)
 }
 
-// brought is how many flows of the peer the kernel has after a takeover, and how many not; ok is false of what was none.
+// brought returns how many of the peer's flows the kernel has after a takeover, and how many it lacks. ok is false if
+// the transition was no takeover.
 func brought(t *control.Transition) (has, lacks uint64, ok bool) {
 	switch c, i := t.Commit, t.Inject; {
 	case c != nil:
@@ -259,7 +268,7 @@ func brought(t *control.Transition) (has, lacks uint64, ok bool) {
 	return 0, 0, false
 }
 
-// outcomePaint is the paint of what came of a transition.
+// outcomePaint is the paint of a transition's outcome.
 func outcomePaint(t *control.Transition) paint {
 	_, lacks, _ := brought(t)
 	switch {

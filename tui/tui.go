@@ -1,19 +1,22 @@
-// Package tui is the monitor: it shows the daemon through the control client, in a terminal.
+// Package tui is the monitor: it shows a daemon in the terminal, through the control client.
 //
-// Update does no input or output: it returns commands, whose answers come back as messages. View is a pure function of
-// the model, and the model's time is that of the last tick. The daemon pages, sorts, filters and counts; the model holds
-// a window of some screens of rows around the visible ones, so that a key press is answered from here while the next
-// window is on its way.
+// Update does no input or output. It returns commands, whose answers come back as messages. View only reads the model,
+// whose time is that of the last tick. The daemon pages, sorts, filters and counts. The table keeps a few screens of
+// rows around the visible ones, so that most keys need no answer from the daemon.
 //
-// Each view has a file, with what it shows and how it asks for it. What is common to them:
+// Each view is a screen in a file of its own: its keys, what it asks the daemon for, how it draws the answer. The views
+// share these files:
 //
-//	model.go    the model and its messages
+//	screen.go   the interface of a view, and the list of all views
+//	monitor.go  what all views have in common
+//	model.go    the frame around them: messages, time, pause
+//	frame.go    the frame as drawn: header, tabs, body, bottom line
+//	keys.go     keys: when they work, what they do, what help says about them
+//	prompt.go   the line that the user types
 //	pace.go     how often the daemon is asked
-//	keys.go     the keys: what they do, where they work, what help says
-//	frame.go    header, tabs, body, bottom line
 //	grid.go     columns fitted into a width, and cards where they do not fit
 //	list.go     which rows are visible and which one is selected
-//	style.go    colours and signs, each colour with a second cue
+//	style.go    colours and signs; each colour has a second cue
 package tui
 
 import (
@@ -28,9 +31,9 @@ import (
 	_ "ctsync/tui/quiet" // before Bubble Tea
 )
 
-// Options are what the user asked for.
+// Options are the flags of the command.
 type Options struct {
-	Write   bool // operations may be given on a command line
+	Write   bool // the user may run operations such as commit
 	NoColor bool
 }
 
@@ -43,27 +46,28 @@ func Run(ctx context.Context, client *control.Client, opt Options) error {
 	}
 	out := &terminal{File: os.Stdout}
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel() // gives up the questions and streams that are under way
-	m := newModel(ctx, client, opt)
+	defer cancel() // ends the requests and streams that are still open
+	m := New(ctx, client, opt).(*model)
 	m.look = lookOf(opt, os.Getenv)
 	m.out = out
 	if host, err := os.Hostname(); err == nil {
 		m.host = printable(host)
 	}
-	_, err := tea.NewProgram(m, tea.WithContext(ctx), tea.WithAltScreen(), tea.WithMouseCellMotion(), tea.WithOutput(out)).Run()
+	p := tea.NewProgram(m, tea.WithContext(ctx), tea.WithAltScreen(), tea.WithMouseCellMotion(), tea.WithOutput(out))
+	_, err := p.Run()
 	if errors.Is(err, tea.ErrProgramKilled) && ctx.Err() != nil {
-		return nil // told to end
+		return nil // the caller ended it
 	}
 	return err
 }
 
-// New returns the monitor as a Bubble Tea model, in a terminal of 80×24 until a message says another size. Its questions
-// to the daemon end with ctx.
+// New returns the monitor as a Bubble Tea model. It draws for 80×24 until it gets a tea.WindowSizeMsg. Its requests to
+// the daemon end with ctx.
 func New(ctx context.Context, client *control.Client, opt Options) tea.Model {
 	return newModel(ctx, client, opt)
 }
 
-// lookOf decides how to draw from what the environment says of the terminal. NO_COLOR: https://no-color.org.
+// lookOf decides how to draw from what the environment says about the terminal. NO_COLOR: https://no-color.org.
 func lookOf(opt Options, env func(string) string) look {
 	term := env("TERM")
 	l := look{colour: !opt.NoColor && env("NO_COLOR") == "" && term != "dumb" && !strings.HasPrefix(term, "vt")}

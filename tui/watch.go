@@ -14,39 +14,39 @@ import (
 	"ctsync/daemon/flow"
 )
 
-// watch is the flow that is looked at: what each table has of it, and what happened to it since then. What happened comes
-// from the daemon's stream of events; the tables are looked at beside it, because a commit raises no event.
+// watch is one flow that is watched: what each table has of it, and its history since then. The history comes from the
+// daemon's stream of events. The tables are read as well, because a commit causes no event.
 type watch struct {
 	on        bool
-	following bool // also while another view is shown
+	following bool // in every view
 	orig      flow.Tuple
 	since     time.Time
 
 	reading
-	seen    [3]*row   // as lookedAt; nil = not there
-	kernel  time.Time // when the kernel was last asked, which costs it a walk
+	seen    [3]*row   // in the order of lookedAt; nil = the table does not have it
+	kernel  time.Time // when the kernel's table was last dumped for it
 	history []moment
-	held    []moment // what happened during a pause
+	held    []moment // of a pause
 
-	serial int // of this watch: events of another one are dropped
+	serial int // number of this watch: events of another one are dropped
 	events *eventStream
-	opened bool      // events is open or being opened
+	opened bool      // events is open, or being opened
 	broken error     // why there are no events
-	reopen time.Time // when they are asked for again
+	reopen time.Time // when to open events again
 }
 
-// lookedAt are the tables in which a flow is looked for, in the order in which they are shown.
+// lookedAt are the tables in which a flow is looked up, in the order in which they are shown.
 var lookedAt = [3]control.Table{control.TableKernel, control.TableInternal, control.TableExternal}
 
 const (
 	watchEvery  = time.Second
 	kernelEvery = 5 * time.Second
-	reopenEvery = 5 * time.Second // for a stream of events that broke
+	reopenEvery = 5 * time.Second // after the stream of events broke
 	maxHistory  = 500
-	sameTuple   = 256 // flows that a filter cannot tell apart: ICMP ids, zones of one direction
+	sameTuple   = 256 // the most flows that one filter matches: they differ in ICMP id, or in the zone of one direction
 )
 
-// moment is something that happened: to the flow in a table, or to the router.
+// moment is an entry of the history: something happened to the flow in a table, or to the router.
 type moment struct {
 	at    time.Time
 	table control.Table // "" = the router
@@ -54,13 +54,13 @@ type moment struct {
 	state string
 }
 
-// Words for what was seen without an event.
+// What was seen in a table without an event.
 const (
 	momentFound = "found"
 	momentGone  = "gone"
 )
 
-// openSelected shows the flow that is selected in the table, or that there is none.
+// openSelected shows the flow that is selected in the table, or the one that is watched if none is.
 func (f *flowView) openSelected() tea.Cmd {
 	var end tea.Cmd
 	if r, ok := f.table.chosen(); ok {
@@ -69,26 +69,25 @@ func (f *flowView) openSelected() tea.Cmd {
 	return tea.Batch(end, f.show(f))
 }
 
-// start begins to look at a flow, unless it is the one that is looked at, and gives up the old one.
+// start watches another flow, unless that is the one that is watched.
 func (f *flowView) start(r *row) tea.Cmd {
 	if f.on && f.orig == r.flow.Orig {
 		return nil
 	}
 	end := f.end()
-	f.watch = watch{on: true, orig: r.flow.Orig, since: f.now, serial: f.serial + 1}
-	f.top = 0
+	f.on, f.orig, f.since, f.top = true, r.flow.Orig, f.now, 0
 	return end
 }
 
-// end gives up all that is under way for the flow.
+// end stops watching. Numbers go on, so that late answers and events are not taken for those of the next flow.
 func (f *flowView) end() tea.Cmd {
 	f.pace.drop()
 	end := f.endEvents()
-	f.watch = watch{serial: f.serial}
+	f.watch = watch{reading: reading{pace: pacer{serial: f.pace.serial}}, serial: f.serial + 1}
 	return end
 }
 
-// follow begins or ends to follow the selected flow of the table wherever the user goes.
+// followSelected follows the flow that is selected in the table into every view, or stops that.
 func (f *flowView) followSelected() tea.Cmd {
 	r, ok := f.table.chosen()
 	if !ok {
@@ -102,8 +101,8 @@ func (f *flowView) followSelected() tea.Cmd {
 	return tea.Batch(end, f.refresh(f))
 }
 
-// beat looks at the flow when it is due, and opens the stream of events where none is open. It gives up a flow at which
-// nobody looks any more.
+// beat looks the flow up in the tables if that is due, and opens the stream of events if none is open. If nobody looks
+// at the flow any more, it stops watching.
 func (f *flowView) beat() tea.Cmd {
 	if !f.on {
 		return nil
@@ -129,25 +128,22 @@ func (f *flowView) beat() tea.Cmd {
 	return tea.Batch(cmds...)
 }
 
-// unread reports whether there is a flow at which nobody has looked yet.
+// unread reports whether the flow has not been looked up yet.
 func (f *flowView) unread() bool { return f.on && f.read.IsZero() }
 
-func (f *flowView) take(msg tea.Msg) (tea.Cmd, bool) {
-	switch msg := msg.(type) {
-	case answer[sighting]:
-		f.takeSighting(msg)
-		return nil, true
-	case watchMsg:
-		return f.takeEvent(msg), true
-	}
-	return nil, false
+func (f *flowView) take(msg tea.Msg) tea.Cmd {
+	f.takeSighting(msg.(answer[sighting]))
+	return nil
 }
 
 // sighting is what the tables have of a flow.
 type sighting struct{ seen [3]*row }
 
-// sight looks a flow up in the tables; in the kernel's only when kernel is set, before stands for it otherwise.
-func sight(ctx context.Context, c *control.Client, orig flow.Tuple, kernel bool, before *row) (s sighting, err error) {
+// sight looks a flow up in the tables. Without kernel it does not ask for the kernel's table, and before is what that
+// has.
+func sight(
+	ctx context.Context, c *control.Client, orig flow.Tuple, kernel bool, before *row,
+) (s sighting, err error) {
 	filter, err := expr.Parse(tupleFilter(&orig))
 	if err != nil {
 		return s, err
@@ -173,7 +169,7 @@ func sight(ctx context.Context, c *control.Client, orig flow.Tuple, kernel bool,
 	return s, nil
 }
 
-// tupleFilter is the filter that lets a tuple pass, and as little else as can be said.
+// tupleFilter is the filter for a tuple. It may match other flows as well: see sameTuple.
 func tupleFilter(t *flow.Tuple) string {
 	text := fmt.Sprintf("proto:%d src:%v dst:%v", t.Proto, t.Src.IP(t.Family), t.Dst.IP(t.Family))
 	if t.Proto.HasPorts() {
@@ -182,11 +178,12 @@ func tupleFilter(t *flow.Tuple) string {
 	return text + " zone:" + strconv.Itoa(int(t.Zone))
 }
 
-// takeSighting notes where the flow is now. What changed without an event, as by a commit, is noted as seen.
+// takeSighting notes which tables have the flow now. A change without an event, such as a commit, goes into the
+// history.
 func (w *watch) takeSighting(a answer[sighting]) {
 	if !fresh(&w.reading, a, watchEvery) {
 		if w.err != nil {
-			w.kernel = time.Time{} // not known what it has: the next look begins there
+			w.kernel = time.Time{} // it may have changed: the next look dumps it again
 		}
 		return
 	}
@@ -195,13 +192,13 @@ func (w *watch) takeSighting(a answer[sighting]) {
 		w.changed(t, a.asked, a.value.seen[i])
 	}
 	if len(w.history) > moments {
-		w.kernel = time.Time{} // what moves in the caches may have moved in the kernel
+		w.kernel = time.Time{} // what changed in a cache may have changed there too
 	}
 	w.seen = a.value.seen
 }
 
-// changed adds a moment when a table has the flow in another state than the last moment says. One that was asked for
-// before that is older than it.
+// changed adds a moment if a table has the flow in another state than its last moment says. A look that was asked for
+// before that moment says nothing new.
 func (w *watch) changed(t control.Table, asked time.Time, r *row) {
 	was := moment{what: momentGone}
 	for i := len(w.history) - 1; i >= 0; i-- {
@@ -220,22 +217,23 @@ func (w *watch) changed(t control.Table, asked time.Time, r *row) {
 	}
 }
 
-// add notes a moment.
+// add adds a moment to the history.
 func (w *watch) add(h moment) { w.history = noted(w.history, h) }
 
-// noted appends moments to a list, of which the newest are kept.
+// noted appends moments to a list, of which it keeps the newest.
 func noted(list []moment, more ...moment) []moment {
 	list = append(list, more...)
 	return list[max(len(list)-maxHistory, 0):]
 }
 
-// resume shows what happened during a pause. The look at the kernel before it may have been given up.
+// resume adds what happened during the pause to the history. The pause may have cancelled a look at the kernel: it is
+// due.
 func (w *watch) resume() {
 	w.kernel = time.Time{}
 	w.history, w.held = noted(w.history, w.held...), nil
 }
 
-// became notes that the router has another role.
+// became adds the router's new role to the history.
 func (w *watch) became(at time.Time, r control.Role) {
 	if w.on {
 		w.add(moment{at: at, what: "is " + string(r)})
@@ -244,7 +242,7 @@ func (w *watch) became(at time.Time, r control.Role) {
 
 func stateWord(f *flow.Flow) string { return stateCell(f).text }
 
-// where says in short which table has the flow.
+// where says in short which table has the flow, and in which state.
 func (w *watch) where() string {
 	for i, name := range lookedAt {
 		if r := w.seen[i]; r != nil {
@@ -257,7 +255,7 @@ func (w *watch) where() string {
 	return "gone"
 }
 
-// endEvents closes the stream. It is a command because closing talks to the daemon.
+// endEvents closes the stream of events, in a command because that may block.
 func (w *watch) endEvents() tea.Cmd {
 	if w.events == nil {
 		return nil
@@ -267,13 +265,13 @@ func (w *watch) endEvents() tea.Cmd {
 	return func() tea.Msg { s.cancel(); return nil }
 }
 
-// eventStream is a stream of events being read.
+// eventStream is an open stream of events.
 type eventStream struct {
 	cancel context.CancelFunc
 	dec    *json.Decoder
 }
 
-// watchMsg is an event of a watched flow, or the end of the stream.
+// watchMsg is an event of the watched flow, or the end of the stream.
 type watchMsg struct {
 	serial int
 	stream *eventStream
@@ -308,7 +306,7 @@ func (s *eventStream) next(serial int) tea.Cmd {
 	}
 }
 
-// takeEvent notes an event and waits for the next one.
+// takeEvent adds an event to the history, and waits for the next one.
 func (f *flowView) takeEvent(msg watchMsg) tea.Cmd {
 	if msg.serial != f.serial || !f.on {
 		if s := msg.stream; s != nil {
@@ -329,7 +327,7 @@ func (f *flowView) takeEvent(msg watchMsg) tea.Cmd {
 	return msg.stream.next(f.serial)
 }
 
-// moments are what an event tells of the flow.
+// moments returns what an event says about the flow.
 func (w *watch) moments(e *control.EventJSON, now time.Time) (list []moment) {
 	if e.Event != "" && e.JSON != nil && e.At != nil {
 		if f, err := e.JSON.Flow(); err == nil && f.Orig == w.orig {
@@ -337,7 +335,7 @@ func (w *watch) moments(e *control.EventJSON, now time.Time) (list []moment) {
 		}
 	}
 	if e.Lost > 0 || e.Overruns > 0 {
-		list = append(list, moment{at: now, what: "events were lost: not all that happened is here"})
+		list = append(list, moment{at: now, what: "events were lost: this history has a gap"})
 	}
 	return list
 }

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -11,8 +12,8 @@ import (
 	"ctsync/daemon/flow"
 )
 
-// TestFollowThroughFailover follows a flow of the peer that a commit makes ours: the tables are looked at, the events are
-// noted, and the change of role stands between them, whatever view is shown.
+// TestFollowThroughFailover follows a flow of the peer through the commit that makes it ours. Tables, events and the
+// change of role are in its history, whatever view is shown.
 func TestFollowThroughFailover(t *testing.T) {
 	d := newFakeDaemon()
 	f := sampleFlow(5)
@@ -49,7 +50,9 @@ func TestFollowThroughFailover(t *testing.T) {
 	r.shows("[followed]")
 	r.shows("kernel yes · internal yes · external no")
 	screen := r.screen()
-	for _, want := range []string{"external  found", "external  gone", "internal  found", "router    is master", "update     CLOSE_WAIT"} {
+	for _, want := range []string{
+		"external  found", "external  gone", "internal  found", "router    is master", "update     CLOSE_WAIT",
+	} {
 		if !strings.Contains(screen, want) {
 			t.Errorf("the history lacks %q:\n%s", want, screen)
 		}
@@ -57,8 +60,10 @@ func TestFollowThroughFailover(t *testing.T) {
 	if strings.Count(screen, "update") != 1 {
 		t.Errorf("an event of another flow is shown:\n%s", screen)
 	}
-	r.press("f", "1") // not followed any more: leaving the view ends it
-	r.until("the daemon is left alone", func(m *model) bool { return !m.followed.on && d.count(func() int { return d.watched }) == 0 })
+	r.press("f", "1") // not followed any more: leaving the table ends the watch
+	r.until("the daemon is left alone", func(m *model) bool {
+		return !m.followed.on && d.count(func() int { return d.watched }) == 0
+	})
 }
 
 func TestOpenFlow(t *testing.T) {
@@ -90,8 +95,7 @@ func TestOpenFlowWithoutExternalCache(t *testing.T) {
 	r.shows("internal  found")
 }
 
-// TestRefusedEvents: without a stream of events the tables are looked at as before, and the stream is not asked for at
-// every beat.
+// TestRefusedEvents: without a stream of events the tables are still read, and the stream is not opened at every beat.
 func TestRefusedEvents(t *testing.T) {
 	m := sample()
 	m.shown, m.followed.opened = m.screens[viewFlow], true
@@ -113,12 +117,12 @@ func TestRefusedEvents(t *testing.T) {
 	}
 }
 
-// TestFailedSighting looks at the kernel again soon: what it would say is not known.
+// TestFailedSighting dumps the kernel's table again soon.
 func TestFailedSighting(t *testing.T) {
 	m := sample()
 	m.shown, m.followed.opened = m.screens[viewFlow], true
 	m.followed.beat()
-	m.take(answer[sighting]{serial: m.followed.pace.serial, asked: m.now, at: m.now, err: errors.New("busy")})
+	m.take(answer[sighting]{of: &m.followed.pace, serial: m.followed.pace.serial, asked: m.now, at: m.now, err: errors.New("busy")})
 	if !m.followed.kernel.IsZero() {
 		t.Error("the kernel counts as read")
 	}
@@ -128,7 +132,10 @@ func TestZoneWords(t *testing.T) {
 	for _, r := range []struct {
 		orig, reply uint16
 		want        string
-	}{{0, 0, ""}, {7, 7, "7"}, {7, 0, "7, original direction only"}, {0, 7, "7, reply direction only"}, {1, 2, "original 1, reply 2"}} {
+	}{
+		{0, 0, ""}, {7, 7, "7"}, {7, 0, "7, original direction only"}, {0, 7, "7, reply direction only"},
+		{1, 2, "original 1, reply 2"},
+	} {
 		f := sampleFlow(0)
 		if f.Orig.Zone, f.Reply.Zone = r.orig, r.reply; zoneWords(&f) != r.want {
 			t.Errorf("zones %d and %d: %q, want %q", r.orig, r.reply, zoneWords(&f), r.want)
@@ -169,7 +176,7 @@ func TestFlowInAnotherZone(t *testing.T) {
 	}
 }
 
-// TestOldSightings adds nothing that an event has overtaken.
+// TestOldSightings: a look at the tables that is older than an event adds nothing.
 func TestOldSightings(t *testing.T) {
 	w := watch{on: true}
 	f := sampleFlow(0)
@@ -204,5 +211,16 @@ func TestEventsOfAnotherWatch(t *testing.T) {
 	cmd()
 	if got := &m.followed.watch; !closed || len(got.history) != was || got.events != nil {
 		t.Error("the event of an older watch counts")
+	}
+}
+
+// TestAnswerForTheFlowBefore is ignored, whether it came in time or was cancelled.
+func TestAnswerForTheFlowBefore(t *testing.T) {
+	m := pressed(scene("table"), "j", "f")
+	old := m.followed.pace.serial
+	pressed(m, "j", "f")
+	m.take(answer[sighting]{of: &m.followed.pace, serial: old, asked: m.now, at: m.now, err: context.Canceled})
+	if m.followed.err != nil || !m.followed.pace.busy {
+		t.Errorf("the flow that is followed has the answer of another: %v", m.followed.err)
 	}
 }

@@ -276,8 +276,8 @@ func threadTime() int64 {
 	return ts.Nano()
 }
 
-// BenchmarkLongest reports the longest single call while a million flows are inserted, and the calls that concern all of
-// them at once.
+// BenchmarkLongest reports the longest single call while a million flows are inserted, and the calls that concern all
+// of them at once.
 func BenchmarkLongest(b *testing.B) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

@@ -2,10 +2,10 @@ package cache
 
 import "ctsync/daemon/flow"
 
-// Whose a flow is: where the peer's flows stand in the kernel too, the internal cache must not hold them as this router's
-// own. What tells is whether packets of a flow were seen here, which an event says and a dump does not.
+// Which router owns a flow. Where the peer's flows are in this kernel too, the internal cache must not hold them as
+// this router's own. An event shows that packets of the flow crossed this router; a dump does not.
 
-// Touched reports whether an event told of the live flow with the original tuple key, not only a dump or a commit.
+// Touched reports whether an event reported the live flow with the original tuple key, not only a dump or a commit.
 func (n *Internal) Touched(key *flow.Tuple) bool {
 	r, _ := n.find(key)
 	return r != 0 && !n.body(r).is(dead) && n.heard(r).touched.has(r.number())
@@ -17,14 +17,14 @@ func (n *Internal) ForgetTouched() {
 	clear(n.h6.touched)
 }
 
-// Known reports whether the peer was told of the live flow with the original tuple key in this conversation.
+// Known reports whether the live flow with the original tuple key was sent to the peer in this session.
 func (n *Internal) Known(key *flow.Tuple) bool {
 	r, _ := n.find(key)
 	return r != 0 && !n.body(r).is(dead) && n.out.known(r)
 }
 
-// Disown drops the live flow with the original tuple key, counts it as destroyed, and tells the peer nothing, because it
-// is the peer's. It reports whether there was one.
+// Disown drops the live flow with the original tuple key and counts it as destroyed. Its end is not sent, because the
+// flow is the peer's. Disown reports whether there was one.
 func (n *Internal) Disown(key *flow.Tuple) bool {
 	r, _ := n.find(key)
 	if r == 0 || n.body(r).is(dead) {

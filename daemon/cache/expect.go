@@ -8,20 +8,21 @@ import (
 	"ctsync/daemon/flow"
 )
 
-// Expectations are few (nf_conntrack_expect_max is some thousands) and live for minutes. Their caches are a slice of
-// whole records, found through a map, and work on the whole of them is done in one go.
+// Expectations are few (nf_conntrack_expect_max is some thousands) and last for minutes. Their caches are a slice of
+// whole records, found through a map, and what concerns all of them is done in one call.
 
-// ExpectEntry is an expectation in a cache. Times are nanoseconds on the caller's clock.
+// ExpectEntry is an expectation in a cache. Its times are nanoseconds on the caller's clock.
 type ExpectEntry struct {
 	Ref         Ref
 	Expectation flow.Expectation
 	Created     int64 // when it was inserted or replaced
 	Updated     int64 // when it last changed
-	Read        int64 // when Expectation.Timeout was left; At turns the entry to another moment
+	Read        int64 // for when Expectation.Timeout holds: Updated, until At turns the entry to another moment
 }
 
 // expectKey is the identity of an expectation, which is conntrackd's: its tuples, and everything else but the timeout
-// and the ID. An expectation that differs in anything is another one, and the peer is told of the end of the former.
+// and the ID. An expectation that differs in anything else is another one, and the end of the earlier one
+// is sent to the peer.
 type expectKey struct {
 	expect, mask, master flow.Tuple
 	rest                 uint64 // keyed hash: names make the key too long to lie in a map
@@ -68,7 +69,7 @@ func (s *expectStore) init(limit int) {
 // maxExpectations bounds any limit.
 const maxExpectations = 1 << numberBits
 
-// SetLimit changes how many records the cache may hold; limit <= 0 is the most there can be. What is there stays.
+// SetLimit changes how many records the cache may hold; limit <= 0 means as many as possible. Present ones stay.
 func (s *expectStore) SetLimit(limit int) {
 	if limit <= 0 || limit > maxExpectations {
 		limit = maxExpectations
@@ -88,7 +89,8 @@ func (s *expectStore) Stats() Stats {
 	st.Active = uint64(s.active)
 	st.Objects = uint64(len(s.index))
 	st.Total, st.Limit = st.Objects, uint64(s.limit)
-	st.Bytes = uint64(cap(s.records))*uint64(unsafe.Sizeof(expectRecord{})) + st.Objects*uint64(unsafe.Sizeof(expectKey{})+unsafe.Sizeof(Ref(0)))
+	st.Bytes = uint64(cap(s.records))*uint64(unsafe.Sizeof(expectRecord{})) +
+		st.Objects*uint64(unsafe.Sizeof(expectKey{})+unsafe.Sizeof(Ref(0)))
 	return st
 }
 
@@ -142,7 +144,7 @@ func (s *expectStore) replace(r *expectRecord, e *flow.Expectation, now int64) {
 	s.stats.Created++
 }
 
-// repeat takes an entry that was said again: see reread.
+// repeat takes what the kernel or the peer reports again of an entry: see reread.
 func (r *expectRecord) repeat(e *flow.Expectation, now int64) {
 	timeout, updated := r.e.Timeout, uint32(0)
 	if e.Has.Is(flow.HasTimeout) {

@@ -2,8 +2,8 @@ package cache
 
 import "ctsync/daemon/flow"
 
-// ExternalExpect is the external cache of expectations: the peer's. It has one owner, and is a ledger while it is followed:
-// see ledger.
+// ExternalExpect is the external cache of expectations: the peer's. It has one owner, and is a ledger while it is
+// followed: see ledger.
 type ExternalExpect struct {
 	expectStore
 	follows bool
@@ -40,7 +40,7 @@ func (x *ExternalExpect) create(e *flow.Expectation, now int64) error {
 	return err
 }
 
-// Update takes what the peer said again of an expectation (EXP_UPD), or inserts it.
+// Update takes what the peer sent again of an expectation (EXP_UPD), or inserts it.
 func (x *ExternalExpect) Update(e *flow.Expectation, now int64) error {
 	if !validExpectation(e) {
 		x.stats.UpdateFailed++
@@ -67,8 +67,8 @@ func (x *ExternalExpect) Destroy(e *flow.Expectation) bool {
 	return true
 }
 
-// Remove removes an entry and counts it as destroyed. In a ledger its record stays, if the kernel may have the expectation
-// from us, until Gone. A ref that names no entry is ignored.
+// Remove removes an entry and counts it as destroyed. In a ledger its record stays, if the kernel may have the
+// expectation from us, until Gone. A ref that names no entry is ignored.
 func (x *ExternalExpect) Remove(ref Ref) {
 	if !x.uses(ref) || !x.at(ref).shown {
 		return

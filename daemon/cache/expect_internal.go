@@ -2,8 +2,8 @@ package cache
 
 import "ctsync/daemon/flow"
 
-// InternalExpect is the internal cache of expectations: this kernel's, and what the peer knows of each. It has one owner
-// and follows the rules of Internal, with which it shares the queue to the peer.
+// InternalExpect is the internal cache of expectations: this kernel's, and what the peer knows of each. It has one
+// owner and follows the rules of Internal, with which it shares the queue to the peer.
 type InternalExpect struct {
 	expectStore
 	flows *Internal
@@ -13,7 +13,7 @@ type InternalExpect struct {
 }
 
 // NewInternalExpect returns an empty cache that is full at limit records; for limit <= 0 see SetLimit. Its expectations
-// stand in the queue of flows, to which Sent, Acked, Lost and PeerForgot are said for both. flows has one such cache.
+// stand in the queue of flows, whose methods Sent, Acked, Lost and PeerForgot serve both. flows has one such cache.
 func NewInternalExpect(limit int, flows *Internal) *InternalExpect {
 	n := &InternalExpect{flows: flows}
 	n.init(limit)
@@ -92,7 +92,7 @@ func (n *InternalExpect) Restored(e *flow.Expectation, now int64) error {
 	ref := n.find(e)
 	switch {
 	case !validExpectation(e) || ref != 0 && n.at(ref).is(dead):
-		return n.New(e, now) // invalid, or the peer is about to hear of its end
+		return n.New(e, now) // invalid, or its end is on the way to the peer
 	case ref != 0 && n.at(ref).shown:
 		n.at(ref).repeat(e, now)
 		n.stats.Updated++
@@ -108,8 +108,8 @@ type OutgoingExpect struct {
 	ExpectEntry
 }
 
-// Next takes the expectation that became dirty first from the queue and fills o. It returns false when nothing is dirty,
-// or when a flow is first: see Internal.Next. The caller sends the expectation and says so with Internal.Sent.
+// Next takes the expectation that became dirty first from the queue and fills o. It returns false when nothing is
+// dirty, or when a flow is first: see Internal.Next. The caller sends the expectation and calls Internal.Sent.
 func (n *InternalExpect) Next(o *OutgoingExpect) bool {
 	ref := n.flows.out.oldest()
 	if !ref.isExpectation() {

@@ -2,7 +2,8 @@ package cache
 
 import "ctsync/daemon/flow"
 
-// ExternalExpect as the ledger of what the kernel has; see ledger. A record that readers do not see was ended by the peer.
+// ExternalExpect as the ledger of what the kernel has; see ledger. A record that readers do not see was ended by the
+// peer.
 
 // Follow makes the cache a ledger, in which every entry is pending at first, or a mere cache again.
 func (x *ExternalExpect) Follow(on bool) {
@@ -49,8 +50,8 @@ func (x *ExternalExpect) Retry() {
 	}
 }
 
-// Take moves at most max pending records off the list into began, those that the kernel is to have, and ended. The caller
-// says with Refused or Gone what came of each, if it is not in the kernel.
+// Take moves at most max pending records off the list into began, those that the kernel is to have, and ended. The
+// caller says with Refused or Gone what came of each, if it is not in the kernel.
 func (x *ExternalExpect) Take(max int) (began, ended []ExpectEntry) {
 	var e ExpectEntry
 	for i, ok := x.orders.pending.next(0, nil); ok && len(began)+len(ended) < max; i, ok = x.orders.pending.next(i+1, nil) {

@@ -199,8 +199,8 @@ func TestExpectLimit(t *testing.T) {
 	}
 }
 
-// TestExpectDestroyOfAnother: the end of a former incarnation that comes late is not the end of the present one, whether
-// it differs in its ID or in its content.
+// TestExpectDestroyOfAnother: the end of a former incarnation that comes late is not the end of the present one,
+// whether it differs in its ID or in its content.
 func TestExpectDestroyOfAnother(t *testing.T) {
 	n, x := newInternalExpect(2), NewExternalExpect(2)
 	_ = n.New(exp(1, 8), 0)

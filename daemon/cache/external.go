@@ -32,19 +32,19 @@ func (x *External) New(f *flow.Flow, now int64) error {
 	return nil
 }
 
-// renew makes f the content of a record, which may be one that has ended and of which the kernel was not told yet.
+// renew makes f the content of a record, which may be one that has ended and that the kernel still has.
 func (x *External) renew(r Ref, f *flow.Flow, now int64) {
 	x.hide(r)
 	moved := x.moves(r, f)
 	x.replace(r, f, now)
 	x.show(r)
-	x.told(r, moved)
+	x.mentioned(r, moved)
 }
 
-// Update merges what the peer said of a flow (CT_UPD), or inserts the flow.
+// Update merges what the peer sent of a flow (CT_UPD), or inserts the flow.
 //
-// A reply tuple that carries a translation takes the place of another one: conntrackd sends a flow whose tuple was used
-// again as an update when the new flow changed before it was sent, and then only the reply tuple tells.
+// A reply tuple that carries a translation replaces another one. When a tuple is reused, and the new flow changes
+// before it is sent, conntrackd sends it as an update, and only the reply tuple shows that it is another flow.
 func (x *External) Update(f *flow.Flow, now int64) error {
 	if !valid(f) {
 		x.stats.UpdateFailed++
@@ -59,14 +59,15 @@ func (x *External) Update(f *flow.Flow, now int64) error {
 		return nil
 	}
 	translated := f.Has.Is(flow.HasReply) && !f.Orig.Mirrors(&f.Reply)
-	x.compose(r, f, translated)
-	moved := translated && x.old.Reply != x.fresh.Reply
-	// A conntrackd that sends its table says again what it said at first: that timeout was not read now.
-	timed := f.Has.Is(flow.HasTimeout) && f.Timeout != x.old.Timeout
-	changed := Differences(&x.old, &x.fresh) != 0
-	x.write(r, changed, timed || changed && f.Has.Is(flow.HasTimeout), now)
-	x.stats.Updated++
-	x.told(r, moved)
+	x.get(r, &x.old)
+	differences := Differences(&x.old, f) & f.Has
+	if !translated && x.old.Has.Is(flow.HasReply) {
+		differences &^= flow.HasReply
+	}
+	// A conntrackd that sends its table repeats the timeout of its last event: it was not read now.
+	timed := f.Has.Is(flow.HasTimeout) && (differences != 0 || f.Timeout != x.old.Timeout)
+	x.mergeOld(r, f, translated, differences != 0, timed, now)
+	x.mentioned(r, translated && differences.Is(flow.HasReply))
 	return nil
 }
 
@@ -80,8 +81,8 @@ func (x *External) moves(r Ref, f *flow.Flow) bool {
 	return x.old.Reply != f.Reply
 }
 
-// told notes that the peer spoke of r, in the ledger too.
-func (x *External) told(r Ref, moved bool) {
+// mentioned notes that the peer sent something of r, in the ledger too.
+func (x *External) mentioned(r Ref, moved bool) {
 	x.seen(r).set(r.number())
 	if !x.follows {
 		return
@@ -104,7 +105,7 @@ func (x *External) create(f *flow.Flow, h uint64, now int64) error {
 	}
 	x.replace(r, f, now)
 	x.show(r)
-	x.told(r, true)
+	x.mentioned(r, true)
 	return nil
 }
 
@@ -119,8 +120,8 @@ func (x *External) Destroy(key *flow.Tuple, _ int64) bool {
 	return true
 }
 
-// Remove removes an entry (sweep) and counts it as destroyed. In a ledger its record stays until the kernel, if it may
-// have the flow from us, was told. A ref that names no entry is ignored.
+// Remove removes an entry (sweep) and counts it as destroyed. In a ledger its record stays until Gone, if the kernel
+// may have the flow from us. A ref that names no entry is ignored.
 func (x *External) Remove(ref Ref) {
 	if !x.sees(ref) {
 		return
@@ -149,8 +150,9 @@ func (x *External) release(ref Ref) {
 	x.free(ref)
 }
 
-// Reset removes all entries and counts them as destroyed; the kernel keeps what it has of them. The memory is left to the garbage collector, so it takes the
-// same short time whatever the cache held. Refs and scans from before mean nothing afterwards.
+// Reset removes all entries and counts them as destroyed; the kernel keeps what it has of them. The memory is left to
+// the garbage collector, so it takes the same short time whatever the cache held. Refs and scans from before mean
+// nothing afterwards.
 func (x *External) Reset() {
 	x.stats.Destroyed += uint64(x.active)
 	x.init(x.limit)
@@ -164,21 +166,21 @@ func (x *External) Stats() Stats {
 	return st
 }
 
-// BeginSweep starts to watch which entries the peer confirms: call it when the whole table is requested from the peer,
-// and Sweep when all of it has arrived. Entry times are too coarse to tell that.
+// BeginSweep starts to watch which entries the peer confirms: call it when the peer is asked for its whole table, and
+// Sweep when all of it has arrived. The times of the entries are too coarse for that.
 func (x *External) BeginSweep() {
 	clear(x.v4.seen)
 	clear(x.v6.seen)
 }
 
-// Sweep removes entries of which nothing was heard since BeginSweep, looking at no more than max entries, and returns
+// Sweep removes entries that the peer did not send since BeginSweep, looking at no more than max entries, and returns
 // how many it removed. Call it again with next until that is 0.
 func (x *External) Sweep(from Ref, max int) (removed int, next Ref) {
 	for r := x.unconfirmed(from); r != 0; r = x.unconfirmed(r + 1) {
 		if removed == max {
 			return removed, r
 		}
-		if x.sees(r) { // or it waits for the kernel to be told of its end
+		if x.sees(r) { // else it has ended, and waits to be taken out of the kernel
 			x.Remove(r)
 			removed++
 		}

@@ -10,13 +10,14 @@ const (
 	numberBits = 24
 	numberMask = 1<<numberBits - 1
 
-	// maxRecords is how many flows of one family fit: all numbers plus one of the chunks below it fit in numberBits bits.
+	// maxRecords is how many flows of one family fit: all numbers plus one of the chunks below it fit in numberBits
+	// bits.
 	maxRecords = numberMask &^ chunkMask
 )
 
 // shard is a part of the index. An empty slot is 0; any other has the low 40 bits of the hash above the record's number
-// plus one. That tells the home slot, so that neither growing nor deleting reads a record: each would be a cache miss.
-// The high bits of the hash choose the shard.
+// plus one. That is enough to find the home slot, so that neither growing nor deleting reads a record: each would be a
+// cache miss. The high bits of the hash choose the shard.
 type shard struct {
 	slots []uint64
 	n     uint32

@@ -10,10 +10,11 @@ type Internal struct {
 	out    outbox
 	expect *InternalExpect // shares the outbox; nil = there is none
 	h4, h6 heard
+	fresh  flow.Flow // scratch, as store.old
 	repair tombstones
 }
 
-// heard holds what the kernel said of the records of one table.
+// heard holds what the kernel reported of the records of one table.
 type heard struct {
 	recent  bitset // changed by something else than the dump since the reconcile began, or since Stale passed the record
 	touched bitset // an event reported the flow since it came in, or since ForgetTouched
@@ -34,8 +35,8 @@ func (n *Internal) grow(r Ref) {
 	n.heard(r).touched.grow(chunks)
 }
 
-// NewInternal returns an empty cache that is full at limit entries, ended flows that the peer must still be told of
-// included; for limit <= 0 see SetLimit.
+// NewInternal returns an empty cache that is full at limit entries, including ended flows whose end the peer has not
+// acknowledged; for limit <= 0 see SetLimit.
 func NewInternal(limit int) *Internal {
 	n := new(Internal)
 	n.init(limit)
@@ -59,8 +60,8 @@ func (n *Internal) New(f *flow.Flow, now int64) error {
 }
 
 // Update takes an UPDATE event: it merges f into the entry. Where there is none, or one of another incarnation (CTA_ID
-// differs: the events between were lost), it does what New does. A reply tuple in f is the kernel's word and replaces the
-// one that is cached, which may come from a commit.
+// differs: the events between were lost), it does what New does. A reply tuple in f replaces the cached one, which may
+// come from a commit.
 func (n *Internal) Update(f *flow.Flow, now int64) error {
 	if !valid(f) {
 		n.stats.UpdateFailed++
@@ -80,7 +81,7 @@ func (n *Internal) Update(f *flow.Flow, now int64) error {
 	n.reclaim()
 	nameless := !n.body(r).has.Is(flow.HasID)
 	n.merge(r, f, f.Has.Is(flow.HasReply), now)
-	if b := n.body(r); nameless { // from a commit; whether it is this very flow is for a dump to say, which has all of it
+	if b := n.body(r); nameless { // from a commit; only a dump, which has all attributes, can say whether it is this flow
 		b.has &^= flow.HasID
 		b.id = 0
 	}
@@ -90,7 +91,7 @@ func (n *Internal) Update(f *flow.Flow, now int64) error {
 	return nil
 }
 
-// otherID reports whether f is another incarnation than b. An ID that only one of them has tells nothing.
+// otherID reports whether f is another incarnation than b. An ID that only one of them has says nothing.
 func otherID(b *body, f *flow.Flow) bool {
 	return b.has&f.Has&flow.HasID != 0 && b.id != f.ID
 }
@@ -114,9 +115,9 @@ func (n *Internal) renew(r Ref, h uint64, f *flow.Flow, now int64) (Ref, error) 
 	return r, nil
 }
 
-// Destroy takes a DESTROY event. The flow ends here at once; when the peer knows of it, its last content is kept, dirty,
-// until the peer has acknowledged the end. A DESTROY with another CTA_ID than the entry's is of an earlier incarnation
-// and is ignored.
+// Destroy takes a DESTROY event. The flow ends here at once; when the peer knows of it, its last content is kept,
+// dirty, until the peer has acknowledged the end. A DESTROY with another CTA_ID than the entry's is of an earlier
+// incarnation and is ignored.
 func (n *Internal) Destroy(f *flow.Flow, _ int64) {
 	n.reclaim()
 	n.repair.add(f)
@@ -155,7 +156,7 @@ func (n *Internal) Restored(f *flow.Flow, now int64) error {
 		n.heard(r).recent.set(r.number())
 		return nil
 	case r != 0 && n.body(r).is(dead):
-		return n.New(f, now) // the peer is being told of its end
+		return n.New(f, now) // its end is on the way to the peer
 	}
 	if f.Has.Is(flow.HasTCPState) && !f.Has.Is(flow.HasTCPWScale) {
 		n.fresh = *f
@@ -170,8 +171,8 @@ func (n *Internal) Restored(f *flow.Flow, now int64) error {
 	return err
 }
 
-// unscaled says of a TCP flow that was made without window scales what the kernel reports: none of them, and be-liberal,
-// because it cannot tell which segments are in the window.
+// unscaled gives a TCP flow that was made without window scales what the kernel reports of it: no scales, and
+// be-liberal, because it cannot know which segments are in the window.
 func unscaled(f *flow.Flow) {
 	f.Has |= flow.HasTCPWScale | flow.HasTCPFlags
 	f.TCPWScale = [2]uint8{}
@@ -187,9 +188,8 @@ func (n *Internal) Stats() Stats {
 }
 
 // Flush empties the cache for readers, silently for the peer, and counts the entries as destroyed. What the peer knows
-// of them is kept until a reconcile with a full dump, which must follow: a flow that is in the dump appears again and is
-// announced as NEW, and the end of one that is gone is told to the peer. It takes the same short time whatever the cache
-// holds.
+// of them is kept until a reconcile with a full dump, which must follow: a flow that is in the dump appears again and
+// is announced as NEW, and the end of one that is gone is sent. It takes the same short time whatever the cache holds.
 func (n *Internal) Flush() {
 	n.stats.Destroyed += uint64(n.active)
 	n.active = 0

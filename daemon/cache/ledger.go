@@ -3,8 +3,8 @@ package cache
 import "ctsync/daemon/flow"
 
 // While the peer's flows and expectations go straight into the kernel (Follow), the external caches are the ledger of
-// that: beside what the peer sent, they know of each record what the kernel has and what it must still be given. A record
-// that readers do not see has ended at the peer and is kept until the kernel no longer has it.
+// that: beside what the peer sent, they know of each record what the kernel has and what it must still be given. A
+// record that readers do not see has ended at the peer and is kept until the kernel no longer has it.
 //
 // All of it is bit sets and two numbers per record, apart from the records: a cache that nobody follows pays nothing.
 
@@ -60,7 +60,7 @@ type ledger struct {
 }
 
 // timer is what the kernel's timer of a flow was set to, and when, in seconds of the store; zero: never.
-type timer struct{ set, life uint32 }
+type timer struct{ set, timeout uint32 }
 
 // grow makes room for the records of the chunks below n.
 func (l *ledger) grow(n int) {
@@ -109,8 +109,8 @@ func (x *External) side(r Ref) *ledger {
 	return &x.l6
 }
 
-// Ended calls fn for every flow that the peer ended and the kernel may still have from us. The Item is reused. Follow(false)
-// forgets them.
+// Ended calls fn for every flow that the peer ended and the kernel may still have from us. The Item is reused.
+// Follow(false) forgets them.
 func (x *External) Ended(fn func(*Item)) {
 	for r := x.nextUnseen(1); r != 0; r = x.nextUnseen(r + 1) {
 		if x.side(r).placed.has(r.number()) {
@@ -129,7 +129,7 @@ func (x *External) Follow(on bool) {
 	x.follows, x.cursor = on, 0
 	if on {
 		for _, l := range []*ledger{&x.l4, &x.l6} {
-			clear(l.settled) // by what was told since
+			clear(l.settled) // the peer may have sent other values since
 		}
 		x.l4.grow(len(x.v4.records.chunks))
 		x.l6.grow(len(x.v6.records.chunks))
@@ -148,7 +148,8 @@ func (x *External) nextUnseen(from Ref) Ref {
 	return first(from, x.v4.records.used, x.v4.shown, x.v6.records.used, x.v6.shown)
 }
 
-// Retry makes the entries pending again that the kernel refused, and with all every entry that it does not have from us.
+// Retry makes the entries pending again that the kernel refused, and with all every entry that it does not have from
+// us.
 func (x *External) Retry(all bool) {
 	for _, s := range []struct {
 		l     *ledger
@@ -165,7 +166,7 @@ func (x *External) Retry(all bool) {
 	}
 }
 
-// Pending returns how many records wait for the kernel to be told, ended ones included.
+// Pending returns how many records the kernel must still be given, or lose.
 func (x *External) Pending() int { return x.l4.waiting + x.l6.waiting }
 
 // Failed returns how many entries the kernel refused.
@@ -178,7 +179,7 @@ func (x *External) Waits(key *flow.Tuple) bool {
 }
 
 // Injected reports whether the flow with the original tuple key is the peer's as far as the kernel goes: a record while
-// the cache is followed, its end included until the kernel was told, and one that was placed then when it is not any more.
+// the cache is followed, until Gone if it has ended, and afterwards a record that was placed then.
 func (x *External) Injected(key *flow.Tuple) bool {
 	if len(x.l4.timers) == 0 && len(x.l6.timers) == 0 {
 		return false
@@ -193,7 +194,7 @@ type Item struct {
 	Ended   bool   // the peer ended it: it is to leave the kernel
 	Settled bool   // the kernel has this very flow: to change it in place is enough
 	Set     int64  // when the kernel's timer was last set
-	Life    uint32 // to how many seconds; 0 = it was not
+	Timer   uint32 // to how many seconds; 0 = it was not
 }
 
 func (x *External) item(r Ref, it *Item) {
@@ -201,11 +202,11 @@ func (x *External) item(r Ref, it *Item) {
 	l, i := x.side(r), r.number()
 	t := l.timer(i)
 	it.Ended, it.Settled = !x.shown(r).has(i), l.settled.has(i)
-	it.Set, it.Life = x.nanosecond(t.set), t.life
+	it.Set, it.Timer = x.nanosecond(t.set), t.timeout
 }
 
-// Take calls fn for at most max pending records, going round, and takes them off the list: the caller tells the kernel
-// and says with Placed, Refused, Unplaced or Gone what came of it. The Item is reused. fn may change the cache.
+// Take calls fn for at most max pending records, going round, and takes them off the list. The caller hands them to the
+// kernel and reports the outcome by Placed, Refused, Unplaced or Gone. The Item is reused. fn may change the cache.
 func (x *External) Take(max int, fn func(*Item)) {
 	for range max {
 		r := x.nextPending(x.cursor + 1)
@@ -254,18 +255,18 @@ func (x *External) Again(ref Ref, key *flow.Tuple) {
 	}
 }
 
-// Placed says that the kernel has the flow now, its timer set to life seconds.
-func (x *External) Placed(ref Ref, key *flow.Tuple, life uint32, now int64) {
+// Placed says that the kernel has the flow now, its timer set to timeout seconds.
+func (x *External) Placed(ref Ref, key *flow.Tuple, timeout uint32, now int64) {
 	if !x.held(ref, key) {
 		return
 	}
 	l, i := x.side(ref), ref.number()
 	l.placed.set(i)
 	l.fail(i, false)
-	if !l.pending.has(i) { // or the peer has told something else meanwhile
+	if !l.pending.has(i) { // else the peer has sent something new meanwhile
 		l.settled.set(i)
 	}
-	*l.timer(i) = timer{set: x.second(now), life: life}
+	*l.timer(i) = timer{set: x.second(now), timeout: timeout}
 }
 
 // Refused says that the kernel did not take the flow. Retry offers it again.
@@ -285,7 +286,8 @@ func (x *External) Unplaced(ref Ref, key *flow.Tuple) {
 	}
 }
 
-// Gone says that the kernel was told of the end of the flow; its record is freed, unless the flow began anew meanwhile.
+// Gone says that the kernel does not have the flow any more, after its end. The record is freed, unless the peer
+// announced the flow again meanwhile.
 func (x *External) Gone(ref Ref, key *flow.Tuple) {
 	if !x.held(ref, key) {
 		return
@@ -312,12 +314,12 @@ func (x *External) Lost(key *flow.Tuple, now int64) bool {
 	}
 	l.settled.clear(i)
 	l.resting.clear(i)
-	*l.timer(i) = timer{set: x.second(now), life: 1}
+	*l.timer(i) = timer{set: x.second(now), timeout: 1}
 	return true
 }
 
-// Doubt puts a flow back once that the kernel ended by itself and that this router had too: its timer is not set again
-// unless the peer tells of it.
+// Doubt puts a flow back once that the kernel ended by itself and that this router had too. Its timer is not set again
+// until the peer sends the flow.
 func (x *External) Doubt(ref Ref) {
 	if x.follows && x.sees(ref) {
 		l, i := x.side(ref), ref.number()
@@ -332,9 +334,9 @@ func (x *External) Resting(ref Ref) bool {
 	return x.follows && x.sees(ref) && x.side(ref).resting.has(ref.number())
 }
 
-// Due calls fn for at most `most` entries whose kernel timer has run for half of its life or longer and is not resting,
-// looking at no more than look records from the position from on, and returns the position to go on from, 0 after the
-// last one. The Item is reused. fn may change the cache.
+// Due calls fn for at most `most` entries whose kernel timer has run for half of its timeout or longer and is not
+// resting, looking at no more than look records from the position from on, and returns the position to go on from, 0
+// after the last one. The Item is reused. fn may change the cache.
 func (x *External) Due(from Ref, look, most int, now int64, fn func(*Item)) (next Ref) {
 	sec := x.second(now)
 	for r := max(from, 1); ; r++ {
@@ -359,21 +361,21 @@ func (x *External) Due(from Ref, look, most int, now int64, fn func(*Item)) (nex
 	}
 }
 
-// due reports whether the timer of record i has run for half of its life.
+// due reports whether the timer of record i has run for half of its timeout.
 func (l *ledger) due(i, sec uint32) bool {
 	t := l.timer(i)
-	return t.life != 0 && sec >= t.set && sec-t.set >= t.life/2 && !l.pending.has(i)
+	return t.timeout != 0 && sec >= t.set && sec-t.set >= t.timeout/2 && !l.pending.has(i)
 }
 
-// Refreshed says that the kernel's timer was set to life seconds, and nothing else.
-func (x *External) Refreshed(ref Ref, key *flow.Tuple, life uint32, now int64) {
+// Refreshed says that the kernel's timer was set to timeout seconds, and nothing else.
+func (x *External) Refreshed(ref Ref, key *flow.Tuple, timeout uint32, now int64) {
 	if x.held(ref, key) {
-		*x.side(ref).timer(ref.number()) = timer{set: x.second(now), life: life}
+		*x.side(ref).timer(ref.number()) = timer{set: x.second(now), timeout: timeout}
 	}
 }
 
-// Placements calls fn for at most `most` entries that the kernel may have from us, from the position from on, and returns
-// the position to go on from, 0 after the last one. The Item is reused. fn may change the cache.
+// Placements calls fn for at most `most` entries that the kernel may have from us, from the position from on, and
+// returns the position to go on from, 0 after the last one. The Item is reused. fn may change the cache.
 func (x *External) Placements(from Ref, most int, fn func(*Item)) (next Ref) {
 	for r := x.nextShown(from); r != 0; r = x.nextShown(r + 1) {
 		if l, i := x.side(r), r.number(); l.placed.has(i) {

@@ -36,7 +36,7 @@ func TestLedgerLife(t *testing.T) {
 			t.Errorf("%s: %d pending, want %d", what, n, pending)
 		}
 		items := taken(x, 10)
-		if len(items) != 1 || items[0].Ended != want.Ended || items[0].Settled != want.Settled || items[0].Flow.Mark != want.Flow.Mark || items[0].Life != want.Life {
+		if len(items) != 1 || items[0].Ended != want.Ended || items[0].Settled != want.Settled || items[0].Flow.Mark != want.Flow.Mark || items[0].Timer != want.Timer {
 			t.Fatalf("%s: took %+v, want %+v", what, items, want)
 		}
 		return items[0]
@@ -48,14 +48,14 @@ func TestLedgerLife(t *testing.T) {
 	if len(taken(x, 10)) != 0 {
 		t.Error("something is pending though all was placed")
 	}
-	f.Mark, want.Flow.Mark, want.Settled, want.Life = 5, 5, true, 100
+	f.Mark, want.Flow.Mark, want.Settled, want.Timer = 5, 5, true, 100
 	x.Update(&f, 2*second)
 	x.Update(&f, 3*second) // coalesces
 	it = check("changed", want, 1)
 	f.Mark = 6
 	x.Update(&f, 4*second) // while it is on its way
 	x.Placed(it.Ref, &f.Orig, 90, 4*second)
-	want.Flow.Mark, want.Life = 6, 90
+	want.Flow.Mark, want.Timer = 6, 90
 	it = check("changed on its way", want, 1)
 	x.Placed(it.Ref, &f.Orig, 90, 4*second)
 	f.Reply.DstPort++
@@ -77,7 +77,7 @@ func TestLedgerLife(t *testing.T) {
 		t.Errorf("%d failed", x.Failed())
 	}
 	x.Retry(false)
-	want.Life = 0
+	want.Timer = 0
 	it = check("retried", want, 1)
 	x.Unplaced(it.Ref, &f.Orig)
 	x.Destroy(&f.Orig, 8*second) // the kernel need not be told
@@ -332,7 +332,8 @@ func TestLedgerDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// BenchmarkLedger measures a flow's way through the ledger, and a look for due timers among a million, none of which is.
+// BenchmarkLedger measures a flow's way through the ledger, and a look for due timers among a million, none of which
+// is.
 func BenchmarkLedger(b *testing.B) {
 	b.Run("told, taken, placed", func(b *testing.B) {
 		x := NewExternal(0)

@@ -6,8 +6,8 @@ import (
 	"ctsync/daemon/flow"
 )
 
-// What is noted of a flow or an expectation holds for that one, however often it changes, and not for what comes after it
-// under the same tuple.
+// What is noted of a flow or an expectation holds for that one, however often it changes, and not for what comes after
+// it under the same tuple.
 func TestNote(t *testing.T) {
 	n := NewInternal(10)
 	f := flow.Flow{Orig: flow.Tuple{Family: flow.IPv4, Proto: flow.GRE, Src: flow.Addr{10, 1}, Dst: flow.Addr{10, 2}}}

@@ -1,7 +1,8 @@
 package cache
 
 // outbox holds what the peer knows of each record of the internal caches, flow or expectation, and the one queue of
-// those that the peer is still to be sent. A record is in at most one of its lists, and which one follows from its state:
+// those that the peer is still to be sent. A record is in at most one of its lists, and which one follows from its
+// state:
 //
 //	changed   live and dirty: waits to be sent
 //	ended     dead and dirty: its end waits to be sent

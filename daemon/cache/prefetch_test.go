@@ -7,8 +7,8 @@ import (
 	"ctsync/daemon/flow"
 )
 
-// TestPrefetchFindsRecords: most records are found where the search begins, none of them a wrong one, and flows that are
-// not there, or are none, do no harm. A cache without flows has no index yet.
+// TestPrefetchFindsRecords: most records are found where the search begins, none of them a wrong one, and flows that
+// are not there, or are none, do no harm. A cache without flows has no index yet.
 func TestPrefetchFindsRecords(t *testing.T) {
 	const n = 50_000
 	x, found := NewExternal(0), 0

@@ -10,9 +10,9 @@ import "ctsync/daemon/flow"
 //	    once more from the beginning if anything was found, because events go on
 //	EndReconcile
 //
-// A record is seen once a NEW event or a dump record confirmed all of it. A dump record may be older than an event that was
-// handled before it, so it never changes a record that is seen or that an event changed since (recent): if they differ,
-// the record is unseen, and Stale passes it to the caller, who asks the kernel for the present state.
+// A record is seen once a NEW event or a dump record confirmed all of it. A dump record may be older than an event that
+// was handled before it, so it never changes a record that is seen, or that an event changed since (recent). If the two
+// differ, the record counts as not seen, and Stale passes it to the caller, who asks the kernel for the present state.
 
 // volatileStatus are the status bits that come and go without an event.
 const volatileStatus = flow.StatusDying | flow.StatusOffload | flow.StatusHWOffload
@@ -28,8 +28,8 @@ func (n *Internal) BeginReconcile() {
 
 // Reconcile takes a record of the dump. What is missing is inserted, another incarnation (CTA_ID differs) replaces the
 // entry, what differs is merged; these are dirty afterwards and changed is true. Where nothing differs that the peer
-// needs, the timeout is refreshed and nothing is sent. A flow that ended since BeginReconcile stays ended. changed is false also
-// for a difference that is left to Stale.
+// needs, the timeout is refreshed and nothing is sent. A flow that ended since BeginReconcile stays ended. changed is
+// false also for a difference that is left to Stale.
 func (n *Internal) Reconcile(f *flow.Flow, now int64) (changed bool, err error) {
 	if !valid(f) {
 		n.stats.CreateFailed++
@@ -47,7 +47,7 @@ func (n *Internal) Reconcile(f *flow.Flow, now int64) (changed bool, err error) 
 	other := otherID(n.body(r), f)
 	n.dumped(r, f)
 	nameless := !n.old.Has.Is(flow.HasID) && f.Has.Is(flow.HasID)
-	if nameless { // our own commit made the entry: f may be another incarnation, of which nothing of the old one must remain
+	if nameless { // our own commit made the entry, so f may be another incarnation: nothing of the old one must remain
 		n.fresh = *f
 	}
 	changed = other || Differences(&n.old, &n.fresh) != 0
@@ -58,8 +58,10 @@ func (n *Internal) Reconcile(f *flow.Flow, now int64) (changed bool, err error) 
 	case other:
 		return n.adopt(r, h, f, now)
 	case !seen.has(i) && !recent.has(i):
-		const offloaded = flow.StatusOffload | flow.StatusHWOffload // its packets do not set the timer
-		n.write(r, changed || f.Status&offloaded != 0, f.Has.Is(flow.HasTimeout), now)
+		const offloaded = flow.StatusOffload | flow.StatusHWOffload // its packets do not reset the timer
+		b, active, timed := n.body(r), changed || f.Status&offloaded != 0, nameless || f.Has.Is(flow.HasTimeout)
+		n.fresh.Timeout, b.updated = settle(n.old.Timeout, b.updated, n.fresh.Timeout, n.second(now), active, timed)
+		n.put(r, &n.fresh)
 	}
 	seen.set(i)
 	if changed {
@@ -82,10 +84,15 @@ func (n *Internal) adopt(r Ref, h uint64, f *flow.Flow, now int64) (changed bool
 	return true, nil
 }
 
-// dumped makes n.fresh of the record, which it reads into n.old, and of f out of a dump. What the kernel leaves out of a
-// dump is zero; out of an event it leaves what did not change.
+// dumped makes n.fresh of the record, which it reads into n.old, and of f out of a dump. What the kernel leaves out of
+// a dump is zero; out of an event it leaves what did not change.
 func (n *Internal) dumped(r Ref, f *flow.Flow) {
-	n.compose(r, f, f.Has.Is(flow.HasReply))
+	n.get(r, &n.old)
+	n.fresh = n.old
+	n.fresh.Merge(f)
+	if f.Has.Is(flow.HasReply) {
+		n.fresh.Reply = f.Reply
+	}
 	if !f.Has.Is(flow.HasMark) {
 		n.fresh.Mark = 0
 	}
@@ -94,9 +101,9 @@ func (n *Internal) dumped(r Ref, f *flow.Flow) {
 	}
 }
 
-// Differences returns the attributes in which the values of a and b differ, of those that the peer needs. The timeout, the
-// ID and the TCP flags change without mattering to it, and use and counters are not cached. What one of the two does not
-// carry counts as zero: an event leaves out a mark of zero, a dump carries it.
+// Differences returns the attributes in which the values of a and b differ, of those that the peer needs. The timeout,
+// the ID and the TCP flags change without mattering to it, and use and counters are not cached. What one of the two
+// does not carry counts as zero: an event leaves out a mark of zero, a dump carries it.
 func Differences(a, b *flow.Flow) (d flow.Attr) {
 	if a.Reply != b.Reply {
 		d |= flow.HasReply
@@ -113,17 +120,20 @@ func Differences(a, b *flow.Flow) (d flow.Attr) {
 	if a.TCPWScale != b.TCPWScale {
 		d |= flow.HasTCPWScale
 	}
+	if (a.Has|b.Has)&rare == 0 {
+		return d
+	}
+	return d | rareDifferences(a, b)
+}
+
+// rareDifferences is the part of Differences for what few flows have.
+func rareDifferences(a, b *flow.Flow) (d flow.Attr) {
 	if a.SCTPState != b.SCTPState || a.SCTPVTag != b.SCTPVTag {
 		d |= flow.HasSCTP
 	}
 	if a.DCCPState != b.DCCPState {
 		d |= flow.HasDCCP
 	}
-	return d | extensions(a, b)
-}
-
-// extensions is the part of Differences that few flows have.
-func extensions(a, b *flow.Flow) (d flow.Attr) {
 	if a.Labels != b.Labels {
 		d |= flow.HasLabels
 	}
@@ -158,8 +168,8 @@ func (n *Internal) Compare(f *flow.Flow) (ref Ref, differences flow.Attr) {
 }
 
 // Stale fills out with entries that neither the dump nor a NEW event confirmed, or about which they disagree, from the
-// position from on (0 = the beginning), looking at no more than max of them. It returns how many, and the position to go
-// on from, 0 after the last one. Entries hidden by Flush are among them.
+// position from on (0 = the beginning), looking at no more than max of them. It returns how many, and the position to
+// go on from, 0 after the last one. Entries hidden by Flush are among them.
 func (n *Internal) Stale(from Ref, max int, out []Entry) (found int, next Ref) {
 	r := n.unconfirmed(from)
 	for ; r != 0; r = n.unconfirmed(r + 1) {

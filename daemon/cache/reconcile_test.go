@@ -62,9 +62,9 @@ func TestReconcileTellsWhatMatters(t *testing.T) {
 	}
 }
 
-// TestReconcileComparesByValue: the kernel leaves out of an event what is zero or did not change, and writes other zeros
-// into a dump, such as the mark and the state of a SYNPROXY that does nothing. Neither is a difference, whichever of the
-// two has the attribute.
+// TestReconcileComparesByValue: the kernel leaves out of an event what is zero or did not change, and writes other
+// zeros into a dump, such as the mark and the state of a SYNPROXY that does nothing. Neither is a difference, whichever
+// of the two has the attribute.
 func TestReconcileComparesByValue(t *testing.T) {
 	const always = flow.HasReply | flow.HasStatus | flow.HasTimeout | flow.HasID
 	full := uniform(tuple(1), always, 1)

@@ -35,8 +35,8 @@ func (s *store) Scan(from Ref, max int, fn func(*Entry) bool) (next Ref) {
 	return s.scan(from, max, (*store).load, fn)
 }
 
-// ScanBrief is Scan for those who count or sort: of the flow the original tuple, a reply tuple that is not its inverse, the
-// helper, the states and what every record has are there, and nothing else.
+// ScanBrief is Scan for those who count or sort: of the flow the original tuple, a reply tuple that is not its inverse,
+// the helper, the states and what every record has are there, and nothing else.
 func (s *store) ScanBrief(from Ref, max int, fn func(*Entry) bool) (next Ref) {
 	return s.scan(from, max, (*store).brief, fn)
 }

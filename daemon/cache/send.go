@@ -1,7 +1,7 @@
 package cache
 
-// What the internal caches send to the peer: see outbox. Flows and expectations stand in one queue, in the order in which
-// they became dirty, and what became of a message is said to Internal for both.
+// What the internal caches send to the peer: see outbox. Flows and expectations stand in one queue, in the order in
+// which they became dirty. The caller reports to Internal what became of a message, for both.
 
 // Outgoing is a flow to be sent.
 type Outgoing struct {
@@ -20,7 +20,7 @@ func (n *Internal) Passed(tail uint32) bool { return n.out.passed(tail) }
 
 // Next takes the flow that became dirty first from the queue and fills o with its present content; for an ended flow
 // that is the last content known. It returns false when nothing is dirty, or when an expectation is first: see
-// InternalExpect.Next. The caller sends the flow and says so with Sent.
+// InternalExpect.Next. The caller sends the flow and calls Sent.
 func (n *Internal) Next(o *Outgoing) bool {
 	n.reclaim()
 	r := n.out.oldest()
@@ -32,8 +32,8 @@ func (n *Internal) Next(o *Outgoing) bool {
 	return true
 }
 
-// Note reports whether it is called for the first time for the flow of ref since that was new: for what is to be counted
-// once, however often the flow changes.
+// Note reports whether this is its first call for the present incarnation of ref, a flow or an expectation: for what is
+// counted once, however often the flow changes.
 func (n *Internal) Note(ref Ref) (first bool) { return n.stateOf(ref).note() }
 
 func (s *state) note() (first bool) {
@@ -61,7 +61,8 @@ func (n *Internal) Acked(ref Ref, seq uint32) {
 	}
 }
 
-// Lost says that the message seq will not reach the peer. The record is dirty again, unless it was sent or changed since.
+// Lost says that the message seq will not reach the peer. The record is dirty again, unless it was sent or changed
+// since.
 func (n *Internal) Lost(ref Ref, seq uint32) {
 	if s := n.stateOf(ref); s != nil {
 		n.out.lost(ref, s, seq)
@@ -87,7 +88,8 @@ func (n *Internal) stateOf(ref Ref) *state {
 	return nil
 }
 
-// Announce makes an entry dirty though it did not change, as a bulk update does. It returns false when ref names no entry.
+// Announce makes an entry dirty though it did not change, as a bulk update does. It returns false when ref names no
+// entry.
 func (n *Internal) Announce(ref Ref) bool {
 	if !n.sees(ref) {
 		return false
@@ -114,10 +116,10 @@ func (n *Internal) AnnounceRest(ref Ref) {
 
 func (n *Internal) mark(r Ref) { n.out.mark(r, &n.body(r).state) }
 
-// PeerForgot says that the peer restarted and knows nothing, of flows or of expectations. The ends of what has ended need
-// not be sent any more; the rest is NEW when it is sent next, and keeps its place in the queue. The caller announces what
-// is not queued. It takes the same short time whatever the cache holds: the memory of what has ended is taken back in
-// small steps by the calls that follow.
+// PeerForgot says that the peer restarted and knows nothing, of flows or of expectations. The ends of what has ended
+// need not be sent any more; the rest is NEW when it is sent next, and keeps its place in the queue. The caller
+// announces what is not queued. It takes the same short time whatever the cache holds: the memory of what has ended is
+// taken back in small steps by the calls that follow.
 func (n *Internal) PeerForgot() { n.out.forget() }
 
 // reclaimed is how many garbage records a call takes back.

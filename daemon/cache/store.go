@@ -14,8 +14,8 @@ var (
 	ErrFamily = errors.New("tuple is neither IPv4 nor IPv6, or the two directions differ")
 )
 
-// Ref names an entry for as long as it lives; 0 names none. The cache uses the number again for another flow, so a Ref
-// that was kept over a change of the cache must be checked by loading it.
+// Ref names an entry as long as it is in the cache; 0 names none. The cache reuses the number for another flow, so
+// whoever keeps a Ref while the cache changes must load the entry to check it.
 type Ref uint32
 
 // Marks of the records of the IPv6 table and of expectations. Below them stands the record number plus one.
@@ -49,7 +49,6 @@ type store struct {
 	timed  bool // epoch is set
 	stats  Stats
 	old    flow.Flow // scratch, here so that it is not allocated
-	fresh  flow.Flow // scratch as well
 
 	fetched uint64 // of no meaning: see prefetch
 }
@@ -118,7 +117,8 @@ func (s *store) find(t *flow.Tuple) (r Ref, h uint64) {
 	return r, h
 }
 
-// insert makes an empty record for t, which find did not find and whose hash it returned. 0 means that the cache is full.
+// insert makes an empty record for t, which find did not find and whose hash it returned. 0 means that the cache is
+// full.
 func (s *store) insert(t *flow.Tuple, h uint64) Ref {
 	if s.total() >= s.limit {
 		return 0
@@ -269,38 +269,22 @@ func (s *store) replace(r Ref, f *flow.Flow, now int64) {
 	s.stats.Created++
 }
 
-// compose reads the record into old, and makes fresh of it and of the attributes that f carries, by the rule of
-// flow.Merge. With reply fresh gets the reply tuple of f too, which that rule never changes once it is known.
-func (s *store) compose(r Ref, f *flow.Flow, reply bool) {
-	s.get(r, &s.old)
-	s.fresh = s.old
-	s.fresh.Merge(f)
-	if reply {
-		s.fresh.Reply = f.Reply
-	}
-}
-
-// write puts fresh into the record that old was read from. timed tells whether the timeout of fresh was read now. A flow
-// that changed is active now; otherwise its timeout tells: see reread.
-func (s *store) write(r Ref, changed, timed bool, now int64) {
-	b, sec := s.body(r), s.second(now)
-	updated := sec
-	switch {
-	case changed && !timed && s.fresh.Has.Is(flow.HasTimeout):
-		s.fresh.Timeout = remaining(s.old.Timeout, int64(sec)-int64(b.updated))
-	case !changed && timed:
-		s.fresh.Timeout, updated = reread(s.old.Timeout, b.updated, s.fresh.Timeout, sec)
-	case !changed:
-		updated = b.updated
-	}
-	s.put(r, &s.fresh)
-	b.updated = updated
-}
-
-// merge puts what compose makes into the record. The flow is active now.
+// merge puts the attributes that f carries into the record, by the rule of flow.Merge, and with reply also its reply
+// tuple, which that rule never changes once it is known. The flow is active now.
 func (s *store) merge(r Ref, f *flow.Flow, reply bool, now int64) {
-	s.compose(r, f, reply)
-	s.write(r, true, f.Has.Is(flow.HasTimeout), now)
+	s.get(r, &s.old)
+	s.mergeOld(r, f, reply, true, f.Has.Is(flow.HasTimeout), now)
+}
+
+// mergeOld is merge for a record that was read into old. changed and timed are those of settle.
+func (s *store) mergeOld(r Ref, f *flow.Flow, reply, changed, timed bool, now int64) {
+	b, timeout := s.body(r), s.old.Timeout
+	s.old.Merge(f)
+	if reply {
+		s.old.Reply = f.Reply
+	}
+	s.old.Timeout, b.updated = settle(timeout, b.updated, s.old.Timeout, s.second(now), changed, timed)
+	s.put(r, &s.old)
 	s.stats.Updated++
 }
 

@@ -205,12 +205,12 @@ const longestTimer = 2_000_000
 // busy reports whether the timer of a kernel's entry is not where it would be had nobody but us set it: packets pass.
 func busy(have *flow.Flow, it *cache.Item, now int64) bool {
 	off := int64(have.Timeout) - seconds(it, now)
-	return it.Life != 0 && it.Life <= longestTimer && (off > timerSlack || off < -timerSlack)
+	return it.Timer != 0 && it.Timer <= longestTimer && (off > timerSlack || off < -timerSlack)
 }
 
-// seconds is how long a timer of the kernel still runs that was set to it.Life seconds at it.Set.
+// seconds is how long a timer of the kernel still runs that was set to it.Timer seconds at it.Set.
 func seconds(it *cache.Item, now int64) int64 {
-	return int64(it.Life) - (now-it.Set)/1e9
+	return int64(it.Timer) - (now-it.Set)/1e9
 }
 
 // note puts what came of the block into the ledger and the counters; broken ended it all.

@@ -202,7 +202,7 @@ func TestBusy(t *testing.T) {
 		{600, 100, 600, true}, {600, 100, 300, true}, {600, 100, 503, true}, {600, 100, 497, true},
 		{0, 100, 300, false}, {432_000_000, 100, 2_147_483, false},
 	} {
-		it := cache.Item{Set: 5 * sec, Life: test.life}
+		it := cache.Item{Set: 5 * sec, Timer: test.life}
 		if got := busy(&flow.Flow{Timeout: test.timeout}, &it, (5+test.passed)*sec); got != test.want {
 			t.Errorf("%+v: %v", test, got)
 		}

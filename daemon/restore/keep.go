@@ -99,7 +99,7 @@ func (in *injector) due(c *core.Core, it *cache.Item) {
 		x.Rest(it.Ref, &f.Orig)
 	case c.Own.Internal.Has(&f.Orig):
 		// By its packets, if there are any: else it comes back as lost.
-		x.Refreshed(it.Ref, &f.Orig, it.Life, c.Now())
+		x.Refreshed(it.Ref, &f.Orig, it.Timer, c.Now())
 	case !it.Settled:
 		x.Again(it.Ref, &f.Orig) // the kernel lost it
 		c.AskInjection()

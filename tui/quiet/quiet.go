@@ -1,9 +1,8 @@
-// Package quiet keeps a terminal from being asked for the colour of its background: whoever imports Bubble Tea asks, in
-// its init, although nothing here depends on the answer. A serial console gives none, and every command would wait for it
-// for five seconds.
+// Package quiet keeps Bubble Tea from asking the terminal for its background colour. Bubble Tea does so in its init, and
+// nothing here uses the answer. A serial console does not answer, so that every command would wait five seconds.
 //
-// Packages are initialised in the order of their paths as far as their imports allow: this one, which needs no more than
-// Lip Gloss, before github.com/charmbracelet/bubbletea.
+// Go initialises packages in the order of their paths as far as imports allow. This one imports only Lip Gloss, and so
+// comes before github.com/charmbracelet/bubbletea.
 package quiet
 
 import "github.com/charmbracelet/lipgloss"
