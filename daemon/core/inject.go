@@ -117,24 +117,8 @@ func (i *Injection) peerAnswered(now int64) {
 	}
 }
 
-// Add adds what came of a block to the counters. The last control.MaxNamed names are kept.
+// Add adds what came of a block to the counters.
 func (i *Injection) Add(r *control.CommitResult) {
-	t := &i.Counts
-	t.Created += r.Created + r.Replaced
-	t.Replaced += r.Replaced
-	t.Updated += r.Updated
-	t.Expired += r.Expired
-	t.Filtered += r.Filtered
-	t.Errors.Add(r.Errors)
-	t.Degraded.Add(r.Degraded)
-	named := r.Named
-	if x := r.Expect; x != nil {
-		i.Expect.Created += x.Created + x.Replaced
-		i.Expect.Updated += x.Updated
-		i.Expect.CreateFailed += x.Failed
-		t.Errors.Add(x.Errors)
-		named = append(named, x.Named...)
-	}
-	t.Named = append(t.Named, named...)
-	t.Named = t.Named[max(0, len(t.Named)-control.MaxNamed):]
+	i.Counts.Add(r)
+	i.Expect.AddExpectations(r.Expect)
 }

@@ -1,46 +1,5 @@
 package core
 
-import "ctsync/daemon/control"
-
-// Histogram counts durations in the buckets of control.Bounds, the last one beyond them all. It belongs to the loop.
-type Histogram struct {
-	counts [len(control.Bounds) + 1]uint64
-	sum    int64 // ns
-}
-
-// Observe counts a duration, in nanoseconds.
-func (h *Histogram) Observe(ns int64) {
-	i := 0
-	for i < len(control.Bounds) && ns > int64(control.Bounds[i]) {
-		i++
-	}
-	h.counts[i]++
-	h.sum += ns
-}
-
-func (h *Histogram) snapshot() control.Histogram {
-	s := control.Histogram{Sum: control.Duration(h.sum), Buckets: make([]control.Bucket, len(control.Bounds))}
-	for i, n := range h.counts {
-		s.Count += n
-		if i < len(control.Bounds) {
-			s.Buckets[i] = control.Bucket{UpTo: control.Duration(control.Bounds[i]), Count: s.Count}
-		}
-	}
-	return s
-}
-
-// Times are the histograms of control.Times.
-type Times struct {
-	Sent, Acked, Commit, Takeover Histogram
-}
-
-func (t *Times) snapshot() control.Times {
-	return control.Times{
-		EventSent: t.Sent.snapshot(), EventAcknowledged: t.Acked.snapshot(),
-		Commit: t.Commit.snapshot(), Takeover: t.Takeover.snapshot(),
-	}
-}
-
 // probe follows one event at a time to the peer and back, for Times.Sent and .Acked; events that come meanwhile are
 // not looked at. That is some samples per second on a busy link, for a comparison per message and no memory.
 //

@@ -1,8 +1,6 @@
 package core
 
 import (
-	"maps"
-	"slices"
 	"time"
 
 	"ctsync/daemon/cache"
@@ -10,6 +8,11 @@ import (
 	"ctsync/daemon/session"
 	"ctsync/daemon/wire"
 )
+
+// Times are how long things took; see control.Times.
+type Times struct {
+	Sent, Acked, Commit, Takeover control.Durations
+}
 
 // Moment is one time on the clock of the caches and on the wall clock.
 type Moment struct {
@@ -63,7 +66,10 @@ func (c *Core) Statistics(s *control.Statistics) {
 		}
 	}
 	s.Commit = c.totals.Clone()
-	s.Times = c.Times.snapshot()
+	s.Times = control.Times{
+		EventSent: c.Times.Sent.Histogram(), EventAcknowledged: c.Times.Acked.Histogram(),
+		Commit: c.Times.Commit.Histogram(), Takeover: c.Times.Takeover.Histogram(),
+	}
 	if c.Peer.session != nil {
 		c.sessionStatistics(s)
 	}
@@ -87,9 +93,7 @@ func cacheStats(s cache.Stats, limit int) control.CacheStats {
 // injectStatistics is the part of disable-external-cache: the ledger is no external cache to readers.
 func (c *Core) injectStatistics(s *control.Statistics) {
 	st := cacheStats(c.Peer.External.Stats(), c.Peer.External.Limit())
-	i := c.Inject.Counts
-	i.Errors, i.Degraded = maps.Clone(i.Errors), maps.Clone(i.Degraded)
-	i.Named = slices.Clone(i.Named)
+	i := c.Inject.Counts.Clone()
 	i.Flows, i.Waiting, i.Missing = st.Active, uint64(c.InjectPending()), uint64(c.Peer.External.Failed())
 	i.Bytes, i.Limit, i.Full = st.Bytes, st.Limit, st.Full
 	s.Inject, s.External = &i, control.CacheStats{}
