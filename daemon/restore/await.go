@@ -136,7 +136,7 @@ func (in *injector) noteWithdrawn(c *core.Core) {
 	stay := map[flow.Tuple]bool{}
 	for i, errno := range e.errs {
 		if errno == 0 || errno == unix.ENOENT {
-			c.Removed(e.deleted[i : i+1]) // a comparison that goes on may have seen it
+			noteEnded(c, e.deleted[i:i+1]) // a comparison that goes on may have seen it
 			continue
 		}
 		stay[e.deleted[i].Orig] = true
