@@ -40,6 +40,7 @@ type Core struct {
 	Inject Injection
 	Want   Want
 	Times  Times
+	Tap    control.Tap // shows events to those who watch
 
 	// Compared is closed when the internal cache has first been compared with the kernel's table.
 	Compared chan struct{}
@@ -54,7 +55,6 @@ type Core struct {
 	reader reader
 	queue  queue
 	probe  probe
-	tap    tap
 
 	complaints complaints
 	commits    int // under way

@@ -115,7 +115,7 @@ func (c *Core) applyGathered() {
 // peerFlow applies one message of the peer, which came at now, to the external cache, from which it goes into the kernel
 // with disable-external-cache.
 func (c *Core) peerFlow(t wire.Type, f *flow.Flow, now int64) {
-	if c.tap.watched() {
+	if c.Tap.Watched() {
 		c.tapPeer(t, f)
 	}
 	var err error

@@ -151,7 +151,7 @@ func (c *Core) readLink(ch *link.Channel) {
 	more, err := ch.Open.Read(b)
 	if c.Peer.session != nil && !ch.Gone() {
 		b.Each(func(src netip.AddrPort, d []byte) { c.Receive(ch, src.Addr(), d) })
-		if c.tap.watched() {
+		if c.Tap.Watched() {
 			c.publish(false)
 		}
 	}
