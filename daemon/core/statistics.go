@@ -114,34 +114,10 @@ func (c *Core) sessionStatistics(s *control.Statistics) {
 		PayloadsLost: st.PayloadsLost, Refused: st.Refused, Stray: st.Stray,
 	}
 	s.Session = control.SessionStatistics{
-		State: helloText(state), Sequence: state.Seq, PeerSequence: state.PeerSeq,
-		Sent: messageCounts(st.Sent), Received: messageCounts(st.Received),
+		State: state.Handshake(), Sequence: state.Seq, PeerSequence: state.PeerSeq,
+		Sent: st.Sent.Named(), Received: st.Received.Named(),
 		Retransmitted: st.Retransmitted + st.Nacked + st.Stale, Unacknowledged: uint64(state.Unacked),
 		Window: uint64(state.Window), NacksOutstanding: uint64(state.NacksOutstanding), PeerRestarts: st.PeerRestarts,
 		Oversized: st.Oversized, UnacknowledgedControl: uint64(state.UnackedControl),
 	}
-}
-
-func helloText(s session.State) string {
-	switch {
-	case s.Established:
-		return "established"
-	case s.Heard != 0:
-		return "the peer has not answered our hello"
-	}
-	return "the peer has not been heard"
-}
-
-func messageCounts(m session.Messages) map[string]uint64 {
-	counts := map[string]uint64{}
-	for name, n := range map[string]uint64{
-		"new": m.New, "update": m.Update, "destroy": m.Destroy, "expect-new": m.ExpNew, "expect-update": m.ExpUpdate,
-		"expect-destroy": m.ExpDestroy, "ack": m.Ack, "nack": m.Nack, "resync": m.Resync, "alive": m.Alive,
-		"hello": m.Hello, "hello-back": m.HelloBack,
-	} {
-		if n > 0 {
-			counts[name] = n
-		}
-	}
-	return counts
 }
