@@ -30,7 +30,7 @@ func (c *Core) Apply(b *ctnetlink.Block) {
 			continue
 		}
 		if c.Tap.Watched() {
-			c.tapFlow(control.EventKind(b.Kind[i]), f, false) // the first three kinds are the same
+			c.tapFlow(control.EventKind(b.Kind[i]), f, false) // the kinds of flows are numbered alike
 		}
 		var err error
 		switch b.Kind[i] {

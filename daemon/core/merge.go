@@ -15,7 +15,7 @@ import (
 func (c *Core) BeginCompare() {
 	c.Own.full = false
 	c.Own.Internal.BeginReconcile()
-	c.Own.compare = compare{repaired: c.Own.counts.repaired, overruns: c.Own.counts.overruns}
+	c.Own.before = c.Own.counts
 }
 
 // EndCompare ends the comparison, with the error that cut it short if any, and returns how many differences it found.
@@ -34,12 +34,12 @@ func (c *Core) EndCompare(err error) (repaired uint64) {
 	if overflow {
 		c.wantCompare()
 	}
-	c.Own.suspect = overflow || c.Own.counts.overruns != c.Own.compare.overruns
+	c.Own.suspect = overflow || c.Own.counts.overruns != c.Own.before.overruns
 	if !c.Own.reconciled {
 		c.Own.reconciled = true
 		close(c.Compared)
 	}
-	return c.Own.counts.repaired - c.Own.compare.repaired
+	return c.Own.counts.repaired - c.Own.before.repaired
 }
 
 // Merge puts into the internal cache what the kernel has.

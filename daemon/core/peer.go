@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"ctsync/daemon/cache"
+	"ctsync/daemon/control"
 	"ctsync/daemon/flow"
 	"ctsync/daemon/link"
 	"ctsync/daemon/loop"
@@ -116,7 +117,7 @@ func (c *Core) applyGathered() {
 // with disable-external-cache.
 func (c *Core) peerFlow(t wire.Type, f *flow.Flow, now int64) {
 	if c.Tap.Watched() {
-		c.tapPeer(t, f)
+		c.tapFlow(control.EventKind(t), f, true) // the types of flows are numbered alike
 	}
 	var err error
 	switch t {

@@ -3,7 +3,6 @@ package core
 import (
 	"ctsync/daemon/control"
 	"ctsync/daemon/flow"
-	"ctsync/daemon/wire"
 )
 
 // Without a watcher the tap costs one comparison per event.
@@ -33,18 +32,6 @@ func (c *Core) tapFlow(kind control.EventKind, f *flow.Flow, peer bool) {
 	e.Flow.Merge(f)
 	if f.Has.Is(flow.HasReply) {
 		e.Flow.Reply = f.Reply
-	}
-}
-
-// tapPeer notes what the peer says of a flow.
-func (c *Core) tapPeer(t wire.Type, f *flow.Flow) {
-	switch t {
-	case wire.CTNew:
-		c.tapFlow(control.EventNew, f, true)
-	case wire.CTUpdate:
-		c.tapFlow(control.EventUpdate, f, true)
-	case wire.CTDestroy:
-		c.tapFlow(control.EventDestroy, f, true)
 	}
 }
 

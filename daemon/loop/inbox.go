@@ -110,6 +110,17 @@ func (in *Inbox[T]) Poll(ctx context.Context, cond func(T) bool) error {
 	}
 }
 
+// PollFor does the same for at most a time, and reports whether cond held. The error is ctx's, or ErrStopped.
+func (in *Inbox[T]) PollFor(ctx context.Context, most time.Duration, cond func(T) bool) (held bool, err error) {
+	limited, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	err = in.Poll(limited, cond)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // Slices runs f in the loop, each time from where it stopped, until it returns 0. The first call gets 0.
 func Slices[T any, R ~uint32](ctx context.Context, in *Inbox[T], f func(t T, from R) (next R)) error {
 	return SlicesThen(ctx, in, f, func() error { return nil })

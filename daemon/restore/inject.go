@@ -3,6 +3,7 @@ package restore
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -250,8 +251,9 @@ func (in *injector) note(c *core.Core, broken error) {
 	}
 	in.noteEnds(c)
 	c.Inject.Add(&b.result)
-	if b.result.Failed > 0 {
-		c.ComplainRefused(&b.result)
+	if r := &b.result; r.Failed > 0 && c.Complain("kernel") {
+		in.Log.Error("flows of the peer are not in the kernel, see ctsync show statistics --detail",
+			"failed", r.Failed, "why", r.Errors, "example", strings.Join(r.Named[:min(1, len(r.Named))], ""))
 	}
 	c.EndInjection(len(in.waiting)+in.rest, nil)
 }
