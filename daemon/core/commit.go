@@ -5,8 +5,8 @@ import "ctsync/daemon/control"
 // BeginCommit says that the external cache is being put into the kernel: it is not flushed until EndCommit.
 func (c *Core) BeginCommit() { c.commits++ }
 
-// EndCommit ends that. It asks for a comparison with the kernel when the commit was cut short: what its last block did is
-// not known then.
+// EndCommit ends that. It asks for a comparison with the kernel when the commit was cut short: what its last block did
+// is not known then.
 func (c *Core) EndCommit(whole bool) {
 	c.commits--
 	if !whole {

@@ -40,8 +40,8 @@ const (
 	ExternalExpect Cache = "external expect"
 )
 
-// Refused counts a flow or expectation that a cache did not take, and says so when the cache is full. Such a pair is not
-// in step until it was offered again and taken.
+// Refused counts a flow or expectation that a cache did not take, and says so when the cache is full. Such a pair is
+// not in step until it was offered again and taken.
 func (c *Core) Refused(by Cache, err error) {
 	if !errors.Is(err, cache.ErrFull) {
 		c.invalid++

@@ -115,8 +115,8 @@ func (c *Core) Readjust(f *flow.Flow) {
 	}
 }
 
-// retainExpectations ends the internal expectations that are not replicated any more: their helper is not listed, or the
-// filter does not let their master pass.
+// retainExpectations ends the internal expectations that are not replicated any more: their helper is not listed, or
+// the filter does not let their master pass.
 func (c *Core) retainExpectations() {
 	c.Own.Expect.Retain(func(e *flow.Expectation) bool {
 		return expectsHelper(c.Config, e) && c.Own.Filter.Pass(&e.Master)

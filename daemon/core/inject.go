@@ -10,8 +10,8 @@ import (
 // TableWait is how long after its start a daemon waits for the peer's table before it does without.
 const TableWait = 3 * time.Second
 
-// Injection is what the core knows of the peer's flows that go straight into the kernel; see owner.go. The counters may be
-// added to by package restore.
+// Injection is what the core knows of the peer's flows that go straight into the kernel; see owner.go. The counters may
+// be added to by package restore.
 type Injection struct {
 	Counts control.InjectStatistics
 	Expect control.InjectCounts
@@ -55,8 +55,8 @@ func (c *Core) Injected() bool { return !c.Inject.busy && c.InjectPending() == 0
 // InjectError is what broke the last block, nil if nothing did since it was cleared.
 func (c *Core) InjectError() error { return c.Inject.err }
 
-// BeginInjection says that a block of the ledger is on its way to the kernel, while waiting flows wait for their master.
-// busy is false when nothing of the block needs a request.
+// BeginInjection says that a block of the ledger is on its way to the kernel, while waiting flows wait for their
+// master. busy is false when nothing of the block needs a request.
 func (c *Core) BeginInjection(waiting int, busy bool) {
 	c.Inject.waiting, c.Inject.busy = waiting, busy
 	c.restInjection()
@@ -91,8 +91,8 @@ func (c *Core) retryRefused() {
 	c.Peer.Expect.Retry()
 }
 
-// HurryInjection forgets the last error, offers the kernel again what it refused, and returns how many flows it does not
-// have yet. on is false when the peer's flows do not go straight into the kernel.
+// HurryInjection forgets the last error, offers the kernel again what it refused, and returns how many flows it does
+// not have yet. on is false when the peer's flows do not go straight into the kernel.
 func (c *Core) HurryInjection() (late uint64, on bool) {
 	if !c.Injecting() {
 		return 0, false

@@ -3,8 +3,8 @@ package core
 // probe follows one event at a time to the peer and back, for Times.Sent and .Acked; events that come meanwhile are
 // not looked at. That is some samples per second on a busy link, for a comparison per message and no memory.
 //
-// What is followed is a place in the queue to the peer, its end after the block that the event came in: when everything up
-// to there has left, the event has left too, and the last of these messages is the one waited for.
+// What is followed is a place in the queue to the peer, its end after the block that the event came in: when everything
+// up to there has left, the event has left too, and the last of these messages is the one waited for.
 type probe struct {
 	state probeState
 	read  int64  // when the block was read
@@ -21,8 +21,8 @@ const (
 	probeSent
 )
 
-// followBlock begins to follow a block that was read at the given time (0 = not known) and before which the queue to the
-// peer ended at the place before. A block that queued nothing is not followed, nor one that no peer waits for.
+// followBlock begins to follow a block that was read at the given time (0 = not known) and before which the queue to
+// the peer ended at the place before. A block that queued nothing is not followed, nor one that no peer waits for.
 func (c *Core) followBlock(read int64, before uint32) {
 	p := &c.probe
 	if p.state != probeIdle || read == 0 || c.Peer.session == nil || c.now()-c.PeerHeard() >= int64(aliveInterval) {

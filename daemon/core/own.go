@@ -69,8 +69,8 @@ func (c *Core) evicts(e *cache.Entry) bool {
 	return true
 }
 
-// FlushInternal hides everything of the internal cache until the comparison with the kernel, which it asks for. The peer
-// keeps what it has. It returns how many entries there were.
+// FlushInternal hides everything of the internal cache until the comparison with the kernel, which it asks for. The
+// peer keeps what it has. It returns how many entries there were.
 func (c *Core) FlushInternal() int {
 	n := c.Own.Internal.Len() + c.Own.Expect.Len()
 	c.Own.Internal.Flush()

@@ -1,8 +1,6 @@
 package core
 
 import (
-	"time"
-
 	"ctsync/daemon/cache"
 	"ctsync/daemon/control"
 	"ctsync/daemon/session"
@@ -13,15 +11,6 @@ import (
 type Times struct {
 	Sent, Acked, Commit, Takeover control.Durations
 }
-
-// Moment is one time on the clock of the caches and on the wall clock.
-type Moment struct {
-	Cache int64
-	Wall  time.Time
-}
-
-// Moment returns the time as it is now.
-func (c *Core) Moment() Moment { return Moment{c.now(), c.wall()} }
 
 // Status fills in what the core knows of the status.
 func (c *Core) Status(s *control.Status) {

@@ -2,9 +2,9 @@ package core
 
 import "ctsync/daemon/cache"
 
-// SweepFrom removes what the peer did not mention in the bulk that has come last, looking at most records from a position
-// on. It returns the position to go on from and how many it removed. A new request of the peer's table ends the sweep:
-// another one ends with its own bulk.
+// SweepFrom removes what the peer did not mention in the bulk that has come last, looking at most records from a
+// position on. It returns the position to go on from and how many it removed. A new request of the peer's table ends
+// the sweep: another one ends with its own bulk.
 func (c *Core) SweepFrom(from cache.Ref, most int) (next cache.Ref, removed int) {
 	if !c.Peer.sweepDue {
 		return 0, 0

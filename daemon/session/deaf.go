@@ -10,9 +10,9 @@ const (
 	deafIdle    = int64(90 * time.Second) // or any message for so long
 )
 
-// Deaf reports whether the peer shows no sign of hearing us: our hello goes unanswered, or nothing is acknowledged. It is
-// how one direction that is broken shows with a conntrackd, which does not look for another link. A peer that is silent
-// proves nothing: ask while it is heard.
+// Deaf reports whether the peer shows no sign of hearing us: our hello goes unanswered, or nothing is acknowledged. It
+// is how one direction that is broken shows with a conntrackd, which does not look for another link. A peer that is
+// silent proves nothing: ask while it is heard.
 func (s *FTFW) Deaf(now int64) bool {
 	if !s.ready() {
 		return true // who asks waits long enough for it to end

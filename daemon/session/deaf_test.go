@@ -27,7 +27,9 @@ func TestDeaf(t *testing.T) {
 		{"much, but not for long", wire.Alive | wire.HelloBack, 599, 4, false},
 	} {
 		now := 1000 * second
-		s := New(Config{}, Handler{Flow: func(wire.Type, *flow.Flow) {}, Acked: func(Ref, uint32) {}, Lost: func(Ref, uint32) {}}, now)
+		s := New(Config{}, Handler{
+			Flow: func(wire.Type, *flow.Flow) {}, Acked: func(Ref, uint32) {}, Lost: func(Ref, uint32) {},
+		}, now)
 		s.Finish()
 		ack := wire.AppendControl(nil, tt.flags, 100, 0, 0)
 		s.Receive(now, ack)
