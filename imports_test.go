@@ -38,7 +38,7 @@ daemon/core         daemon/transport daemon/session daemon/control daemon/link
 daemon/role         daemon/control
 daemon/restore      daemon/flow daemon/lifetime daemon/loop daemon/wire daemon/cache daemon/control daemon/job
 daemon/restore      daemon/kernel daemon/core
-daemon/upkeep       daemon/flow daemon/loop daemon/cache daemon/job daemon/kernel daemon/core
+daemon/upkeep       daemon/flow daemon/lifetime daemon/loop daemon/cache daemon/job daemon/kernel daemon/core
 daemon/takeover     daemon/flow daemon/loop daemon/rtnetlink daemon/cache daemon/control daemon/job daemon/kernel
 daemon/takeover     daemon/core daemon/restore daemon/upkeep
 daemon/query        daemon/flow daemon/expr daemon/lifetime daemon/loop daemon/wire daemon/cache daemon/control

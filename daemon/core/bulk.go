@@ -44,9 +44,9 @@ func (b Bulk) End(c *Core) {
 	}
 }
 
-// AnnounceFrom queues at most most flows of the internal cache for the peer, from a position on, as far as they were not
-// sent since the bulk was wanted. It returns the position to go on from, 0 at the end, and how many flows it passed. At
-// the end it queues the expectations too.
+// AnnounceFrom queues at most most flows of the internal cache for the peer, from a position on, as far as they were
+// not sent since the bulk was wanted. It returns the position to go on from, 0 at the end, and how many flows it
+// passed. At the end it queues the expectations too.
 func (c *Core) AnnounceFrom(from cache.Ref, most int) (next cache.Ref, passed int) {
 	next = c.Own.Internal.Scan(from, most, func(e *cache.Entry) bool {
 		c.Own.Internal.AnnounceRest(e.Ref)

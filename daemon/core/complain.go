@@ -3,11 +3,9 @@ package core
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"ctsync/daemon/cache"
-	"ctsync/daemon/control"
 	"ctsync/daemon/wire"
 )
 
@@ -21,12 +19,13 @@ type complaints struct {
 	lacksAt int64                 // when; 0 = never
 }
 
-// due reports whether a subject may be logged again now, and notes that it is.
-func (x *complaints) due(subject string, now int64) bool {
-	if at, before := x.at[subject]; before && now-at < complainEvery {
+// Complain reports whether a trouble may be logged again now, and notes that it is.
+func (c *Core) Complain(of string) bool {
+	now := c.now()
+	if at, before := c.complaints.at[of]; before && now-at < complainEvery {
 		return false
 	}
-	x.at[subject] = now
+	c.complaints.at[of] = now
 	return true
 }
 
@@ -41,8 +40,8 @@ const (
 	ExternalExpect Cache = "external expect"
 )
 
-// Refused counts a flow or expectation that a cache did not take, and says so when the cache is full. Such a pair is not
-// in step until it was offered again and taken.
+// Refused counts a flow or expectation that a cache did not take, and says so when the cache is full. Such a pair is
+// not in step until it was offered again and taken.
 func (c *Core) Refused(by Cache, err error) {
 	if !errors.Is(err, cache.ErrFull) {
 		c.invalid++
@@ -54,17 +53,9 @@ func (c *Core) Refused(by Cache, err error) {
 		c.Peer.full = true
 	}
 	c.refused++
-	if c.complaints.due(string(by), c.now()) {
+	if c.Complain(string(by)) {
 		c.log.Error("cache is full, entries are not replicated: raise cache-limit, or nf_conntrack_expect_max for expectations",
 			"cache", by, "refused", c.refused)
-	}
-}
-
-// ComplainRefused says, not too often, that the kernel refuses flows of the peer.
-func (c *Core) ComplainRefused(r *control.CommitResult) {
-	if c.complaints.due("kernel", c.now()) {
-		c.log.Error("flows of the peer are not in the kernel, see ctsync show statistics --detail",
-			"failed", r.Failed, "why", r.Errors, "example", strings.Join(r.Named[:min(1, len(r.Named))], ""))
 	}
 }
 

@@ -1,5 +1,5 @@
-// Package core is what the loop owns: both routers' flows, the conversation, and the rules between them; it waits in one
-// place, the loop's.
+// Package core is what the loop owns: both routers' flows, the conversation, and the rules between them; it waits in
+// one place, the loop's.
 //
 // One goroutine (Run) owns a Core without locks. It reads the event socket and the links itself, a block at a time,
 // because handing blocks from one thread to another costs more than what is in them. Others enter through loop.Inbox,
@@ -10,9 +10,9 @@
 //	readers  ── functions ───────────────────►│
 //	work     ── functions ───────────────────►┘
 //
-// Own is this router's side and knows no session. Peer is the other router's and knows no kernel event. What lies between
-// them is transmit.go (from Own to Peer), owner.go (whose is a flow that both have) and verdict.go (in step, or why not).
-// Work outside the loop changes state by verbs that say what it does (BeginCompare, Settle, BecomeRole, ...).
+// Own is this router's side and knows no session. Peer is the other router's and knows no kernel event. What lies
+// between them is transmit.go (from Own to Peer), owner.go (whose is a flow that both have) and verdict.go (in step, or
+// why not). Work outside the loop changes state by verbs that say what it does (BeginCompare, Settle, BecomeRole, ...).
 package core
 
 import (
@@ -40,6 +40,7 @@ type Core struct {
 	Inject Injection
 	Want   Want
 	Times  Times
+	Tap    control.Tap // shows events to those who watch
 
 	// Compared is closed when the internal cache has first been compared with the kernel's table.
 	Compared chan struct{}
@@ -54,7 +55,6 @@ type Core struct {
 	reader reader
 	queue  queue
 	probe  probe
-	tap    tap
 
 	complaints complaints
 	commits    int // under way
@@ -114,6 +114,9 @@ func New(o Options) *Core {
 
 // Now is the loop's clock: nanoseconds since the daemon started.
 func (c *Core) Now() int64 { return c.now() }
+
+// Wall is the clock of readers.
+func (c *Core) Wall() time.Time { return c.wall() }
 
 // SetLimits bounds the caches of flows and those of expectations.
 func (c *Core) SetLimits(flows, expectations int) {

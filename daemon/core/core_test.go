@@ -67,8 +67,9 @@ func TestHotPathDoesNotAllocate(t *testing.T) {
 	if statistics(p.A).Times.EventAcknowledged.Count == 0 {
 		t.Error("no event was followed to the peer and back")
 	}
-	if got := p.B.Peer.External.Stats(); got.Created == 0 || got.Created != p.A.Own.Internal.Stats().Created || got.Active != 0 {
-		t.Errorf("peer's cache: %+v", got)
+	got, own := p.B.Peer.External.Stats(), p.A.Own.Internal.Stats()
+	if got.Created == 0 || got.Created != own.Created || got.Active != 0 {
+		t.Errorf("peer's cache: %+v, own %+v", got, own)
 	}
 }
 
@@ -143,8 +144,8 @@ func TestBulkIsTheAnswer(t *testing.T) {
 	}
 }
 
-// TestAbsenceOfAnEarlierFlow: what the kernel says of an entry that a commit made, which has no ID, does not end the flow
-// that began under its tuple meanwhile.
+// TestAbsenceOfAnEarlierFlow: what the kernel says of an entry that a commit made, which has no ID, does not end the
+// flow that began under its tuple meanwhile.
 func TestAbsenceOfAnEarlierFlow(t *testing.T) {
 	c := coretest.New()
 	f := flowTo(1)
@@ -166,8 +167,8 @@ func TestAbsenceOfAnEarlierFlow(t *testing.T) {
 	}
 }
 
-// TestCompareCounts: the first comparison fills the cache, later ones count what they repair, and one that was overtaken
-// by lost events proves nothing.
+// TestCompareCounts: the first comparison fills the cache, later ones count what they repair, and one that was
+// overtaken by lost events proves nothing.
 func TestCompareCounts(t *testing.T) {
 	c := coretest.New()
 	compare := func(during func(), kernel ...flow.Flow) uint64 {

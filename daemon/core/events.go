@@ -29,8 +29,8 @@ func (c *Core) Apply(b *ctnetlink.Block) {
 			c.filteredEvent(b.Kind[i], f)
 			continue
 		}
-		if c.tap.watched() {
-			c.tapFlow(control.EventKind(b.Kind[i]), f, false) // the first three kinds are the same
+		if c.Tap.Watched() {
+			c.tapFlow(control.EventKind(b.Kind[i]), f, false) // the kinds of flows are numbered alike
 		}
 		var err error
 		switch b.Kind[i] {
@@ -48,7 +48,7 @@ func (c *Core) Apply(b *ctnetlink.Block) {
 			c.Refused(InternalCache, err)
 		}
 	}
-	if c.tap.watched() {
+	if c.Tap.Watched() {
 		c.publish(false)
 	}
 	if len(c.Own.orphans) > 0 {
@@ -62,7 +62,7 @@ func (c *Core) overrun() {
 	c.Own.counts.overruns++
 	c.Own.suspect = true
 	c.log.Warn("kernel dropped conntrack events, comparing with its table", "overruns", c.Own.counts.overruns)
-	if c.tap.watched() {
+	if c.Tap.Watched() {
 		c.publish(true)
 	}
 	c.wantCompare()

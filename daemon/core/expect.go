@@ -2,13 +2,10 @@ package core
 
 import (
 	"bytes"
-	"math"
 	"time"
 
-	"ctsync/daemon/cache"
 	"ctsync/daemon/config"
 	"ctsync/daemon/flow"
-	"ctsync/daemon/lifetime"
 	"ctsync/daemon/loop"
 )
 
@@ -118,8 +115,8 @@ func (c *Core) Readjust(f *flow.Flow) {
 	}
 }
 
-// retainExpectations ends the internal expectations that are not replicated any more: their helper is not listed, or the
-// filter does not let their master pass.
+// retainExpectations ends the internal expectations that are not replicated any more: their helper is not listed, or
+// the filter does not let their master pass.
 func (c *Core) retainExpectations() {
 	c.Own.Expect.Retain(func(e *flow.Expectation) bool {
 		return expectsHelper(c.Config, e) && c.Own.Filter.Pass(&e.Master)
@@ -137,16 +134,4 @@ func (c *Core) followExpectSync() {
 	}
 	c.wantCompare()
 	c.RequestResync()
-}
-
-// expireExpectations removes the external expectations whose timeout has passed and returns how many.
-func (c *Core) expireExpectations() (removed int) {
-	now, heard := c.now(), c.PeerHeard()
-	c.Peer.Expect.Scan(0, math.MaxInt, func(x *cache.ExpectEntry) {
-		if lifetime.ExpectationExpired(&x.Expectation, x.Updated, heard, now) {
-			c.Peer.Expect.Forget(x.Ref)
-			removed++
-		}
-	})
-	return removed
 }

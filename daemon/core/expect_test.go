@@ -76,7 +76,8 @@ func TestExpectationsReachThePeer(t *testing.T) {
 	}
 }
 
-// TestExpectationBeforeItsMaster: some helpers expect something upon the first packet, before the connection is confirmed.
+// TestExpectationBeforeItsMaster: some helpers expect something upon the first packet, before the connection is
+// confirmed.
 func TestExpectationBeforeItsMaster(t *testing.T) {
 	p := newExpectPair(t)
 	p.A.Apply(expectBlock(ctnetlink.EventExpectNew, 8))

@@ -10,8 +10,8 @@ import (
 // TableWait is how long after its start a daemon waits for the peer's table before it does without.
 const TableWait = 3 * time.Second
 
-// Injection is what the core knows of the peer's flows that go straight into the kernel; see owner.go. The counters may be
-// added to by package restore.
+// Injection is what the core knows of the peer's flows that go straight into the kernel; see owner.go. The counters may
+// be added to by package restore.
 type Injection struct {
 	Counts control.InjectStatistics
 	Expect control.InjectCounts
@@ -55,8 +55,8 @@ func (c *Core) Injected() bool { return !c.Inject.busy && c.InjectPending() == 0
 // InjectError is what broke the last block, nil if nothing did since it was cleared.
 func (c *Core) InjectError() error { return c.Inject.err }
 
-// BeginInjection says that a block of the ledger is on its way to the kernel, while waiting flows wait for their master.
-// busy is false when nothing of the block needs a request.
+// BeginInjection says that a block of the ledger is on its way to the kernel, while waiting flows wait for their
+// master. busy is false when nothing of the block needs a request.
 func (c *Core) BeginInjection(waiting int, busy bool) {
 	c.Inject.waiting, c.Inject.busy = waiting, busy
 	c.restInjection()
@@ -91,8 +91,8 @@ func (c *Core) retryRefused() {
 	c.Peer.Expect.Retry()
 }
 
-// HurryInjection forgets the last error, offers the kernel again what it refused, and returns how many flows it does not
-// have yet. on is false when the peer's flows do not go straight into the kernel.
+// HurryInjection forgets the last error, offers the kernel again what it refused, and returns how many flows it does
+// not have yet. on is false when the peer's flows do not go straight into the kernel.
 func (c *Core) HurryInjection() (late uint64, on bool) {
 	if !c.Injecting() {
 		return 0, false
@@ -117,24 +117,8 @@ func (i *Injection) peerAnswered(now int64) {
 	}
 }
 
-// Add adds what came of a block to the counters. The last control.MaxNamed names are kept.
+// Add adds what came of a block to the counters.
 func (i *Injection) Add(r *control.CommitResult) {
-	t := &i.Counts
-	t.Created += r.Created + r.Replaced
-	t.Replaced += r.Replaced
-	t.Updated += r.Updated
-	t.Expired += r.Expired
-	t.Filtered += r.Filtered
-	t.Errors.Add(r.Errors)
-	t.Degraded.Add(r.Degraded)
-	named := r.Named
-	if x := r.Expect; x != nil {
-		i.Expect.Created += x.Created + x.Replaced
-		i.Expect.Updated += x.Updated
-		i.Expect.CreateFailed += x.Failed
-		t.Errors.Add(x.Errors)
-		named = append(named, x.Named...)
-	}
-	t.Named = append(t.Named, named...)
-	t.Named = t.Named[max(0, len(t.Named)-control.MaxNamed):]
+	i.Counts.Add(r)
+	i.Expect.AddExpectations(r.Expect)
 }

@@ -1,51 +1,10 @@
 package core
 
-import "ctsync/daemon/control"
-
-// Histogram counts durations in the buckets of control.Bounds, the last one beyond them all. It belongs to the loop.
-type Histogram struct {
-	counts [len(control.Bounds) + 1]uint64
-	sum    int64 // ns
-}
-
-// Observe counts a duration, in nanoseconds.
-func (h *Histogram) Observe(ns int64) {
-	i := 0
-	for i < len(control.Bounds) && ns > int64(control.Bounds[i]) {
-		i++
-	}
-	h.counts[i]++
-	h.sum += ns
-}
-
-func (h *Histogram) snapshot() control.Histogram {
-	s := control.Histogram{Sum: control.Duration(h.sum), Buckets: make([]control.Bucket, len(control.Bounds))}
-	for i, n := range h.counts {
-		s.Count += n
-		if i < len(control.Bounds) {
-			s.Buckets[i] = control.Bucket{UpTo: control.Duration(control.Bounds[i]), Count: s.Count}
-		}
-	}
-	return s
-}
-
-// Times are the histograms of control.Times.
-type Times struct {
-	Sent, Acked, Commit, Takeover Histogram
-}
-
-func (t *Times) snapshot() control.Times {
-	return control.Times{
-		EventSent: t.Sent.snapshot(), EventAcknowledged: t.Acked.snapshot(),
-		Commit: t.Commit.snapshot(), Takeover: t.Takeover.snapshot(),
-	}
-}
-
 // probe follows one event at a time to the peer and back, for Times.Sent and .Acked; events that come meanwhile are
 // not looked at. That is some samples per second on a busy link, for a comparison per message and no memory.
 //
-// What is followed is a place in the queue to the peer, its end after the block that the event came in: when everything up
-// to there has left, the event has left too, and the last of these messages is the one waited for.
+// What is followed is a place in the queue to the peer, its end after the block that the event came in: when everything
+// up to there has left, the event has left too, and the last of these messages is the one waited for.
 type probe struct {
 	state probeState
 	read  int64  // when the block was read
@@ -62,8 +21,8 @@ const (
 	probeSent
 )
 
-// followBlock begins to follow a block that was read at the given time (0 = not known) and before which the queue to the
-// peer ended at the place before. A block that queued nothing is not followed, nor one that no peer waits for.
+// followBlock begins to follow a block that was read at the given time (0 = not known) and before which the queue to
+// the peer ended at the place before. A block that queued nothing is not followed, nor one that no peer waits for.
 func (c *Core) followBlock(read int64, before uint32) {
 	p := &c.probe
 	if p.state != probeIdle || read == 0 || c.Peer.session == nil || c.now()-c.PeerHeard() >= int64(aliveInterval) {

@@ -1,10 +1,6 @@
 package core
 
-import (
-	"time"
-
-	"ctsync/daemon/link"
-)
+import "ctsync/daemon/link"
 
 // ChangeLinks lets f change the links, and has the rest of the core follow.
 func (c *Core) ChangeLinks(f func(s *link.Set, now int64)) {
@@ -56,28 +52,6 @@ func (c *Core) reviewLinks(now int64) {
 		return
 	}
 	c.reader.reviewed = now
-	c.Links.Review(c.peerDeaf(now), now)
+	c.Links.Review(!c.Links.Silent(now) && c.Peer.session.Deaf(now), now) // a silent peer is no proof
 	c.followLinks()
-}
-
-// When the peer counts as deaf. conntrackd acknowledges what it got after 300 messages or a second without anything to
-// send: one that has much to send and hears little may take a minute for it.
-const (
-	deafMessages = 2 * ackWindow
-	deafBusy     = int64(5 * time.Second)  // with so many messages not acknowledged
-	deafIdle     = int64(90 * time.Second) // with any
-)
-
-// peerDeaf reports whether the peer is heard but shows no sign of hearing us: our hello goes unanswered, or nothing is
-// acknowledged. It is how one direction that is broken shows with a conntrackd, which does not look for another link.
-func (c *Core) peerDeaf(now int64) bool {
-	if c.Links.Silent(now) {
-		return false
-	}
-	st := c.Peer.session.State()
-	if !st.Established || st.PeerHello {
-		return true // the links wait long enough for it to end
-	}
-	age := now - st.OldestUnacked
-	return st.OldestUnacked != 0 && (age >= deafIdle || age >= deafBusy && st.Seq-st.AckedSeq > deafMessages)
 }

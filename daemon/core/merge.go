@@ -15,7 +15,7 @@ import (
 func (c *Core) BeginCompare() {
 	c.Own.full = false
 	c.Own.Internal.BeginReconcile()
-	c.Own.compare = compare{repaired: c.Own.counts.repaired, overruns: c.Own.counts.overruns}
+	c.Own.before = c.Own.counts
 }
 
 // EndCompare ends the comparison, with the error that cut it short if any, and returns how many differences it found.
@@ -34,12 +34,12 @@ func (c *Core) EndCompare(err error) (repaired uint64) {
 	if overflow {
 		c.wantCompare()
 	}
-	c.Own.suspect = overflow || c.Own.counts.overruns != c.Own.compare.overruns
+	c.Own.suspect = overflow || c.Own.counts.overruns != c.Own.before.overruns
 	if !c.Own.reconciled {
 		c.Own.reconciled = true
 		close(c.Compared)
 	}
-	return c.Own.counts.repaired - c.Own.compare.repaired
+	return c.Own.counts.repaired - c.Own.before.repaired
 }
 
 // Merge puts into the internal cache what the kernel has.
@@ -63,9 +63,9 @@ func (c *Core) Merge(flows []flow.Flow) {
 	}
 }
 
-// StaleFrom copies stale entries into to, looking at no more than look records from a position on. It ends those that the
-// filter does not let pass, flows that a flush hid among them. It returns how many it copied and the position to go on
-// from, 0 at the end.
+// StaleFrom copies stale entries into to, looking at no more than look records from a position on. It ends those that
+// the filter does not let pass, flows that a flush hid among them. It returns how many it copied and the position to go
+// on from, 0 at the end.
 func (c *Core) StaleFrom(from cache.Ref, look int, to []cache.Entry) (n int, next cache.Ref) {
 	n, next = c.Own.Internal.Stale(from, look, to)
 	left := 0
@@ -97,8 +97,8 @@ func (c *Core) Settle(keys, found []flow.Flow, errs []unix.Errno) (had bool) {
 	return had
 }
 
-// renewed reports whether the cache has an entry that the kernel reported, in place of one without an ID, which a commit
-// made: the kernel was asked about that one.
+// renewed reports whether the cache has an entry that the kernel reported, in place of one without an ID, which a
+// commit made: the kernel was asked about that one.
 func (c *Core) renewed(key *flow.Tuple) bool {
 	ref, known := c.Own.Internal.Lookup(key)
 	return known && c.Own.Internal.Load(ref, &c.scratch) && c.scratch.Flow.Has.Is(flow.HasID)
@@ -135,8 +135,8 @@ func (c *Core) MergeExpectations(list []flow.Expectation) {
 	}
 }
 
-// EndCompareExpectations ends the comparison. complete says that the kernel's list was read to its end: then what it did
-// not have has ended.
+// EndCompareExpectations ends the comparison. complete says that the kernel's list was read to its end: then what it
+// did not have has ended.
 func (c *Core) EndCompareExpectations(complete bool) {
 	ended, overflow := c.Own.Expect.EndReconcile(complete)
 	c.Own.counts.repaired += uint64(ended)

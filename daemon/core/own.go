@@ -17,8 +17,8 @@ type Own struct {
 	reconciled bool // the internal cache has been compared with the kernel since the start
 	suspect    bool // events were lost, and the comparison is not finished
 	full       bool // a flow was refused since the last comparison with the kernel began
-	compare    compare
 	counts     ownCounts
+	before     ownCounts // as they were when the comparison began that is under way, or was last
 }
 
 // ownCounts are numbers that no other part keeps.
@@ -33,12 +33,6 @@ type ownCounts struct {
 	purges         uint64 // times that the timers of the other router's flows were shortened
 	trafficBytes   uint64 // of flows that ended, where the kernel counts
 	trafficPackets uint64
-}
-
-// compare is a comparison with the kernel's table that is under way.
-type compare struct {
-	repaired uint64 // counts.repaired when it began
-	overruns uint64 // counts.overruns when it began
 }
 
 // SetFilter puts another filter in force. Flows of the internal cache that it does not let pass stay until EvictFrom.
@@ -75,8 +69,8 @@ func (c *Core) evicts(e *cache.Entry) bool {
 	return true
 }
 
-// FlushInternal hides everything of the internal cache until the comparison with the kernel, which it asks for. The peer
-// keeps what it has. It returns how many entries there were.
+// FlushInternal hides everything of the internal cache until the comparison with the kernel, which it asks for. The
+// peer keeps what it has. It returns how many entries there were.
 func (c *Core) FlushInternal() int {
 	n := c.Own.Internal.Len() + c.Own.Expect.Len()
 	c.Own.Internal.Flush()

@@ -8,24 +8,24 @@ import (
 )
 
 // With disable-external-cache the peer's flows go into the kernel as they come, and a failover needs no commit. The
-// external cache is then a ledger that readers do not see: what the peer has, what of it the kernel has, and what is still
-// to be done (see cache.External). Package restore takes what is to be done from it in blocks; a flow that changes ten
-// times meanwhile is injected once.
+// external cache is then a ledger that readers do not see: what the peer has, what of it the kernel has, and what is
+// still to be done (see cache.External). Package restore takes what is to be done from it in blocks; a flow that
+// changes ten times meanwhile is injected once.
 //
-// Whose is a flow that both routers have? Three places know of it: the ledger (the peer has it), the internal cache (it is
-// ours, and is announced to the peer), and the kernel.
+// Whose is a flow that both routers have? Three places know of it: the ledger (the peer has it), the internal cache (it
+// is ours, and is announced to the peer), and the kernel.
 //
-//   - What is in the ledger alone is the peer's. Comparisons with the kernel leave it alone; its timer is set again before
-//     it expires, as long as the peer keeps it; when the peer ends it, it is deleted.
+//   - What is in the ledger alone is the peer's. Comparisons with the kernel leave it alone; its timer is set again
+//     before it expires, as long as the peer keeps it; when the peer ends it, it is deleted.
 //   - A kernel event shows that packets of it pass here (asymmetric routes, both routers active): it comes into the
-//     internal cache, and is in both. Then an end at the peer deletes nothing here, and what the peer says never takes the
-//     kernel's entry backwards. A timer that somebody else than us set shows the same for a flow without events.
+//     internal cache, and is in both. Then an end at the peer deletes nothing here, and what the peer says never takes
+//     the kernel's entry backwards. A timer that somebody else than us set shows the same for a flow without events.
 //   - On MASTER the ledger is emptied, and the comparison with the kernel makes all of it ours.
 //   - When the peer announces a flow that is in the internal cache, but of which no event came since this router became
 //     BACKUP (or since it started), it leaves the internal cache, and the peer is not sent its end; see Yields.
 
-// BecomeRole notes what keepalived made of this router. As BACKUP the flows of before are its own only as far as packets
-// of them still pass here.
+// BecomeRole notes what keepalived made of this router. As BACKUP the flows of before are its own only as far as
+// packets of them still pass here.
 func (c *Core) BecomeRole(state control.State) {
 	if c.role = state.Role(); c.role == control.RoleMaster {
 		c.beginAnnounce() // the takeover ends with a bulk
@@ -52,9 +52,10 @@ func (c *Core) Disown(key *flow.Tuple) {
 	}
 }
 
-// Yields reports whether a flow of the internal cache that the peer announces is the peer's: no packets of it pass here,
-// as far as events show, and this router is not master. Where keepalived has said nothing, two routers that started at
-// the same time announce the same flows to each other: one of them must keep them, or nobody would ever end them.
+// Yields reports whether a flow of the internal cache that the peer announces is the peer's: no packets of it pass
+// here, as far as events show, and this router is not master. Where keepalived has said nothing, two routers that
+// started at the same time announce the same flows to each other: one of them must keep them, or nobody would ever end
+// them.
 func (c *Core) Yields(key *flow.Tuple) bool {
 	switch {
 	case c.role == control.RoleMaster, c.Own.Internal.Touched(key):
@@ -66,8 +67,8 @@ func (c *Core) Yields(key *flow.Tuple) bool {
 	return true
 }
 
-// completed returns what an UPDATE event says of a flow that was the peer's alone, and now is ours as well, with what the
-// peer announced of it: such an event does not carry everything.
+// completed returns what an UPDATE event says of a flow that was the peer's alone, and now is ours as well, with what
+// the peer announced of it: such an event does not carry everything.
 func (c *Core) completed(f *flow.Flow) *flow.Flow {
 	if !c.Injecting() || c.Own.Internal.Has(&f.Orig) {
 		return f
@@ -86,8 +87,8 @@ func (c *Core) completed(f *flow.Flow) *flow.Flow {
 
 // endedHere takes the end of a flow in this kernel, before the internal cache does. One that the peer has is put back,
 // unless it is a connection whose closing was seen here. If we announced it to the peer as well, the peer's word may be
-// out of date: it may have given it up to us, silently. Then a master forgets it, and any other router puts it back once;
-// a peer that does have it says so when it hears of the end (see announceAgain).
+// out of date: it may have given it up to us, silently. Then a master forgets it, and any other router puts it back
+// once; a peer that does have it says so when it hears of the end (see announceAgain).
 func (c *Core) endedHere(f *flow.Flow, now int64) {
 	if !c.Injecting() {
 		return
@@ -121,8 +122,8 @@ func (c *Core) announceAgain(key *flow.Tuple) {
 	}
 }
 
-// holdsBack reports whether nothing is sent yet, because this router started and does not know what of its kernel's table
-// is the peer's: injected before the daemon's restart. What the peer's table then does not mention is ours.
+// holdsBack reports whether nothing is sent yet, because this router started and does not know what of its kernel's
+// table is the peer's: injected before the daemon's restart. What the peer's table then does not mention is ours.
 func (c *Core) holdsBack() bool {
 	if !c.Injecting() || c.role == control.RoleMaster || c.HasTable() {
 		return false

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"ctsync/daemon/cache"
+	"ctsync/daemon/control"
 	"ctsync/daemon/flow"
 	"ctsync/daemon/link"
 	"ctsync/daemon/loop"
@@ -112,11 +113,11 @@ func (c *Core) applyGathered() {
 	b.n = 0
 }
 
-// peerFlow applies one message of the peer, which came at now, to the external cache, from which it goes into the kernel
-// with disable-external-cache.
+// peerFlow applies one message of the peer, which came at now, to the external cache, from which it goes into the
+// kernel with disable-external-cache.
 func (c *Core) peerFlow(t wire.Type, f *flow.Flow, now int64) {
-	if c.tap.watched() {
-		c.tapPeer(t, f)
+	if c.Tap.Watched() {
+		c.tapFlow(control.EventKind(t), f, true) // the types of flows are numbered alike
 	}
 	var err error
 	switch t {
@@ -185,8 +186,8 @@ func (c *Core) peerEstablished() {
 	c.Inject.peerAnswered(c.now())
 }
 
-// RequestResync asks the peer for its whole table. Before the first link is open it does nothing: startup-resync decides
-// then.
+// RequestResync asks the peer for its whole table. Before the first link is open it does nothing: startup-resync
+// decides then.
 func (c *Core) RequestResync() {
 	if c.Peer.session == nil {
 		return
@@ -195,8 +196,8 @@ func (c *Core) RequestResync() {
 	c.Peer.session.RequestResync(c.now())
 }
 
-// resyncSent begins to watch what the peer mentions, and not before: what it said while it took us for the daemon before
-// our restart is not repeated to us when it ends.
+// resyncSent begins to watch what the peer mentions, and not before: what it said while it took us for the daemon
+// before our restart is not repeated to us when it ends.
 func (c *Core) resyncSent() {
 	c.Peer.sweepDue, c.Peer.full, c.Peer.emptied = false, false, false
 	c.Peer.External.BeginSweep()

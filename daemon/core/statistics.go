@@ -1,24 +1,16 @@
 package core
 
 import (
-	"maps"
-	"slices"
-	"time"
-
 	"ctsync/daemon/cache"
 	"ctsync/daemon/control"
 	"ctsync/daemon/session"
 	"ctsync/daemon/wire"
 )
 
-// Moment is one time on the clock of the caches and on the wall clock.
-type Moment struct {
-	Cache int64
-	Wall  time.Time
+// Times are how long things took; see control.Times.
+type Times struct {
+	Sent, Acked, Commit, Takeover control.Durations
 }
-
-// Moment returns the time as it is now.
-func (c *Core) Moment() Moment { return Moment{c.now(), c.wall()} }
 
 // Status fills in what the core knows of the status.
 func (c *Core) Status(s *control.Status) {
@@ -63,7 +55,10 @@ func (c *Core) Statistics(s *control.Statistics) {
 		}
 	}
 	s.Commit = c.totals.Clone()
-	s.Times = c.Times.snapshot()
+	s.Times = control.Times{
+		EventSent: c.Times.Sent.Histogram(), EventAcknowledged: c.Times.Acked.Histogram(),
+		Commit: c.Times.Commit.Histogram(), Takeover: c.Times.Takeover.Histogram(),
+	}
 	if c.Peer.session != nil {
 		c.sessionStatistics(s)
 	}
@@ -87,9 +82,7 @@ func cacheStats(s cache.Stats, limit int) control.CacheStats {
 // injectStatistics is the part of disable-external-cache: the ledger is no external cache to readers.
 func (c *Core) injectStatistics(s *control.Statistics) {
 	st := cacheStats(c.Peer.External.Stats(), c.Peer.External.Limit())
-	i := c.Inject.Counts
-	i.Errors, i.Degraded = maps.Clone(i.Errors), maps.Clone(i.Degraded)
-	i.Named = slices.Clone(i.Named)
+	i := c.Inject.Counts.Clone()
 	i.Flows, i.Waiting, i.Missing = st.Active, uint64(c.InjectPending()), uint64(c.Peer.External.Failed())
 	i.Bytes, i.Limit, i.Full = st.Bytes, st.Limit, st.Full
 	s.Inject, s.External = &i, control.CacheStats{}
@@ -110,34 +103,10 @@ func (c *Core) sessionStatistics(s *control.Statistics) {
 		PayloadsLost: st.PayloadsLost, Refused: st.Refused, Stray: st.Stray,
 	}
 	s.Session = control.SessionStatistics{
-		State: helloText(state), Sequence: state.Seq, PeerSequence: state.PeerSeq,
-		Sent: messageCounts(st.Sent), Received: messageCounts(st.Received),
+		State: state.Handshake(), Sequence: state.Seq, PeerSequence: state.PeerSeq,
+		Sent: st.Sent.Named(), Received: st.Received.Named(),
 		Retransmitted: st.Retransmitted + st.Nacked + st.Stale, Unacknowledged: uint64(state.Unacked),
 		Window: uint64(state.Window), NacksOutstanding: uint64(state.NacksOutstanding), PeerRestarts: st.PeerRestarts,
 		Oversized: st.Oversized, UnacknowledgedControl: uint64(state.UnackedControl),
 	}
-}
-
-func helloText(s session.State) string {
-	switch {
-	case s.Established:
-		return "established"
-	case s.Heard != 0:
-		return "the peer has not answered our hello"
-	}
-	return "the peer has not been heard"
-}
-
-func messageCounts(m session.Messages) map[string]uint64 {
-	counts := map[string]uint64{}
-	for name, n := range map[string]uint64{
-		"new": m.New, "update": m.Update, "destroy": m.Destroy, "expect-new": m.ExpNew, "expect-update": m.ExpUpdate,
-		"expect-destroy": m.ExpDestroy, "ack": m.Ack, "nack": m.Nack, "resync": m.Resync, "alive": m.Alive,
-		"hello": m.Hello, "hello-back": m.HelloBack,
-	} {
-		if n > 0 {
-			counts[name] = n
-		}
-	}
-	return counts
 }

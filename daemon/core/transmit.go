@@ -17,7 +17,8 @@ const transmitSlice = 4096
 // takes.
 const outputDatagrams = 64
 
-// queue is what is on its way from Own to Peer: what leaves the internal caches' queue, and the events that are followed.
+// queue is what is on its way from Own to Peer: what leaves the internal caches' queue, and the events that are
+// followed.
 type queue struct {
 	flow   cache.Outgoing       // reused by Transmit
 	expect cache.OutgoingExpect // likewise
@@ -61,26 +62,11 @@ func (c *Core) sendFlow(now int64) {
 		}
 	}
 	lifetime.Age(&o.Flow, o.Updated, now)
-	c.trim(&o.Flow)
+	wire.Trim(&o.Flow, c.Config.TCPWindowTracking)
 	seq := c.Peer.session.SendFlow(now, wire.Type(o.Type), &o.Flow, session.Ref(o.Ref))
 	c.sent(o.Ref, seq)
 	if _, ends := c.Peer.session.Output(); len(ends) >= outputDatagrams {
 		c.flushOutput()
-	}
-}
-
-// trim leaves out what is of no use to the peer: a SYNPROXY state of zeros, which the kernel reports for every flow that
-// was made through ctnetlink, and window scales, which a flow that is restored be-liberal does not need (conntrackd does
-// the same without TCPWindowTracking). A flow that is be-liberal here, because the kernel or a commit met it without
-// knowing its scales, is sent without them, and so is restored be-liberal there too: the scales that the kernel reports
-// of it are not the connection's.
-func (c *Core) trim(f *flow.Flow) {
-	if f.Synproxy == (flow.Synproxy{}) {
-		f.Has &^= flow.HasSynproxy
-	}
-	liberal := f.Has.Is(flow.HasTCPFlags) && (f.TCPFlags[0]|f.TCPFlags[1])&flow.TCPFlagBeLiberal != 0
-	if !c.Config.TCPWindowTracking || liberal {
-		f.Has &^= flow.HasTCPWScale
 	}
 }
 

@@ -2,7 +2,6 @@ package core
 
 import (
 	"context"
-	"errors"
 	"math"
 	"net/netip"
 	"slices"
@@ -115,13 +114,7 @@ func CaughtUp(ctx context.Context, in *loop.Inbox[*Core], within time.Duration) 
 	}); err != nil {
 		return false, err
 	}
-	wait, cancel := context.WithTimeout(ctx, within)
-	defer cancel()
-	err := in.Poll(wait, func(c *Core) bool { return c.reader.events == nil || c.reader.drains != drains })
-	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-		return false, nil
-	}
-	return err == nil, err
+	return in.PollFor(ctx, within, func(c *Core) bool { return c.reader.events == nil || c.reader.drains != drains })
 }
 
 // reported takes note of what is readable.
@@ -151,7 +144,7 @@ func (c *Core) readLink(ch *link.Channel) {
 	more, err := ch.Open.Read(b)
 	if c.Peer.session != nil && !ch.Gone() {
 		b.Each(func(src netip.AddrPort, d []byte) { c.Receive(ch, src.Addr(), d) })
-		if c.tap.watched() {
+		if c.Tap.Watched() {
 			c.publish(false)
 		}
 	}

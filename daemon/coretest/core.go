@@ -1,5 +1,5 @@
-// Package coretest has two cores joined by memory, and a kernel that is a map, for the tests of core and of what works on
-// it.
+// Package coretest has two cores joined by memory, and a kernel that is a map, for the tests of core and of what works
+// on it.
 package coretest
 
 import (
@@ -154,8 +154,8 @@ func Serve(t testing.TB, c *core.Core, in *loop.Inbox[*core.Core], around func(r
 	})
 }
 
-// Drive does work that enters the loop of a core which does not run: it takes the calls of work here. That is much faster
-// than Serve, and deterministic.
+// Drive does work that enters the loop of a core which does not run: it takes the calls of work here. That is much
+// faster than Serve, and deterministic.
 func Drive(c *core.Core, in *loop.Inbox[*core.Core], work func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- work() }()

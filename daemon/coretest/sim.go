@@ -13,8 +13,8 @@ import (
 	"ctsync/daemon/upkeep"
 )
 
-// Sim is two whole cores, caches and sessions as they are, joined by two links that lose datagrams, go down at either end
-// and are cut unseen, on a clock of its own. The seed decides everything.
+// Sim is two whole cores, caches and sessions as they are, joined by two links that lose datagrams, go down at either
+// end and are cut unseen, on a clock of its own. The seed decides everything.
 type Sim struct {
 	T     *testing.T
 	Rnd   *rand.Rand

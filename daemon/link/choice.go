@@ -23,13 +23,13 @@ const (
 //
 //   - The first link is active at the start, and nothing ever leads back to it for its own sake.
 //   - A link that is not usable is left at once for the first that is.
-//   - The peer is followed: a router cannot see that what it sends gets lost behind a switch, but the other one can, and
-//     moves. conntrackd does the same.
-//   - When the peer says nothing, or does not react to what we say, the next usable link is tried, in growing intervals:
-//     a link that is up may be dead, but a peer may be dead too.
+//   - The peer is followed: a router cannot see that what it sends gets lost behind a switch, but the other one can,
+//     and moves. conntrackd does the same.
+//   - When the peer says nothing, or does not react to what we say, the next usable link is tried, in growing
+//     intervals: a link that is up may be dead, but a peer may be dead too.
 //
-// Two routers that follow each other at the same moment would swap their links for ever. So after any change the peer is
-// not followed for a while whose length is drawn by lot: of two that have swapped, one stays and the other comes.
+// Two routers that follow each other at the same moment would swap their links for ever. So after any change the peer
+// is not followed for a while whose length is drawn by lot: of two that have swapped, one stays and the other comes.
 type choice struct {
 	links   []candidate // in the order of the configuration
 	active  int
@@ -137,7 +137,8 @@ func (c *choice) try(to int, why string, now int64) string {
 	return why
 }
 
-// worthSaying reports whether the last change shall be logged. Tries may go on for days, while the other router is away.
+// worthSaying reports whether the last change shall be logged. Tries may go on for days, while the other router is
+// away.
 func (c *choice) worthSaying() bool { return !c.trying || c.tries&(c.tries-1) == 0 }
 
 // relist takes over another list of links. from holds for each the index that it had, -1 for a new one.

@@ -83,7 +83,8 @@ func TestChoice(t *testing.T) {
 	}
 }
 
-// TestChoiceIsNotNoisy: a peer that is away for a day is a handful of lines in the log, and the next change is said again.
+// TestChoiceIsNotNoisy: a peer that is away for a day is a handful of lines in the log, and the next change is said
+// again.
 func TestChoiceIsNotNoisy(t *testing.T) {
 	c := choiceOf(2)
 	said, changes := 0, 0
@@ -191,9 +192,9 @@ func (c *chooser) count(why string, now int64) {
 	}
 }
 
-// TestChoicesMeet plays two ends with two to four links between them, some of which break in one direction or both, with
-// or without the ends seeing it, and mend again. Whenever a link works in both directions long enough, each end must
-// hear the other, both by the same link, and then no end may change any more. Which end is quicker, how often each
+// TestChoicesMeet plays two ends with two to four links between them, some of which break in one direction or both,
+// with or without the ends seeing it, and mend again. Whenever a link works in both directions long enough, each end
+// must hear the other, both by the same link, and then no end may change any more. Which end is quicker, how often each
 // speaks and how long a datagram takes is drawn by lot.
 func TestChoicesMeet(t *testing.T) {
 	for seed := range uint64(500) {

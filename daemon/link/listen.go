@@ -26,7 +26,8 @@ func listenNowhere(cfg *config.Config) (missing []netip.Addr, err error) {
 	return missing, nil
 }
 
-// complainListen logs what is wrong with listen-address when it is not what was said before, and returns what it is now.
+// complainListen logs what is wrong with listen-address when it is not what was said before, and returns what it is
+// now.
 func (k *Keeper) complainListen(cfg *config.Config, before string) string {
 	text, err := ListenWarning(cfg)
 	if err != nil {

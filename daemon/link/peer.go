@@ -9,8 +9,8 @@ import (
 // Protocol v1 has one sequence space per receiver: two senders heard at once would look like endless loss.
 const peerSilence = int64(10 * time.Second)
 
-// peerMoves is how long the peer must have been silent, though it says something every second, before a sender on another
-// link that continues its sequence is taken for it.
+// peerMoves is how long the peer must have been silent, though it says something every second, before a sender on
+// another link that continues its sequence is taken for it.
 const peerMoves = int64(1500 * time.Millisecond)
 
 // Peer is whom the session talks with: the first sender heard. It has an address on each link; see Channel.
@@ -40,8 +40,8 @@ type Sender struct {
 // Knows reports whether addr is the peer's address on a link: Admit takes all that comes from there.
 func (s *Set) Knows(ch *Channel, addr netip.Addr) bool { return addr == ch.peer }
 
-// Admit decides whether the sender of a datagram on a link is the peer. On a unicast link it is the configured peer. On a
-// multicast link a sender that has not been heard there may be the peer, which sends by another link than before, or
+// Admit decides whether the sender of a datagram on a link is the peer. On a unicast link it is the configured peer. On
+// a multicast link a sender that has not been heard there may be the peer, which sends by another link than before, or
 // another router; that becomes the peer when the old one has been silent.
 func (s *Set) Admit(ch *Channel, from Sender, now int64) Verdict {
 	v := ThePeer

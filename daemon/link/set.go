@@ -1,8 +1,8 @@
 // Package link is the dedicated links: keeps each open, knows who on it is the peer, and chooses the one that sends.
 //
-// Set decides, Keeper acts. The Set belongs to the loop and is pure: it has no socket of its own, asks no clock and calls
-// nobody. It notes what changed, and the loop asks for that (News) after each change. The Keeper has a goroutine for each
-// link, which opens it, watches its interface and tells the Set.
+// Set decides, Keeper acts. The Set belongs to the loop and is pure: it has no socket of its own, asks no clock and
+// calls nobody. It notes what changed, and the loop asks for that (News) after each change. The Keeper has a goroutine
+// for each link, which opens it, watches its interface and tells the Set.
 package link
 
 import (
@@ -66,8 +66,9 @@ func (s *Set) Names() string {
 	return strings.Join(names, ", ")
 }
 
-// Follow takes over the configured links: the channels in the order of the file, each with its configuration. Those whose
-// configuration changes must not be open. When nothing that was known of the peer holds any more, it is another peer.
+// Follow takes over the configured links: the channels in the order of the file, each with its configuration. Those
+// whose configuration changes must not be open. When nothing that was known of the peer holds any more, it is another
+// peer.
 func (s *Set) Follow(links []*Channel, cfgs []transport.Config, now int64) {
 	same, first, was := !s.peer.Addr.IsValid(), len(s.channels) == 0, ""
 	if !first {
@@ -135,8 +136,8 @@ func (s *Set) Closed(ch *Channel) {
 	s.fitDatagrams()
 }
 
-// Review looks at the silence of the peer, every ReviewInterval. deaf says that the peer, which is heard, shows no sign of
-// hearing us.
+// Review looks at the silence of the peer, every ReviewInterval. deaf says that the peer, which is heard, shows no sign
+// of hearing us.
 func (s *Set) Review(deaf bool, now int64) {
 	if len(s.channels) > 1 {
 		s.chose(s.Sending().Name(), s.choice.tick(deaf, now), now)

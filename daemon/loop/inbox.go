@@ -1,8 +1,8 @@
 // Package loop is one goroutine that owns a T: how it sleeps, and how others get in for a moment.
 //
-// The owner is a loop that waits in Poller.Wait and in no other place. It takes the calls of others between its own work
-// (Inbox.Run). Long work runs in a goroutine of its own and enters the loop once per slice of at most SliceSize records,
-// so that what the loop is there for is served in between.
+// The owner is a loop that waits in Poller.Wait and in no other place. It takes the calls of others between its own
+// work (Inbox.Run). Long work runs in a goroutine of its own and enters the loop once per slice of at most SliceSize
+// records, so that what the loop is there for is served in between.
 package loop
 
 import (
@@ -39,8 +39,8 @@ func NewInbox[T any]() (*Inbox[T], error) {
 	return &Inbox[T]{Poller: p, calls: make(chan func(T), queuedCalls), done: make(chan struct{})}, nil
 }
 
-// Close says that the loop has ended, and closes the poller. Callers get ErrStopped from then on, and no late call rings
-// a descriptor that is not the poller's any more. It may be called twice.
+// Close says that the loop has ended, and closes the poller. Callers get ErrStopped from then on, and no late call
+// rings a descriptor that is not the poller's any more. It may be called twice.
 func (in *Inbox[T]) Close() {
 	in.once.Do(func() { close(in.done) })
 	in.Poller.Close()
@@ -110,6 +110,17 @@ func (in *Inbox[T]) Poll(ctx context.Context, cond func(T) bool) error {
 	}
 }
 
+// PollFor does the same for at most a time, and reports whether cond held. The error is ctx's, or ErrStopped.
+func (in *Inbox[T]) PollFor(ctx context.Context, most time.Duration, cond func(T) bool) (held bool, err error) {
+	limited, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	err = in.Poll(limited, cond)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // Slices runs f in the loop, each time from where it stopped, until it returns 0. The first call gets 0.
 func Slices[T any, R ~uint32](ctx context.Context, in *Inbox[T], f func(t T, from R) (next R)) error {
 	return SlicesThen(ctx, in, f, func() error { return nil })
@@ -117,7 +128,9 @@ func Slices[T any, R ~uint32](ctx context.Context, in *Inbox[T], f func(t T, fro
 
 // SlicesThen does the same and calls then outside the loop after each slice, with what f left for it. An error of then
 // ends the walk.
-func SlicesThen[T any, R ~uint32](ctx context.Context, in *Inbox[T], f func(t T, from R) (next R), then func() error) error {
+func SlicesThen[T any, R ~uint32](
+	ctx context.Context, in *Inbox[T], f func(t T, from R) (next R), then func() error,
+) error {
 	for from, more := R(0), true; more; {
 		if err := in.Do(ctx, func(t T) { from = f(t, from) }); err != nil {
 			return err

@@ -122,3 +122,25 @@ func TestPoll(t *testing.T) {
 		t.Errorf("error %v, want the deadline's", err)
 	}
 }
+
+// TestPollFor: what does not come in time is no error, unlike a caller that has left or a loop that has ended.
+func TestPollFor(t *testing.T) {
+	in, end := startLoop(t)
+	ready := func(o *owned) bool { o.sum++; return o.sum > 3 }
+	if held, err := in.PollFor(t.Context(), time.Minute, ready); !held || err != nil {
+		t.Errorf("held %v: %v", held, err)
+	}
+	never := func(*owned) bool { return false }
+	if held, err := in.PollFor(t.Context(), 10*time.Millisecond, never); held || err != nil {
+		t.Errorf("in vain: held %v: %v", held, err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if held, err := in.PollFor(ctx, time.Minute, never); held || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the caller's time is over: held %v: %v", held, err)
+	}
+	end()
+	if held, err := in.PollFor(t.Context(), time.Minute, never); held || !errors.Is(err, ErrStopped) {
+		t.Errorf("the loop has ended: held %v: %v", held, err)
+	}
+}

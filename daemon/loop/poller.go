@@ -14,12 +14,13 @@ import (
 
 // Poller lets the loop sleep until a descriptor is readable, a moment has come, or somebody rings.
 //
-// It sleeps in Go's netpoller, but on an epoll instance of its own behind it. A descriptor registered with the netpoller
-// itself would wake a thread for every event that arrives, even while the loop lets events gather. Here each descriptor
-// is disarmed when it has been reported (EPOLLONESHOT) and stays silent until the loop arms it again. A blocking system
-// call would keep a P busy, and while one is busy the runtime's monitor thread wakes up every 20 µs to look at it:
-// measured at 20 000 events/s that was 40 % of the daemon's CPU time. For the same reason the loop's own system calls,
-// which never block, are raw ones, and the timer is the kernel's: the runtime's would wake that thread as well.
+// It sleeps in Go's netpoller, but on an epoll instance of its own behind it. A descriptor registered with the
+// netpoller itself would wake a thread for every event that arrives, even while the loop lets events gather. Here each
+// descriptor is disarmed when it has been reported (EPOLLONESHOT) and stays silent until the loop arms it again. A
+// blocking system call would keep a P busy, and while one is busy the runtime's monitor thread wakes up every 20 µs to
+// look at it: measured at 20 000 events/s that was 40 % of the daemon's CPU time. For the same reason the loop's own
+// system calls, which never block, are raw ones, and the timer is the kernel's: the runtime's would wake that thread as
+// well.
 type Poller struct {
 	epoll int
 	file  *os.File // of epoll
@@ -134,8 +135,8 @@ func (p *Poller) Ring() {
 // Listen must be called before the loop looks for the last time before it waits: what comes after that look rings.
 func (p *Poller) Listen() { p.awake.Store(false) }
 
-// Wait sleeps for at most d, until a descriptor is readable or somebody rings. It returns the tokens that were reported,
-// as Fd of each event, negative ones being the poller's own. The slice is valid until the next call.
+// Wait sleeps for at most d, until a descriptor is readable or somebody rings. It returns the tokens that were
+// reported, as Fd of each event, negative ones being the poller's own. The slice is valid until the next call.
 func (p *Poller) Wait(d time.Duration) ([]unix.EpollEvent, error) {
 	defer p.awake.Store(true)
 	p.n = 0

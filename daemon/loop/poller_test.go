@@ -74,7 +74,9 @@ func TestPollerReportsOnce(t *testing.T) {
 // TestPollerDeadline: a wait ends with its deadline, whatever deadlines were set before, and sleeps until then.
 func TestPollerDeadline(t *testing.T) {
 	p := testPoller(t)
-	for _, d := range []time.Duration{60 * time.Millisecond, time.Millisecond, 90 * time.Millisecond, 50 * time.Millisecond} {
+	for _, d := range []time.Duration{
+		60 * time.Millisecond, time.Millisecond, 90 * time.Millisecond, 50 * time.Millisecond,
+	} {
 		start, busy, waits := time.Now(), processTime(t), 0
 		for time.Since(start) < d { // a deadline that was set before may end a wait early
 			reported(t, p, d-time.Since(start))

@@ -31,14 +31,14 @@ func wantsAll(q *control.FlowQuery) bool {
 // copied is a slice of a cache.
 type copied[T any] struct {
 	items []T
-	now   core.Moment
+	now   moment
 	err   error
 }
 
 // copyOut hands to fn what x takes of the entries of a cache, slice by slice from q.From on. While fn is busy with a slice
 // the next one is being copied: going to the loop and back costs more than the copying.
 func copyOut[T any](
-	ctx context.Context, r *Reader, q *control.FlowQuery, x extract[T], fn func(items []T, now core.Moment) error,
+	ctx context.Context, r *Reader, q *control.FlowQuery, x extract[T], fn func(items []T, now moment) error,
 ) error {
 	ctx, cancel := context.WithCancel(ctx)
 	ready, free := make(chan copied[T]), make(chan []T, 2)
@@ -92,7 +92,7 @@ func copySlice[T any](
 			n++
 			return true
 		})
-		s.items, s.now = items[:n], c.Moment()
+		s.items, s.now = items[:n], momentOf(c)
 	})
 	if s.err != nil {
 		from = 0

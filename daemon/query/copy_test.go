@@ -9,7 +9,6 @@ import (
 
 	"ctsync/daemon/cache"
 	"ctsync/daemon/control"
-	"ctsync/daemon/core"
 )
 
 // TestCopyOutEnds leaves a cache that is being copied at every slice, and by every way out: nothing stays behind.
@@ -19,7 +18,7 @@ func TestCopyOutEnds(t *testing.T) {
 	q := control.FlowQuery{Table: control.TableExternal}
 	refs := briefEntries(func(r *cache.Ref, e *cache.Entry) { *r = e.Ref })
 	copied := 0
-	if err := copyOut(context.Background(), d.Reader, &q, refs, func([]cache.Ref, core.Moment) error { copied++; return nil }); err != nil || copied != 5 {
+	if err := copyOut(context.Background(), d.Reader, &q, refs, func([]cache.Ref, moment) error { copied++; return nil }); err != nil || copied != 5 {
 		t.Fatalf("%d copied, %v", copied, err)
 	}
 	before := runtime.NumGoroutine()
@@ -27,7 +26,7 @@ func TestCopyOutEnds(t *testing.T) {
 		for _, gone := range []bool{false, true} {
 			ctx, cancel := context.WithCancel(context.Background())
 			n := 0
-			err := copyOut(ctx, d.Reader, &q, refs, func([]cache.Ref, core.Moment) error {
+			err := copyOut(ctx, d.Reader, &q, refs, func([]cache.Ref, moment) error {
 				if n++; n < stop {
 					return nil
 				}

@@ -60,7 +60,7 @@ type verdict struct {
 	attributes flow.Attr
 	kernel     *flow.Flow  // the kernel's entry, nil = none
 	entry      cache.Entry // Ref 0 = none
-	now        core.Moment
+	now        moment
 }
 
 // Differences compares a cache with the kernel's table and calls fn for each difference that q asks for.
@@ -134,7 +134,7 @@ func (x *comparison) internal(ctx context.Context) error {
 		return err
 	}
 	q := control.FlowQuery{Table: control.TableInternal}
-	if err := copyOut(ctx, x.Reader, &q, wholeEntries, func(entries []cache.Entry, _ core.Moment) error {
+	if err := copyOut(ctx, x.Reader, &q, wholeEntries, func(entries []cache.Entry, _ moment) error {
 		for i := range entries {
 			e := &entries[i]
 			if x.q.Family != 0 && e.Flow.Orig.Family != x.q.Family || x.has(e.Ref) || !x.filter.Pass(&e.Flow.Orig) {
@@ -296,7 +296,7 @@ func (x *comparison) judge(c *core.Core, s *suspect, found *flow.Flow, errno uni
 	if there {
 		v.kernel = &s.flow
 	}
-	v.now = c.Moment()
+	v.now = momentOf(c)
 	switch {
 	case !there:
 		v.what = control.CacheOnly
@@ -317,7 +317,7 @@ func (x *comparison) report(v *verdict) error {
 	if v.entry.Ref != 0 {
 		diff.Cache = &v.entry.Flow
 		m = meta(&v.entry, v.now)
-		ages := v.entry.At(v.now.Cache)
+		ages := v.entry.At(v.now.cache)
 		wanted = wanted || x.q.Passes(diff.Cache, ages)
 	}
 	if !wanted {

@@ -32,7 +32,7 @@ func (r *Reader) Flows(ctx context.Context, q control.FlowQuery, fn func(f *flow
 		err = r.sortedFlows(ctx, q, fn)
 	default:
 		fn = cut(q, fn)
-		err = r.wanted(ctx, q, func(e *cache.Entry, now core.Moment) error { return fn(&e.Flow, meta(e, now)) })
+		err = r.wanted(ctx, q, func(e *cache.Entry, now moment) error { return fn(&e.Flow, meta(e, now)) })
 	}
 	if errors.Is(err, errEnough) {
 		return nil
@@ -95,9 +95,9 @@ func (r *Reader) wanted(ctx context.Context, q control.FlowQuery, fn entryFunc) 
 	if q.Table == control.TableKernel {
 		return r.kernelEntries(ctx, q, fn)
 	}
-	return copyOut(ctx, r, &q, wholeEntries, func(entries []cache.Entry, now core.Moment) error {
+	return copyOut(ctx, r, &q, wholeEntries, func(entries []cache.Entry, now moment) error {
 		for i := range entries {
-			if e := &entries[i]; q.Passes(&e.Flow, e.At(now.Cache)) {
+			if e := &entries[i]; q.Passes(&e.Flow, e.At(now.cache)) {
 				if err := fn(e, now); err != nil {
 					return err
 				}
@@ -131,7 +131,7 @@ func (r *Reader) kernelEntries(ctx context.Context, q control.FlowQuery, fn entr
 		e.Flow = *f
 		e.Ref++
 		e.Created = int64(f.Start)
-		return fn(&e, core.Moment{})
+		return fn(&e, moment{})
 	})
 	if err == nil && interrupted {
 		err = errResized
@@ -159,14 +159,14 @@ func (r *Reader) sortedFlows(ctx context.Context, q control.FlowQuery, fn emitFu
 	var err error
 	if wantsAll(&q) {
 		rank := briefEntries(func(r *cache.Rank, e *cache.Entry) { *r = page.Rank(e) })
-		err = copyOut(ctx, r, &q, rank, func(ranks []cache.Rank, _ core.Moment) error {
+		err = copyOut(ctx, r, &q, rank, func(ranks []cache.Rank, _ moment) error {
 			for _, r := range ranks {
 				page.AddRank(r)
 			}
 			return nil
 		})
 	} else {
-		err = r.wanted(ctx, q, func(e *cache.Entry, _ core.Moment) error { page.Add(e); return nil })
+		err = r.wanted(ctx, q, func(e *cache.Entry, _ moment) error { page.Add(e); return nil })
 	}
 	if err != nil {
 		return err
@@ -177,13 +177,15 @@ func (r *Reader) sortedFlows(ctx context.Context, q control.FlowQuery, fn emitFu
 	entries := make([]cache.Entry, 0, wholeEntries.slice)
 	for refs := range slices.Chunk(page.Refs(), wholeEntries.slice) {
 		entries = entries[:0]
-		var now core.Moment
-		if err := r.Loop.Do(ctx, func(c *core.Core) { entries, now = loadAll(c, q.Table, refs, entries), c.Moment() }); err != nil {
+		var now moment
+		if err := r.Loop.Do(ctx, func(c *core.Core) {
+			entries, now = loadAll(c, q.Table, refs, entries), momentOf(c)
+		}); err != nil {
 			return err
 		}
 		for i := range entries {
 			// What changed meanwhile, or took the place of what ended, may not be wanted any more.
-			if e := &entries[i]; q.Passes(&e.Flow, e.At(now.Cache)) {
+			if e := &entries[i]; q.Passes(&e.Flow, e.At(now.cache)) {
 				if err := fn(&e.Flow, meta(e, now)); err != nil {
 					return err
 				}
@@ -209,12 +211,12 @@ func loadAll(c *core.Core, t control.Table, refs []cache.Ref, entries []cache.En
 }
 
 // meta turns the cache's clock into wall-clock time, which is what readers know.
-func meta(e *cache.Entry, now core.Moment) control.Meta {
-	if now.Wall.IsZero() { // of the kernel
+func meta(e *cache.Entry, now moment) control.Meta {
+	if now.wall.IsZero() { // of the kernel
 		return control.Meta{}
 	}
 	return control.Meta{
-		Created: now.Wall.Add(time.Duration(e.Created - now.Cache)),
-		Updated: now.Wall.Add(time.Duration(e.Updated - now.Cache)), Place: uint32(e.Ref),
+		Created: now.wall.Add(time.Duration(e.Created - now.cache)),
+		Updated: now.wall.Add(time.Duration(e.Updated - now.cache)), Place: uint32(e.Ref),
 	}
 }

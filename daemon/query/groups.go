@@ -10,7 +10,6 @@ import (
 
 	"ctsync/daemon/cache"
 	"ctsync/daemon/control"
-	"ctsync/daemon/core"
 	"ctsync/daemon/flow"
 )
 
@@ -220,14 +219,14 @@ func (r *Reader) Groups(ctx context.Context, q control.FlowQuery) (control.Group
 	var err error
 	if wantsAll(&q) {
 		key := briefEntries(func(k *groupKey, e *cache.Entry) { *k = g.by.of(&e.Flow) })
-		err = copyOut(ctx, r, &q, key, func(keys []groupKey, _ core.Moment) error {
+		err = copyOut(ctx, r, &q, key, func(keys []groupKey, _ moment) error {
 			for _, k := range keys {
 				g.addKey(k, &control.Count{Flows: 1})
 			}
 			return nil
 		})
 	} else {
-		err = r.wanted(ctx, q, func(e *cache.Entry, _ core.Moment) error { g.add(&e.Flow); return nil })
+		err = r.wanted(ctx, q, func(e *cache.Entry, _ moment) error { g.add(&e.Flow); return nil })
 	}
 	if err != nil {
 		return control.Groups{}, err

@@ -6,6 +6,7 @@ package query
 
 import (
 	"context"
+	"time"
 
 	"ctsync/daemon/cache"
 	"ctsync/daemon/control"
@@ -21,11 +22,19 @@ type Reader struct {
 	Dial func() (kernel.Table, error) // opens a socket for one reader
 }
 
+// moment is one time on the clock of the caches and on the wall clock. Readers know the latter.
+type moment struct {
+	cache int64
+	wall  time.Time
+}
+
+func momentOf(c *core.Core) moment { return moment{c.Now(), c.Wall()} }
+
 // emitFunc receives one flow of a table.
 type emitFunc func(f *flow.Flow, m control.Meta) error
 
 // entryFunc receives one entry of a table. Its times are those of now; one of the kernel has none.
-type entryFunc func(e *cache.Entry, now core.Moment) error
+type entryFunc func(e *cache.Entry, now moment) error
 
 // errResized ends a reading of the kernel's table that may have missed flows.
 var errResized = &control.Error{

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"ctsync/daemon/control"
-	"ctsync/daemon/core"
 	"ctsync/daemon/coretest"
 	"ctsync/daemon/ctnetlink"
 	"ctsync/daemon/flow"
@@ -44,16 +43,16 @@ func BenchmarkQuery(b *testing.B) {
 
 // BenchmarkTap is the loop's work per event for watchers.
 func BenchmarkTap(b *testing.B) {
-	for _, watchers := range []int{0, 1, core.MaxWatchers} {
+	for _, watchers := range []int{0, 1, control.MaxWatchers} {
 		b.Run(fmt.Sprint(watchers), func(b *testing.B) {
 			c := coretest.New()
-			list := make([]*core.Watcher, watchers)
+			list := make([]*control.Watcher, watchers)
 			for i := range list {
-				list[i] = core.NewWatcher("")
-				c.Watch(list[i])
+				list[i] = control.NewWatcher("")
+				c.Tap.Watch(list[i])
 			}
 			life := []*ctnetlink.Block{coretest.Block(ctnetlink.EventNew, 1), coretest.Block(ctnetlink.EventUpdate, 1), coretest.Block(ctnetlink.EventDestroy, 1)}
-			spare := core.NewEventBatch()
+			spare := control.NewEventBatch()
 			for b.Loop() {
 				for _, blk := range life {
 					c.Apply(blk)

@@ -53,7 +53,7 @@ func loopedAt(t testing.TB, held func(time.Duration), now func() int64) *looper 
 }
 
 // watchedEvents is how many events wait for a watcher at most.
-var watchedEvents = cap(core.NewEventBatch().Events)
+var watchedEvents = cap(control.NewEventBatch().Events)
 
 func threadTime() time.Duration {
 	var ts unix.Timespec
@@ -430,17 +430,17 @@ func TestEventsAreWhole(t *testing.T) {
 	}
 	room := 0
 	if err := d.Loop.Do(context.Background(), func(c *core.Core) {
-		for c.Watch(core.NewWatcher("")) {
+		for c.Tap.Watch(control.NewWatcher("")) {
 			room++
 		}
-	}); err != nil || room != core.MaxWatchers-1 {
-		t.Errorf("room for %d watchers (%v), want %d", room, err, core.MaxWatchers-1)
+	}); err != nil || room != control.MaxWatchers-1 {
+		t.Errorf("room for %d watchers (%v), want %d", room, err, control.MaxWatchers-1)
 	}
 }
 
 func TestWatchersAreBounded(t *testing.T) {
 	d := looped(t, nil)
-	for range core.MaxWatchers {
+	for range control.MaxWatchers {
 		watch(t, d, control.FlowQuery{})
 	}
 	err := d.Watch(context.Background(), control.FlowQuery{}, func(*control.EventBatch) error { return nil })
@@ -452,10 +452,10 @@ func TestWatchersAreBounded(t *testing.T) {
 // With watchers the loop allocates nothing either.
 func TestWatchedHotPathDoesNotAllocate(t *testing.T) {
 	c := coretest.New()
-	w := core.NewWatcher("")
-	c.Watch(w)
+	w := control.NewWatcher("")
+	c.Tap.Watch(w)
 	life := []*ctnetlink.Block{coretest.Block(ctnetlink.EventNew, 1), coretest.Block(ctnetlink.EventUpdate, 1), coretest.Block(ctnetlink.EventDestroy, 1)}
-	spare := core.NewEventBatch()
+	spare := control.NewEventBatch()
 	once := func() {
 		for _, b := range life {
 			c.Apply(b)

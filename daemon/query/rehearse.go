@@ -18,7 +18,7 @@ import (
 // already, in all that a commit can change, is no difference.
 func (x *comparison) external(ctx context.Context) error {
 	q := control.FlowQuery{Table: control.TableExternal}
-	return copyOut(ctx, x.Reader, &q, wholeEntries, func(entries []cache.Entry, _ core.Moment) error {
+	return copyOut(ctx, x.Reader, &q, wholeEntries, func(entries []cache.Entry, _ moment) error {
 		for i := range entries {
 			if e := &entries[i]; x.q.Family == 0 || e.Flow.Orig.Family == x.q.Family {
 				x.counts.Compared++
@@ -86,13 +86,13 @@ func (x *comparison) foresee(c *core.Core, s *suspect, found *flow.Flow, errno u
 		return verdict{}
 	}
 	f := &v.entry.Flow
-	v.now = c.Moment()
+	v.now = momentOf(c)
 	switch {
 	case !c.Own.Filter.Pass(&f.Orig):
 		x.counts.Filtered++
 	case wire.Uncarried(f) != "":
 		v.what = control.WouldLose
-	case lifetime.Expired(f, v.entry.Updated, c.PeerHeard(), v.now.Cache):
+	case lifetime.Expired(f, v.entry.Updated, c.PeerHeard(), v.now.cache):
 		v.what = control.WouldExpire
 	case errno == unix.ENOENT:
 		v.what = control.WouldCreate

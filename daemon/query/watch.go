@@ -10,20 +10,20 @@ import (
 
 // Watch passes events on to a reader until it leaves.
 func (r *Reader) Watch(ctx context.Context, q control.FlowQuery, fn func(*control.EventBatch) error) error {
-	w := core.NewWatcher(q.Table)
+	w := control.NewWatcher(q.Table)
 	ok := false
-	if err := r.Loop.Do(ctx, func(c *core.Core) { ok = c.Watch(w) }); err != nil {
+	if err := r.Loop.Do(ctx, func(c *core.Core) { ok = c.Tap.Watch(w) }); err != nil {
 		return err
 	}
 	if !ok {
 		return &control.Error{
-			Code: control.CodeBusy, Message: fmt.Sprintf("%d readers watch events already", core.MaxWatchers), Hint: "end one of them",
+			Code: control.CodeBusy, Message: fmt.Sprintf("%d readers watch events already", control.MaxWatchers), Hint: "end one of them",
 		}
 	}
 	defer func() {
-		_ = r.Loop.Do(context.WithoutCancel(ctx), func(c *core.Core) { c.Unwatch(w) }) // fails only when the loop has ended
+		_ = r.Loop.Do(context.WithoutCancel(ctx), func(c *core.Core) { c.Tap.Unwatch(w) }) // fails only when the loop has ended
 	}()
-	batch := core.NewEventBatch()
+	batch := control.NewEventBatch()
 	if err := fn(&batch); err != nil {
 		return err
 	}

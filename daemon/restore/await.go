@@ -44,13 +44,11 @@ const finishWait = 5 * time.Second
 
 // Finish waits until the kernel was offered everything, before nobody does that any more.
 func (r *Restorer) Finish(ctx context.Context) {
-	wait, cancel := context.WithTimeout(ctx, finishWait)
-	defer cancel()
 	left := 0
-	if err := r.Loop.Poll(wait, func(c *core.Core) bool {
+	if done, err := r.Loop.PollFor(ctx, finishWait, func(c *core.Core) bool {
 		left = c.InjectPending()
 		return !c.Injecting() || c.Injected()
-	}); err != nil && wait.Err() != nil && ctx.Err() == nil {
+	}); err == nil && !done {
 		r.Log.Warn("the kernel was not offered all flows of the peer before disable-external-cache was switched off",
 			"flows", left)
 	}
@@ -136,7 +134,7 @@ func (in *injector) noteWithdrawn(c *core.Core) {
 	stay := map[flow.Tuple]bool{}
 	for i, errno := range e.errs {
 		if errno == 0 || errno == unix.ENOENT {
-			c.Removed(e.deleted[i : i+1]) // a comparison that goes on may have seen it
+			noteEnded(c, e.deleted[i:i+1]) // a comparison that goes on may have seen it
 			continue
 		}
 		stay[e.deleted[i].Orig] = true

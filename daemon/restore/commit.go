@@ -182,7 +182,7 @@ func (m *commit) load(c *core.Core, b *block, plan []planned) {
 // note puts what came of a block into the caches and the result.
 func (m *commit) note(c *core.Core, b *block) {
 	now := c.Now()
-	c.Removed(b.removed)
+	noteEnded(c, b.removed)
 	for i := range b.items {
 		if i%cache.PrefetchMost == 0 {
 			c.Own.Internal.Prefetch(b.flows[i:])
@@ -203,7 +203,7 @@ func (m *commit) note(c *core.Core, b *block) {
 		}
 		m.leave(c, it.ref, f)
 		if it.outcome.restored() {
-			c.Restored(f, now)
+			noteHas(c, f, now)
 		}
 	}
 	m.done += int(b.result.Total)

@@ -3,6 +3,7 @@ package restore
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -216,8 +217,8 @@ func seconds(it *cache.Item, now int64) int64 {
 // note puts what came of the block into the ledger and the counters; broken ended it all.
 func (in *injector) note(c *core.Core, broken error) {
 	b, x := in.block, c.Peer.External
-	c.Removed(b.removed) // strangers that were in the way: no event reports their end
-	if broken != nil {   // what was done of it is not known
+	noteEnded(c, b.removed) // strangers that were in the way: no event reports their end
+	if broken != nil {      // what was done of it is not known
 		for i := range b.flows {
 			x.Again(b.items[i].ref, &b.flows[i].Orig)
 		}
@@ -250,8 +251,9 @@ func (in *injector) note(c *core.Core, broken error) {
 	}
 	in.noteEnds(c)
 	c.Inject.Add(&b.result)
-	if b.result.Failed > 0 {
-		c.ComplainRefused(&b.result)
+	if r := &b.result; r.Failed > 0 && c.Complain("kernel") {
+		in.Log.Error("flows of the peer are not in the kernel, see ctsync show statistics --detail",
+			"failed", r.Failed, "why", r.Errors, "example", strings.Join(r.Named[:min(1, len(r.Named))], ""))
 	}
 	c.EndInjection(len(in.waiting)+in.rest, nil)
 }
@@ -260,7 +262,7 @@ func (in *injector) note(c *core.Core, broken error) {
 // announce of it must not be older than what the peer announced.
 func alsoOurs(c *core.Core, f *flow.Flow, now int64) {
 	if _, ok := c.Own.Internal.Lookup(&f.Orig); ok {
-		c.Restored(f, now)
+		noteHas(c, f, now)
 	}
 }
 
@@ -275,7 +277,7 @@ func (in *injector) noteEnds(c *core.Core) {
 		switch errno {
 		case 0:
 			c.Inject.Counts.Destroyed++
-			c.Removed(e.deleted[i : i+1]) // a comparison that goes on may have seen it
+			noteEnded(c, e.deleted[i:i+1]) // a comparison that goes on may have seen it
 		case unix.ENOENT: // ended by itself
 		default:
 			c.Inject.Counts.DestroyFailed++

@@ -3,6 +3,7 @@ package restore
 import (
 	"golang.org/x/sys/unix"
 
+	"ctsync/daemon/core"
 	"ctsync/daemon/flow"
 )
 
@@ -27,6 +28,21 @@ func (b *block) tally() {
 			}
 			b.fail(&b.flows[i], unix.ErrnoName(it.errno))
 		}
+	}
+}
+
+// noteHas puts into the internal cache what the kernel was given of a flow, because no event reports it.
+func noteHas(c *core.Core, f *flow.Flow, now int64) {
+	if err := c.Own.Internal.Restored(f, now); err != nil {
+		c.Refused(core.InternalCache, err)
+	}
+}
+
+// noteEnded ends flows in the internal cache that were deleted from the kernel, because no event reports it.
+func noteEnded(c *core.Core, flows []flow.Flow) {
+	now := c.Now()
+	for i := range flows {
+		c.Own.Internal.Destroy(&flows[i], now)
 	}
 }
 

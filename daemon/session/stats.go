@@ -67,6 +67,21 @@ func (m *Messages) countControl(f wire.Flags) {
 	}
 }
 
+// Named returns the counts that are not 0 by the names of the messages, as the statistics show them.
+func (m *Messages) Named() map[string]uint64 {
+	counts := map[string]uint64{}
+	for name, n := range map[string]uint64{
+		"new": m.New, "update": m.Update, "destroy": m.Destroy, "expect-new": m.ExpNew, "expect-update": m.ExpUpdate,
+		"expect-destroy": m.ExpDestroy, "ack": m.Ack, "nack": m.Nack, "resync": m.Resync, "alive": m.Alive,
+		"hello": m.Hello, "hello-back": m.HelloBack,
+	} {
+		if n > 0 {
+			counts[name] = n
+		}
+	}
+	return counts
+}
+
 // State is where a session stands.
 type State struct {
 	Established bool  // the peer has answered our hello
@@ -84,6 +99,17 @@ type State struct {
 	NacksOutstanding int   // NACKs that the peer has not acknowledged
 	ResyncPending    bool  // a resync was requested and the peer's table is not complete yet
 	BulkRunning      bool  // between BulkStarted and BulkSent
+}
+
+// Handshake says how far the exchange of hellos has come.
+func (s *State) Handshake() string {
+	switch {
+	case s.Established:
+		return "established"
+	case s.Heard != 0:
+		return "the peer has not answered our hello"
+	}
+	return "the peer has not been heard"
 }
 
 // Stats returns the counters.

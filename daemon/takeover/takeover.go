@@ -175,7 +175,6 @@ func (t *Takeover) verifyLater(ctx context.Context) {
 // awaitTable waits for the peer's table when the daemon has only just started, as for a transition that was parked: the
 // external cache is empty until then, and the peer, if it lives, has what is to be restored.
 func (t *Takeover) awaitTable(ctx context.Context) {
-	ctx, cancel := context.WithDeadline(ctx, t.Started.Add(core.TableWait))
-	defer cancel()
-	_ = t.Loop.Poll(ctx, (*core.Core).HasTable) // what is there by then is committed
+	left := time.Until(t.Started.Add(core.TableWait))
+	_, _ = t.Loop.PollFor(ctx, left, (*core.Core).HasTable) // what is there by then is committed
 }

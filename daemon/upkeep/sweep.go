@@ -2,10 +2,12 @@ package upkeep
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"ctsync/daemon/cache"
 	"ctsync/daemon/core"
+	"ctsync/daemon/lifetime"
 	"ctsync/daemon/loop"
 )
 
@@ -50,13 +52,44 @@ func (u *Upkeep) sweep(ctx context.Context) error {
 func (u *Upkeep) expire(ctx context.Context) error {
 	total := 0
 	var refs []cache.Ref
-	err := loop.Slices(ctx, u.Loop, func(c *core.Core, from cache.Ref) cache.Ref {
-		next, n := c.ExpireFrom(from, loop.SliceSize, &refs)
-		total += n
+	err := loop.Slices(ctx, u.Loop, func(c *core.Core, from cache.Ref) (next cache.Ref) {
+		refs, next = expired(c, from, refs[:0])
+		for _, r := range refs {
+			c.Peer.External.Forget(r)
+		}
+		if total += len(refs); next == 0 {
+			total += expireExpectations(c)
+			c.AskForRefused()
+		}
 		return next
 	})
 	if total > 0 {
 		u.Log.Info("flows of the peer removed: their timeouts have passed", "flows", total)
 	}
 	return err
+}
+
+// expired appends the external entries that cannot be alive any more, of a slice from a position on. It returns the
+// position to go on from, 0 at the end.
+func expired(c *core.Core, from cache.Ref, refs []cache.Ref) ([]cache.Ref, cache.Ref) {
+	now, heard := c.Now(), c.PeerHeard()
+	next := c.Peer.External.Scan(from, loop.SliceSize, func(e *cache.Entry) bool {
+		if lifetime.Expired(&e.Flow, e.Updated, heard, now) {
+			refs = append(refs, e.Ref)
+		}
+		return true
+	})
+	return refs, next
+}
+
+// expireExpectations removes the external expectations whose timeout has passed and returns how many.
+func expireExpectations(c *core.Core) (removed int) {
+	now, heard := c.Now(), c.PeerHeard()
+	c.Peer.Expect.Scan(0, math.MaxInt, func(x *cache.ExpectEntry) {
+		if lifetime.ExpectationExpired(&x.Expectation, x.Updated, heard, now) {
+			c.Peer.Expect.Forget(x.Ref)
+			removed++
+		}
+	})
+	return removed
 }
