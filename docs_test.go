@@ -15,8 +15,8 @@ import (
 
 const comparison = "docs/conntrack-sync.md"
 
-// TestComparison holds the table of VyOS's nodes against the tree: every test that it names exists, and it has every key
-// of the configuration file.
+// TestComparison holds the table of VyOS's nodes against the tree: every test that it names exists, and it has every
+// key of the configuration file.
 func TestComparison(t *testing.T) {
 	b, err := os.ReadFile(comparison)
 	if err != nil {

@@ -166,7 +166,8 @@ func isOutside(imp string) bool {
 	})
 }
 
-// Tests may use the test helpers and what stands beside or below their package; the programs and the labs are nobody's library.
+// Tests may use the test helpers and what stands beside or below their package; the programs and the labs are nobody's
+// library.
 func TestTestImports(t *testing.T) {
 	for _, p := range list(t) {
 		lab := strings.HasPrefix(p.rel(), "scripts/")

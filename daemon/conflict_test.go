@@ -126,8 +126,8 @@ func TestCommitConflicts(t *testing.T) {
 	b.eventually(10*time.Second, "has all in its internal cache", func() bool { return b.statistics().Internal.Active == uint64(len(told)) })
 }
 
-// TestCommitMasters restores expected flows together with, before and without their masters, and flows whose helper this
-// kernel does not know.
+// TestCommitMasters restores expected flows together with, before and without their masters, and flows whose helper
+// this kernel does not know.
 func TestCommitMasters(t *testing.T) {
 	b, peer := pairWithScripted(t, options{})
 	master, child, grandchild := kind(plainTCP, 3000), kind(plainTCP, 3001), kind(plainTCP, 3002)
@@ -224,8 +224,8 @@ func TestCommitSkipsExpired(t *testing.T) {
 	}
 }
 
-// TestStaleBehindReplyTuple ends a flow without an event and makes another whose reply tuple is the same as its original
-// one: a look-up in the kernel then finds the wrong entry.
+// TestStaleBehindReplyTuple ends a flow without an event and makes another whose reply tuple is the same as its
+// original one: a look-up in the kernel then finds the wrong entry.
 func TestStaleBehindReplyTuple(t *testing.T) {
 	t.Parallel()
 	_, b := newPair(t)

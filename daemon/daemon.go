@@ -267,8 +267,8 @@ func (d *Daemon) serveControl(ctx context.Context) error {
 	return d.server.Serve(ctx, d.socket)
 }
 
-// serveMetrics serves metrics over TCP, if that is configured. Each surface has a page of its own, so that strangers who
-// keep the one busy do not keep the other.
+// serveMetrics serves metrics over TCP, if that is configured. Each surface has a page of its own, so that strangers
+// who keep the one busy do not keep the other.
 func (d *Daemon) serveMetrics(ctx context.Context) error {
 	at := d.cfg.MetricsListen
 	if !at.IsValid() {

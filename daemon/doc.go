@@ -7,7 +7,7 @@
 //	upkeep    keeps the caches true
 //	query     answers readers
 //
-// Long work (commit, injection, comparison, bulk, purge) runs in goroutines of its own, reads like sequential code, talks
-// to the kernel there, and enters the loop once per slice of at most loop.SliceSize records, so that events,
+// Long work (commit, injection, comparison, bulk, purge) runs in goroutines of its own, reads like sequential code,
+// talks to the kernel there, and enters the loop once per slice of at most loop.SliceSize records, so that events,
 // acknowledgements and readers are served in between. Nothing blocks the loop.
 package daemon

@@ -173,7 +173,8 @@ func TestExact(t *testing.T) {
 	}
 }
 
-// nothingToRepair compares r's internal cache with its kernel: what a commit has put into one it has put into the other.
+// nothingToRepair compares r's internal cache with its kernel: what a commit has put into one it has put into the
+// other.
 func (r *router) nothingToRepair() {
 	r.t.Helper()
 	before := r.statistics().Kernel
@@ -187,8 +188,8 @@ func isExact(f *flow.Flow) bool {
 	return isOurs(f) || f.Orig.Src == (flow.Addr{10, 2, 2, 1})
 }
 
-// TestWindowTrackingSwitchedOn: window scales that were left out when a flow was announced are told when they matter, on
-// both routers, whichever learns of it first.
+// TestWindowTrackingSwitchedOn: window scales that were left out when a flow was announced are told when they matter,
+// on both routers, whichever learns of it first.
 func TestWindowTrackingSwitchedOn(t *testing.T) {
 	a, b := newPair(t)
 	for _, r := range []*router{a, b} {
@@ -226,8 +227,8 @@ func TestWindowTrackingSwitchedOn(t *testing.T) {
 	}
 }
 
-// TestBeLiberalStays: the kernel was met without the window scales of these flows, so the scales of zero that it reports
-// are none, and no router may hold the flows to them after however many takeovers.
+// TestBeLiberalStays: the kernel was met without the window scales of these flows, so the scales of zero that it
+// reports are none, and no router may hold the flows to them after however many takeovers.
 func TestBeLiberalStays(t *testing.T) {
 	const n = 20
 	a, b := newPair(t)

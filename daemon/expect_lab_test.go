@@ -156,7 +156,8 @@ func (r *router) adjustedFlows() []string {
 	return found
 }
 
-// TestFTPFailoverWithoutExpectSync is the control: without expectations the firewall of B keeps the data connection out.
+// TestFTPFailoverWithoutExpectSync is the control: without expectations the firewall of B keeps the data connection
+// out.
 func TestFTPFailoverWithoutExpectSync(t *testing.T) {
 	l := newFTPLab(t)
 	a, b := l.router[0], l.router[1]

@@ -16,11 +16,11 @@ import (
 	"ctsync/daemon/rtnetlink"
 )
 
-// One filter says which flows are replicated, wherever they come from and go to: the kernel applies what it can of it to
-// events, the core loop all of it to events, comparisons with the kernel, bulk updates, commits and purges. As in
+// One filter says which flows are replicated, wherever they come from and go to: the kernel applies what it can of it
+// to events, the core loop all of it to events, comparisons with the kernel, bulk updates, commits and purges. As in
 // conntrackd, what the peer sends is not filtered on its way into the external cache, only on its way out. It looks at
-// what never changes while a flow exists, so a flow that does not pass is nowhere, and its end needs no special case: an
-// end passes if its beginning did.
+// what never changes while a flow exists, so a flow that does not pass is nowhere, and its end needs no special case:
+// an end passes if its beginning did.
 
 // filterSource is what the filter is made of. It has a lock because the configuration, the addresses of this router and
 // the link change in goroutines of their own; the core has a copy of what comes out.
@@ -81,9 +81,9 @@ func (s *filterSource) toKernel() error {
 	return nil
 }
 
-// change changes what the filter is made of. When another filter comes out, it is put in force: flows that do not pass any
-// more leave the internal cache and, by their end, the peer. Those that pass now come in by the comparison with the kernel
-// that the caller asks for.
+// change changes what the filter is made of. When another filter comes out, it is put in force: flows that do not pass
+// any more leave the internal cache and, by their end, the peer. Those that pass now come in by the comparison with the
+// kernel that the caller asks for.
 //
 // The core has the new filter first. An event that the kernel then still drops by the old one is made up for by the
 // comparison, which begins when the kernel has the new one as well; ends are never dropped.

@@ -59,8 +59,8 @@ func (s *stream) present(r *router) bool {
 	return ok
 }
 
-// TestInjectKeepsAlive has a UDP flow that is busy at a for much longer than its timeout, which raises no event there: b's
-// kernel keeps it for as long, and not longer.
+// TestInjectKeepsAlive has a UDP flow that is busy at a for much longer than its timeout, which raises no event there:
+// b's kernel keeps it for as long, and not longer.
 func TestInjectKeepsAlive(t *testing.T) {
 	t.Parallel()
 	a, b := newPair(t)

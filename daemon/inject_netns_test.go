@@ -35,8 +35,8 @@ func (r *router) kernelHas(n int) map[flow.Tuple]flow.Flow {
 	return r.kernelFlows(isOurs)
 }
 
-// TestInject follows 1000 flows of all kinds through their life: begin, change and end of each arrive in the other kernel
-// as they are, and nothing comes back.
+// TestInject follows 1000 flows of all kinds through their life: begin, change and end of each arrive in the other
+// kernel as they are, and nothing comes back.
 func TestInject(t *testing.T) {
 	const n = 1000
 	a, b := newPair(t)

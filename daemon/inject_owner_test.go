@@ -46,8 +46,8 @@ func TestInjectOwn(t *testing.T) {
 	}
 }
 
-// TestInjectBothWays has a connection whose two directions pass different routers: each takes what the other saw, and the
-// end of one copy does not end the other.
+// TestInjectBothWays has a connection whose two directions pass different routers: each takes what the other saw, and
+// the end of one copy does not end the other.
 func TestInjectBothWays(t *testing.T) {
 	t.Parallel()
 	a, b := newPair(t)
@@ -187,8 +187,8 @@ func TestInjectSweep(t *testing.T) {
 	b.eventually(10*time.Second, "has one left of the peer", func() bool { i := b.injected(); return i.Flows == 1 && i.KeptOwn == 1 && i.Destroyed == 1 })
 }
 
-// TestInjectTakeover moves flows to b and back. There is no commit; what the old master has left is the new one's, is kept
-// like the new one keeps it, and its end is told to nobody.
+// TestInjectTakeover moves flows to b and back. There is no commit; what the old master has left is the new one's, is
+// kept like the new one keeps it, and its end is told to nobody.
 func TestInjectTakeover(t *testing.T) {
 	const n = 1000
 	a, b := newPair(t)
@@ -264,8 +264,8 @@ func TestInjectTakeoverInTheMiddle(t *testing.T) {
 	}
 }
 
-// TestInjectRestart restarts the router that has the other's flows in its kernel: it does not take them for its own. Those
-// that ended meanwhile are not known to be the other's any more.
+// TestInjectRestart restarts the router that has the other's flows in its kernel: it does not take them for its own.
+// Those that ended meanwhile are not known to be the other's any more.
 func TestInjectRestart(t *testing.T) {
 	const n = 500
 	a, b := newPair(t)

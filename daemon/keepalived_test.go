@@ -60,7 +60,8 @@ func TestSyncGroupMissing(t *testing.T) {
 	}
 }
 
-// TestRestoreLabels commits labelled flows with restore-labels off, and again after it was turned on in the running daemon.
+// TestRestoreLabels commits labelled flows with restore-labels off, and again after it was turned on in the running
+// daemon.
 func TestRestoreLabels(t *testing.T) {
 	a, b := newPair(t)
 	off, on := options{extra: "restore-labels = false\n"}, options{extra: "restore-labels = true\n"}

@@ -105,8 +105,8 @@ func (l *linkTest) same(when string) {
 	l.t.Logf("%s: equal after %v", when, time.Since(began).Round(10*time.Millisecond))
 }
 
-// TestTwoLinks lets two daemons lose their links in every way: seen by one end, by the other, by none, in one direction,
-// with the interface itself; and come back.
+// TestTwoLinks lets two daemons lose their links in every way: seen by one end, by the other, by none, in one
+// direction, with the interface itself; and come back.
 func TestTwoLinks(t *testing.T) {
 	for _, tr := range []struct {
 		name string
@@ -183,8 +183,8 @@ func (l *linkTest) remade() {
 	l.meet("sync0", "one is back")
 }
 
-// TestTwoLinksWithConntrackd is the same with conntrackd at the other end, which looks at the state of its interfaces and
-// follows what it hears, and nothing else.
+// TestTwoLinksWithConntrackd is the same with conntrackd at the other end, which looks at the state of its interfaces
+// and follows what it hears, and nothing else.
 func TestTwoLinksWithConntrackd(t *testing.T) {
 	t.Parallel()
 	a, b := newTwoLinks(t)

@@ -115,7 +115,8 @@ func sendFrom(t *testing.T, ns *nstest.NS, from string, r *router, datagrams ...
 	}
 }
 
-// TestStrangersAndGarbage sends what the peer never would, from an address that is not the peer's and from the peer's own.
+// TestStrangersAndGarbage sends what the peer never would, from an address that is not the peer's and from the peer's
+// own.
 func TestStrangersAndGarbage(t *testing.T) {
 	const n = 100
 	a, b := newPair(t)

@@ -9,7 +9,8 @@ import (
 )
 
 // TestResetSequences has a cache reset beside a peer of either kind. What a reset of the external cache leaves can only
-// come from the peer's answer, and what is in the peer's emptied cache after one of the internal cache only from our bulk.
+// come from the peer's answer, and what is in the peer's emptied cache after one of the internal cache only from our
+// bulk.
 func TestResetSequences(t *testing.T) {
 	const n = 100
 	for _, peer := range []string{"ctsyncd", "conntrackd"} {

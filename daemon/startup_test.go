@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// TestStartupResyncLatePeer starts the peer's conntrackd 5 s after ctsyncd, and a second one after the first has died with
-// our request: conntrackd tells of what it found in its kernel only when it is asked, and never asks by itself whether it
-// has been.
+// TestStartupResyncLatePeer starts the peer's conntrackd 5 s after ctsyncd, and a second one after the first has died
+// with our request: conntrackd tells of what it found in its kernel only when it is asked, and never asks by itself
+// whether it has been.
 func TestStartupResyncLatePeer(t *testing.T) {
 	const n = 200
 	a, b := newPair(t)
@@ -48,8 +48,9 @@ func inStepWith(r *router) {
 	r.eventually(30*time.Second, "is in step", func() bool { return r.status().InStep })
 }
 
-// TestStartupResyncOff restarts a daemon beside a peer that holds flows: without startup-resync it asks for nothing. (Of a
-// peer that has only just started it asks in any case: what was known of that one's former life may be out of date.)
+// TestStartupResyncOff restarts a daemon beside a peer that holds flows: without startup-resync it asks for nothing.
+// (Of a peer that has only just started it asks in any case: what was known of that one's former life may be out of
+// date.)
 func TestStartupResyncOff(t *testing.T) {
 	const n = 200
 	a, b := newPair(t)

@@ -81,8 +81,8 @@ func outcomes(t *testing.T, got, want control.CommitResult) {
 	}
 }
 
-// useLabels adds the rule without which a kernel keeps no labels. It also turns conntrack on, so that the sync channel's
-// own flows are tracked.
+// useLabels adds the rule without which a kernel keeps no labels. It also turns conntrack on, so that the sync
+// channel's own flows are tracked.
 func (r *router) useLabels() {
 	r.t.Helper()
 	nstest.RequireCommand(r.t, "nft", "nftables")
@@ -229,8 +229,8 @@ func TestTakeoverIsVerified(t *testing.T) {
 	}
 }
 
-// TestEndsToldLateDoNotEndRestoredFlows: b learns that its own flows have ended only after it was told to restore some of
-// them. They have begun anew.
+// TestEndsToldLateDoNotEndRestoredFlows: b learns that its own flows have ended only after it was told to restore some
+// of them. They have begun anew.
 func TestEndsToldLateDoNotEndRestoredFlows(t *testing.T) {
 	const n, other = 500, 20000
 	a, b := newPair(t)
@@ -342,8 +342,8 @@ func TestCommitKeepsServing(t *testing.T) {
 	}
 }
 
-// TestFlowsToldDuringTakeover makes flows on a all through the takeover of b. Each is restored, or waits in the external
-// cache because it was told afterwards.
+// TestFlowsToldDuringTakeover makes flows on a all through the takeover of b. Each is restored, or waits in the
+// external cache because it was told afterwards.
 func TestFlowsToldDuringTakeover(t *testing.T) {
 	const n, late = 30000, 6000
 	a, b := newPair(t)

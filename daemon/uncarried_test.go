@@ -54,8 +54,9 @@ func expectation6() (flow.Flow, flow.Expectation) {
 	return m, e
 }
 
-// TestUncarriedIsNamed makes flows and an expectation that the protocol cannot carry in the kernel: each is counted once,
-// however often it changes, and named in the statistics, their JSON and the log, where it is and where it is missed.
+// TestUncarriedIsNamed makes flows and an expectation that the protocol cannot carry in the kernel: each is counted
+// once, however often it changes, and named in the statistics, their JSON and the log, where it is and where it is
+// missed.
 func TestUncarriedIsNamed(t *testing.T) {
 	a, b := newPair(t)
 	b.start(options{expect: true})

@@ -99,8 +99,8 @@ func (n *Internal) Announce(ref Ref) bool {
 	return true
 }
 
-// BeginAnnounce says that the peer is to be sent every entry from now on. What is sent anyway since then, AnnounceRest does
-// not queue once more.
+// BeginAnnounce says that the peer is to be sent every entry from now on. What is sent anyway since then, AnnounceRest
+// does not queue once more.
 func (n *Internal) BeginAnnounce() {
 	for i := range n.out.sides {
 		clear(n.out.sides[i].recent)

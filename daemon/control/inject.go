@@ -33,7 +33,8 @@ func (c *InjectCounts) AddExpectations(r *ExpectResult) {
 	c.CreateFailed += r.Failed
 }
 
-// Clone returns a copy that shares nothing with s: the core loop goes on counting while the copy is written to a client.
+// Clone returns a copy that shares nothing with s: the core loop goes on counting while the copy is written to a
+// client.
 func (s *InjectStatistics) Clone() InjectStatistics {
 	c := *s
 	c.Errors, c.Degraded, c.Named = maps.Clone(s.Errors), maps.Clone(s.Degraded), slices.Clone(s.Named)

@@ -14,9 +14,9 @@ const (
 	tappedEvents  = 64   // in a block
 )
 
-// Tap passes events on to watchers: it gathers them in a block and copies each block to every watcher. A watcher that does
-// not keep up loses events, which are counted for it; the Tap never waits. It belongs to the core loop. The zero value has
-// no watcher, and then needs no events.
+// Tap passes events on to watchers: it gathers them in a block and copies each block to every watcher. A watcher that
+// does not keep up loses events, which are counted for it; the Tap never waits. It belongs to the core loop. The zero
+// value has no watcher, and then needs no events.
 type Tap struct {
 	watchers []*Watcher
 	events   []Event // gathered
@@ -51,8 +51,8 @@ func (t *Tap) Next() *Event {
 // Full reports whether the block must be published before another event is added.
 func (t *Tap) Full() bool { return len(t.events) == tappedEvents }
 
-// Publish gives the block to the watchers, as having happened at a time. overrun says that the kernel dropped events before
-// these.
+// Publish gives the block to the watchers, as having happened at a time. overrun says that the kernel dropped events
+// before these.
 func (t *Tap) Publish(at time.Time, overrun bool) {
 	for i := range t.events {
 		t.events[i].At = at

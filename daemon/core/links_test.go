@@ -33,8 +33,8 @@ func twoLinkCore(t *testing.T, clock *int64) (c *core.Core, hear hearing) {
 	return c, hear
 }
 
-// TestNoiseIsNotThePeer: a stranger that says something unreadable before the peer has spoken does not take its place, and
-// gets no session.
+// TestNoiseIsNotThePeer: a stranger that says something unreadable before the peer has spoken does not take its place,
+// and gets no session.
 func TestNoiseIsNotThePeer(t *testing.T) {
 	c, l := coretest.NewOpen()
 	ch := c.Links.Channels()[0]

@@ -308,8 +308,8 @@ func removeSpaces(s string) []byte {
 	return b
 }
 
-// TestTupleShape compares the two methods of reading a tuple, at once by its shape and attribute by attribute: for every
-// protocol, and with each bit of it changed. A tuple with ports is read by its shape.
+// TestTupleShape compares the two methods of reading a tuple, at once by its shape and attribute by attribute: for
+// every protocol, and with each bit of it changed. A tuple with ports is read by its shape.
 func TestTupleShape(t *testing.T) {
 	for _, orig := range []flow.Tuple{
 		tuple(flow.UDP, "10.1.2.3:4660", "192.168.254.255:65244"),

@@ -15,8 +15,8 @@ type List struct {
 	jobs []*control.Job
 }
 
-// Start enters a job under a name that readers know. It returns the function that reports the job's progress, which also
-// calls progress (may be nil), and the one that ends the job.
+// Start enters a job under a name that readers know. It returns the function that reports the job's progress, which
+// also calls progress (may be nil), and the one that ends the job.
 func (l *List) Start(name string, progress func(done, total int)) (report func(done, total int), end func()) {
 	j := &control.Job{Name: name, Started: time.Now()}
 	l.mu.Lock()

@@ -9,8 +9,9 @@ import (
 	"ctsync/daemon/flow"
 )
 
-// Table is what the daemon asks of ctnetlink. *ctnetlink.Conn is the real one and documents the methods; tests have a map.
-// One goroutine at a time uses it. Each errs is as long as its list and gets what came of each item, 0 for success.
+// Table is what the daemon asks of ctnetlink. *ctnetlink.Conn is the real one and documents the methods; tests have a
+// map. One goroutine at a time uses it. Each errs is as long as its list and gets what came of each item, 0 for
+// success.
 type Table interface {
 	Dump(family flow.Family, fn func(*flow.Flow) error) (interrupted bool, err error)
 	DumpExpectations(family flow.Family, fn func(*flow.Expectation) error) (interrupted bool, err error)

@@ -13,8 +13,8 @@ type Sockets struct {
 	Dump   Turn // for reading
 }
 
-// Open opens the sockets. The kernel drops the events of what Commit changes, so whoever changes something there puts it
-// into the internal cache as well.
+// Open opens the sockets. The kernel drops the events of what Commit changes, so whoever changes something there puts
+// it into the internal cache as well.
 func Open(cfg ctnetlink.ListenConfig) (*Sockets, error) {
 	l, err := ctnetlink.Listen(cfg)
 	if err != nil {

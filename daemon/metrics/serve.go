@@ -12,8 +12,8 @@ import (
 // without its metrics than without its daemon.
 const retryInterval = time.Second
 
-// Run serves at an address until ctx ends, and tries again when that fails. trouble hears why metrics are not served, and
-// "" when they are.
+// Run serves at an address until ctx ends, and tries again when that fails. trouble hears why metrics are not served,
+// and "" when they are.
 func (s *Server) Run(ctx context.Context, at netip.AddrPort, trouble func(string)) error {
 	complained := ""
 	serving := func() {

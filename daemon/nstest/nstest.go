@@ -149,7 +149,8 @@ func Veth(t testing.TB, a *NS, aName string, aAddrs []string, b *NS, bName strin
 	}
 }
 
-// Command runs a command in the namespace of the test itself and returns its output; the test fails if the command does.
+// Command runs a command in the namespace of the test itself and returns its output; the test fails if the command
+// does.
 func Command(t testing.TB, name string, args ...string) string {
 	t.Helper()
 	out, err := exec.Command(name, args...).CombinedOutput()

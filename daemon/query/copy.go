@@ -35,8 +35,8 @@ type copied[T any] struct {
 	err   error
 }
 
-// copyOut hands to fn what x takes of the entries of a cache, slice by slice from q.From on. While fn is busy with a slice
-// the next one is being copied: going to the loop and back costs more than the copying.
+// copyOut hands to fn what x takes of the entries of a cache, slice by slice from q.From on. While fn is busy with a
+// slice the next one is being copied: going to the loop and back costs more than the copying.
 func copyOut[T any](
 	ctx context.Context, r *Reader, q *control.FlowQuery, x extract[T], fn func(items []T, now moment) error,
 ) error {

@@ -107,8 +107,8 @@ func (r *Reader) wanted(ctx context.Context, q control.FlowQuery, fn entryFunc) 
 	})
 }
 
-// kernelEntries reads the kernel's table. The refs count the records. When the kernel notes when flows began, that is the
-// time of creation, and now the wall clock.
+// kernelEntries reads the kernel's table. The refs count the records. When the kernel notes when flows began, that is
+// the time of creation, and now the wall clock.
 func (r *Reader) kernelEntries(ctx context.Context, q control.FlowQuery, fn entryFunc) error {
 	k, err := r.Dial()
 	if err != nil {

@@ -18,8 +18,8 @@ import (
 
 // BenchmarkMonitor presses keys in a monitor of a daemon whose external cache holds a million flows, over the control
 // socket. frame-ns is the time from the key to the frame that answers it; data-ns is the time until what the key asks
-// for has come from the daemon, of which changes are asked at most twice a second: those of keys in quick succession come
-// with the last one's. loop-ns is the longest visit to the core loop meanwhile.
+// for has come from the daemon, of which changes are asked at most twice a second: those of keys in quick succession
+// come with the last one's. loop-ns is the longest visit to the core loop meanwhile.
 func BenchmarkMonitor(b *testing.B) {
 	const n = 1_000_000
 	var longest time.Duration

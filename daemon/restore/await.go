@@ -15,9 +15,9 @@ import (
 	"ctsync/daemon/loop"
 )
 
-// Await offers the kernel once more what it refused, and waits until it was offered everything that the peer has announced
-// by then, or fails. With take the ledger is emptied at that moment: its flows are this router's now. on is false when
-// the peer's flows do not go straight into the kernel.
+// Await offers the kernel once more what it refused, and waits until it was offered everything that the peer has
+// announced by then, or fails. With take the ledger is emptied at that moment: its flows are this router's now. on is
+// false when the peer's flows do not go straight into the kernel.
 func (r *Restorer) Await(ctx context.Context, take bool) (result control.InjectResult, on bool, err error) {
 	began := time.Now()
 	if err := r.Loop.Do(ctx, func(c *core.Core) { result.Late, on = c.HurryInjection() }); err != nil || !on {
@@ -54,10 +54,10 @@ func (r *Restorer) Finish(ctx context.Context) {
 	}
 }
 
-// Withdraw takes out of the kernel again what was injected there, once disable-external-cache is off: the external cache
-// has it, and a kernel in which nobody ends it would keep it for days and be taken for its owner. ended are flows that the
-// kernel may have and the external cache has not, because the peer ended them; see core.Changed. What packets of this
-// router keep alive stays.
+// Withdraw takes out of the kernel again what was injected there, once disable-external-cache is off: the external
+// cache has it, and a kernel in which nobody ends it would keep it for days and be taken for its owner. ended are flows
+// that the kernel may have and the external cache has not, because the peer ended them; see core.Changed. What packets
+// of this router keep alive stays.
 func (r *Restorer) Withdraw(ctx context.Context, ended []cache.Item) {
 	in := r.newInjector()
 	err := in.turn(ctx, func(ctx context.Context) error {

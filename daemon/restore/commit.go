@@ -16,8 +16,8 @@ import (
 )
 
 // A commit puts the external cache into the kernel, most valuable flows first. It runs in goroutines of its own; only
-// reading the cache and noting the outcome happen in the loop. While the kernel is busy with one block, the loop notes the
-// one before and loads the next.
+// reading the cache and noting the outcome happen in the loop. While the kernel is busy with one block, the loop notes
+// the one before and loads the next.
 
 // catchUp is how long a commit waits at most until the internal cache knows what has happened in the kernel.
 const catchUp = time.Second
@@ -100,8 +100,8 @@ func (m *commit) run(ctx context.Context) error {
 	return m.expectations(ctx)
 }
 
-// all restores what is planned. Flows whose master is not there yet come again when the others are done, and once more as
-// long as that helps: a master may itself be an expected flow (H.323 has chains of four).
+// all restores what is planned. Flows whose master is not there yet come again when the others are done, and once more
+// as long as that helps: a master may itself be an expected flow (H.323 has chains of four).
 func (m *commit) all(ctx context.Context, plan []planned) error {
 	m.planned = len(plan)
 	cur, other := newBlock(), newBlock()
@@ -210,8 +210,8 @@ func (m *commit) note(c *core.Core, b *block) {
 	m.result.Add(&b.result)
 }
 
-// leave removes the entry that f came from, unless it ended meanwhile and another flow, which nobody has restored yet, has
-// its place.
+// leave removes the entry that f came from, unless it ended meanwhile and another flow, which nobody has restored yet,
+// has its place.
 func (m *commit) leave(c *core.Core, ref cache.Ref, f *flow.Flow) {
 	var e cache.Entry
 	if m.take && c.Peer.External.Load(ref, &e) && e.Flow.Orig == f.Orig {

@@ -63,7 +63,8 @@ func TestCommit(t *testing.T) {
 	}
 }
 
-// TestCommitIntoAFullTable: what the kernel has no room for stays in the external cache, and goes in when there is room.
+// TestCommitIntoAFullTable: what the kernel has no room for stays in the external cache, and goes in when there is
+// room.
 func TestCommitIntoAFullTable(t *testing.T) {
 	const n, room = blockSize + 100, 300
 	p := newRestorer(t, false)
@@ -90,8 +91,8 @@ func TestCommitIntoAFullTable(t *testing.T) {
 	}
 }
 
-// TestFlushWaitsForACommit: nobody empties the external cache from the moment on in which a commit was asked for, though
-// the kernel is not free yet.
+// TestFlushWaitsForACommit: nobody empties the external cache from the moment on in which a commit was asked for,
+// though the kernel is not free yet.
 func TestFlushWaitsForACommit(t *testing.T) {
 	p := newRestorer(t, false)
 	p.say(wire.CTNew, injectFlow(1))

@@ -9,9 +9,9 @@ import (
 	"ctsync/daemon/flow"
 )
 
-// conflicts deals with the flows of a block in whose place something stands. That is looked at: the same flow is updated
-// and keeps its counters and window state; a stranger (a bare entry that a packet made before the commit, or another flow
-// on our reply tuple) is deleted, and the flow created.
+// conflicts deals with the flows of a block in whose place something stands. That is looked at: the same flow is
+// updated and keeps its counters and window state; a stranger (a bare entry that a packet made before the commit, or
+// another flow on our reply tuple) is deleted, and the flow created.
 func (p *placer) conflicts(ctx context.Context, b *block) error {
 	q := p.ask(b, func(i int) bool { return b.items[i].outcome == met })
 	if len(q.flows) == 0 {
@@ -55,8 +55,8 @@ func (p *placer) sortOut(b *block, q asked) (same, strangers asked) {
 	return same, strangers
 }
 
-// inherit gives f what its entry in the kernel has and no update may take away: that answers were seen here already, and
-// whether it is an expected flow.
+// inherit gives f what its entry in the kernel has and no update may take away: that answers were seen here already,
+// and whether it is an expected flow.
 func (p *placer) inherit(b *block, f, have *flow.Flow) {
 	f.Status |= have.Status & (flow.StatusSeenReply | flow.StatusAssured)
 	f.Status = f.Status&^flow.StatusExpected | have.Status&flow.StatusExpected

@@ -85,8 +85,8 @@ type expectations struct {
 	removed []flow.Expectation // of the kernel, without an event here
 }
 
-// classKnown reports whether the class of e can be one of its master's helper. The kernel finds the policy of a class in
-// a table of that helper, and not every version checks that the table is long enough: a class is taken only with the
+// classKnown reports whether the class of e can be one of its master's helper. The kernel finds the policy of a class
+// in a table of that helper, and not every version checks that the table is long enough: a class is taken only with the
 // helper that the peer named for the master.
 func classKnown(c *core.Core, e *flow.Expectation) bool {
 	if e.Class == 0 {

@@ -200,7 +200,8 @@ func (in *injector) remove() error {
 // timerSlack is by how many seconds a timer may differ from what we set it to, for times are kept in whole seconds.
 const timerSlack = 2
 
-// longestTimer is a timer, in seconds, that every kernel sets as it was asked to: longer ones are cut to INT_MAX jiffies.
+// longestTimer is a timer, in seconds, that every kernel sets as it was asked to: longer ones are cut to INT_MAX
+// jiffies.
 const longestTimer = 2_000_000
 
 // busy reports whether the timer of a kernel's entry is not where it would be had nobody but us set it: packets pass.
@@ -258,8 +259,8 @@ func (in *injector) note(c *core.Core, broken error) {
 	c.EndInjection(len(in.waiting)+in.rest, nil)
 }
 
-// alsoOurs puts what the kernel was given of a flow into the internal cache if that has it, because no event does: what we
-// announce of it must not be older than what the peer announced.
+// alsoOurs puts what the kernel was given of a flow into the internal cache if that has it, because no event does: what
+// we announce of it must not be older than what the peer announced.
 func alsoOurs(c *core.Core, f *flow.Flow, now int64) {
 	if _, ok := c.Own.Internal.Lookup(&f.Orig); ok {
 		noteHas(c, f, now)

@@ -15,9 +15,9 @@ import (
 	"ctsync/daemon/loop"
 )
 
-// TestInjectedPairConverges runs two whole cores that put each other's flows into kernels that are maps, over a link that
-// loses and is cut, while flows begin, change and end on either or both, and are lost by the router that does
-// not carry them. In the end both kernels have what lives, and nothing else.
+// TestInjectedPairConverges runs two whole cores that put each other's flows into kernels that are maps, over a link
+// that loses and is cut, while flows begin, change and end on either or both, and are lost by the router that does not
+// carry them. In the end both kernels have what lives, and nothing else.
 func TestInjectedPairConverges(t *testing.T) {
 	seeds := uint64(60)
 	if testing.Short() {

@@ -16,8 +16,8 @@ import (
 
 // ctnetlink says nothing when traffic merely refreshes a timer, and neither does the peer: a busy flow that is in this
 // kernel by injection would expire here while it lives there. So the timers of the peer's flows are set again when half
-// of their time is over, as long as the peer is heard and has not ended the flow. A state that traffic does not refresh is
-// left to run out, and so is everything when the peer falls silent.
+// of their time is over, as long as the peer is heard and has not ended the flow. A state that traffic does not refresh
+// is left to run out, and so is everything when the peer falls silent.
 
 const (
 	keepInterval = time.Second // how often due timers are looked for
@@ -108,8 +108,8 @@ func (in *injector) due(c *core.Core, it *cache.Item) {
 	}
 }
 
-// keptLife is the timer, in seconds, of a flow that the peer keeps alive: what it announced last, and long enough to see
-// the next packet after a takeover.
+// keptLife is the timer, in seconds, of a flow that the peer keeps alive: what it announced last, and long enough to
+// see the next packet after a takeover.
 func keptLife(f *flow.Flow) uint32 {
 	if !f.Has.Is(flow.HasTimeout) {
 		return lifetime.Floor

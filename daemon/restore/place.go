@@ -22,8 +22,8 @@ type placer struct {
 }
 
 // choose returns what to try first with f, which the peer announced. A flow that the internal cache has is the kernel's
-// too, and what an update may not take away from it is known: that saves being refused and looking at what stands there.
-// known is overwritten.
+// too, and what an update may not take away from it is known: that saves being refused and looking at what stands
+// there. known is overwritten.
 func (p *placer) choose(c *core.Core, b *block, f *flow.Flow, known *cache.Entry) path {
 	ref, ok := c.Own.Internal.Lookup(&f.Orig)
 	if !ok || !c.Own.Internal.Load(ref, known) || !known.Flow.Same(f) {

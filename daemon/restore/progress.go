@@ -10,8 +10,8 @@ import (
 // Conflicts where both routers serve connections: an injection meets entries that packets change at the same time.
 
 // keepProgress leaves a flow that this kernel has already where it is, unless the peer knows it to be further: the two
-// routers see different packets of it, and what the peer says may be older than what happened here since. A closed connection
-// is reopened by the beginning of another one.
+// routers see different packets of it, and what the peer says may be older than what happened here since. A closed
+// connection is reopened by the beginning of another one.
 func keepProgress(f, have *flow.Flow) {
 	if f.Has&have.Has&flow.HasTCPState == 0 || f.TCPState == have.TCPState {
 		f.Timeout = max(f.Timeout, have.Timeout)
@@ -32,8 +32,8 @@ func progress(state uint8) uint8 {
 	return state
 }
 
-// nothingNew reports whether an update by f would change nothing of the kernel's entry but its timer, by a second or so.
-// Then it is left alone: it may be in use.
+// nothingNew reports whether an update by f would change nothing of the kernel's entry but its timer, by a second or
+// so. Then it is left alone: it may be in use.
 func nothingNew(have, f *flow.Flow) bool {
 	return f.Status&^have.Status&(flow.StatusSeenReply|flow.StatusAssured) == 0 && f.Timeout <= have.Timeout+1 &&
 		(!f.Has.Is(flow.HasTCPState) || f.TCPState == have.TCPState) && (!f.Has.Is(flow.HasMark) || f.Mark == have.Mark) &&

@@ -44,8 +44,8 @@ func TestWithdraw(t *testing.T) {
 	}
 }
 
-// TestWithdrawCountsWhatStays: a flow that the kernel does not delete is still the peer's there, and no comparison makes
-// it ours.
+// TestWithdrawCountsWhatStays: a flow that the kernel does not delete is still the peer's there, and no comparison
+// makes it ours.
 func TestWithdrawCountsWhatStays(t *testing.T) {
 	p := newRestorer(t, true)
 	stays := injectFlow(2)

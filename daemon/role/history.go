@@ -39,8 +39,9 @@ type historyFile struct {
 	Transitions []control.Transition `json:"transitions"`
 }
 
-// OpenHistory reads the file. One that cannot be read costs the past, not the start: it is put aside as *.broken, and the
-// error says so. Where it cannot be put aside either, nothing is written over it. The History is usable in any case.
+// OpenHistory reads the file. One that cannot be read costs the past, not the start: it is put aside as *.broken, and
+// the error says so. Where it cannot be put aside either, nothing is written over it. The History is usable in any
+// case.
 func OpenHistory(path string) (*History, error) {
 	h := &History{path: path, file: historyFile{NextID: 1}}
 	b, err := os.ReadFile(path)

@@ -19,7 +19,8 @@ type Work interface {
 	Later(ctx context.Context, t control.Transition)
 }
 
-// Roles turns keepalived's notifications into role changes: Notify decides which of them count, Run has their work done.
+// Roles turns keepalived's notifications into role changes: Notify decides which of them count, Run has their work
+// done.
 type Roles struct {
 	History *History
 
@@ -107,8 +108,8 @@ func (r *Roles) Follow(group string) {
 	r.group = group
 }
 
-// Notify records a notification, decides whether it counts, and logs it if it does not. The record is on disk when Notify
-// returns, because whoever sent the notification, or parked it, says it once. The work follows in Run.
+// Notify records a notification, decides whether it counts, and logs it if it does not. The record is on disk when
+// Notify returns, because whoever sent the notification, or parked it, says it once. The work follows in Run.
 func (r *Roles) Notify(n control.Notification) control.Transition {
 	t := r.accept(n, time.Now())
 	defer r.save()

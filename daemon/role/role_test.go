@@ -222,8 +222,8 @@ func TestHistorySavedByMany(t *testing.T) {
 	}
 }
 
-// TestNotificationIsKeptBeforeItsWork: a daemon that ends while a role change waits for the kernel's table carries it out
-// after its restart.
+// TestNotificationIsKeptBeforeItsWork: a daemon that ends while a role change waits for the kernel's table carries it
+// out after its restart.
 func TestNotificationIsKeptBeforeItsWork(t *testing.T) {
 	r := newTestRoles(t)
 	for _, state := range []control.State{control.StateBackup, control.StateMaster} {

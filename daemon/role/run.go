@@ -8,8 +8,8 @@ import (
 	"ctsync/daemon/control"
 )
 
-// Run carries out role changes until ctx ends. ready is closed when the daemon's start is complete: a parked MASTER waits
-// for it. A new transition ends the work of the one before.
+// Run carries out role changes until ctx ends. ready is closed when the daemon's start is complete: a parked MASTER
+// waits for it. A new transition ends the work of the one before.
 func (r *Roles) Run(ctx context.Context, ready <-chan struct{}, work Work) error {
 	select {
 	case <-ready:
@@ -29,8 +29,8 @@ func (r *Roles) Run(ctx context.Context, ready <-chan struct{}, work Work) error
 	}
 }
 
-// resume goes on with the work of the role that the daemon had before it was restarted: a takeover that was cut short is
-// done again, a purge that was still to come is still to come.
+// resume goes on with the work of the role that the daemon had before it was restarted: a takeover that was cut short
+// is done again, a purge that was still to come is still to come.
 func (r *Roles) resume(ctx context.Context, work Work) (end func()) {
 	t := r.inherited
 	switch {

@@ -100,9 +100,9 @@ func (s *FTFW) nextResync() int64 {
 	return never
 }
 
-// resyncRequested holds the number of the request and calls ResyncRequested, also when the caller has not begun the bulk for
-// an earlier request: what was sent before this one does not count for the peer any more. A request that comes during a bulk may be about entries that have passed already, so it gets a bulk of its
-// own.
+// resyncRequested holds the number of the request and calls ResyncRequested, also when the caller has not begun the
+// bulk for an earlier request: what was sent before this one does not count for the peer any more. A request that comes
+// during a bulk may be about entries that have passed already, so it gets a bulk of its own.
 func (s *FTFW) resyncRequested(seq uint32) {
 	s.acks.hold(held{seq: seq, resync: true})
 	if s.bulk.running {

@@ -70,7 +70,8 @@ func (t *Takeover) Later(ctx context.Context, tr control.Transition) {
 // offerInterval is how often flows are offered to a kernel that had no room for them. Tests shorten it.
 var offerInterval = 10 * time.Second
 
-// offerAgain commits again while the kernel had no room for some flows. It returns when all are there, or with the role.
+// offerAgain commits again while the kernel had no room for some flows. It returns when all are there, or with the
+// role.
 func (t *Takeover) offerAgain(ctx context.Context, left uint64) {
 	for left > 0 {
 		select {
@@ -158,9 +159,9 @@ func (t *Takeover) injected(ctx context.Context) (*control.InjectResult, error) 
 	return &r, errors.Join(failed, err)
 }
 
-// verifyAfter is how long after a takeover the internal cache is compared with the kernel. The commit has put into it what
-// it put into the kernel, so a reading of the whole table is no part of the takeover; but it is not left to the next
-// periodic comparison either, which is minutes away where the table is large.
+// verifyAfter is how long after a takeover the internal cache is compared with the kernel. The commit has put into it
+// what it put into the kernel, so a reading of the whole table is no part of the takeover; but it is not left to the
+// next periodic comparison either, which is minutes away where the table is large.
 const verifyAfter = 10 * time.Second
 
 // verifyLater asks for that comparison, unless the role ends before.

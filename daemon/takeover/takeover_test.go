@@ -72,8 +72,8 @@ func (r *router) begin(state control.State) control.Transition {
 	return tr
 }
 
-// TestTakeoverIntoAFullTable: what the kernel has no room for is no loss. The takeover says so, and while the role lasts
-// it is offered again.
+// TestTakeoverIntoAFullTable: what the kernel has no room for is no loss. The takeover says so, and while the role
+// lasts it is offered again.
 func TestTakeoverIntoAFullTable(t *testing.T) {
 	defer func(d time.Duration) { offerInterval = d }(offerInterval)
 	offerInterval = time.Millisecond

@@ -30,8 +30,8 @@ type Bulk struct {
 
 // Step does the next piece of the work. wait says that it has to wait for the peer, more that it is not complete.
 //
-// While the peer does not answer nothing is announced. When it comes back it gets the rest, or, if it restarted, the whole
-// once.
+// While the peer does not answer nothing is announced. When it comes back it gets the rest, or, if it restarted, the
+// whole once.
 func (b *Bulk) Step(c *core.Core) (wait, more bool) {
 	if b.began && c.PeerIsNew() {
 		*b = Bulk{}
@@ -77,8 +77,8 @@ func (b *Bulk) awaitsRequest(c *core.Core) bool {
 	return c.Now()-b.newSince < requestPause
 }
 
-// RunBulk sends the whole internal cache when the peer asks for it or has restarted, until ctx ends. It begins when ready
-// is closed: a table that is still being read is not worth sending, the peer would drop what is missing.
+// RunBulk sends the whole internal cache when the peer asks for it or has restarted, until ctx ends. It begins when
+// ready is closed: a table that is still being read is not worth sending, the peer would drop what is missing.
 func (u *Upkeep) RunBulk(ctx context.Context, ready, wanted <-chan struct{}) error {
 	select {
 	case <-ready:
@@ -97,8 +97,8 @@ func (u *Upkeep) RunBulk(ctx context.Context, ready, wanted <-chan struct{}) err
 	}
 }
 
-// Bulk announces every flow of the internal cache to the peer, then every expectation, and returns when the last one has
-// left. While the peer does not answer it waits, and is no job. progress may be nil.
+// Bulk announces every flow of the internal cache to the peer, then every expectation, and returns when the last one
+// has left. While the peer does not answer it waits, and is no job. progress may be nil.
 func (u *Upkeep) Bulk(ctx context.Context, progress func(done, total int)) error {
 	var b Bulk
 	began := time.Now()

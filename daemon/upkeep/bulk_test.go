@@ -11,8 +11,8 @@ import (
 	"ctsync/daemon/loop"
 )
 
-// TestBulkWaitsForThePeer: while the peer does not answer nothing is announced. A peer that restarted meanwhile gets the
-// whole table, once; one that was merely not heard gets the rest.
+// TestBulkWaitsForThePeer: while the peer does not answer nothing is announced. A peer that restarted meanwhile gets
+// the whole table, once; one that was merely not heard gets the rest.
 func TestBulkWaitsForThePeer(t *testing.T) {
 	const n = 5 * loop.SliceSize
 	for _, restart := range []bool{true, false} {

@@ -14,9 +14,10 @@ import (
 	"ctsync/daemon/loop"
 )
 
-// A comparison reads the kernel's table and repairs what differs in the internal cache. It runs at the start, after lost
-// events, and every sweep-interval, because some changes raise no event at all: the end of a flow older than its first
-// listener (nf_conntrack_events = 2), sequence adjustments by a NAT helper, and everything when nf_conntrack_events = 0.
+// A comparison reads the kernel's table and repairs what differs in the internal cache. It runs at the start, after
+// lost events, and every sweep-interval, because some changes raise no event at all: the end of a flow older than its
+// first listener (nf_conntrack_events = 2), sequence adjustments by a NAT helper, and everything when
+// nf_conntrack_events = 0.
 
 // pollInterval is how often the kernel is compared while it raises no events.
 const pollInterval = 2 * time.Second
@@ -100,8 +101,8 @@ func (u *Upkeep) compare(ctx context.Context, k kernel.Table) error {
 	return err
 }
 
-// mergeDump merges a whole dump into the internal cache, a slice at a time. While the loop merges one slice, the next one
-// is read from the kernel.
+// mergeDump merges a whole dump into the internal cache, a slice at a time. While the loop merges one slice, the next
+// one is read from the kernel.
 func (u *Upkeep) mergeDump(ctx context.Context, k kernel.Table) error {
 	m := merger{u: u, ctx: ctx, slice: newSlice(), spare: newSlice(), merged: make(chan error, 1)}
 	m.merged <- nil // no slice is with the loop yet
@@ -164,9 +165,9 @@ func (m *merger) wait() error {
 // stalePasses bounds how often entries are looked up that events and look-ups disagree about while they change.
 const stalePasses = 5
 
-// settleStale asks the kernel for each flow that was in the cache but not in the dump, and ends those it does not have: a
-// dump alone is no proof of absence. What it does have is taken as it is now; where an event contradicts that meanwhile,
-// the kernel is asked again.
+// settleStale asks the kernel for each flow that was in the cache but not in the dump, and ends those it does not have:
+// a dump alone is no proof of absence. What it does have is taken as it is now; where an event contradicts that
+// meanwhile, the kernel is asked again.
 func (u *Upkeep) settleStale(ctx context.Context, k kernel.Table) error {
 	const n = loop.SliceSize / 4
 	s := &stale{

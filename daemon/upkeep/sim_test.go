@@ -16,8 +16,8 @@ import (
 )
 
 // TestPairConverges runs two whole cores, caches and sessions as they are, over two links that lose, go down at either
-// end and are cut unseen, and restarts either, under changing flows. In the end each external cache must equal the other
-// side's internal one.
+// end and are cut unseen, and restarts either, under changing flows. In the end each external cache must equal the
+// other side's internal one.
 func TestPairConverges(t *testing.T) {
 	seeds := uint64(150)
 	if testing.Short() {

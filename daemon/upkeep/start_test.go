@@ -17,8 +17,8 @@ func sent(c *core.Core) uint64 {
 	return s.Session.Sent["new"]
 }
 
-// TestStartSendsTheTableOnce: a router that starts with a table sends each flow once to a peer that is there, whether the
-// two find each other before, while or after the kernel's table is read.
+// TestStartSendsTheTableOnce: a router that starts with a table sends each flow once to a peer that is there, whether
+// the two find each other before, while or after the kernel's table is read.
 func TestStartSendsTheTableOnce(t *testing.T) {
 	const n = 20_000
 	for _, when := range []struct {

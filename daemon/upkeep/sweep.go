@@ -15,8 +15,8 @@ import (
 const expiryInterval = 30 * time.Second
 
 // RunSweep removes stale entries from the external cache until ctx ends: after a complete bulk, those that the peer did
-// not mention; while the peer is silent, those whose timeout has passed. The kernel, where it has the latter, ends them by
-// itself.
+// not mention; while the peer is silent, those whose timeout has passed. The kernel, where it has the latter, ends them
+// by itself.
 func (u *Upkeep) RunSweep(ctx context.Context, wanted <-chan struct{}) error {
 	ticker := time.NewTicker(expiryInterval)
 	defer ticker.Stop()

@@ -89,8 +89,8 @@ func lines(dump string) []string {
 	return out
 }
 
-// TestConntrackdReadsOurMessages sends every captured entry, encoded by this package, to a real conntrackd: it must take every one
-// and list the same entries that we would list.
+// TestConntrackdReadsOurMessages sends every captured entry, encoded by this package, to a real conntrackd: it must
+// take every one and list the same entries that we would list.
 func TestConntrackdReadsOurMessages(t *testing.T) {
 	nstest.Require(t)
 	nstest.RequireCommand(t, "conntrackd", "conntrackd")

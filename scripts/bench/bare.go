@@ -16,8 +16,8 @@ import (
 // effort is what some work took.
 type effort struct{ cpu, wall time.Duration }
 
-// bareWriter returns the effort of a batched ctnetlink writer that makes the flows in a namespace of their own, in which
-// nobody listens. Making them up is not counted.
+// bareWriter returns the effort of a batched ctnetlink writer that makes the flows in a namespace of their own, in
+// which nobody listens. Making them up is not counted.
 func (r *rehearsal) bareWriter() (took effort, err error) {
 	ns, err := r.lab.Namespace("bare")
 	if err != nil {

@@ -70,8 +70,8 @@ type count struct {
 	at time.Time
 }
 
-// busyLatency watches the count of the external cache while flows come, of which the first has the number at. The n-th to
-// arrive is taken for the n-th made.
+// busyLatency watches the count of the external cache while flows come, of which the first has the number at. The n-th
+// to arrive is taken for the n-th made.
 func (t *trial) busyLatency(at int) ([]time.Duration, error) {
 	first, err := t.held(1, true)
 	if err != nil {

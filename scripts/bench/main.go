@@ -3,10 +3,10 @@
 //	bench run [-quick] [-rounds 3] [-only NAME,NAME] [-out FILE]   as `make bench`; -only runs some scenarios
 //	bench guard MAX BUCKETS   puts the kernel's settings back when its standard input ends (started by run)
 //
-// A scenario is one lab, two routers with the daemon on both, and what happens there; plan.go lists them. A trial is one
-// run of a scenario with one daemon. The daemons take turns within each scenario, so that what else the machine does
-// falls on both. Every figure belongs to a line of the table (lines.go), which says what is wanted of ctsyncd; a table
-// of the medians goes to standard output, every sample to a JSON file.
+// A scenario is one lab, two routers with the daemon on both, and what happens there; plan.go lists them. A trial is
+// one run of a scenario with one daemon. The daemons take turns within each scenario, so that what else the machine
+// does falls on both. Every figure belongs to a line of the table (lines.go), which says what is wanted of ctsyncd; a
+// table of the medians goes to standard output, every sample to a JSON file.
 //
 // What is measured, and how:
 //

@@ -66,7 +66,8 @@ func (t *trial) build(packets bool) (err error) {
 	return nil
 }
 
-// close takes the lab away. The tables are emptied before: the kernel would do it later, in the middle of the next trial.
+// close takes the lab away. The tables are emptied before: the kernel would do it later, in the middle of the next
+// trial.
 func (t *trial) close() error {
 	clear := func(router int) func() error {
 		return func() error {

@@ -1,5 +1,5 @@
-// Command capture makes the pictures of the README: it sets two routers up in network namespaces, lets one take over from
-// the other, and photographs `ctsync tui` in a real terminal (tmux).
+// Command capture makes the pictures of the README: it sets two routers up in network namespaces, lets one take over
+// from the other, and photographs `ctsync tui` in a real terminal (tmux).
 //
 //	capture [-o DIR] [-keep]   as `make capture`
 package main

@@ -16,7 +16,8 @@ import (
 const streamPort = 5001
 
 // deadAfter is how long after the failover a stream may be silent before it counts as dead: TCP's retransmissions
-// double their distance while the line is dead, the last one that a live stream may wait for comes 12.8 s after the cut.
+// double their distance while the line is dead, the last one that a live stream may wait for comes 12.8 s after the
+// cut.
 const deadAfter = 15 * time.Second
 
 // failover is one run: a lab, a stream through it, the end of its master, and what came of the stream.

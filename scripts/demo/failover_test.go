@@ -26,8 +26,8 @@ func TestMain(m *testing.M) {
 }
 
 // TestFailover is the demo: a stream lives through the end of the master where flows are synchronised, and dies where
-// they are not. So it does where the flows go straight into the kernel of the second router, which has nothing to commit
-// then. All labs run at the same time.
+// they are not. So it does where the flows go straight into the kernel of the second router, which has nothing to
+// commit then. All labs run at the same time.
 func TestFailover(t *testing.T) {
 	nstest.Require(t)
 	nstest.RequireCommand(t, "keepalived", "keepalived")
@@ -91,7 +91,8 @@ func TestStreamVerifies(t *testing.T) {
 	}
 }
 
-// relay sends a real stream of two records or a few more and its checksum to conn, with change applied to the second record.
+// relay sends a real stream of two records or a few more and its checksum to conn, with change applied to the second
+// record.
 func relay(t *testing.T, conn net.Conn, change func([]byte)) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -71,8 +71,8 @@ func (l *Lab) save() error {
 // Path returns the path of a file in the run directory.
 func (l *Lab) Path(name string) string { return filepath.Join(l.Dir, name) }
 
-// Write makes a file in the run directory and returns its path. It takes the place of an older one in one step: that may
-// be a script which keepalived is just starting, and the kernel lets nobody write to it then.
+// Write makes a file in the run directory and returns its path. It takes the place of an older one in one step: that
+// may be a script which keepalived is just starting, and the kernel lets nobody write to it then.
 func (l *Lab) Write(name string, mode os.FileMode, content string) (string, error) {
 	path := l.Path(name)
 	next := path + ".new"

@@ -14,9 +14,9 @@ import (
 	"ctsync/daemon/nstest"
 )
 
-// TestPageExample is the example of VyOS's documentation of conntrack-sync: two routers that replicate TCP, UDP and ICMP
-// over the multicast group 225.0.0.50. The active one has as many connections in its internal cache as the standby has
-// in its external one, and a failover by keepalived swaps them.
+// TestPageExample is the example of VyOS's documentation of conntrack-sync: two routers that replicate TCP, UDP and
+// ICMP over the multicast group 225.0.0.50. The active one has as many connections in its internal cache as the standby
+// has in its external one, and a failover by keepalived swaps them.
 func TestPageExample(t *testing.T) {
 	nstest.Require(t)
 	nstest.RequireCommand(t, "keepalived", "keepalived")
@@ -88,8 +88,8 @@ func startPair(t *testing.T, ctx context.Context, n *Network) {
 	}
 }
 
-// tenConnections opens four TCP connections and four UDP ones from the client through the routers to the server, and two
-// series of pings. They stay open until the test ends.
+// tenConnections opens four TCP connections and four UDP ones from the client through the routers to the server, and
+// two series of pings. They stay open until the test ends.
 func tenConnections(t *testing.T, n *Network) {
 	t.Helper()
 	address := net.JoinHostPort(ServerAddress, "7")
