@@ -137,7 +137,9 @@ func (d *Daemon) resyncAction(ctx context.Context) (control.Result, error) {
 }
 
 // errNoPeer refuses what needs the peer.
-var errNoPeer = &control.Error{Code: control.CodeRefused, Message: "the peer does not answer", Hint: "see ctsync show status"}
+var errNoPeer = &control.Error{
+	Code: control.CodeRefused, Message: "the peer does not answer", Hint: "see ctsync show status",
+}
 
 func (d *Daemon) bulkAction(ctx context.Context, progress func(done, total int)) (control.Result, error) {
 	n, answers := 0, false

@@ -104,7 +104,8 @@ func (m *links) protocolLines() []string {
 		m.field("Retransmitted", u.count(s.Retransmitted)+" messages"),
 		m.field("Gaps", m.ifAny(s.NacksOutstanding, "in what the peer sent, requested and not yet repaired")),
 		m.field("Peer's restarts", u.count(s.PeerRestarts)),
-		m.field("Datagrams", u.count(s.Oversized)+" messages in fragments, "+m.ifAny(s.Foreign, "datagrams from a second sender")),
+		m.field("Datagrams", u.count(s.Oversized)+" messages in fragments, "+
+			m.ifAny(s.Foreign, "datagrams from a second sender")),
 		[]string{""},
 	)
 }

@@ -54,7 +54,8 @@ func (x *ExternalExpect) Retry() {
 // caller says with Refused or Gone what came of each, if it is not in the kernel.
 func (x *ExternalExpect) Take(max int) (began, ended []ExpectEntry) {
 	var e ExpectEntry
-	for i, ok := x.orders.pending.next(0, nil); ok && len(began)+len(ended) < max; i, ok = x.orders.pending.next(i+1, nil) {
+	pending := &x.orders.pending
+	for i, ok := pending.next(0, nil); ok && len(began)+len(ended) < max; i, ok = pending.next(i+1, nil) {
 		x.orders.unawait(i)
 		x.load(x.ref(int(i)), &e)
 		if !x.records[i].shown {

@@ -76,7 +76,8 @@ func (l *ledger) grow(n int) {
 func (l *ledger) timer(i uint32) *timer { return &l.timers[i>>chunkShift][i&chunkMask] }
 
 func (l *ledger) bytes() uint64 {
-	return uint64(len(l.timers))*8*chunkSize + 8*uint64(cap(l.pending)+cap(l.placed)+cap(l.settled)+cap(l.failed)+cap(l.resting))
+	words := cap(l.pending) + cap(l.placed) + cap(l.settled) + cap(l.failed) + cap(l.resting)
+	return uint64(len(l.timers))*8*chunkSize + 8*uint64(words)
 }
 
 func (l *ledger) fail(i uint32, failed bool) {

@@ -203,7 +203,8 @@ func compareKeys(x, y *groupKey) int {
 		return cmp.Or(cmp.Compare(x.family, y.family), bytes.Compare(x.addr[:], y.addr[:]))
 	}
 	return cmp.Or(
-		cmp.Compare(x.family, y.family), cmp.Compare(x.proto, y.proto), cmp.Compare(x.number, y.number), bytes.Compare(x.name[:], y.name[:]),
+		cmp.Compare(x.family, y.family), cmp.Compare(x.proto, y.proto), cmp.Compare(x.number, y.number),
+		bytes.Compare(x.name[:], y.name[:]),
 	)
 }
 

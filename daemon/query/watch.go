@@ -21,7 +21,8 @@ func (r *Reader) Watch(ctx context.Context, q control.FlowQuery, fn func(*contro
 		}
 	}
 	defer func() {
-		_ = r.Loop.Do(context.WithoutCancel(ctx), func(c *core.Core) { c.Tap.Unwatch(w) }) // fails only when the loop has ended
+		// This fails only when the loop has ended.
+		_ = r.Loop.Do(context.WithoutCancel(ctx), func(c *core.Core) { c.Tap.Unwatch(w) })
 	}()
 	batch := control.NewEventBatch()
 	if err := fn(&batch); err != nil {

@@ -38,7 +38,8 @@ func nothingNew(have, f *flow.Flow) bool {
 	return f.Status&^have.Status&(flow.StatusSeenReply|flow.StatusAssured) == 0 && f.Timeout <= have.Timeout+1 &&
 		(!f.Has.Is(flow.HasTCPState) || f.TCPState == have.TCPState) && (!f.Has.Is(flow.HasMark) || f.Mark == have.Mark) &&
 		(!f.Has.Is(flow.HasSCTP) || f.SCTPState == have.SCTPState && f.SCTPVTag == have.SCTPVTag) &&
-		(!f.Has.Is(flow.HasDCCP) || f.DCCPState == have.DCCPState) && (!f.Has.Is(flow.HasSeqAdj) || f.SeqAdj == have.SeqAdj) &&
+		(!f.Has.Is(flow.HasDCCP) || f.DCCPState == have.DCCPState) &&
+		(!f.Has.Is(flow.HasSeqAdj) || f.SeqAdj == have.SeqAdj) &&
 		(!f.Has.Is(flow.HasLabels) || f.Labels == have.Labels)
 }
 

@@ -10,7 +10,8 @@ func burst(t *trial) error {
 	if err := t.start(); err != nil {
 		return err
 	}
-	used, wall, differ, err := t.replicated(burstFlows, func() error { return t.gen[0].do(create, translated, 0, burstFlows) })
+	fill := func() error { return t.gen[0].do(create, translated, 0, burstFlows) }
+	used, wall, differ, err := t.replicated(burstFlows, fill)
 	if err != nil {
 		return err
 	}
@@ -38,7 +39,9 @@ func ladder(t *trial) error {
 	made, best := 0, 0.0
 	for _, rate := range rungs {
 		start := time.Now()
-		err := paced(t.ctx, rate, rate, func(from, to int) error { return t.gen[0].do(create, translated, made+from, made+to) })
+		err := paced(t.ctx, rate, rate, func(from, to int) error {
+			return t.gen[0].do(create, translated, made+from, made+to)
+		})
 		if err != nil {
 			return err
 		}

@@ -203,7 +203,9 @@ func (r *rehearsal) commit() error {
 
 // again commits what the kernel has already.
 func (r *rehearsal) again() error {
-	_, err := r.operation("again", func() error { return r.pair[1].Daemon.Do(r.ctx, control.Action{Verb: control.Commit}) })
+	_, err := r.operation("again", func() error {
+		return r.pair[1].Daemon.Do(r.ctx, control.Action{Verb: control.Commit})
+	})
 	return err
 }
 

@@ -37,7 +37,9 @@ func (t *trial) lossyRound(percent, from int) error {
 		}
 	}
 	used, wall, differ, err := t.replicated(from+lossyFlows, func() error {
-		return paced(t.ctx, lossyFlows, lossyRate, func(a, b int) error { return t.gen[0].do(create, translated, from+a, from+b) })
+		return paced(t.ctx, lossyFlows, lossyRate, func(a, b int) error {
+			return t.gen[0].do(create, translated, from+a, from+b)
+		})
 	})
 	if err != nil {
 		return err

@@ -10,9 +10,9 @@
 //
 // What is measured, and how:
 //
-//   - CPU is the time of the daemon's process by its own clock, all threads. "System" is what the whole machine was busy
-//     (/proc/stat) while the same happened: both daemons, the kernel's softirqs and the generator, which is the same for
-//     both.
+//   - CPU is the time of the daemon's process by its own clock, all threads. "System" is what the whole machine was
+//     busy (/proc/stat) while the same happened: both daemons, the kernel's softirqs and the generator, which is the
+//     same for both.
 //   - Memory is resident memory minus that of the same daemon without flows.
 //   - Bytes and packets are those that a queueing discipline of the sync link has passed on: it counts the segments of
 //     what is sent in one piece as they would be on a wire, which the counters of a veth interface do not.
@@ -118,7 +118,8 @@ func all(ctx context.Context, scenarios []scenario, rounds int, rec *record) err
 					failed = append(failed, fmt.Errorf("%s with %s, round %d: %w", s.name, kind, round+1, err))
 					word = "FAILED"
 				}
-				fmt.Fprintf(os.Stderr, "%-12s round %d, %-10s %6.1f s  %s\n", s.name, round+1, kind, time.Since(began).Seconds(), word)
+				fmt.Fprintf(os.Stderr, "%-12s round %d, %-10s %6.1f s  %s\n",
+					s.name, round+1, kind, time.Since(began).Seconds(), word)
 			}
 		}
 	}

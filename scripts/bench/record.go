@@ -90,7 +90,9 @@ func (r *record) save(path string) error {
 	r.Lines = nil
 	for _, l := range r.lines {
 		v := r.judge(l)
-		res := result{ID: l.id, Title: l.title, Unit: l.unit, Samples: r.samples[l.id], Wanted: l.want.String(), Verdict: v.word}
+		res := result{
+			ID: l.id, Title: l.title, Unit: l.unit, Samples: r.samples[l.id], Wanted: l.want.String(), Verdict: v.word,
+		}
 		if !math.IsNaN(v.ratio) {
 			res.Ratio = &v.ratio
 		}

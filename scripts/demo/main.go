@@ -1,7 +1,7 @@
 // Command demo shows a failover: two routers with keepalived, a TCP download through source NAT and a stateful
 // firewall, the end of the master, and the download going on; then the same without synchronisation, where it dies.
 //
-//	demo run [-keep] [-sync KIND[,KIND]]   as `make demo`; KIND is ctsync, ctsync-inject, conntrackd or none, for each router
+//	demo run [-keep] [-sync KIND[,KIND]]   as `make demo`; KIND, for each router: ctsync, ctsync-inject, conntrackd, none
 //	demo clean                             removes labs that were kept or left behind
 //	demo server ADDRESS                    the far end of the streams (started by run)
 //	demo client ADDRESS STATUSFILE         the near end (started by run)

@@ -103,7 +103,8 @@ func (l *Lab) Namespace(short string) (NS, error) {
 
 // Link joins two namespaces by a pair of virtual interfaces and brings both ends up.
 func (l *Lab) Link(a NS, aName string, b NS, bName string) error {
-	_, err := command("ip", "link", "add", aName, "netns", string(a), "type", "veth", "peer", "name", bName, "netns", string(b))
+	_, err := command("ip", "link", "add", aName, "netns", string(a), "type", "veth",
+		"peer", "name", bName, "netns", string(b))
 	if err != nil {
 		return err
 	}

@@ -32,7 +32,8 @@ func (l *Lab) Network() (*Network, error) {
 		}
 	}
 	for _, bridge := range []string{"wan", "lan"} {
-		if err := n.sw.IP("link", "add", bridge, "up", "type", "bridge", "stp_state", "0", "mcast_snooping", "0"); err != nil {
+		add := []string{"link", "add", bridge, "up", "type", "bridge", "stp_state", "0", "mcast_snooping", "0"}
+		if err := n.sw.IP(add...); err != nil {
 			return nil, err
 		}
 	}
