@@ -16,8 +16,8 @@ import (
 // effort is the cost of some work.
 type effort struct{ cpu, wall time.Duration }
 
-// bareWriter returns the effort of a batched ctnetlink writer that makes the flows in a separate namespace in which nobody
-// listens. Generating the flows is not counted.
+// bareWriter returns the effort of a batched ctnetlink writer that makes the flows in a separate namespace in which
+// nobody listens. Generating the flows is not counted.
 func (r *rehearsal) bareWriter() (took effort, err error) {
 	ns, err := r.lab.Namespace("bare")
 	if err != nil {

@@ -31,8 +31,8 @@ func burst(t *trial) error {
 // rungs are the rates of the ladder, in flows per second. Each lasts a second.
 var rungs = []int{60_000, 100_000, 150_000, 250_000}
 
-// ladder finds the highest rate at which no flow is lost permanently. It records the rate that the generator reached, which
-// the machine limits.
+// ladder finds the highest rate at which no flow is lost permanently. It records the rate that the generator reached,
+// which the machine limits.
 func ladder(t *trial) error {
 	if err := t.start(); err != nil {
 		return err

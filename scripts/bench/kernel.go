@@ -38,8 +38,8 @@ func (s settings) write() error {
 	return errors.Join(os.WriteFile(bucketsFile, []byte(s.buckets), 0), os.WriteFile(maxFile, []byte(s.max), 0))
 }
 
-// raise raises the settings and returns a function that restores them. A separate process does that: it waits for the end
-// of this one, however this one ends.
+// raise raises the settings and returns a function that restores them. A separate process does that: it waits for the
+// end of this one, however this one ends.
 func raise() (restore func() error, err error) {
 	before, err := readSettings()
 	if err != nil {

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// idleFor is how long idle daemons are watched. It is shorter than the time between two of ctsyncd's comparisons with the
-// kernel (sweep-interval), so the figure does not include them: each costs as much as a start.
+// idleFor is how long idle daemons are watched. It is shorter than the time between two of ctsyncd's comparisons with
+// the kernel (sweep-interval), so the figure does not include them: each costs as much as a start.
 const idleFor = 3 * time.Second
 
 // idleness watches both daemons while nothing happens, and records the busier one.

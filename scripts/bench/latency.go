@@ -13,8 +13,8 @@ const (
 	busyPoll    = 500 * time.Microsecond
 )
 
-// latency measures the time from the return of the request that made a flow until the other router's daemon first answers
-// that its external cache has it. The figure includes the question, about 0.1 ms.
+// latency measures the time from the return of the request that made a flow until the other router's daemon first
+// answers that its external cache has it. The figure includes the question, about 0.1 ms.
 func latency(t *trial) error {
 	if err := t.start(); err != nil {
 		return err
@@ -70,8 +70,8 @@ type count struct {
 	at time.Time
 }
 
-// busyLatency watches the size of the external cache while flows are made, the first with the number at. It takes the n-th
-// flow to arrive for the n-th made.
+// busyLatency watches the size of the external cache while flows are made, the first with the number at. It takes the
+// n-th flow to arrive for the n-th made.
 func (t *trial) busyLatency(at int) ([]time.Duration, error) {
 	first, err := t.held(1, true)
 	if err != nil {
@@ -104,8 +104,8 @@ func (t *trial) busyLatency(at int) ([]time.Duration, error) {
 	return delays(made, arrived), nil
 }
 
-// delays returns, for the n-th flow made, how long it took until n flows had arrived. For flows that never arrived it uses
-// the last moment in arrived.
+// delays returns, for the n-th flow made, how long it took until n flows had arrived. For flows that never arrived it
+// uses the last moment in arrived.
 func delays(made, arrived []count) []time.Duration {
 	var all []time.Duration
 	from := 0

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// line is one row of the table. Its id is a path: lines with the same part before the last slash are measured together, and
-// fail together if the tables differ.
+// line is one row of the table. Its id is a path: lines with the same part before the last slash are measured together,
+// and fail together if the tables differ.
 type line struct {
 	id, title, unit string
 	want            want
@@ -36,8 +36,8 @@ func (w want) String() string {
 	return ""
 }
 
-// ok reports whether the medians, or all samples of ctsyncd, reach the target. Without a figure of conntrackd a ratio is
-// not reached.
+// ok reports whether the medians, or all samples of ctsyncd, reach the target. Without a figure of conntrackd a ratio
+// is not reached.
 func (w want) ok(v verdict, ours []float64) bool {
 	switch {
 	case w.none:

@@ -3,22 +3,22 @@
 //	bench run [-quick] [-rounds 3] [-only NAME,NAME] [-out FILE]   as `make bench`; -only runs some scenarios
 //	bench guard MAX BUCKETS   restores the kernel's settings when its standard input ends (started by run)
 //
-// A scenario is one lab, two routers with the same daemon, and what happens there; plan.go lists them. A trial is one run
-// of a scenario with one daemon. The daemons take turns within each scenario, so that other work of the machine affects
-// both. Every figure belongs to a line of the table (lines.go), which has the target for ctsyncd. The command prints a
-// table of the medians and writes every sample to a JSON file.
+// A scenario is one lab, two routers with the same daemon, and what happens there; plan.go lists them. A trial is one
+// run of a scenario with one daemon. The daemons take turns within each scenario, so that other work of the machine
+// affects both. Every figure belongs to a line of the table (lines.go), which has the target for ctsyncd. The command
+// prints a table of the medians and writes every sample to a JSON file.
 //
 // What is measured, and how:
 //
-//   - CPU is the CPU time of the daemon's process by its own clock, all threads. "System" is the time for which the whole
-//     machine was busy meanwhile (/proc/stat): both daemons, the kernel's softirqs, and the generator, which is the same
-//     for both.
+//   - CPU is the CPU time of the daemon's process by its own clock, all threads. "System" is the time for which the
+//     whole machine was busy meanwhile (/proc/stat): both daemons, the kernel's softirqs, and the generator, which is
+//     the same for both.
 //   - Memory is resident memory minus that of the same daemon without flows.
 //   - Bytes and packets are those that a queueing discipline of the sync link has passed on. It counts segments as they
 //     would be on a wire; the counters of a veth interface count a segmented send once.
 //   - A flow has arrived when the daemon of the other router counts it in its external cache.
-//   - Tables are compared entry by entry: a kernel's table, as this package dumps it, with the peer's external cache, as
-//     its daemon lists it, or after a commit with the other kernel's table.
+//   - Tables are compared entry by entry: a kernel's table, as this package dumps it, with the peer's external cache,
+//     as its daemon lists it, or after a commit with the other kernel's table.
 package main
 
 import (
@@ -126,8 +126,8 @@ func all(ctx context.Context, scenarios []scenario, rounds int, rec *record) err
 	return errors.Join(failed...)
 }
 
-// chosen returns the scenarios that the options name. If they name none, it returns all of the plan but those that run only
-// when named.
+// chosen returns the scenarios that the options name. If they name none, it returns all of the plan but those that run
+// only when named.
 func chosen(o options) ([]scenario, error) {
 	plan := fullPlan
 	if o.quick {

@@ -138,8 +138,8 @@ func (u usage) since(before usage) usage {
 	return u
 }
 
-// replicated calls do, which changes the first kernel or the caches. It returns what the daemons used until the second had
-// n flows of the first and both were at rest, how long it took until the last flow arrived, and how many differ.
+// replicated calls do, which changes the first kernel or the caches. It returns what the daemons used until the second
+// had n flows of the first and both were at rest, how long it took until the last flow arrived, and how many differ.
 func (t *trial) replicated(n int, do func() error) (used usage, wall time.Duration, differ int, err error) {
 	before, err := t.usage()
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 // monitorFlows is how many flows the caches hold while the monitor shows them.
 const monitorFlows = 1_000_000
 
-// monitored replicates busyRate flows per second beside a million, first alone and then with the real `ctsync tui` open on
-// the receiving router. The monitor shows the external cache sorted, and for each page the daemon sorts all flows.
+// monitored replicates busyRate flows per second beside a million, first alone and then with the real `ctsync tui` open
+// on the receiving router. The monitor shows the external cache sorted, and for each page the daemon sorts all flows.
 func monitored(t *trial) error {
 	if t.kind != lab.Ctsync {
 		return nil

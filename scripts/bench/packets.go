@@ -20,8 +20,8 @@ const (
 	serverPort    = 5001
 )
 
-// openNetwork gives the first router the virtual addresses, in place of keepalived, and starts the daemons. The server's
-// kernel does not answer.
+// openNetwork gives the first router the virtual addresses, in place of keepalived, and starts the daemons. The
+// server's kernel does not answer.
 func (t *trial) openNetwork() error {
 	r := t.pair[0].NS
 	for _, side := range []struct{ iface, address string }{{"eth0", lab.WANAddress}, {"eth1", lab.LANAddress}} {

@@ -140,7 +140,8 @@ func (r *record) judge(l line) verdict {
 	return v
 }
 
-// differs reports whether ctsyncd lost or changed a flow in any trial of a group of lines. Then its figures are worthless.
+// differs reports whether ctsyncd lost or changed a flow in any trial of a group of lines. Then its figures are
+// worthless.
 func (r *record) differs(group string) bool {
 	samples := r.samples[group+"/"+missing][lab.Ctsync]
 	return slices.ContainsFunc(samples, func(v float64) bool { return v != 0 })

@@ -48,8 +48,8 @@ func steady(rate int) func(*trial) error {
 	}
 }
 
-// replicate makes the request for n flows of the first kernel at a rate, waits until the daemons are at rest, and returns
-// what they used.
+// replicate makes the request for n flows of the first kernel at a rate, waits until the daemons are at rest, and
+// returns what they used.
 func (t *trial) replicate(n, rate int, req request, make maker) (usage, error) {
 	if err := t.settle(); err != nil {
 		return usage{}, err
@@ -69,7 +69,8 @@ func (t *trial) replicate(n, rate int, req request, make maker) (usage, error) {
 	return after.since(before), err
 }
 
-// recordFlows records what the replication of n flows used, and in how many flows the tables differ, in a group of lines.
+// recordFlows records what the replication of n flows used, and in how many flows the tables differ, in a group of
+// lines.
 func (t *trial) recordFlows(group string, used usage, n int) error {
 	differ, err := t.replica(0, 1)
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 	"ctsync/scripts/lab"
 )
 
-// table returns every line as text: medians with their range, the ratio of the two daemons, the target, and whether it was
-// reached.
+// table returns every line as text: medians with their range, the ratio of the two daemons, the target, and whether it
+// was reached.
 func (r *record) table() string {
 	var b strings.Builder
 	m := r.Machine

@@ -66,7 +66,8 @@ func (t *trial) build(packets bool) (err error) {
 	return nil
 }
 
-// close removes the lab. It empties the kernels' tables first, or the kernel would do that in the middle of the next trial.
+// close removes the lab. It empties the kernels' tables first, or the kernel would do that in the middle of the next
+// trial.
 func (t *trial) close() error {
 	clear := func(router int) func() error {
 		return func() error {
@@ -157,8 +158,8 @@ func (t *trial) held(router int, external bool) (int, error) {
 	return own, err
 }
 
-// arrive waits until a cache has n flows or no new one arrives for a while. It returns how many the cache has, and when the
-// last one was seen.
+// arrive waits until a cache has n flows or no new one arrives for a while. It returns how many the cache has, and when
+// the last one was seen.
 func (t *trial) arrive(router int, external bool, n int) (got int, at time.Time, err error) {
 	got, at = -1, time.Now()
 	for {

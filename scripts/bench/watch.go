@@ -8,12 +8,13 @@ import (
 	"ctsync/daemon/flow"
 )
 
-// between is how long a watch waits between two questions, or two probes. More questions would cost the daemon more than a
-// hundredth of a commit.
+// between is how long a watch waits between two questions, or two probes. More questions would cost the daemon more
+// than a hundredth of a commit.
 const between = 5 * time.Millisecond
 
-// watch measures how long the second router's daemon neglects its control socket and its kernel's events during a commit.
-// A probe is a flow made in that kernel; the daemon has handled it when the message about it arrives at the other router.
+// watch measures how long the second router's daemon neglects its control socket and its kernel's events during a
+// commit. A probe is a flow made in that kernel; the daemon has handled it when the message about it arrives at the
+// other router.
 type watch struct {
 	r    *rehearsal
 	tap  *tap

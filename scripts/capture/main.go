@@ -1,5 +1,5 @@
-// Command capture makes the pictures in README: it sets up two routers in network namespaces, makes one take over from the
-// other, and takes pictures of `ctsync tui` in a real terminal (tmux).
+// Command capture makes the pictures in README: it sets up two routers in network namespaces, makes one take over from
+// the other, and takes pictures of `ctsync tui` in a real terminal (tmux).
 //
 //	capture [-o DIR] [-keep]   as `make capture`
 package main

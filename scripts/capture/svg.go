@@ -30,14 +30,14 @@ type pen struct {
 	colour               int // -1 = none
 }
 
-// picture draws a screen of text with SGR sequences as SVG. Each run of text with the same attributes has its own position
-// and width, so that columns stay aligned in any font.
+// picture draws a screen of text with SGR sequences as SVG. Each run of text with the same attributes has its own
+// position and width, so that columns stay aligned in any font.
 func picture(text string, columns, lines int) []byte {
 	var b bytes.Buffer
 	w, h := float64(columns)*charWidth+2*margin, float64(lines)*charHeight+2*margin
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %.0f %.0f" width="%.0f" height="%.0f" `+
-		`font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace" font-size="14">`+"\n",
-		w, h, w, h)
+		`font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace" `+
+		`font-size="14">`+"\n", w, h, w, h)
 	fmt.Fprintf(&b, `<rect width="100%%" height="100%%" rx="6" fill="%s"/>`+"\n", paper)
 	p := pen{colour: -1}
 	for n, line := range strings.Split(strings.TrimRight(text, "\n"), "\n") {

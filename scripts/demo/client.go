@@ -164,8 +164,8 @@ func (c *client) receiveTCP(conn net.Conn) {
 	}
 }
 
-// receiveUDP asks for the stream until it flows, and then only listens: a datagram of the client would make a new flow on
-// another router.
+// receiveUDP asks for the stream until it flows, and then only listens: a datagram of the client would make a new flow
+// on another router.
 func (c *client) receiveUDP(conn net.Conn) {
 	b := make([]byte, udpRecord)
 	for flowing := false; ; {

@@ -15,8 +15,8 @@ import (
 // streamPort is the port of the server's streams.
 const streamPort = 5001
 
-// deadAfter is how long after the failover a stream may be silent before it counts as dead. TCP doubles the time between
-// retransmissions: the last one that a surviving stream may wait for comes 12.8 s after the cut.
+// deadAfter is how long after the failover a stream may be silent before it counts as dead. TCP doubles the time
+// between retransmissions: the last one that a surviving stream may wait for comes 12.8 s after the cut.
 const deadAfter = 15 * time.Second
 
 // failover is one run: a lab, streams through it, a failure of its master, and what became of the streams.
@@ -111,7 +111,7 @@ func (f *failover) startServer(ctx context.Context) error {
 }
 
 func (f *failover) startStreams(ctx context.Context) error {
-	f.say("starting a TCP download and a UDP stream from the server (%s) to the client, through source NAT", streamAddress)
+	f.say("starting a TCP download and a UDP stream, from the server (%s) through source NAT", streamAddress)
 	return f.startClient(ctx, "client")
 }
 
@@ -177,8 +177,8 @@ func (f *failover) show(context.Context) error {
 	return nil
 }
 
-// cut makes the master fail: it kills keepalived, which cannot announce that any more, and takes all links of the router
-// down.
+// cut makes the master fail: it kills keepalived, which cannot announce that any more, and takes all links of the
+// router down.
 func (f *failover) cut(ctx context.Context) error {
 	old, next := f.net.Router[0], f.net.Router[1]
 	monitor, err := f.net.Start(next.NS, next.Name+"-addresses", nil, "ip", "-ts", "-o", "monitor", "address")

@@ -25,9 +25,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestFailover is the demo: a stream survives the failure of the master with synchronisation, and dies without. The third
-// lab injects the flows into the kernel of the second router, which then has nothing to commit. All labs run at the same
-// time.
+// TestFailover is the demo: a stream survives the failure of the master with synchronisation, and dies without. The
+// third lab injects the flows into the kernel of the second router, which then has nothing to commit. All labs run at
+// the same time.
 func TestFailover(t *testing.T) {
 	nstest.Require(t)
 	nstest.RequireCommand(t, "keepalived", "keepalived")

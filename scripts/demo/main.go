@@ -1,8 +1,9 @@
 // Command demo shows a failover: two routers with keepalived, and a TCP download through source NAT and a stateful
-// firewall. The master fails, and the download continues. Then the same without synchronisation, where the download dies.
+// firewall. The master fails, and the download continues. Then the same without synchronisation, where the download
+// dies.
 //
-//	demo run [-keep] [-sync KIND[,KIND]]   as `make demo`; KIND is ctsync, ctsync-inject, conntrackd or none, one for both
-//	                                       routers or one for each
+//	demo run [-keep] [-sync KIND[,KIND]]   as `make demo`; KIND is ctsync, ctsync-inject, conntrackd or none, one for
+//	                                       both routers or one for each
 //	demo clean                             removes labs that were kept or left behind
 //	demo server ADDRESS                    the far end of the streams (started by run)
 //	demo client ADDRESS STATUSFILE         the near end (started by run)

@@ -53,8 +53,8 @@ func report(runs []*failover) string {
 		return fmt.Sprintf("survived, %.1f MB, checksum right", float64(f.status.TCP.Bytes)/1e6)
 	})
 	_ = w.Flush()
-	b.WriteString("UDP shows when the new master begins to forward. TCP also waits for its next retransmission, and doubles the\n" +
-		"time between two of them.\n")
+	b.WriteString("UDP shows when the new master begins to forward. TCP also waits for its next retransmission, and\n" +
+		"doubles the time between two of them.\n")
 	for _, f := range runs {
 		if f.kinds[1] != lab.None {
 			fmt.Fprintf(&b, "commit by %s: %s\n", f.kinds[1], f.commit)
@@ -72,7 +72,8 @@ func (f *failover) traffic(s *Stream) string {
 	return fmt.Sprintf("%v (%v after MASTER)", round(f.silence(s)), round(after))
 }
 
-// verdict returns nil if the result is as it must be: the stream survives where flows are synchronised, and nowhere else.
+// verdict returns nil if the result is as it must be: the stream survives where flows are synchronised, and nowhere
+// else.
 func verdict(runs []*failover) error {
 	for _, f := range runs {
 		err := f.lived()

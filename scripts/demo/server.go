@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// The streams are records at a steady rate, so that a pause shows. A record is its number (big endian, from 0) and bytes
-// of a fixed random sequence. A TCP client that closes its half gets a last record with the number lastRecord and the
-// SHA-256 of all records before it.
+// The streams are records at a steady rate, so that a pause shows. A record is its number (big endian, from 0) and
+// bytes of a fixed random sequence. A TCP client that closes its half gets a last record with the number lastRecord and
+// the SHA-256 of all records before it.
 const (
 	recordEvery = 2 * time.Millisecond
 	tcpRecord   = 4096

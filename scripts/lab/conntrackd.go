@@ -11,7 +11,8 @@ import (
 	"ctsync/daemon/control"
 )
 
-// conntrackd is Debian's daemon, with the configuration that VyOS writes for conntrack-sync and the usual failover script.
+// conntrackd is Debian's daemon, with the configuration that VyOS writes for conntrack-sync and the usual failover
+// script.
 type conntrackd struct {
 	lab    *Lab
 	router *Router

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Requests to conntrackd's control socket, as its command line sends them: a number. The answer is text until conntrackd
-// closes the socket.
+// Requests to conntrackd's control socket, as its command line sends them: a number. The answer is text until
+// conntrackd closes the socket.
 const (
 	askExternal   uint32 = 17 // -e
 	askStatistics uint32 = 21 // -s

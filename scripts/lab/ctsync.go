@@ -161,8 +161,8 @@ func (c *ctsync) Committed() (int, string, bool) {
 	}
 	for _, t := range slices.Backward(all) {
 		if i := t.Inject; t.State == control.StateMaster && i != nil && !t.Finished.IsZero() {
-			return int(i.Present), fmt.Sprintf("no commit: %d flows were in the kernel, %d of them late (%v), %d refused (%s)",
-				i.Present, i.Late, i.Waited, i.Failed, t.Outcome), true
+			const layout = "no commit: %d flows were in the kernel, %d of them late (%v), %d refused (%s)"
+			return int(i.Present), fmt.Sprintf(layout, i.Present, i.Late, i.Waited, i.Failed, t.Outcome), true
 		}
 		if t.State != control.StateMaster || t.Commit == nil || t.Finished.IsZero() {
 			continue

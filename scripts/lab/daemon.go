@@ -40,8 +40,8 @@ type Daemon interface {
 	// Table returns the command that shows the kernel's table to an operator.
 	Table() []string
 	// Committed returns how many flows the last commit put into the kernel, and its result in words. Where a takeover
-	// needs no commit, flows is the number of the peer's flows in the kernel. ok is false if there was none or it is not
-	// complete.
+	// needs no commit, flows is the number of the peer's flows in the kernel. ok is false if there was none or it is
+	// not complete.
 	Committed() (flows int, detail string, ok bool)
 	// Show returns the commands that show the daemon's state; run them in the router's namespace.
 	Show() [][]string
@@ -84,7 +84,8 @@ func (none) External(context.Context, func(line []byte) error) error { return ni
 // ErrTimeout is returned by Wait.
 var ErrTimeout = errors.New("not in time")
 
-// Wait polls cond until it holds or ctx ends. After the time within it returns ErrTimeout, wrapped with what it waited for.
+// Wait polls cond until it holds or ctx ends. After the time within it returns ErrTimeout, wrapped with what it waited
+// for.
 func Wait(ctx context.Context, within time.Duration, what string, cond func() bool) error {
 	deadline := time.Now().Add(within)
 	for !cond() {

@@ -2,8 +2,8 @@
 //
 // A lab consists of a run directory under /run (keepalived refuses scripts below directories that other users can write
 // to) and of namespaces whose names start with the name of that directory. Nothing touches the machine's own namespace.
-// state.json in the run directory names each namespace before it is made, so that Clean can remove what a killed program
-// left behind.
+// state.json in the run directory names each namespace before it is made, so that Clean can remove what a killed
+// program left behind.
 //
 // The lab reads the shipped files from scripts: the working directory must be the root of the module.
 package lab
@@ -71,8 +71,8 @@ func (l *Lab) save() error {
 // Path returns the path of a file in the run directory.
 func (l *Lab) Path(name string) string { return filepath.Join(l.Dir, name) }
 
-// Write makes a file in the run directory and returns its path. It replaces an older file in one step, because the kernel
-// lets nobody write to a script that keepalived is just starting.
+// Write makes a file in the run directory and returns its path. It replaces an older file in one step, because the
+// kernel lets nobody write to a script that keepalived is just starting.
 func (l *Lab) Write(name string, mode os.FileMode, content string) (string, error) {
 	path := l.Path(name)
 	next := path + ".new"
@@ -151,7 +151,8 @@ func remove(dir string, spaces []string) error {
 	return errors.Join(append(errs, os.RemoveAll(dir))...)
 }
 
-// Clean removes every lab that was left running on purpose or whose program has ended, and returns their run directories.
+// Clean removes every lab that was left running on purpose or whose program has ended, and returns their run
+// directories.
 func Clean() ([]string, error) {
 	files, err := filepath.Glob(filepath.Join(root, prefix+"*", "state.json"))
 	if err != nil {

@@ -17,8 +17,8 @@ import (
 // NS is the name of a network namespace.
 type NS string
 
-// Command returns a command that will run inside the namespace. `ip netns exec` replaces itself with the program, so the
-// process id is the program's own.
+// Command returns a command that will run inside the namespace. `ip netns exec` replaces itself with the program, so
+// the process id is the program's own.
 func (ns NS) Command(argv ...string) *exec.Cmd {
 	return exec.Command("ip", append([]string{"netns", "exec", string(ns)}, argv...)...)
 }
@@ -56,8 +56,8 @@ func (ns NS) Firewall(rules string) error {
 	return nil
 }
 
-// Do runs f on a thread inside the namespace and waits for it. Sockets that f makes stay in the namespace and may be used
-// by any goroutine. The thread is never unlocked, so it ends with f, and no other goroutine runs in the namespace.
+// Do runs f on a thread inside the namespace and waits for it. Sockets that f makes stay in the namespace and may be
+// used by any goroutine. The thread is never unlocked, so it ends with f, and no other goroutine runs in the namespace.
 func (ns NS) Do(f func() error) error {
 	done := make(chan error)
 	go func() {

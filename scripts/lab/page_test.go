@@ -41,8 +41,8 @@ func TestPageExample(t *testing.T) {
 	l.Settings = map[string]string{
 		"accept-protocol": `["tcp", "udp", "icmp"]`,
 		"mcast-group":     `"225.0.0.50"`,
-		// The page leaves it at a minute. A standby that gets no goodbye takes over after 3.6 s, and the purge touches only
-		// flows that it has announced by then.
+		// The page leaves it at a minute. A standby that gets no goodbye takes over after 3.6 s, and the purge touches
+		// only flows that it has announced by then.
 		"purge-timeout": "6",
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
@@ -160,7 +160,7 @@ func awaitCounts(t *testing.T, ctx context.Context, r *Router, internal, externa
 	show := r.Daemon.Show()[1]
 	want := map[string]int{"internal": internal, "external": external}
 	var out []byte
-	what := fmt.Sprintf("%s has %d connections in its internal and %d in its external cache", r.Name, internal, external)
+	what := fmt.Sprintf("%s has %d connections in its internal cache and %d in the other", r.Name, internal, external)
 	if err := Wait(ctx, 90*time.Second, what, func() bool {
 		out, _ = exec.Command(show[0], show[1:]...).Output()
 		found := currentConnections.FindAllSubmatch(out, -1)

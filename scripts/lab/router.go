@@ -54,8 +54,8 @@ func (l *Lab) Pair() ([2]*Router, error) {
 	return pair, nil
 }
 
-// firewall is the ruleset of the routers: connections begin inside and are translated to the virtual address. Packets that
-// belong to no flow neither pass nor reach the router itself.
+// firewall is the ruleset of the routers: connections begin inside and are translated to the virtual address. Packets
+// that belong to no flow neither pass nor reach the router itself.
 var firewall = strings.NewReplacer("@WAN@", WANAddress, "@SYNC@", SyncInterface).Replace(`
 table ip lab {
 	chain input {
@@ -103,8 +103,8 @@ func (r *Router) PowerOff() error {
 		r.NS.IP("link", "set", SyncInterface, "down"))
 }
 
-// PowerOn brings the links back and starts keepalived again. It removes the virtual addresses first, because a real router
-// would have lost them.
+// PowerOn brings the links back and starts keepalived again. It removes the virtual addresses first, because a real
+// router would have lost them.
 func (l *Lab) PowerOn(r *Router) error {
 	for iface, address := range map[string]string{"eth0": WANAddress, "eth1": LANAddress} {
 		if err := r.NS.IP("addr", "del", address+"/24", "dev", iface); err != nil {
@@ -125,8 +125,8 @@ const (
 	installedNotify   = "/usr/libexec/ctsync/ctsync-notify"
 )
 
-// StartVRRP starts keepalived with the shipped example. Only the path of the notify script and, on the second router, the
-// priority differ.
+// StartVRRP starts keepalived with the shipped example. Only the path of the notify script and, on the second router,
+// the priority differ.
 func (l *Lab) StartVRRP(r *Router) error {
 	example, err := os.ReadFile(keepalivedExample)
 	if err != nil {
