@@ -1,4 +1,4 @@
-# Run `make` for the list of targets. test, demo and bench need root: they make network namespaces.
+# Run `make` for the list of targets. test, demo, bench and capture need root: they make network namespaces.
 
 SHELL       := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -16,78 +16,80 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 .PHONY: build
-build: ## bin/ctsyncd and bin/ctsync, static
+build: ## build bin/ctsyncd and bin/ctsync, statically linked
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/ ./cmd/...
 
 .PHONY: deps
-deps: ## install what the tests and the demo drive (Debian packages)
+deps: ## install the Debian packages that the tests and the demo use
 	scripts/install-deps.sh
 
 .PHONY: check
-check: deps ## vet, gofmt, shellcheck, Prometheus' rules
+check: deps ## run vet, gofmt, shellcheck and the tests of the alert rules
 	$(GO) vet ./...
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not gofmt-clean:" $$unformatted; exit 1; fi
 	shellcheck $(SHELL_SCRIPTS)
 	promtool check rules scripts/prometheus/ctsync.rules.yml
 	promtool test rules scripts/prometheus/ctsync.rules.test.yml
 
-# -p 2: the privileged packages share two cores and their own deadlines.
+# -p 2: privileged tests have deadlines, which they miss when too many packages run at once.
 .PHONY: test
-test: check ## every test, privileged ones included; go test's own line comes last
+test: check ## run all tests, privileged ones included; go test runs last
 	CTSYNC_REQUIRE_NETNS=1 $(GO) test -count=1 -p 2 -timeout 10m ./...
 
 .PHONY: race
-race: deps ## every test under the race detector
+race: deps ## run all tests under the race detector
 	CTSYNC_REQUIRE_NETNS=1 $(GO) test -race -count=1 -p 2 -timeout 20m ./...
 
 .PHONY: fuzz
-fuzz: ## every fuzz target for FUZZTIME (20s) each
+fuzz: ## run every fuzz target for FUZZTIME (20s)
 	scripts/fuzz.sh $(FUZZTIME)
 
 .PHONY: lint
-lint: ## staticcheck
+lint: ## run staticcheck
 	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 
 .PHONY: demo
-demo: deps build ## a failover with and without ctsync; KEEP=1 leaves the lab up, SYNC=conntrackd runs another daemon
+demo: deps build ## show a failover with and without ctsync; KEEP=1 leaves the lab, SYNC=conntrackd tries another
 	$(GO) build -o bin/demo ./scripts/demo
 	bin/demo run $(if $(KEEP),-keep) $(if $(SYNC),-sync $(SYNC))
 
 .PHONY: demo-clean
-demo-clean: ## remove what `make demo KEEP=1` or a killed demo left behind
+demo-clean: ## remove the labs that `make demo KEEP=1` or a killed demo left
 	$(GO) build -o bin/demo ./scripts/demo
 	bin/demo clean
 
 .PHONY: bench
-bench: deps build ## ctsyncd beside Debian's conntrackd, in every respect; QUICK=1 for the most important, ROUNDS=3, ONLY=4M,…
+bench: deps build ## compare ctsyncd with Debian's conntrackd; QUICK=1 for the most important, ROUNDS=3, ONLY=4M,…
 	$(GO) build -o bin/bench ./scripts/bench
 	bin/bench run $(if $(QUICK),-quick) $(if $(ROUNDS),-rounds $(ROUNDS)) $(if $(ONLY),-only $(ONLY))
 
 .PHONY: capture
-capture: deps build ## the README's pictures of `ctsync tui`, from the real program in a lab
+capture: deps build ## take README's pictures of `ctsync tui`, from the real program in a lab
 	$(GO) build -o bin/capture ./scripts/capture
 	bin/capture
 
 .PHONY: man
-man: ## docs/man from --help and scripts/ctsync.toml
+man: ## make the manual pages docs/man from --help and scripts/ctsync.toml
 	$(GO) run ./scripts/man docs/man
 
-# Where zsh looks: Debian's own is another for packages than for what is installed by hand.
+# Where zsh looks: Debian has one folder for packages and another for what is installed by hand.
 ZSHDIR ?= $(PREFIX)/share/zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
 
-# The shipped files say /usr; elsewhere they are told where they are.
+# The shipped files contain paths below /usr: replace them when PREFIX is another.
 RELOCATE = sed -e 's,/usr/\(sbin\|bin\|libexec/ctsync\)/ctsync,$(PREFIX)/\1/ctsync,g'
 
 .PHONY: install
-install: build ## into $(DESTDIR)$(PREFIX); a configuration in $(DESTDIR)/etc/ctsync stays as it is
+install: build ## install into $(DESTDIR)$(PREFIX); keeps an existing configuration in $(DESTDIR)/etc/ctsync
 	install -D -m 0755 bin/ctsyncd $(DESTDIR)$(PREFIX)/sbin/ctsyncd
 	install -D -m 0755 bin/ctsync $(DESTDIR)$(PREFIX)/bin/ctsync
-	install -d $(DESTDIR)$(PREFIX)/libexec/ctsync $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/share/doc/ctsync
+	install -d $(DESTDIR)$(PREFIX)/libexec/ctsync $(DESTDIR)$(PREFIX)/lib/systemd/system
+	install -d $(DESTDIR)$(PREFIX)/share/doc/ctsync
 	install -D -m 0644 scripts/systemd/ctsync.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/ctsync.conf
 	$(RELOCATE) scripts/ctsync-notify >$(DESTDIR)$(PREFIX)/libexec/ctsync/ctsync-notify
 	chmod 0755 $(DESTDIR)$(PREFIX)/libexec/ctsync/ctsync-notify
 	$(RELOCATE) scripts/systemd/ctsyncd.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/ctsyncd.service
-	install -m 0644 docs/api.md scripts/prometheus/ctsync.rules.yml scripts/prometheus/ctsync.rules.test.yml scripts/grafana/ctsync.json $(DESTDIR)$(PREFIX)/share/doc/ctsync
+	install -m 0644 docs/api.md scripts/prometheus/ctsync.rules.yml scripts/prometheus/ctsync.rules.test.yml \
+		scripts/grafana/ctsync.json $(DESTDIR)$(PREFIX)/share/doc/ctsync
 	$(RELOCATE) scripts/keepalived.conf.example >$(DESTDIR)$(PREFIX)/share/doc/ctsync/keepalived.conf.example
 	install -D -m 0644 cmd/ctsync/completion/ctsync.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ctsync
 	install -D -m 0644 cmd/ctsync/completion/_ctsync $(DESTDIR)$(ZSHDIR)/_ctsync

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Runs every fuzz target of the module, one after the other, for the given time each (default 20s).
+# Runs every fuzz target of the module, one after another, each for the given time (default 20s).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

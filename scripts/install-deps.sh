@@ -1,8 +1,8 @@
 #!/bin/bash
-# Installs the Debian packages that the tests and the demo drive. Quick when nothing is missing.
+# Installs the Debian packages that the tests and the demo use. It is quick if nothing is missing.
 #
-# keepalived, conntrackd and prometheus (for its promtool) are wanted as programs only: no service of theirs is started
-# or left enabled by this.
+# Only the programs of keepalived, conntrackd and prometheus (promtool) are needed: the script starts none of their
+# services and disables them.
 set -euo pipefail
 
 # command:package
@@ -38,7 +38,7 @@ if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
     exit 1
 fi
 
-# Debian asks this program before a package starts its service; 101 means no. One that the machine has is left alone.
+# Debian asks this program whether a package may start its service; 101 means no. An existing one stays as it is.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
     trap 'rm -f "$policy"' EXIT
@@ -51,7 +51,7 @@ export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
 apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 
-# The packages enable their services for the next boot.
+# The packages have enabled their services for the next boot.
 for package in "${missing[@]}"; do
     case $package in
     conntrackd | keepalived | nftables | prometheus)

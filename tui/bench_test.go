@@ -31,3 +31,15 @@ func BenchmarkKey(b *testing.B) {
 		m.View()
 	}
 }
+
+// BenchmarkTyping types a character of a filter and erases it, with the frame after each.
+func BenchmarkTyping(b *testing.B) {
+	m := pressed(sample(), "2", "/")
+	b.ReportAllocs()
+	for b.Loop() {
+		pressed(m, "x")
+		m.View()
+		pressed(m, "backspace")
+		m.View()
+	}
+}

@@ -10,9 +10,9 @@ import (
 
 // binding is a key with what it does, when it works, and what the bottom line calls it.
 //
-// The keys and their help text are bubbles' key.Binding. Its help model was tried and is not used: where the terminal
-// is narrow it drops the last keys of the line, which are help and quit, and whole columns of the long form. Ours keeps
-// both, wraps, and scrolls.
+// The keys and their help text are bubbles' key.Binding. Its help model was tried and is not used: at 80 columns it
+// already drops the last keys of the bottom line, which are help and quit, and a whole column of the long form. Ours
+// keeps these two in any width, and scrolls.
 type binding struct {
 	key.Binding
 	hint string // in the bottom line; "" = not there

@@ -27,7 +27,8 @@ func nth(i int, fam flow.Family, nat int) (f flow.Flow) {
 	if nat > 0 && i%nat == 0 {
 		f.Reply.Dst[0] = 198
 	}
-	f.Has = flow.HasReply | flow.HasStatus | flow.HasTimeout | flow.HasID | flow.HasTCPState | flow.HasTCPWScale | flow.HasTCPFlags
+	f.Has = flow.HasReply | flow.HasStatus | flow.HasTimeout | flow.HasID |
+		flow.HasTCPState | flow.HasTCPWScale | flow.HasTCPFlags
 	f.Status, f.Timeout, f.ID, f.TCPState = 0x0e, 432000, uint32(i)*2654435761, 3
 	return f
 }
@@ -103,7 +104,8 @@ func TestMemoryPerFlow(t *testing.T) {
 					}
 					return fillExternal(n, tc.fam, tc.nat)
 				})
-				t.Logf("%d flows, family %d, 1 in %d translated, %s: %.1f B/flow (Stats: %.1f)", n, tc.fam, tc.nat, kind, got, reported)
+				t.Logf("%d flows, family %d, 1 in %d translated, %s: %.1f B/flow (Stats: %.1f)",
+					n, tc.fam, tc.nat, kind, got, reported)
 				if got > tc.budget {
 					t.Errorf("over the budget of %.0f", tc.budget)
 				}
@@ -182,7 +184,7 @@ func BenchmarkUpdate(b *testing.B) {
 	})
 }
 
-// BenchmarkDestroy is the life of a flow in a full table: end, message, acknowledgement, and a new flow in its place.
+// BenchmarkDestroy ends a flow in a full table, sends that, has it acknowledged, and puts a new flow in its place.
 func BenchmarkDestroy(b *testing.B) {
 	var o Outgoing
 	benchmarkMillion(b, func(c *Internal, f *flow.Flow, i int) {

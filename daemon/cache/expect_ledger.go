@@ -51,10 +51,10 @@ func (x *ExternalExpect) Retry() {
 }
 
 // Take moves at most max pending records off the list into began, those that the kernel is to have, and ended. The
-// caller says with Refused or Gone what came of each, if it is not in the kernel.
+// caller calls Refused or Gone for each that is not in the kernel afterwards.
 func (x *ExternalExpect) Take(max int) (began, ended []ExpectEntry) {
 	var e ExpectEntry
-	pending := &x.orders.pending
+	pending := x.orders.pending
 	for i, ok := pending.next(0, nil); ok && len(began)+len(ended) < max; i, ok = pending.next(i+1, nil) {
 		x.orders.unawait(i)
 		x.load(x.ref(int(i)), &e)
@@ -78,15 +78,15 @@ func (x *ExternalExpect) Again(ref Ref, e *flow.Expectation) {
 	}
 }
 
-// Refused says that the kernel does not have the expectation. Retry offers it again.
+// Refused records that the kernel does not have the expectation. Retry offers it again.
 func (x *ExternalExpect) Refused(ref Ref, e *flow.Expectation) {
 	if i := ref.number(); x.held(ref, e) && x.at(ref).shown && x.orders.placed.has(i) {
 		x.orders.placed.clear(i)
 	}
 }
 
-// Gone says that the kernel does not have the expectation any more, after its end. The record is freed, unless the peer
-// announced the expectation again meanwhile.
+// Gone records that the kernel does not have the expectation any more, after its end. The record is freed, unless the
+// peer announced the expectation again meanwhile.
 func (x *ExternalExpect) Gone(ref Ref, e *flow.Expectation) {
 	if x.held(ref, e) && !x.at(ref).shown {
 		x.release(ref)

@@ -13,11 +13,15 @@ import (
 
 // exp is expectation number i, in incarnation id.
 func exp(i int, id uint32) *flow.Expectation {
-	master := flow.Tuple{Family: flow.IPv4, Proto: flow.TCP, Src: flow.Addr{10, 1}, Dst: flow.Addr{10, 2}, SrcPort: uint16(i), DstPort: 21}
+	master := flow.Tuple{
+		Family: flow.IPv4, Proto: flow.TCP, Src: flow.Addr{10, 1}, Dst: flow.Addr{10, 2},
+		SrcPort: uint16(i), DstPort: 21,
+	}
 	e := &flow.Expectation{
 		Master: master, Expect: master,
-		Mask: flow.Tuple{Family: flow.IPv4, Proto: flow.TCP, DstPort: 0xffff},
-		Has:  flow.HasMaster | flow.HasMask | flow.HasTimeout | flow.HasID | flow.HasClass, Timeout: 300, ID: id, Class: id % 4,
+		Mask:    flow.Tuple{Family: flow.IPv4, Proto: flow.TCP, DstPort: 0xffff},
+		Has:     flow.HasMaster | flow.HasMask | flow.HasTimeout | flow.HasID | flow.HasClass,
+		Timeout: 300, ID: id, Class: id % 4,
 	}
 	e.Expect.SrcPort, e.Expect.DstPort = 0, uint16(50000+i)
 	return e
@@ -31,7 +35,10 @@ func newInternalExpect(limit int) *InternalExpect {
 // restarts the peer at random, and holds that in the end the peer has exactly what the kernel has.
 func TestExpectConverges(t *testing.T) {
 	for seed := range uint64(300) {
-		w := &expectWorld{rnd: rand.New(rand.NewPCG(seed, 1)), n: newInternalExpect(64), x: NewExternalExpect(64), kernel: map[int]uint32{}}
+		w := &expectWorld{
+			rnd: rand.New(rand.NewPCG(seed, 1)), n: newInternalExpect(64), x: NewExternalExpect(64),
+			kernel: map[int]uint32{},
+		}
 		for range 200 {
 			w.step(t)
 		}
@@ -287,7 +294,7 @@ func TestExpectAllocatesNothing(t *testing.T) {
 	}
 	var o OutgoingExpect
 	seq := uint32(0)
-	life := func() {
+	cycle := func() {
 		for i := range es {
 			_ = n.New(&es[i], 0)
 		}
@@ -308,10 +315,10 @@ func TestExpectAllocatesNothing(t *testing.T) {
 		}
 	}
 	for range 3 {
-		life()
+		cycle()
 	}
-	if a := testing.AllocsPerRun(10, life); a != 0 {
-		t.Errorf("%v allocations for %d lives", a, len(es))
+	if a := testing.AllocsPerRun(10, cycle); a != 0 {
+		t.Errorf("%v allocations for %d expectations", a, len(es))
 	}
 	if n.Len() != 0 || x.Len() != 0 || n.Stats().Objects != 0 {
 		t.Errorf("%d and %d left", n.Len(), x.Len())

@@ -132,7 +132,9 @@ func TestExternalIsAMap(t *testing.T) {
 		collide(&m.x.store, rapid.IntRange(0, 2).Draw(t, "hash"))
 		key := func() flow.Tuple { return m.keys[rapid.IntRange(0, len(m.keys)-1).Draw(t, "key")] }
 		content := func() flow.Flow {
-			has := rapid.SampledFrom([]flow.Attr{0, flow.HasReply, flow.HasMark | flow.HasReply, flow.HasMaster, kept | flow.HasUse}).Draw(t, "has")
+			has := rapid.SampledFrom([]flow.Attr{
+				0, flow.HasReply, flow.HasMark | flow.HasReply, flow.HasMaster, kept | flow.HasUse,
+			}).Draw(t, "has")
 			f := uniform(key(), has, rapid.Uint8Range(0, 3).Draw(t, "value"))
 			if has.Is(flow.HasReply) && rapid.Bool().Draw(t, "nat") {
 				f.Reply.DstPort++
@@ -244,7 +246,7 @@ func page(s *store, o Order, desc bool, skip, limit, slice int, whole bool, matc
 }
 
 func TestPage(t *testing.T) {
-	// What the orders compare, said in another way than rankOf says it.
+	// What the orders compare, written differently from rankOf.
 	byAddr := func(a, b flow.Addr) int { return slices.Compare(a[:], b[:]) }
 	compare := map[Order]func(a, b *Entry) int{
 		BySource: func(a, b *Entry) int {
@@ -261,7 +263,8 @@ func TestPage(t *testing.T) {
 		},
 		ByState: func(a, b *Entry) int {
 			x, y := &a.Flow, &b.Flow
-			return cmp.Or(cmp.Compare(x.Orig.Proto, y.Orig.Proto), cmp.Compare(x.TCPState, y.TCPState), cmp.Compare(x.SCTPState, y.SCTPState))
+			return cmp.Or(cmp.Compare(x.Orig.Proto, y.Orig.Proto), cmp.Compare(x.TCPState, y.TCPState),
+				cmp.Compare(x.SCTPState, y.SCTPState))
 		},
 		ByCreated:         func(a, b *Entry) int { return cmp.Compare(a.Created, b.Created) },
 		BySourcePort:      func(a, b *Entry) int { return cmp.Compare(a.Flow.Orig.SrcPort, b.Flow.Orig.SrcPort) },
@@ -363,7 +366,8 @@ func TestPage(t *testing.T) {
 		want := all[lo:min(lo+max(limit, 0), len(all))]
 		for slice, whole := range map[int]bool{math.MaxInt: true, 7: false} {
 			if got := page(&x.store, order, desc, skip, limit, slice, whole, match); !slices.Equal(got, want) {
-				t.Fatalf("order %d, desc %v, skip %d, limit %d, slices of %d:\n%s", order, desc, skip, limit, slice, gocmp.Diff(want, got))
+				t.Fatalf("order %d, desc %v, skip %d, limit %d, slices of %d:\n%s",
+					order, desc, skip, limit, slice, gocmp.Diff(want, got))
 			}
 		}
 	})

@@ -169,7 +169,7 @@ func TestNoAllocations(t *testing.T) {
 	}
 }
 
-// TestSizes holds the package comment to what it says.
+// TestSizes checks the sizes in the package comment.
 func TestSizes(t *testing.T) {
 	for name, s := range map[string][2]uintptr{
 		"IPv4 record": {unsafe.Sizeof(record[key4]{}), 56},

@@ -16,8 +16,9 @@ type Internal struct {
 
 // heard holds what the kernel reported of the records of one table.
 type heard struct {
-	recent  bitset // changed by something else than the dump since the reconcile began, or since Stale passed the record
-	touched bitset // an event reported the flow since it came in, or since ForgetTouched
+	// recent: changed by something else than the dump since the reconcile began, or since Stale passed the record.
+	// touched: an event reported the flow since it came in, or since ForgetTouched.
+	recent, touched bitset
 }
 
 func (n *Internal) heard(r Ref) *heard {
@@ -81,7 +82,8 @@ func (n *Internal) Update(f *flow.Flow, now int64) error {
 	n.reclaim()
 	nameless := !n.body(r).has.Is(flow.HasID)
 	n.merge(r, f, f.Has.Is(flow.HasReply), now)
-	if b := n.body(r); nameless { // from a commit; only a dump, which has all attributes, can say whether it is this flow
+	if b := n.body(r); nameless {
+		// A commit made the entry. Only a dump, which has all attributes, can say whether f is the same flow.
 		b.has &^= flow.HasID
 		b.id = 0
 	}

@@ -56,10 +56,11 @@ func (w *world) raise(k Kind, f flow.Flow) {
 	}
 }
 
-// content draws what the kernel says of a flow: IDs and both tuples always.
+// content draws what the kernel reports of a flow: always an ID and both tuples.
 func (w *world) content(t *rapid.T, k flow.Tuple) flow.Flow {
 	has := rapid.SampledFrom([]flow.Attr{
-		0, flow.HasStatus | flow.HasTimeout, flow.HasMark | flow.HasLabels, flow.HasTCPState | flow.HasTCPFlags | flow.HasTCPWScale,
+		0, flow.HasStatus | flow.HasTimeout, flow.HasMark | flow.HasLabels, flow.HasTCPState | flow.HasTCPFlags |
+			flow.HasTCPWScale,
 		flow.HasHelper | flow.HasSeqAdj | flow.HasMaster, flow.HasSCTP | flow.HasDCCP | flow.HasSynproxy, kept,
 	}).Draw(t, "has") | flow.HasID | flow.HasReply
 	f := uniform(k, has, rapid.Uint8Range(0, 3).Draw(t, "value"))
@@ -73,9 +74,12 @@ func (w *world) content(t *rapid.T, k flow.Tuple) flow.Flow {
 func uniform(k flow.Tuple, has flow.Attr, v uint8) flow.Flow {
 	n := uint32(v)
 	all := flow.Flow{
-		Reply: k.Inverse(), Status: n << 15, Timeout: n, Mark: n, ID: n, TCPState: v, SCTPState: v, DCCPState: v, DCCPRole: v,
-		TCPWScale: [2]uint8{v, v}, TCPFlags: [2]uint8{v, v}, SCTPVTag: [2]uint32{n, n}, Master: flow.Tuple{Family: k.Family, SrcPort: uint16(v)},
-		SeqAdj: [2]flow.SeqAdj{{CorrectionPos: n}, {OffsetAfter: n}}, Synproxy: flow.Synproxy{ITS: n}, Helper: [16]byte{v}, Labels: [16]byte{15: v},
+		Reply: k.Inverse(), Status: n << 15, Timeout: n, Mark: n, ID: n,
+		TCPState: v, TCPWScale: [2]uint8{v, v}, TCPFlags: [2]uint8{v, v},
+		SCTPState: v, SCTPVTag: [2]uint32{n, n}, DCCPState: v, DCCPRole: v,
+		Master: flow.Tuple{Family: k.Family, SrcPort: uint16(v)},
+		SeqAdj: [2]flow.SeqAdj{{CorrectionPos: n}, {OffsetAfter: n}}, Synproxy: flow.Synproxy{ITS: n},
+		Helper: [16]byte{v}, Labels: [16]byte{15: v},
 		Has: has,
 	}
 	f := flow.Flow{Orig: k}
@@ -115,7 +119,7 @@ func (w *world) destroy(k flow.Tuple) {
 	}
 }
 
-// restore is a commit by ourselves: the kernel gives the flow an ID that nobody tells us.
+// restore is a commit by ourselves: the kernel gives the flow an ID that no event reports.
 func (w *world) restore(t *rapid.T) {
 	k := w.key(t)
 	if _, ok := w.kernel[k]; ok || len(w.events) > 0 {
@@ -328,7 +332,8 @@ func (w *world) check(t *rapid.T) {
 		w.n.reclaim()
 	}
 	s := w.n.Stats()
-	if int(s.Active) != len(want) || s.Total != s.Active || s.Created-s.Destroyed != s.Active || w.n.Len() != len(want) {
+	if int(s.Active) != len(want) || s.Total != s.Active || s.Created-s.Destroyed != s.Active ||
+		w.n.Len() != len(want) {
 		t.Fatalf("%d flows, but %+v", len(want), s)
 	}
 }

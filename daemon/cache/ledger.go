@@ -76,8 +76,8 @@ func (l *ledger) grow(n int) {
 func (l *ledger) timer(i uint32) *timer { return &l.timers[i>>chunkShift][i&chunkMask] }
 
 func (l *ledger) bytes() uint64 {
-	words := cap(l.pending) + cap(l.placed) + cap(l.settled) + cap(l.failed) + cap(l.resting)
-	return uint64(len(l.timers))*8*chunkSize + 8*uint64(words)
+	return uint64(len(l.timers))*8*chunkSize +
+		8*uint64(cap(l.pending)+cap(l.placed)+cap(l.settled)+cap(l.failed)+cap(l.resting))
 }
 
 func (l *ledger) fail(i uint32, failed bool) {
@@ -256,7 +256,7 @@ func (x *External) Again(ref Ref, key *flow.Tuple) {
 	}
 }
 
-// Placed says that the kernel has the flow now, its timer set to timeout seconds.
+// Placed records that the kernel has the flow now, its timer set to timeout seconds.
 func (x *External) Placed(ref Ref, key *flow.Tuple, timeout uint32, now int64) {
 	if !x.held(ref, key) {
 		return
@@ -270,14 +270,14 @@ func (x *External) Placed(ref Ref, key *flow.Tuple, timeout uint32, now int64) {
 	*l.timer(i) = timer{set: x.second(now), timeout: timeout}
 }
 
-// Refused says that the kernel did not take the flow. Retry offers it again.
+// Refused records that the kernel did not take the flow. Retry offers it again.
 func (x *External) Refused(ref Ref, key *flow.Tuple) {
 	if x.Unplaced(ref, key); x.held(ref, key) {
 		x.side(ref).fail(ref.number(), true)
 	}
 }
 
-// Unplaced says that the flow is not in the kernel, and is not to be until something of it changes.
+// Unplaced records that the flow is not in the kernel, and is not to be until something of it changes.
 func (x *External) Unplaced(ref Ref, key *flow.Tuple) {
 	if x.held(ref, key) {
 		l, i := x.side(ref), ref.number()
@@ -287,7 +287,7 @@ func (x *External) Unplaced(ref Ref, key *flow.Tuple) {
 	}
 }
 
-// Gone says that the kernel does not have the flow any more, after its end. The record is freed, unless the peer
+// Gone records that the kernel does not have the flow any more, after its end. The record is freed, unless the peer
 // announced the flow again meanwhile.
 func (x *External) Gone(ref Ref, key *flow.Tuple) {
 	if !x.held(ref, key) {
@@ -300,7 +300,7 @@ func (x *External) Gone(ref Ref, key *flow.Tuple) {
 	x.side(ref).settled.clear(ref.number())
 }
 
-// Lost says that the kernel ended a flow by itself. Its entry, if there is one, comes with the next Due.
+// Lost records that the kernel ended a flow by itself. Its entry, if there is one, comes with the next Due.
 func (x *External) Lost(key *flow.Tuple, now int64) bool {
 	if !x.follows {
 		return false
@@ -368,7 +368,7 @@ func (l *ledger) due(i, sec uint32) bool {
 	return t.timeout != 0 && sec >= t.set && sec-t.set >= t.timeout/2 && !l.pending.has(i)
 }
 
-// Refreshed says that the kernel's timer was set to timeout seconds, and nothing else.
+// Refreshed records that the kernel's timer was set to timeout seconds, and nothing else.
 func (x *External) Refreshed(ref Ref, key *flow.Tuple, timeout uint32, now int64) {
 	if x.held(ref, key) {
 		*x.side(ref).timer(ref.number()) = timer{set: x.second(now), timeout: timeout}
@@ -391,7 +391,7 @@ func (x *External) Placements(from Ref, most int, fn func(*Item)) (next Ref) {
 	return 0
 }
 
-// Rest says that the kernel's timer of an entry is left to run out.
+// Rest records that the kernel's timer of an entry is left to run out.
 func (x *External) Rest(ref Ref, key *flow.Tuple) {
 	if x.held(ref, key) {
 		x.side(ref).resting.set(ref.number())

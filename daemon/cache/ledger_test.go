@@ -15,8 +15,11 @@ func taken(x *External, max int) (items []Item) {
 
 func ledgerFlow(i int) flow.Flow {
 	f := flow.Flow{
-		Orig: flow.Tuple{Family: flow.IPv4, Proto: flow.UDP, SrcPort: uint16(i), DstPort: 53, Src: flow.Addr{10, byte(i >> 16)}, Dst: flow.Addr{11}},
-		Has:  flow.HasReply | flow.HasTimeout | flow.HasMark, Timeout: 100,
+		Orig: flow.Tuple{
+			Family: flow.IPv4, Proto: flow.UDP, SrcPort: uint16(i), DstPort: 53, Src: flow.Addr{10, byte(i >> 16)},
+			Dst: flow.Addr{11},
+		},
+		Has: flow.HasReply | flow.HasTimeout | flow.HasMark, Timeout: 100,
 	}
 	if i%3 == 0 {
 		f.Orig.Family = flow.IPv6
@@ -25,8 +28,8 @@ func ledgerFlow(i int) flow.Flow {
 	return f
 }
 
-// TestLedgerLife follows one flow: told, placed, changed, moved, ended, begun anew.
-func TestLedgerLife(t *testing.T) {
+// TestLedgerOfOneFlow follows one flow: sent, placed, changed, moved, ended, started again.
+func TestLedgerOfOneFlow(t *testing.T) {
 	x := NewExternal(0)
 	x.Follow(true)
 	f := ledgerFlow(1)
@@ -36,14 +39,15 @@ func TestLedgerLife(t *testing.T) {
 			t.Errorf("%s: %d pending, want %d", what, n, pending)
 		}
 		items := taken(x, 10)
-		if len(items) != 1 || items[0].Ended != want.Ended || items[0].Settled != want.Settled || items[0].Flow.Mark != want.Flow.Mark || items[0].Timer != want.Timer {
+		if len(items) != 1 || items[0].Ended != want.Ended || items[0].Settled != want.Settled ||
+			items[0].Flow.Mark != want.Flow.Mark || items[0].Timer != want.Timer {
 			t.Fatalf("%s: took %+v, want %+v", what, items, want)
 		}
 		return items[0]
 	}
 	var want Item
 	x.New(&f, 1*second)
-	it := check("told", want, 1)
+	it := check("sent", want, 1)
 	x.Placed(it.Ref, &f.Orig, 100, 1*second)
 	if len(taken(x, 10)) != 0 {
 		t.Error("something is pending though all was placed")
@@ -53,10 +57,10 @@ func TestLedgerLife(t *testing.T) {
 	x.Update(&f, 3*second) // coalesces
 	it = check("changed", want, 1)
 	f.Mark = 6
-	x.Update(&f, 4*second) // while it is on its way
+	x.Update(&f, 4*second) // while it is under way
 	x.Placed(it.Ref, &f.Orig, 90, 4*second)
 	want.Flow.Mark, want.Timer = 6, 90
-	it = check("changed on its way", want, 1)
+	it = check("changed under way", want, 1)
 	x.Placed(it.Ref, &f.Orig, 90, 4*second)
 	f.Reply.DstPort++
 	x.New(&f, 5*second)
@@ -68,10 +72,10 @@ func TestLedgerLife(t *testing.T) {
 	}
 	want.Ended, want.Settled = true, true
 	it = check("ended", want, 1)
-	x.New(&f, 7*second) // while its end is on its way
+	x.New(&f, 7*second) // while its end is under way
 	x.Gone(it.Ref, &f.Orig)
 	want.Ended, want.Settled = false, false
-	it = check("begun anew", want, 1)
+	it = check("started again", want, 1)
 	x.Refused(it.Ref, &f.Orig)
 	if x.Failed() != 1 {
 		t.Errorf("%d failed", x.Failed())
@@ -80,7 +84,7 @@ func TestLedgerLife(t *testing.T) {
 	want.Timer = 0
 	it = check("retried", want, 1)
 	x.Unplaced(it.Ref, &f.Orig)
-	x.Destroy(&f.Orig, 8*second) // the kernel need not be told
+	x.Destroy(&f.Orig, 8*second) // the kernel does not have it
 	if x.Pending() != 0 || x.total() != 0 || x.Failed() != 0 {
 		t.Errorf("left: %d pending, %d records, %d failed", x.Pending(), x.total(), x.Failed())
 	}
@@ -89,7 +93,7 @@ func TestLedgerLife(t *testing.T) {
 	}
 }
 
-// TestLedgerDue looks for timers that have run for half of their life.
+// TestLedgerDue looks for timers that have run for half of their timeout.
 func TestLedgerDue(t *testing.T) {
 	const n = 3*chunkSize + 7
 	x := NewExternal(0)
@@ -179,7 +183,7 @@ func TestLedgerSwitched(t *testing.T) {
 	if placed != injected {
 		t.Errorf("%d placements, %d are known", placed, injected)
 	}
-	x.Follow(true) // what was told meanwhile the kernel does not know
+	x.Follow(true) // the kernel does not have what was sent meanwhile
 	if x.Pending() != 80 {
 		t.Errorf("%d pending of 80", x.Pending())
 	}
@@ -258,8 +262,10 @@ func TestLedgerConverges(t *testing.T) {
 				t.Fatalf("seed %d: kernel has %d %v, the peer %d", seed, have, ok, mark)
 			}
 		}
-		if len(kernel) != len(peer) || x.Len() != len(peer) || x.total() != len(peer) || x.Pending() != 0 || x.Failed() != 0 {
-			t.Fatalf("seed %d: kernel %d, entries %d, records %d, pending %d, failed %d, peer %d", seed, len(kernel), x.Len(), x.total(), x.Pending(), x.Failed(), len(peer))
+		if len(kernel) != len(peer) || x.Len() != len(peer) || x.total() != len(peer) ||
+			x.Pending() != 0 || x.Failed() != 0 {
+			t.Fatalf("seed %d: kernel %d, entries %d, records %d, pending %d, failed %d, peer %d",
+				seed, len(kernel), x.Len(), x.total(), x.Pending(), x.Failed(), len(peer))
 		}
 	}
 }
@@ -288,8 +294,12 @@ func TestDisown(t *testing.T) {
 	for _, step := range []struct {
 		f                    flow.Flow
 		touched, known, gone bool
-	}{{dumped, false, true, true}, {seen, true, true, true}, {ended, false, false, false}, {unsent, false, false, true}, {ledgerFlow(7), false, false, false}} {
-		if touched, known := n.Touched(&step.f.Orig), n.Known(&step.f.Orig); touched != step.touched || known != step.known {
+	}{
+		{dumped, false, true, true}, {seen, true, true, true}, {ended, false, false, false},
+		{unsent, false, false, true}, {ledgerFlow(7), false, false, false},
+	} {
+		touched, known := n.Touched(&step.f.Orig), n.Known(&step.f.Orig)
+		if touched != step.touched || known != step.known {
 			t.Errorf("%d touched: %v, known: %v", step.f.Orig.SrcPort, touched, known)
 		}
 		if got := n.Disown(&step.f.Orig); got != step.gone {
@@ -301,11 +311,11 @@ func TestDisown(t *testing.T) {
 	}
 	n.Update(&dumped, 0)
 	if o := (Outgoing{}); !n.Touched(&dumped.Orig) || !n.Next(&o) || !n.Next(&o) || o.Type != KindNew {
-		t.Error("what comes back is not told as new")
+		t.Error("what comes back is not sent as NEW")
 	}
 }
 
-// The ledger's hot path: told, taken, placed, changed, ended.
+// The ledger's hot path: sent, taken, placed, changed, ended.
 func TestLedgerDoesNotAllocate(t *testing.T) {
 	x := NewExternal(0)
 	x.Follow(true)
@@ -317,7 +327,7 @@ func TestLedgerDoesNotAllocate(t *testing.T) {
 			x.Placed(it.Ref, &it.Flow.Orig, 10, 0)
 		}
 	}
-	life := func() {
+	cycle := func() {
 		x.New(&f, 0)
 		x.Take(10, fn)
 		x.Update(&f, 0)
@@ -326,16 +336,16 @@ func TestLedgerDoesNotAllocate(t *testing.T) {
 		x.Destroy(&f.Orig, 0)
 		x.Take(10, fn)
 	}
-	life()
-	if n := testing.AllocsPerRun(100, life); n != 0 {
+	cycle()
+	if n := testing.AllocsPerRun(100, cycle); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }
 
-// BenchmarkLedger measures a flow's way through the ledger, and a look for due timers among a million, none of which
-// is.
+// BenchmarkLedger measures the path of a flow through the ledger, and a look for due timers among a million, none of
+// which is.
 func BenchmarkLedger(b *testing.B) {
-	b.Run("told, taken, placed", func(b *testing.B) {
+	b.Run("sent, taken, placed", func(b *testing.B) {
 		x := NewExternal(0)
 		x.Follow(true)
 		place := func(it *Item) { x.Placed(it.Ref, &it.Flow.Orig, 10, 0) }

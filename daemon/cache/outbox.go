@@ -224,7 +224,7 @@ func (o *outbox) take(r Ref, s *state) Kind {
 	return o.kind(r, *s)
 }
 
-// sent says that what take took went out with sequence number seq.
+// sent records that what take took went out with sequence number seq.
 func (o *outbox) sent(r Ref, s *state, seq uint32) {
 	if s.is(dirty) || s.is(dead) && !o.known(r) {
 		return // it changed since, against the rule: it will be sent again, or is garbage
@@ -239,8 +239,8 @@ func (o *outbox) sent(r Ref, s *state, seq uint32) {
 	side.recent.set(r.number())
 }
 
-// acked says that the peer has the message seq. It returns true when that was the end of the record: the caller removes
-// it.
+// acked records that the peer has the message seq. It returns true when that was the end of the record: the caller
+// removes it.
 func (o *outbox) acked(r Ref, s *state, seq uint32) (over bool) {
 	if !o.latest(r, *s, seq) {
 		return false
@@ -249,7 +249,7 @@ func (o *outbox) acked(r Ref, s *state, seq uint32) (over bool) {
 	return s.is(dead)
 }
 
-// lost says that the message seq will not reach the peer.
+// lost records that the message seq will not reach the peer.
 func (o *outbox) lost(r Ref, s *state, seq uint32) {
 	if s.is(sentNew) {
 		*s |= asNew // seq may have been that NEW, whatever was sent since
@@ -270,7 +270,7 @@ func (o *outbox) latest(r Ref, s state, seq uint32) bool {
 	return s.is(inFlight) && o.track(r).seq == seq
 }
 
-// forget says that the peer knows nothing. Live records are NEW when they are sent next, and keep their place in the
+// forget records that the peer knows nothing. Live records are NEW when they are sent next, and keep their place in the
 // queue. Those that have ended are garbage.
 func (o *outbox) forget() {
 	for i := range o.sides {

@@ -18,7 +18,7 @@ const (
 	ByProtocol                 // layer-4 protocol, then destination port
 	ByState                    // layer-4 protocol, then its state
 	ByCreated                  // time of insertion, oldest first
-	ByUpdated                  // time of last update, oldest first
+	ByUpdated                  // when the flow was last active, oldest first
 	ByTimeout                  // time of expiry, soonest first; without a timeout last
 	ByMark
 	ByZone // zone of the original direction
@@ -31,7 +31,7 @@ const (
 	ByBytes
 )
 
-// Rank is the place of an entry in an order: words that compare in turn, then the position.
+// Rank is the place of an entry in an order: words to compare in turn, then the position.
 type Rank struct {
 	a, b, c uint64
 	ref     Ref
@@ -70,7 +70,7 @@ func rankOf(o Order, e *Entry) Rank {
 	case ByTimeout:
 		k.a = math.MaxUint64
 		if f.Has.Is(flow.HasTimeout) {
-			k.a = signed(e.Updated) + uint64(f.Timeout)*1e9
+			k.a = signed(e.Read) + uint64(f.Timeout)*1e9
 		}
 	case ByMark:
 		k.a = uint64(f.Mark)
@@ -99,7 +99,7 @@ func rankOf(o Order, e *Entry) Rank {
 	return k
 }
 
-// signed maps an int64 so that the order as uint64 is the same.
+// signed maps an int64 to an uint64 so that the order stays the same.
 func signed(v int64) uint64 { return uint64(v) ^ 1<<63 }
 
 // endpoint packs family, address and port into words that compare like them.
@@ -109,7 +109,8 @@ func endpoint(fam flow.Family, addr *flow.Addr, port uint16) (a, b, c uint64) {
 }
 
 // Pager puts entries that are shown to it one by one into an order and keeps a page of it: a copy of each of the first
-// skip+limit entries, or 32 bytes. It belongs to no cache: who reads one in slices need not hold it up while sorting.
+// skip+limit entries, or 32 bytes for each. It belongs to no cache, so that the owner of one is not held up while
+// others sort.
 type Pager struct {
 	order   Order
 	desc    bool
@@ -136,7 +137,8 @@ func (p *Pager) Rank(e *Entry) Rank { return rankOf(p.order, e) }
 // AddRank is Add for a pager that is not whole.
 func (p *Pager) AddRank(k Rank) { p.add(k, nil) }
 
-// Add shows an entry to the pager, which copies what it keeps. Entries that are equal in the order stand by their refs.
+// Add shows an entry to the pager, which copies what it keeps. Entries that are equal in the order are sorted by their
+// refs.
 func (p *Pager) Add(e *Entry) { p.add(rankOf(p.order, e), e) }
 
 func (p *Pager) add(k Rank, e *Entry) {

@@ -6,8 +6,8 @@ import "ctsync/daemon/flow"
 //
 //	BeginReconcile
 //	Reconcile for each record of the dump
-//	Stale until next is 0; look each one up in the kernel: absent -> Destroy, present -> Reconcile with what was found;
-//	    once more from the beginning if anything was found, because events go on
+//	Stale until next is 0; look each entry up in the kernel: absent -> Destroy, present -> Reconcile with what
+//	    was found; once more from the beginning if anything was found, because events go on
 //	EndReconcile
 //
 // A record is seen once a NEW event or a dump record confirmed all of it. A dump record may be older than an event that

@@ -16,7 +16,7 @@ func TestReconcileTellsWhatMatters(t *testing.T) {
 		{"nothing", func(*flow.Flow) {}, false},
 		{"timeout", func(f *flow.Flow) { f.Timeout = 77 }, false},
 		{"TCP flags", func(f *flow.Flow) { f.TCPFlags[1] = 0x10 }, false},
-		{"offload", func(f *flow.Flow) { f.Status |= flow.StatusOffload | flow.StatusHWOffload | flow.StatusDying }, false},
+		{"offload", func(f *flow.Flow) { f.Status |= volatileStatus }, false},
 		{"counters", func(f *flow.Flow) { f.Has |= flow.HasCounters | flow.HasUse; f.Packets[0], f.Use = 9, 2 }, false},
 		{"absent ID", func(f *flow.Flow) { f.Has &^= flow.HasID; f.ID = 0 }, false},
 		{"absent helper", func(f *flow.Flow) { f.Has &^= flow.HasHelper; f.Helper = [16]byte{} }, false},
@@ -143,9 +143,11 @@ func TestUpdateDoesNotVouch(t *testing.T) {
 	}
 }
 
-// TestReconcileLeavesDoubtToStale: a dump record does not undo what an event told, it makes the entry stale.
+// TestReconcileLeavesDoubtToStale: a dump record does not undo an event, it makes the entry stale.
 func TestReconcileLeavesDoubtToStale(t *testing.T) {
-	events := map[string]func(*Internal, *flow.Flow, int64) error{"new": (*Internal).New, "update": (*Internal).Update, "restored": (*Internal).Restored}
+	events := map[string]func(*Internal, *flow.Flow, int64) error{
+		"new": (*Internal).New, "update": (*Internal).Update, "restored": (*Internal).Restored,
+	}
 	for name, event := range events {
 		for _, id := range []uint32{1, 2} {
 			n := NewInternal(0)
@@ -160,7 +162,7 @@ func TestReconcileLeavesDoubtToStale(t *testing.T) {
 			if changed || err != nil || found != 1 || out[0].Flow != f {
 				t.Errorf("%s: changed %v, %v; %d stale", name, changed, err, found)
 			}
-			if changed, err = n.Reconcile(&old, 0); !changed || err != nil { // what the kernel says now
+			if changed, err = n.Reconcile(&old, 0); !changed || err != nil { // what the kernel has now
 				t.Errorf("%s: the kernel's answer is not taken: %v, %v", name, changed, err)
 			}
 			if found, _ = n.Stale(0, 10, out); found != 0 {
@@ -266,16 +268,27 @@ func TestCompare(t *testing.T) {
 		want   flow.Attr
 	}{
 		{"nothing", func(*flow.Flow) {}, 0},
-		{"what does not matter", func(f *flow.Flow) { f.Timeout, f.TCPFlags, f.Use = 77, [2]uint8{1, 2}, 3; f.Status |= flow.StatusDying }, 0},
-		{"absent attributes", func(f *flow.Flow) { f.Has &^= flow.HasHelper | flow.HasID; f.Helper = [16]byte{}; f.ID = 0 }, 0},
-		{"status, state and mark", func(f *flow.Flow) { f.Status |= flow.StatusAssured; f.TCPState = 4; f.Mark = 2 }, flow.HasStatus | flow.HasTCPState | flow.HasMark},
+		{"what does not matter", func(f *flow.Flow) {
+			f.Timeout, f.TCPFlags, f.Use = 77, [2]uint8{1, 2}, 3
+			f.Status |= flow.StatusDying
+		}, 0},
+		{"absent attributes", func(f *flow.Flow) {
+			f.Has &^= flow.HasHelper | flow.HasID
+			f.Helper, f.ID = [16]byte{}, 0
+		}, 0},
+		{"status, state and mark", func(f *flow.Flow) {
+			f.Status |= flow.StatusAssured
+			f.TCPState, f.Mark = 4, 2
+		}, flow.HasStatus | flow.HasTCPState | flow.HasMark},
 		{"absent mark and labels are zero", func(f *flow.Flow) {
 			f.Has &^= flow.HasMark | flow.HasLabels
 			f.Mark, f.Labels = 0, [16]byte{}
 		}, flow.HasMark | flow.HasLabels},
 		{"everything", func(f *flow.Flow) {
-			f.Reply.DstPort, f.TCPWScale[0], f.SCTPState, f.DCCPState, f.Helper[0], f.Master.DstPort, f.SeqAdj[0].OffsetAfter, f.Synproxy.ISN, f.ID = 3, 7, 7, 7, 'x', 1, 9, 9, 3
-		}, flow.HasReply | flow.HasTCPWScale | flow.HasSCTP | flow.HasDCCP | flow.HasHelper | flow.HasMaster | flow.HasSeqAdj | flow.HasSynproxy | flow.HasID},
+			f.Reply.DstPort, f.TCPWScale[0], f.SCTPState, f.DCCPState, f.Helper[0] = 3, 7, 7, 7, 'x'
+			f.Master.DstPort, f.SeqAdj[0].OffsetAfter, f.Synproxy.ISN, f.ID = 1, 9, 9, 3
+		}, flow.HasReply | flow.HasTCPWScale | flow.HasSCTP | flow.HasDCCP | flow.HasHelper | flow.HasMaster |
+			flow.HasSeqAdj | flow.HasSynproxy | flow.HasID},
 	} {
 		n := NewInternal(0)
 		must(t, n.New(&base, 10*second))

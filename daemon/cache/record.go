@@ -54,8 +54,8 @@ func (b *body) get(f *flow.Flow) {
 }
 
 // rare are the attributes whose values an extra holds.
-const rare = flow.HasSCTP | flow.HasDCCP | flow.HasMaster | flow.HasSeqAdj | flow.HasSynproxy | flow.HasHelper |
-	flow.HasLabels
+const rare = flow.HasSCTP | flow.HasDCCP | flow.HasMaster | flow.HasSeqAdj | flow.HasSynproxy |
+	flow.HasHelper | flow.HasLabels
 
 // extraOf returns the rare attributes of f. needed is false when all of them are zero: then presence bits are enough.
 func extraOf(f *flow.Flow) (x extra, needed bool) {

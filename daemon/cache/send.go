@@ -45,15 +45,15 @@ func (s *state) note() (first bool) {
 	return first
 }
 
-// Sent says that the flow or expectation that a Next gave for ref went out with sequence number seq. Call it before the
-// caches change again.
+// Sent records that the flow or expectation that a Next gave for ref went out with sequence number seq. Call it before
+// the caches change again.
 func (n *Internal) Sent(ref Ref, seq uint32) {
 	if s := n.stateOf(ref); s != nil {
 		n.out.sent(ref, s, seq)
 	}
 }
 
-// Acked says that the peer has everything up to seq. It matters only when seq is what ref was last sent with and the
+// Acked records that the peer has everything up to seq. It matters only when seq is what ref was last sent with and the
 // record has not changed since: then an ended one is freed.
 func (n *Internal) Acked(ref Ref, seq uint32) {
 	if s := n.stateOf(ref); s != nil && n.out.acked(ref, s, seq) {
@@ -61,7 +61,7 @@ func (n *Internal) Acked(ref Ref, seq uint32) {
 	}
 }
 
-// Lost says that the message seq will not reach the peer. The record is dirty again, unless it was sent or changed
+// Lost records that the message seq will not reach the peer. The record is dirty again, unless it was sent or changed
 // since.
 func (n *Internal) Lost(ref Ref, seq uint32) {
 	if s := n.stateOf(ref); s != nil {
@@ -116,7 +116,7 @@ func (n *Internal) AnnounceRest(ref Ref) {
 
 func (n *Internal) mark(r Ref) { n.out.mark(r, &n.body(r).state) }
 
-// PeerForgot says that the peer restarted and knows nothing, of flows or of expectations. The ends of what has ended
+// PeerForgot records that the peer restarted and knows nothing, of flows or of expectations. The ends of what has ended
 // need not be sent any more; the rest is NEW when it is sent next, and keeps its place in the queue. The caller
 // announces what is not queued. It takes the same short time whatever the cache holds: the memory of what has ended is
 // taken back in small steps by the calls that follow.

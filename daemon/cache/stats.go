@@ -10,7 +10,7 @@ type Stats struct {
 	Updated       uint64 // merged into an existing entry
 	UpdateFailed  uint64 // not merged: ErrFamily
 	Destroyed     uint64 // ended, replaced, removed or flushed
-	DestroyFailed uint64 // internal: DESTROY events of another incarnation; external: ends of what is not cached
+	DestroyFailed uint64 // internal: DESTROY of another incarnation; external: ends of what is not cached
 	Objects       uint64 // records in memory, with those of ended flows whose end the peer has not acknowledged
 	Total         uint64 // records in the index: the same
 	Full          uint64 // refused with ErrFull
@@ -29,8 +29,8 @@ func (s *store) Stats() Stats {
 }
 
 func (t *table[K]) bytes() uint64 {
-	fixed, words := uint64(unsafe.Sizeof(*t)), uint64(t.slots()+cap(t.shown)+cap(t.seen))
-	return fixed + 8*words + t.records.bytes() + t.replies.bytes()
+	return uint64(unsafe.Sizeof(*t)) + 8*uint64(t.slots()) + t.records.bytes() + t.replies.bytes() +
+		8*uint64(cap(t.shown)+cap(t.seen))
 }
 
 func (s *slab[T]) bytes() uint64 {

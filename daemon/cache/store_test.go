@@ -155,7 +155,8 @@ func TestStoreKeepsEveryAttribute(t *testing.T) {
 
 // checkEmpty fails when an emptied store still holds something.
 func checkEmpty(t interface{ Fatalf(string, ...any) }, s *store) {
-	if s.active != 0 || s.v4.records.n != 0 || s.v6.records.n != 0 || s.v4.replies.n != 0 || s.v6.replies.n != 0 || s.extras.n != 0 {
+	if s.active != 0 || s.v4.records.n != 0 || s.v6.records.n != 0 ||
+		s.v4.replies.n != 0 || s.v6.replies.n != 0 || s.extras.n != 0 {
 		t.Fatalf("left over: active %d, records %d+%d, replies %d+%d, extras %d", s.active,
 			s.v4.records.n, s.v6.records.n, s.v4.replies.n, s.v6.replies.n, s.extras.n)
 	}
@@ -210,7 +211,9 @@ func TestLoadOfAnyRef(t *testing.T) {
 		}
 	}
 	var e Entry
-	for _, r := range []Ref{0, 2, chunkSize + 1, numberMask, refIPv6, refIPv6 + 1, 2 * refIPv6, 2*refIPv6 + 1, ^Ref(0)} {
+	for _, r := range []Ref{
+		0, 2, chunkSize + 1, numberMask, refIPv6, refIPv6 + 1, refExpect, refExpect + 1, 2 * refExpect, ^Ref(0),
+	} {
 		x.Remove(r)
 		n.Sent(r, 1)
 		n.Acked(r, 1)

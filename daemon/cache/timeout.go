@@ -15,6 +15,9 @@ import (
 // seconds down, and a reading waits before it is handled.
 const jitter = 2
 
+// late is by how many seconds the report that set updated may have waited: then less is left than there should be.
+const late = 10
+
 // settle returns the timeout and the time that a record keeps, which had timeout and updated, after a report about its
 // flow. changed: the report changes something. timed: left is what remained of the timeout now. All are seconds.
 func settle(timeout, updated, left, now uint32, changed, timed bool) (uint32, uint32) {
@@ -30,7 +33,8 @@ func settle(timeout, updated, left, now uint32, changed, timed bool) (uint32, ui
 }
 
 // reread takes a reading: left seconds remain at now of a timer of which timeout seconds remained at updated. It
-// returns the same two if the timer merely ran, and otherwise to what it was reset, and when.
+// returns the same two if the timer merely ran, with the timeout corrected if the first report was late, and otherwise to
+// what the timer was reset, and when.
 func reread(timeout, updated, left, now uint32) (uint32, uint32) {
 	expected := remaining(timeout, int64(now)-int64(updated))
 	switch off := int64(left) - int64(expected); {
@@ -38,6 +42,8 @@ func reread(timeout, updated, left, now uint32) (uint32, uint32) {
 		return timeout, updated
 	case off > 0 && left < timeout:
 		return timeout, now - (timeout - left)
+	case -late <= off && off < 0:
+		return left + (now - updated), updated
 	}
 	return left, now // another timeout, set nobody knows when
 }

@@ -21,6 +21,7 @@ func TestIdle(t *testing.T) {
 	changed := func(f *flow.Flow) { f.Mark = 9 }
 	offloaded := func(f *flow.Flow) { f.Status |= flow.StatusOffload }
 	silent := func(f *flow.Flow) { f.Has &^= flow.HasTimeout }
+	changedSilent := func(f *flow.Flow) { silent(f); changed(f) }
 	both := []string{"internal", "external"}
 	for _, tc := range []struct {
 		name  string
@@ -37,13 +38,16 @@ func TestIdle(t *testing.T) {
 		{"packets pass", both, []reading{{1060, 119, nil}, {1120, 118, nil}, {1180, 117, nil}}, 3, 117},
 		{"the timeout had passed", both, []reading{{1500, 100, nil}}, 20, 100},
 		{"the timeout had passed, nothing happened", both, []reading{{1500, 0, nil}}, 500, 0},
+		{"the first report came late", both, []reading{{1060, 55, nil}}, 60, 55},
+		{"the first report came late, nothing since", both, []reading{{1060, 55, nil}, {1100, 15, nil}}, 100, 15},
+		{"the first report came late, packets since", both, []reading{{1060, 55, nil}, {1100, 110, nil}}, 5, 110},
 		{"a longer timer", both, []reading{{1060, 432000, nil}}, 0, 432000},
 		{"a shorter timer", both, []reading{{1010, 30, nil}}, 0, 30},
 		{"a longer timer, then nothing", both, []reading{{1060, 432000, nil}, {1160, 431900, nil}}, 100, 431900},
 		{"changed", both, []reading{{1060, 60, changed}}, 0, 60},
 		{"changed, then nothing", both, []reading{{1060, 60, changed}, {1080, 40, changed}}, 20, 40},
 		{"no timeout", both, []reading{{1060, 0, silent}}, 60, 60},
-		{"changed, no timeout", []string{"external"}, []reading{{1050, 0, func(f *flow.Flow) { silent(f); changed(f) }}}, 0, 70},
+		{"changed, no timeout", []string{"external"}, []reading{{1050, 0, changedSilent}}, 0, 70},
 		{"offloaded: its packets do not set the timer", []string{"internal"}, []reading{{1060, 60, offloaded}}, 0, 60},
 		{"conntrackd repeats what it said", []string{"external"}, []reading{{1060, 120, nil}}, 60, 60},
 		{"set to the same again", []string{"internal"}, []reading{{1060, 120, nil}}, 0, 120},
@@ -75,7 +79,8 @@ func TestIdle(t *testing.T) {
 			want := flow.Ages{Age: time.Duration(last-1000) * time.Second, Idle: time.Duration(tc.idle) * time.Second}
 			for range 2 { // the second time changes nothing
 				if got := e.At(last * second); got != want || e.Flow.Timeout != tc.left {
-					t.Errorf("%s, %s: %+v with %d s left, want %+v with %d", tc.name, where, got, e.Flow.Timeout, want, tc.left)
+					t.Errorf("%s, %s: %+v with %d s left, want %+v with %d",
+						tc.name, where, got, e.Flow.Timeout, want, tc.left)
 				}
 			}
 			if e.At((last+7)*second).Idle != want.Idle+7*time.Second || e.Flow.Timeout != max(tc.left, 7)-7 {
@@ -85,7 +90,7 @@ func TestIdle(t *testing.T) {
 	}
 }
 
-// TestIdleOfEvents: what an event says makes a flow active, and its timeout begins then, also where the event has none.
+// TestIdleOfEvents: an event makes a flow active, and its timeout starts then, even if the event carries none.
 func TestIdleOfEvents(t *testing.T) {
 	n := NewInternal(0)
 	f := uniform(tuple(1), flow.HasTimeout|flow.HasID|flow.HasMark, 1)
@@ -94,13 +99,15 @@ func TestIdleOfEvents(t *testing.T) {
 	must(t, n.Update(&f, 50*second))
 	var e Entry
 	n.Load(1, &e)
-	if d := cmp.Diff(flow.Ages{Age: 60 * time.Second, Idle: 10 * time.Second}, e.At(60*second)); d != "" || e.Flow.Timeout != 110 {
+	want := flow.Ages{Age: 60 * time.Second, Idle: 10 * time.Second}
+	if d := cmp.Diff(want, e.At(60*second)); d != "" || e.Flow.Timeout != 110 {
 		t.Errorf("%s, %d s left", d, e.Flow.Timeout)
 	}
 	f.Has &^= flow.HasTimeout
 	must(t, n.Update(&f, 70*second))
 	n.Load(1, &e)
-	if d := cmp.Diff(flow.Ages{Age: 80 * time.Second, Idle: 10 * time.Second}, e.At(80*second)); d != "" || e.Flow.Timeout != 90 {
+	want.Age = 80 * time.Second
+	if d := cmp.Diff(want, e.At(80*second)); d != "" || e.Flow.Timeout != 90 {
 		t.Errorf("%s, %d s left", d, e.Flow.Timeout)
 	}
 	f = uniform(tuple(2), flow.HasID, 1)
@@ -121,8 +128,8 @@ func TestTimeoutOrder(t *testing.T) {
 	}
 	p := NewPager(ByTimeout, false, 0, 10, false)
 	n.Scan(0, 10, func(e *Entry) bool {
-		if e.Ref == 3 {
-			e.At(5 * second)
+		if e.Ref == 1 {
+			e.At(25 * second)
 		}
 		p.Add(e)
 		return true

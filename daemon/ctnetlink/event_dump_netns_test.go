@@ -40,9 +40,9 @@ table inet extra {
 }
 `
 
-// TestEventsAndDumpAgree lets real packets cross a router and compares what the events said of their flows with what a
-// dump says: there is no difference in value, and a comparison sends nothing. An event leaves out what did not change,
-// and a mark of zero; a dump does not.
+// TestEventsAndDumpAgree lets real packets cross a router and compares what the events carry of their flows with what a
+// dump carries: no value differs, and a comparison sends nothing. An event leaves out what did not change, and a mark of
+// zero; a dump does not. The timeouts in the dump show which flow had packets since its last event, and when.
 func TestEventsAndDumpAgree(t *testing.T) {
 	client, r, server := router(t)
 	r.Sysctl(t, "net.netfilter.nf_conntrack_acct", "1")
@@ -54,7 +54,9 @@ func TestEventsAndDumpAgree(t *testing.T) {
 	server.Run(t, "ip", "route", "add", "10.0.1.0/24", "via", "10.0.2.254")
 	server.Run(t, "ip", "route", "add", "fd00:1::/64", "via", "fd00:2::fe")
 	l, c := listen(t, r, ListenConfig{Buffer: 8 << 20}), dial(t, r)
-	traffic(t, client, server)
+	busy := traffic(t, client, server)
+	start := time.Now()
+	clock := func() int64 { return int64(time.Since(start)) }
 
 	n := cache.NewInternal(0)
 	events := map[flow.Tuple][]flow.Attr{}
@@ -69,7 +71,7 @@ func TestEventsAndDumpAgree(t *testing.T) {
 				quiet = 0
 			}
 			for i := range b.N {
-				tell(t, n, b.Kind[i], &b.Flow[i])
+				tell(t, n, b.Kind[i], &b.Flow[i], clock())
 				events[b.Flow[i].Orig] = append(events[b.Flow[i].Orig], b.Flow[i].Has)
 			}
 		}
@@ -79,6 +81,13 @@ func TestEventsAndDumpAgree(t *testing.T) {
 		n.Sent(o.Ref, 1)
 		n.Acked(o.Ref, 1)
 	}
+
+	const quiet = 4 * time.Second
+	time.Sleep(quiet)
+	if _, err := exchange(busy, 5*time.Second); err != nil { // raises no event
+		t.Fatal(err)
+	}
+	time.Sleep(quiet)
 
 	n.BeginReconcile()
 	got := map[string]int{}
@@ -90,11 +99,24 @@ func TestEventsAndDumpAgree(t *testing.T) {
 		}
 		carried |= cache.Differences(f, &flow.Flow{})
 		ref, attributes := n.Compare(f)
-		if changed, err := n.Reconcile(f, 0); changed || err != nil || ref == 0 || attributes != 0 {
+		if changed, err := n.Reconcile(f, clock()); changed || err != nil || ref == 0 || attributes != 0 {
 			var e cache.Entry
 			n.Load(ref, &e)
 			t.Errorf("%v: changed %v, error %v, different in %v\n events %v\n cached %+v\n dumped %+v",
 				f.Orig, changed, err, attributes, events[f.Orig], e.Flow, *f)
+		}
+		idle := 2 * quiet
+		if int(f.Orig.SrcPort) == busy.LocalAddr().(*net.UDPAddr).Port {
+			idle = quiet
+		}
+		var e cache.Entry
+		n.Load(ref, &e)
+		ages := e.At(clock())
+		if off := ages.Idle - idle; off < -2*time.Second || off > 3*time.Second {
+			t.Errorf("%v: idle for %v, want about %v", f.Orig, ages.Idle, idle)
+		}
+		if off := int64(e.Flow.Timeout) - int64(f.Timeout); off < -2 || off > 2 {
+			t.Errorf("%v: %d seconds left, the kernel has %d", f.Orig, e.Flow.Timeout, f.Timeout)
 		}
 		return nil
 	}); err != nil {
@@ -116,24 +138,25 @@ func TestEventsAndDumpAgree(t *testing.T) {
 }
 
 // tell puts an event into a cache.
-func tell(t *testing.T, n *cache.Internal, kind Kind, f *flow.Flow) {
+func tell(t *testing.T, n *cache.Internal, kind Kind, f *flow.Flow, now int64) {
 	t.Helper()
 	var err error
 	switch kind {
 	case EventNew:
-		err = n.New(f, 0)
+		err = n.New(f, now)
 	case EventUpdate:
-		err = n.Update(f, 0)
+		err = n.Update(f, now)
 	case EventDestroy:
-		n.Destroy(f, 0)
+		n.Destroy(f, now)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
 }
 
-// traffic sends packets of every kind from the client to the server. Most flows are answered, some are not.
-func traffic(t *testing.T, client, server *nstest.NS) {
+// traffic sends packets of every kind from the client to the server. Most flows are answered, some are not. It returns
+// one of the connections.
+func traffic(t *testing.T, client, server *nstest.NS) net.Conn {
 	t.Helper()
 	for _, s := range []struct{ network, addr string }{
 		{"tcp4", "10.0.2.2:80"}, {"tcp4", "10.0.2.2:81"}, {"tcp4", "10.0.2.2:21"}, {"tcp6", "[fd00:2::2]:80"},
@@ -188,4 +211,5 @@ func traffic(t *testing.T, client, server *nstest.NS) {
 			t.Fatalf("%s, later: %v", addr, err)
 		}
 	}
+	return dialed["udp 10.0.2.2:53"]
 }

@@ -129,7 +129,7 @@ var keys = []Key{
 	},
 	{
 		Name: "idle", Kind: "time", Example: "idle>1m",
-		Doc:  "time since the last event of the flow; not in the kernel's table",
+		Doc:  "time since the flow was last active; not in the kernel's table",
 		kind: kindTime, most: 1<<40 - 1, need: NeedIdle,
 		test: func(t *term, _ *flow.Flow, a flow.Ages) bool {
 			return a.Idle >= 0 && t.holds(uint64(a.Idle/time.Second))

@@ -11,13 +11,13 @@ import (
 	"ctsync/scripts/lab"
 )
 
-// What the kernel itself asks for the same flows, in the same run: less than this nobody can need.
+// The cost of the kernel alone for the same flows, in the same run: no daemon can need less.
 
-// effort is what some work took.
+// effort is the cost of some work.
 type effort struct{ cpu, wall time.Duration }
 
-// bareWriter returns the effort of a batched ctnetlink writer that makes the flows in a namespace of their own, in
-// which nobody listens. Making them up is not counted.
+// bareWriter returns the effort of a batched ctnetlink writer that makes the flows in a separate namespace in which
+// nobody listens. Generating the flows is not counted.
 func (r *rehearsal) bareWriter() (took effort, err error) {
 	ns, err := r.lab.Namespace("bare")
 	if err != nil {
@@ -28,7 +28,7 @@ func (r *rehearsal) bareWriter() (took effort, err error) {
 		return took, err
 	}
 	defer g.close()
-	runtime.LockOSThread() // the kernel works within the thread that asks
+	runtime.LockOSThread() // the kernel works within the requesting thread
 	defer runtime.UnlockOSThread()
 	timed := func(c *ctnetlink.Conn, flows []flow.Flow, errs []unix.Errno) error {
 		before, began := clock(unix.CLOCK_THREAD_CPUTIME_ID), time.Now()
@@ -43,7 +43,7 @@ func (r *rehearsal) bareWriter() (took effort, err error) {
 	return took, ns.FlushFlows()
 }
 
-// bareReader records the CPU time of reading the first kernel's table without doing anything with it.
+// bareReader records the CPU time of reading the first kernel's table without using it.
 func (r *rehearsal) bareReader() error {
 	if r.kind != lab.Ctsync { // once a round is enough
 		return nil

@@ -2,16 +2,17 @@ package main
 
 import "time"
 
-// burstFlows is how many flows come at once: more than any buffer holds.
+// burstFlows is how many flows come at once: more than any buffer can hold.
 const burstFlows = 500_000
 
-// burst lets flows come as fast as the kernel makes them.
+// burst makes flows as fast as the kernel can.
 func burst(t *trial) error {
 	if err := t.start(); err != nil {
 		return err
 	}
-	fill := func() error { return t.gen[0].do(create, translated, 0, burstFlows) }
-	used, wall, differ, err := t.replicated(burstFlows, fill)
+	used, wall, differ, err := t.replicated(burstFlows, func() error {
+		return t.gen[0].do(create, translated, 0, burstFlows)
+	})
 	if err != nil {
 		return err
 	}
@@ -27,11 +28,11 @@ func burst(t *trial) error {
 	return nil
 }
 
-// rungs are the rates of the ladder, in flows per second; each is kept up for a second.
+// rungs are the rates of the ladder, in flows per second. Each lasts a second.
 var rungs = []int{60_000, 100_000, 150_000, 250_000}
 
-// ladder finds the highest rate at which no flow is lost for good. What counts is the rate that the generator reached,
-// which ends where the machine does.
+// ladder finds the highest rate at which no flow is lost permanently. It records the rate that the generator reached,
+// which the machine limits.
 func ladder(t *trial) error {
 	if err := t.start(); err != nil {
 		return err

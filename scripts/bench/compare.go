@@ -11,7 +11,7 @@ import (
 	"ctsync/daemon/flow"
 )
 
-// entry is what a daemon's list of its external cache shows of a flow.
+// entry is what the list of an external cache shows of a flow.
 type entry struct {
 	orig    flow.Tuple
 	state   uint8 // of TCP
@@ -20,7 +20,7 @@ type entry struct {
 	replied bool
 }
 
-// restored is what two kernels must have in common of a flow that was committed.
+// restored is what must be equal in two kernels for a committed flow.
 type restored struct {
 	entry
 	reply  flow.Tuple
@@ -30,12 +30,12 @@ type restored struct {
 // restoredStatus are the status bits that survive a commit.
 const restoredStatus = flow.StatusSeenReply | flow.StatusAssured | flow.StatusSrcNAT | flow.StatusDstNAT
 
-// prints are sorted fingerprints of the entries of a table: a million of them are 8 MB.
+// prints are sorted fingerprints of the entries of a table: 8 MB for a million entries.
 type prints []uint64
 
 var seed = maphash.MakeSeed()
 
-// different counts the entries that one table has and the other has not. One with another attribute counts once.
+// different counts the entries that only one of the tables has. An entry with another attribute counts once.
 func different(a, b prints) int {
 	onlyA, onlyB := 0, 0
 	for len(a) > 0 && len(b) > 0 {
@@ -51,7 +51,7 @@ func different(a, b prints) int {
 	return max(onlyA+len(a), onlyB+len(b))
 }
 
-// inside reports whether a flow is one of those that are compared, and no probe or chatter of the routers themselves.
+// inside reports whether a flow takes part in the comparison: it is no probe, and no traffic of the routers themselves.
 func inside(t *flow.Tuple) bool {
 	if t.Proto != flow.TCP && t.Proto != flow.UDP {
 		return false
@@ -80,7 +80,7 @@ func kernelPrints(g *generator, of func(*flow.Flow) uint64) (prints, error) {
 			return p, nil
 		}
 	}
-	return nil, fmt.Errorf("read the kernel's table: it never stood still")
+	return nil, fmt.Errorf("read the kernel's table: it changed its size during each dump")
 }
 
 func listed(f *flow.Flow) entry {

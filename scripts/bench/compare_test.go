@@ -8,7 +8,7 @@ import (
 	"ctsync/daemon/flow"
 )
 
-// What a daemon lists of a flow must read back as what the kernel's table says of it.
+// A line of a daemon's list must parse into what the kernel's table has of the flow.
 func TestParseEntry(t *testing.T) {
 	unreplied := probe(1)
 	unreplied.Status &^= flow.StatusSeenReply | flow.StatusAssured
@@ -23,7 +23,8 @@ func TestParseEntry(t *testing.T) {
 
 func TestParseEntryRefuses(t *testing.T) {
 	for _, line := range []string{
-		"tcp tcp ESTABLISHED src=1.2.3.4", "tcp 6 SOMETHING src=1.2.3.4", "tcp 6 ESTABLISHED src=1.2.3", "udp 17 src=1.2.3.4 sport=x",
+		"tcp tcp ESTABLISHED src=1.2.3.4", "tcp 6 SOMETHING src=1.2.3.4", "tcp 6 ESTABLISHED src=1.2.3",
+		"udp 17 src=1.2.3.4 sport=x",
 	} {
 		if e, err := parseEntry([]byte(line)); err == nil {
 			t.Errorf("%q is read as %+v", line, e)

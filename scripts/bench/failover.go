@@ -10,16 +10,16 @@ import (
 	"ctsync/scripts/lab"
 )
 
-// rehearsal is what happens to a table of n flows: the first router has them, the second takes over.
+// rehearsal is a failover with a table of n flows: the first router has them, the second takes over.
 type rehearsal struct {
 	*trial
 	n    int
 	make maker
-	id   string     // of its lines
+	id   string     // first part of the ids of its lines
 	idle [2]float64 // resident memory of a daemon without flows
 }
 
-// failover starts a daemon on a kernel with n flows, then the peer's, and commits there what that received.
+// failover starts a daemon on a kernel with n flows, then the peer's daemon, and commits there what it received.
 func failover(n int) func(*trial) error {
 	return func(t *trial) error {
 		r := &rehearsal{trial: t, n: n, make: translated, id: fmt.Sprintf("failover/%d", n)}
@@ -52,8 +52,8 @@ func inOrder(steps []func() error) error {
 	return nil
 }
 
-// start fills the first kernel and starts the daemon there. Before that it reads the memory of a daemon without flows,
-// which then ends: when the second starts, it shall ask for the table.
+// start fills the first kernel and starts the daemon there. Before that it measures the memory of both daemons without
+// flows, and stops them, so that the second one asks for the table when it starts again.
 func (r *rehearsal) start() error {
 	if err := r.trial.start(); err != nil {
 		return err
@@ -84,7 +84,7 @@ func (r *rehearsal) start() error {
 	return nil
 }
 
-// populate makes the flows of the first kernel, half of them on each of two processors.
+// populate makes the flows of the first kernel, half of them on each of two CPUs.
 func (r *rehearsal) populate() (err error) {
 	second, err := newGenerator(r.pair[0].NS)
 	if err != nil {
@@ -108,7 +108,7 @@ func (r *rehearsal) standby() error {
 	return nil
 }
 
-// fill waits until the second router has the whole table. conntrackd may lose some of it, and is asked again.
+// fill waits until the second router has the whole table. conntrackd may lose some of it, so fill asks again.
 func (r *rehearsal) fill() error {
 	for range 5 {
 		got, _, err := r.arrive(1, true, r.n)
@@ -131,7 +131,7 @@ func (r *rehearsal) memory(router int, cache string) {
 	}
 }
 
-// memory6 measures memory with flows of IPv6.
+// memory6 measures memory with IPv6 flows.
 func memory6(t *trial) error {
 	r := &rehearsal{trial: t, n: 100_000, make: plain6}
 	return inOrder([]func() error{r.start, r.standby})
@@ -145,7 +145,7 @@ func (r *rehearsal) request() error {
 	return r.transfer("request", 1, control.Action{Verb: control.Request})
 }
 
-// transfer empties the external cache of the second router and has the daemon of one fill it again.
+// transfer empties the external cache of the second router and has the daemon of the given router fill it again.
 func (r *rehearsal) transfer(name string, router int, a control.Action) error {
 	empty := control.Action{Verb: control.Flush, Cache: control.CacheExternal}
 	if err := r.pair[1].Daemon.Do(r.ctx, empty); err != nil {
@@ -168,7 +168,7 @@ func (r *rehearsal) transfer(name string, router int, a control.Action) error {
 	return r.fill()
 }
 
-// commit puts the second router's external cache into its empty kernel table.
+// commit commits the second router's external cache into its empty kernel table.
 func (r *rehearsal) commit() error {
 	var bare effort
 	var w *watch
@@ -201,7 +201,7 @@ func (r *rehearsal) commit() error {
 	return nil
 }
 
-// again commits what the kernel has already.
+// again commits flows that the kernel has already.
 func (r *rehearsal) again() error {
 	_, err := r.operation("again", func() error {
 		return r.pair[1].Daemon.Do(r.ctx, control.Action{Verb: control.Commit})
@@ -209,7 +209,7 @@ func (r *rehearsal) again() error {
 	return err
 }
 
-// takeover is the whole of what MASTER means, until the other router has every flow.
+// takeover measures the complete work of a change to MASTER, until the other router has every flow.
 func (r *rehearsal) takeover() error {
 	if err := r.pair[1].NS.FlushFlows(); err != nil {
 		return err
@@ -236,7 +236,7 @@ func (r *rehearsal) takeover() error {
 // kernel. conntrackd reads the table within the takeover.
 const verifyWait = 13 * time.Second
 
-// verification measures that comparison, in the first round: waiting for it is long.
+// verification measures that comparison, only in the first round because the wait is long.
 func (r *rehearsal) verification() error {
 	id := r.id + "/takeover/verify"
 	if len(r.rec.samples[id]) > 0 {
@@ -251,7 +251,7 @@ func (r *rehearsal) verification() error {
 	return nil
 }
 
-// operation measures what the second router's daemon does until do returns and it has come to rest, and compares the
+// operation measures what the second router's daemon needs until do returns and the daemon is at rest, and compares the
 // kernels.
 func (r *rehearsal) operation(name string, do func() error) (took effort, err error) {
 	if err := r.settle(); err != nil {

@@ -2,12 +2,11 @@ package main
 
 import "fmt"
 
-// failoverLines are the lines of everything that happens to a table of n flows. What is not measured at a size has no
-// line there.
+// failoverLines adds the lines of a failover with n flows. What is not measured with n flows has no line.
 func failoverLines(add adder, n int) {
 	id, title := fmt.Sprintf("failover/%d/", n), fmt.Sprintf("%d flows: ", n)
 	var memory, start want
-	if n >= 100_000 { // below it pages and buffers count more than flows
+	if n >= 100_000 { // below, pages and buffers need more memory than flows
 		memory.ratio = 0.27
 	}
 	if n == 500_000 {
@@ -50,7 +49,7 @@ func transferLines(add adder, id, title string) {
 
 func commitLines(add adder, id, title string, n int) {
 	var bare want
-	if n >= 100_000 { // fewer take the bare writer less time than its clock can tell
+	if n >= 100_000 { // for fewer flows the bare writer's clock is too coarse
 		bare.most = 1.25
 	}
 	add(want{}, "s", id+"wall", title)
@@ -61,7 +60,7 @@ func commitLines(add adder, id, title string, n int) {
 	add(want{none: true}, "flows", id+missing, title+", missing or different")
 }
 
-// largeLines are those of a million flows only.
+// largeLines adds the lines that only a million flows have.
 func largeLines(add adder) {
 	const id, title = "large/", "1000000 flows: "
 	add(want{most: 20}, "ms", id+"silence", title+"commit, longest silence of the control socket")

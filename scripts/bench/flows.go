@@ -10,13 +10,13 @@ import (
 
 var server = flow.AddrFrom(netip.MustParseAddr(lab.ServerAddress))
 
-// portsPerAddress is how many flows share an address that they are translated to.
+// portsPerAddress is how many flows are translated to the same address.
 const portsPerAddress = 60000
 
 // maker makes the i-th of many flows that differ in both tuples.
 type maker func(i int) flow.Flow
 
-// translated returns established TCP flows as the kernel of a router that translates every source holds them.
+// translated returns established TCP flows, as in the kernel of a router with source NAT for everything.
 func translated(i int) flow.Flow {
 	f := established(flow.Tuple{
 		Src: flow.Addr{10, 64 + byte(i>>16), byte(i >> 8), byte(i)}, Dst: server,
@@ -28,7 +28,7 @@ func translated(i int) flow.Flow {
 	return f
 }
 
-// plain6 returns established TCP flows over IPv6, which nobody translates.
+// plain6 returns established TCP flows over IPv6, without NAT.
 func plain6(i int) flow.Flow {
 	return established(flow.Tuple{
 		Src: flow.Addr{0x20, 0x01, 0x0d, 0xb8, 13: byte(i >> 16), 14: byte(i >> 8), 15: byte(i)},
@@ -37,10 +37,10 @@ func plain6(i int) flow.Flow {
 	})
 }
 
-// probePort is the destination port of probes, by which they are told from the other flows.
+// probePort is the destination port of probes. It distinguishes them from other flows.
 const probePort = 9
 
-// probe returns UDP flows, which are few and looked for one by one.
+// probe returns UDP flows. They are few, and each is tracked separately.
 func probe(i int) flow.Flow {
 	f := flow.Flow{
 		Orig: flow.Tuple{Src: flow.Addr{10, 9, byte(i >> 8), byte(i)}, Dst: server, SrcPort: 9, DstPort: probePort,

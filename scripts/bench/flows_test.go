@@ -6,7 +6,7 @@ import (
 	"ctsync/daemon/flow"
 )
 
-// The kernel refuses a flow whose tuple exists in either direction, and then a table would be smaller than it says.
+// The kernel refuses a flow if either of its tuples exists; then a table would have fewer flows than it should.
 func TestFlowsDiffer(t *testing.T) {
 	const n, far = 130_000, 3_900_000 // around every carry of the first addresses, and where the largest table ends
 	for name, make := range map[string]maker{"translated": translated, "plain6": plain6, "probe": probe} {

@@ -19,7 +19,7 @@ type generator struct {
 	errs []unix.Errno
 }
 
-// request is a method of ctnetlink.Conn that asks something of the kernel for each of several flows.
+// request is a method of ctnetlink.Conn that makes a request for each of several flows.
 type request func(*ctnetlink.Conn, []flow.Flow, []unix.Errno) error
 
 var (
@@ -41,7 +41,7 @@ func newGenerator(ns lab.NS) (*generator, error) {
 
 func (g *generator) close() error { return g.conn.Close() }
 
-// do asks req for the flows from and up to, but not including, to. The kernel must take every one of them.
+// do makes the request for the flows with the numbers from to to-1. The kernel must accept all of them.
 func (g *generator) do(req request, make maker, from, to int) error {
 	for at := from; at < to; at += block {
 		g.buf = g.buf[:0]
@@ -63,10 +63,10 @@ func (g *generator) do(req request, make maker, from, to int) error {
 	return nil
 }
 
-// step is how often a generator with a rate writes: fine enough for the daemon to see a stream and not bursts.
+// step is how often a generator with a rate writes: often enough that the daemon sees a stream and not bursts.
 const step = time.Millisecond
 
-// paced calls do for consecutive runs of n items, rate of them per second; 0 is as fast as it goes.
+// paced calls do for n items, a few at a time, at the given rate per second. Rate 0 is as fast as possible.
 func paced(ctx context.Context, n, rate int, do func(from, to int) error) error {
 	start := time.Now()
 	for done := 0; done < n; {

@@ -10,7 +10,7 @@ import (
 	"syscall"
 )
 
-// settings are those of the kernel that a million flows need raised. They belong to the machine, not to a namespace.
+// settings are the kernel settings that must be raised for a million flows. They are the machine's, not a namespace's.
 type settings struct{ max, buckets string }
 
 const (
@@ -18,7 +18,7 @@ const (
 	bucketsFile = "/sys/module/nf_conntrack/parameters/hashsize"
 )
 
-// raised is room for four million flows and the probes beside them, in as many buckets as a router of that size has.
+// raised has room for four million flows and the probes, and as many buckets as a router of that size has.
 var raised = settings{max: "5000000", buckets: "1048576"}
 
 func readSettings() (s settings, err error) {
@@ -33,12 +33,12 @@ func readSettings() (s settings, err error) {
 	return s, err
 }
 
-// write sets the number of buckets first: the kernel derives its maximum from it in some versions.
+// write sets the number of buckets first, because some kernels derive nf_conntrack_max from it.
 func (s settings) write() error {
 	return errors.Join(os.WriteFile(bucketsFile, []byte(s.buckets), 0), os.WriteFile(maxFile, []byte(s.max), 0))
 }
 
-// raise raises the settings and returns what puts them back. That is done by a process of its own which waits for the
+// raise raises the settings and returns a function that restores them. A separate process does that: it waits for the
 // end of this one, however this one ends.
 func raise() (restore func() error, err error) {
 	before, err := readSettings()
@@ -51,7 +51,7 @@ func raise() (restore func() error, err error) {
 	}
 	cmd := exec.Command(self, "guard", before.max, before.buckets)
 	cmd.Stderr = os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is not for it
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C must not stop it
 	pipe, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// idleFor is how long idle daemons are watched. It is shorter than ctsyncd's pause between two comparisons of its cache
-// with the kernel (sweep-interval), so they are not in the figure: each costs what a start costs.
+// idleFor is how long idle daemons are watched. It is shorter than the time between two of ctsyncd's comparisons with
+// the kernel (sweep-interval), so the figure does not include them: each costs as much as a start.
 const idleFor = 3 * time.Second
 
 // idleness watches both daemons while nothing happens, and records the busier one.
@@ -32,7 +32,7 @@ func (r *rehearsal) idleness() error {
 	return nil
 }
 
-// showTable has an operator look at the whole table of the first router.
+// showTable measures the command that shows the whole table of the first router.
 func (r *rehearsal) showTable() error {
 	daemon := r.pair[0].Daemon
 	pid := daemon.Process().PID

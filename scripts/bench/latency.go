@@ -6,15 +6,15 @@ import (
 )
 
 const (
-	idleProbes  = 75                    // flows that come one by one
-	idleBetween = 20 * time.Millisecond // them
+	idleProbes  = 75                    // flows, one at a time
+	idleBetween = 20 * time.Millisecond // between two of them
 	busyRate    = 10_000
 	busyFlows   = 2 * busyRate
 	busyPoll    = 500 * time.Microsecond
 )
 
 // latency measures the time from the return of the request that made a flow until the other router's daemon first
-// answers that its external cache holds it. Asking takes some 0.1 ms, which is part of the figure.
+// answers that its external cache has it. The figure includes the question, about 0.1 ms.
 func latency(t *trial) error {
 	if err := t.start(); err != nil {
 		return err
@@ -39,7 +39,7 @@ func (t *trial) recordLatency(id string, all []time.Duration) {
 	t.record(at(0.99), "%s/p99", id)
 }
 
-// idleLatency lets one flow come at a time.
+// idleLatency makes one flow at a time.
 func (t *trial) idleLatency() ([]time.Duration, error) {
 	all := make([]time.Duration, 0, idleProbes)
 	for i := range idleProbes {
@@ -70,8 +70,8 @@ type count struct {
 	at time.Time
 }
 
-// busyLatency watches the count of the external cache while flows come, of which the first has the number at. The n-th
-// to arrive is taken for the n-th made.
+// busyLatency watches the size of the external cache while flows are made, the first with the number at. It takes the
+// n-th flow to arrive for the n-th made.
 func (t *trial) busyLatency(at int) ([]time.Duration, error) {
 	first, err := t.held(1, true)
 	if err != nil {
@@ -104,8 +104,8 @@ func (t *trial) busyLatency(at int) ([]time.Duration, error) {
 	return delays(made, arrived), nil
 }
 
-// delays returns for each flow made how long it took until so many had arrived, and what there was at the end for those
-// that never did.
+// delays returns, for the n-th flow made, how long it took until n flows had arrived. For flows that never arrived it
+// uses the last moment in arrived.
 func delays(made, arrived []count) []time.Duration {
 	var all []time.Duration
 	from := 0

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// line is one row of the table. Its id is a path: all lines that share the part before the last slash were measured
-// together, and fail together when the tables differ.
+// line is one row of the table. Its id is a path: lines with the same part before the last slash are measured together,
+// and fail together if the tables differ.
 type line struct {
 	id, title, unit string
 	want            want
@@ -14,14 +14,14 @@ type line struct {
 
 func (l line) group() string { return l.id[:strings.LastIndexByte(l.id, '/')] }
 
-// missing is the last part of the ids of the lines that count the entries in which two tables differ.
+// missing is the last part of the ids of lines that count the entries in which two tables differ.
 const missing = "missing"
 
-// want is what is wanted of ctsyncd; the zero value is nothing.
+// want is the target for ctsyncd; the zero value is no target.
 type want struct {
-	ratio float64 // its median is at most this part of conntrackd's
-	most  float64 // its median is at most this
-	none  bool    // it is 0 in every trial
+	ratio float64 // largest ratio of its median to conntrackd's
+	most  float64 // largest median
+	none  bool    // 0 in every trial
 }
 
 func (w want) String() string {
@@ -36,7 +36,8 @@ func (w want) String() string {
 	return ""
 }
 
-// ok says whether the medians, or all the samples of ctsyncd, are as wanted. What cannot be compared is not reached.
+// ok reports whether the medians, or all samples of ctsyncd, reach the target. Without a figure of conntrackd a ratio
+// is not reached.
 func (w want) ok(v verdict, ours []float64) bool {
 	switch {
 	case w.none:
@@ -60,7 +61,7 @@ var (
 	losses        = []int{1, 5, 20}
 )
 
-// lines returns every line of the table, those that a quick run leaves out included.
+// lines returns every line of the table, including those that a quick run leaves out.
 func lines() []line {
 	var all []line
 	add := func(w want, unit, id, title string) {
@@ -132,7 +133,8 @@ func monitorLines(add adder) {
 		add(want{}, "ms", id+"p50", title+"latency p50")
 		add(want{most: 10}, "ms", id+"p99", title+"latency p99")
 	}
-	add(want{none: true}, "flows", "monitor/tui/"+missing, "10000/s beside 1000000 flows, ctsync tui open: missing or different")
+	add(want{none: true}, "flows", "monitor/tui/"+missing,
+		"10000/s beside 1000000 flows, ctsync tui open: missing or different")
 }
 
 func burstLines(add adder) {

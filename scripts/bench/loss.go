@@ -8,13 +8,14 @@ import (
 )
 
 const (
-	lossyFlows = 10_000 // that come while the link loses datagrams
+	lossyFlows = 10_000 // made while the link loses datagrams
 	lossyRate  = 10_000 // per second
 
-	lossyPatience = 5 * time.Second // the protocol repairs what was lost last after up to four
+	lossyPatience = 5 * time.Second // the protocol needs up to four to repair the last loss
 )
 
-// lossy replicates flows over a link that loses some percent of the datagrams, in both directions.
+// lossy replicates flows over a link that loses the given percentages of datagrams, one after another, in both
+// directions.
 func lossy(percents ...int) func(*trial) error {
 	return func(t *trial) error {
 		t.patience = lossyPatience
@@ -50,8 +51,8 @@ func (t *trial) lossyRound(percent, from int) error {
 	return nil
 }
 
-// lose makes a router lose some percent of what arrives over the sync link, datagram by datagram: they must not travel
-// in one piece.
+// lose makes a router drop a percentage of the datagrams that arrive over the sync link. Segmentation offload is
+// limited, so that each datagram is dropped or kept by itself.
 func lose(r *lab.Router, percent int) error {
 	if err := r.NS.IP("link", "set", lab.SyncInterface, "gso_max_segs", "1"); err != nil {
 		return err

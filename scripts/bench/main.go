@@ -1,24 +1,24 @@
-// Command bench measures ctsyncd and Debian's conntrackd side by side: the same lab, the same run, the same flows.
+// Command bench compares ctsyncd with Debian's conntrackd: the same lab, the same run, the same flows.
 //
 //	bench run [-quick] [-rounds 3] [-only NAME,NAME] [-out FILE]   as `make bench`; -only runs some scenarios
-//	bench guard MAX BUCKETS   puts the kernel's settings back when its standard input ends (started by run)
+//	bench guard MAX BUCKETS   restores the kernel's settings when its standard input ends (started by run)
 //
-// A scenario is one lab, two routers with the daemon on both, and what happens there; plan.go lists them. A trial is
-// one run of a scenario with one daemon. The daemons take turns within each scenario, so that what else the machine
-// does falls on both. Every figure belongs to a line of the table (lines.go), which says what is wanted of ctsyncd; a
-// table of the medians goes to standard output, every sample to a JSON file.
+// A scenario is one lab, two routers with the same daemon, and what happens there; plan.go lists them. A trial is one
+// run of a scenario with one daemon. The daemons take turns within each scenario, so that other work of the machine
+// affects both. Every figure belongs to a line of the table (lines.go), which has the target for ctsyncd. The command
+// prints a table of the medians and writes every sample to a JSON file.
 //
 // What is measured, and how:
 //
-//   - CPU is the time of the daemon's process by its own clock, all threads. "System" is what the whole machine was
-//     busy (/proc/stat) while the same happened: both daemons, the kernel's softirqs and the generator, which is the
-//     same for both.
+//   - CPU is the CPU time of the daemon's process by its own clock, all threads. "System" is the time for which the
+//     whole machine was busy meanwhile (/proc/stat): both daemons, the kernel's softirqs, and the generator, which is
+//     the same for both.
 //   - Memory is resident memory minus that of the same daemon without flows.
-//   - Bytes and packets are those that a queueing discipline of the sync link has passed on: it counts the segments of
-//     what is sent in one piece as they would be on a wire, which the counters of a veth interface do not.
+//   - Bytes and packets are those that a queueing discipline of the sync link has passed on. It counts segments as they
+//     would be on a wire; the counters of a veth interface count a segmented send once.
 //   - A flow has arrived when the daemon of the other router counts it in its external cache.
-//   - A table is compared entry by entry: a kernel's table as this package dumps it with the external cache of the peer
-//     as its daemon lists it or, after a commit, with the other kernel's table.
+//   - Tables are compared entry by entry: a kernel's table, as this package dumps it, with the peer's external cache,
+//     as its daemon lists it, or after a commit with the other kernel's table.
 package main
 
 import (
@@ -55,7 +55,7 @@ func command(ctx context.Context, args []string) error {
 	return errors.New("usage: bench run [-quick] [-rounds N] [-only NAME,NAME] [-out FILE]")
 }
 
-// options are what the command line says.
+// options are the options of the command line.
 type options struct {
 	quick  bool
 	rounds int
@@ -98,7 +98,7 @@ func run(ctx context.Context, args []string) error {
 	return errors.Join(err, rec.save(o.out), restore())
 }
 
-// all runs every scenario, the daemons in turn. A trial that fails is named at the end, the others go on.
+// all runs every scenario, the daemons in turn. If a trial fails the others go on, and the error at the end names it.
 func all(ctx context.Context, scenarios []scenario, rounds int, rec *record) error {
 	var failed []error
 	for _, s := range scenarios {
@@ -126,7 +126,8 @@ func all(ctx context.Context, scenarios []scenario, rounds int, rec *record) err
 	return errors.Join(failed...)
 }
 
-// chosen returns the scenarios that the options name, if they name none all of the plan that need not be asked for.
+// chosen returns the scenarios that the options name. If they name none, it returns all of the plan but those that run
+// only when named.
 func chosen(o options) ([]scenario, error) {
 	plan := fullPlan
 	if o.quick {

@@ -29,7 +29,7 @@ func clock(id int32) time.Duration {
 	return time.Duration(ts.Nano())
 }
 
-// busy returns how long the processors of the machine have been at work, all together (proc_stat(5)).
+// busy returns how long the CPUs of the machine have been busy, in total (proc_stat(5)).
 func busy() time.Duration {
 	const (
 		ticks = 100 // per second, USER_HZ
@@ -58,7 +58,7 @@ func resident(pid int) float64 {
 	return kb * 1024
 }
 
-// sleeps returns how often the threads of a process have gone to sleep by themselves, which is how often they woke up.
+// sleeps returns how often the threads of a process have gone to sleep voluntarily, and so how often they woke up.
 func sleeps(pid int) (n float64) {
 	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
 	for _, file := range files {
@@ -67,7 +67,7 @@ func sleeps(pid int) (n float64) {
 	return n
 }
 
-// fieldSum adds up the numbers behind a name at the beginning of lines of a file.
+// fieldSum adds up the numbers in those lines of a file that begin with name.
 func fieldSum(path, name string) (sum float64) {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -82,14 +82,14 @@ func fieldSum(path, name string) (sum float64) {
 	return sum
 }
 
-// traffic is what has left a router on the sync link.
+// traffic is what a router has sent on the sync link.
 type traffic struct {
 	Bytes   float64 `json:"bytes"`
 	Packets float64 `json:"packets"`
 }
 
-// countTraffic gives the sync link of a router the queueing discipline that counts. Nothing ever waits in it: what is
-// sent into one end of a veth pair is received at the other before the call returns.
+// countTraffic gives the sync link of a router a queueing discipline that counts. Nothing ever waits in it: a veth pair
+// delivers before the sending call returns.
 func countTraffic(r *lab.Router) error {
 	_, err := r.NS.Run("tc", "qdisc", "replace", "dev", lab.SyncInterface, "root", "pfifo", "limit", "10000")
 	return err
@@ -107,7 +107,7 @@ func sent(r *lab.Router) (traffic, error) {
 	return all[0], nil
 }
 
-// usage is what a pair of daemons, and the machine, have used up to a moment. Differences are what counts.
+// usage is what a pair of daemons, and the machine, have used until a moment. Only differences have a meaning.
 type usage struct {
 	at     time.Time
 	cpu    [2]time.Duration // of the daemons
@@ -138,9 +138,8 @@ func (u usage) since(before usage) usage {
 	return u
 }
 
-// replicated lets do change the first kernel or the caches and returns what the daemons used until the second had n
-// flows of the first and both were at rest, how long it took until the last of them was seen there, and how many
-// differ.
+// replicated calls do, which changes the first kernel or the caches. It returns what the daemons used until the second
+// had n flows of the first and both were at rest, how long it took until the last flow arrived, and how many differ.
 func (t *trial) replicated(n int, do func() error) (used usage, wall time.Duration, differ int, err error) {
 	before, err := t.usage()
 	if err != nil {

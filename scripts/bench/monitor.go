@@ -8,11 +8,11 @@ import (
 	"ctsync/scripts/lab"
 )
 
-// monitorFlows is how many flows the caches hold while somebody looks at them.
+// monitorFlows is how many flows the caches hold while the monitor shows them.
 const monitorFlows = 1_000_000
 
 // monitored replicates busyRate flows per second beside a million, first alone and then with the real `ctsync tui` open
-// on the receiving router. It shows the external cache sorted, which the daemon does from all flows for each page.
+// on the receiving router. The monitor shows the external cache sorted, and for each page the daemon sorts all flows.
 func monitored(t *trial) error {
 	if t.kind != lab.Ctsync {
 		return nil
@@ -48,9 +48,9 @@ func monitored(t *trial) error {
 	return err
 }
 
-// busyBeside replicates flows whose numbers begin at a number, and records what that took.
+// busyBeside replicates flows, the first with the number at, and records the cost.
 func (t *trial) busyBeside(id string, at int) error {
-	if err := t.sleep(time.Second); err != nil { // a monitor keeps the daemon from coming to rest
+	if err := t.sleep(time.Second); err != nil { // settle would not return: the monitor keeps the daemon busy
 		return err
 	}
 	before, err := t.usage()

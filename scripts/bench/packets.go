@@ -20,8 +20,8 @@ const (
 	serverPort    = 5001
 )
 
-// openNetwork makes the first router serve the network, which keepalived does elsewhere, and starts the daemons. The
-// server's kernel answers nothing of its own.
+// openNetwork gives the first router the virtual addresses, in place of keepalived, and starts the daemons. The
+// server's kernel does not answer.
 func (t *trial) openNetwork() error {
 	r := t.pair[0].NS
 	for _, side := range []struct{ iface, address string }{{"eth0", lab.WANAddress}, {"eth1", lab.LANAddress}} {
@@ -29,7 +29,8 @@ func (t *trial) openNetwork() error {
 			return err
 		}
 	}
-	quiet := fmt.Sprintf("table ip bench { chain input { type filter hook input priority 0; udp dport %d drop; }; }", serverPort)
+	quiet := fmt.Sprintf("table ip bench { chain input { type filter hook input priority 0; udp dport %d drop; }; }",
+		serverPort)
 	if err := t.net.Server.Firewall(quiet); err != nil {
 		return err
 	}
@@ -42,7 +43,7 @@ func (t *trial) openNetwork() error {
 	return t.start()
 }
 
-// through sends n flows of real packets and records what the daemons made of them.
+// through sends real packets of n flows and records what that cost the daemons.
 func (t *trial) through(what string, n, rate int, do func(from, to int) error) error {
 	if err := t.settle(); err != nil {
 		return err
@@ -105,7 +106,7 @@ func datagram(i int) []byte {
 	return p
 }
 
-// tcpPackets opens and closes connections: six events of each.
+// tcpPackets opens and closes connections, which makes six events for each.
 func tcpPackets(t *trial) error {
 	if err := t.openNetwork(); err != nil {
 		return err

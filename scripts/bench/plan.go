@@ -4,7 +4,7 @@ package main
 type scenario struct {
 	name    string
 	packets bool // packets pass through the first router: the lab has a client and a server
-	asked   bool // it runs only when it is named: it takes minutes
+	asked   bool // runs only when named, because it takes minutes
 	run     func(*trial) error
 }
 

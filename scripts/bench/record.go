@@ -27,7 +27,7 @@ type record struct {
 	samples map[string]map[string][]float64 // by line and daemon
 }
 
-// machine says on what the run took place.
+// machine describes the machine of the run.
 type machine struct {
 	Kernel     string `json:"kernel"`
 	CPUs       int    `json:"cpus"`
@@ -72,12 +72,12 @@ func thisMachine() machine {
 	memory := fieldSum("/proc/meminfo", "MemTotal:")
 	return machine{
 		Kernel: first("uname", "-sr"), CPUs: runtime.NumCPU(), Memory: fmt.Sprintf("%.0f GiB", memory/(1<<20)),
-		Go: runtime.Version(), Ctsync: first(filepath.Join("bin", "ctsyncd"), "--version"), Conntrackd: first("conntrackd", "-v"),
-		Buckets: raised.buckets, Load: strings.TrimSpace(string(load)),
+		Go: runtime.Version(), Ctsync: first(filepath.Join("bin", "ctsyncd"), "--version"),
+		Conntrackd: first("conntrackd", "-v"), Buckets: raised.buckets, Load: strings.TrimSpace(string(load)),
 	}
 }
 
-// add adds a sample to a line, which must be one of the table.
+// add adds a sample to a line, which must be in the table.
 func (r *record) add(kind, id string, value float64) {
 	by, ok := r.samples[id]
 	if !ok {
@@ -105,7 +105,7 @@ func (r *record) save(path string) error {
 	return os.WriteFile(path, append(data, '\n'), 0o644)
 }
 
-// median returns the middle of the samples, of an even number the lower one of the two, and NaN of none.
+// median returns the middle of the samples, or the lower of the two if their number is even, or NaN if there are none.
 func median(samples []float64) float64 {
 	if len(samples) == 0 {
 		return math.NaN()
@@ -113,11 +113,11 @@ func median(samples []float64) float64 {
 	return slices.Sorted(slices.Values(samples))[(len(samples)-1)/2]
 }
 
-// verdict is what a line came to.
+// verdict is the result of a line.
 type verdict struct {
-	ours, theirs float64 // medians, NaN where nothing was measured
+	ours, theirs float64 // medians, NaN if nothing was measured
 	ratio        float64 // ours to theirs, or NaN
-	word         string  // "", reached, MISSED, or why there is nothing to say
+	word         string  // "" (no target), reached, MISSED, or not run
 }
 
 func (r *record) judge(l line) verdict {
@@ -140,8 +140,8 @@ func (r *record) judge(l line) verdict {
 	return v
 }
 
-// differs reports whether ctsyncd lost or changed a flow in any trial of a group of lines: its figures are worth
-// nothing then.
+// differs reports whether ctsyncd lost or changed a flow in any trial of a group of lines. Then its figures are
+// worthless.
 func (r *record) differs(group string) bool {
 	samples := r.samples[group+"/"+missing][lab.Ctsync]
 	return slices.ContainsFunc(samples, func(v float64) bool { return v != 0 })

@@ -28,7 +28,7 @@ func marked(i int) flow.Flow {
 	return f
 }
 
-// steady makes flows, changes them and ends them, rate of them per second.
+// steady makes flows, then changes them, then ends them, at the given rate per second.
 func steady(rate int) func(*trial) error {
 	return func(t *trial) error {
 		if err := t.start(); err != nil {
@@ -48,8 +48,8 @@ func steady(rate int) func(*trial) error {
 	}
 }
 
-// replicate asks req for n flows of the first kernel at a rate, waits until the daemons have come to rest, and returns
-// what that took.
+// replicate makes the request for n flows of the first kernel at a rate, waits until the daemons are at rest, and
+// returns what they used.
 func (t *trial) replicate(n, rate int, req request, make maker) (usage, error) {
 	if err := t.settle(); err != nil {
 		return usage{}, err
@@ -69,7 +69,8 @@ func (t *trial) replicate(n, rate int, req request, make maker) (usage, error) {
 	return after.since(before), err
 }
 
-// recordFlows adds what the replication of n flows took to the lines of a group, and how far the tables differ.
+// recordFlows records what the replication of n flows used, and in how many flows the tables differ, in a group of
+// lines.
 func (t *trial) recordFlows(group string, used usage, n int) error {
 	differ, err := t.replica(0, 1)
 	if err != nil {

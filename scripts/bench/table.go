@@ -9,8 +9,8 @@ import (
 	"ctsync/scripts/lab"
 )
 
-// table prints every line: medians with their range, the ratio of the two daemons, what is wanted and whether it was
-// reached.
+// table returns every line as text: medians with their range, the ratio of the two daemons, the target, and whether it
+// was reached.
 func (r *record) table() string {
 	var b strings.Builder
 	m := r.Machine
@@ -28,7 +28,8 @@ func (r *record) table() string {
 			ratio = fmt.Sprintf("%.2f", v.ratio)
 		}
 		s := r.samples[l.id]
-		fmt.Fprintf(&b, layout, l.title, l.unit, spread(s[lab.Ctsync]), spread(s[lab.Conntrackd]), ratio, l.want, v.word)
+		ours, theirs := spread(s[lab.Ctsync]), spread(s[lab.Conntrackd])
+		fmt.Fprintf(&b, layout, l.title, l.unit, ours, theirs, ratio, l.want, v.word)
 	}
 	if left := r.notRun(); len(left) > 0 {
 		why := ""
@@ -40,7 +41,7 @@ func (r *record) table() string {
 	return b.String()
 }
 
-// notRun returns a row for each group of lines without a sample: its id and what it would have measured.
+// notRun returns a row for each group of lines without a sample: its id, and the names of its lines.
 func (r *record) notRun() (rows []string) {
 	group := ""
 	for _, l := range r.lines {

@@ -15,12 +15,12 @@ import (
 )
 
 const (
-	tapBuffer = 256 << 20              // bytes: everything that comes during a commit
-	tapPoll   = 100 * time.Millisecond // how often a tap without traffic looks whether it shall end
+	tapBuffer = 256 << 20              // bytes: enough for everything that arrives during a commit
+	tapPoll   = 100 * time.Millisecond // how often a tap without traffic checks whether it must stop
 	syncPort  = 3780
 )
 
-// tap reads what arrives at a router over the sync link and notes when each probe was first told of.
+// tap reads what arrives at a router over the sync link, and notes when the first message about each probe came.
 type tap struct {
 	fd   int
 	seen arrivals
@@ -86,7 +86,7 @@ func (t *tap) run() error {
 	}
 }
 
-// read notes the probes in a datagram, or in several that travel in one piece: messages follow each other in both.
+// read notes the probes in a datagram, or in several that offloading has joined: messages follow each other in both.
 func (t *tap) read(b []byte, at time.Time) {
 	for len(b) > 0 {
 		h, body, rest, bad := wire.Next(b)
@@ -107,7 +107,7 @@ func (t *tap) read(b []byte, at time.Time) {
 	}
 }
 
-// close ends the tap when nothing arrives any more, and returns what it saw.
+// close stops the tap when nothing more arrives, and returns what it saw.
 func (t *tap) close() (arrivals, error) {
 	close(t.stop)
 	err := <-t.done
@@ -119,7 +119,7 @@ func (t *tap) close() (arrivals, error) {
 	return t.seen, err
 }
 
-// payload returns what a UDP datagram to the sync port carries.
+// payload returns the data of a UDP datagram to the sync port.
 func payload(packet []byte) []byte {
 	if len(packet) < 20 || packet[9] != byte(flow.UDP) {
 		return nil
@@ -139,7 +139,8 @@ func timestamp(control []byte) (time.Time, error) {
 	}
 	for _, m := range messages {
 		if m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SO_TIMESTAMPNS && len(m.Data) >= 16 {
-			return time.Unix(int64(binary.NativeEndian.Uint64(m.Data)), int64(binary.NativeEndian.Uint64(m.Data[8:]))), nil
+			sec, nsec := binary.NativeEndian.Uint64(m.Data), binary.NativeEndian.Uint64(m.Data[8:])
+			return time.Unix(int64(sec), int64(nsec)), nil
 		}
 	}
 	return time.Time{}, errors.New("packet without the time of its arrival")

@@ -20,9 +20,9 @@ type trial struct {
 	lab  *lab.Lab
 	pair [2]*lab.Router
 	gen  [2]*generator
-	net  *lab.Network // of a lab that packets pass through, nil otherwise
+	net  *lab.Network // of a lab with packets, else nil
 
-	patience time.Duration // without a new arrival, nothing more comes
+	patience time.Duration // after this long without a new flow, no more are expected
 }
 
 // try runs one trial.
@@ -66,7 +66,7 @@ func (t *trial) build(packets bool) (err error) {
 	return nil
 }
 
-// close takes the lab away. The tables are emptied before: the kernel would do it later, in the middle of the next
+// close removes the lab. It empties the kernels' tables first, or the kernel would do that in the middle of the next
 // trial.
 func (t *trial) close() error {
 	clear := func(router int) func() error {
@@ -83,7 +83,7 @@ func (t *trial) close() error {
 	return errors.Join(atOnce(clear(0), clear(1)), t.lab.Close())
 }
 
-// atOnce runs steps that nothing is measured of side by side.
+// atOnce runs steps at the same time, if nothing is measured.
 func atOnce(steps ...func() error) error {
 	var g errgroup.Group
 	for _, step := range steps {
@@ -92,7 +92,7 @@ func atOnce(steps ...func() error) error {
 	return g.Wait()
 }
 
-// start starts the daemons of both routers and lets them find each other.
+// start starts the daemons of both routers and waits until they are at rest.
 func (t *trial) start() error {
 	for _, r := range t.pair {
 		if err := r.Daemon.Start(t.ctx); err != nil {
@@ -110,8 +110,8 @@ func (t *trial) record(value float64, id string, args ...any) {
 const (
 	window   = 150 * time.Millisecond // in which a daemon at rest uses next to no CPU
 	atRest   = window / 40
-	restless = 40 * time.Second // after this long it never comes to rest
-	stalled  = 3 * time.Second  // is how patient a trial is, unless it says otherwise
+	restless = 40 * time.Second // after this long a trial gives up waiting for rest
+	stalled  = 3 * time.Second  // the patience of a trial, unless it sets another
 )
 
 // settle waits until both daemons are at rest.
@@ -132,7 +132,7 @@ func (t *trial) settle() error {
 			return nil
 		}
 		if time.Now().After(deadline) {
-			return errors.New("the daemons never came to rest")
+			return errors.New("the daemons did not come to rest")
 		}
 		if err := t.sleep(window); err != nil {
 			return err
@@ -149,7 +149,7 @@ func (t *trial) sleep(d time.Duration) error {
 	}
 }
 
-// held returns how many flows a router's daemon has in a cache: its own flows, or those of the peer.
+// held returns how many flows are in the internal or external cache of a router's daemon.
 func (t *trial) held(router int, external bool) (int, error) {
 	own, peers, err := t.pair[router].Daemon.Held()
 	if external {
@@ -158,8 +158,8 @@ func (t *trial) held(router int, external bool) (int, error) {
 	return own, err
 }
 
-// arrive waits until a cache holds n flows, or none has come for a while, and returns how many it holds and when the
-// last of them was seen to have come.
+// arrive waits until a cache has n flows or no new one arrives for a while. It returns how many the cache has, and when
+// the last one was seen.
 func (t *trial) arrive(router int, external bool, n int) (got int, at time.Time, err error) {
 	got, at = -1, time.Now()
 	for {

@@ -8,21 +8,21 @@ import (
 	"ctsync/daemon/flow"
 )
 
-// between is how long a watch waits after a question or a probe before the next. Asking more often would cost the
-// daemon more than a hundredth of a commit.
+// between is how long a watch waits between two questions, or two probes. More questions would cost the daemon more
+// than a hundredth of a commit.
 const between = 5 * time.Millisecond
 
-// watch looks, while the second router's daemon commits, how long that leaves its control socket and the events of its
-// kernel alone. A probe is a flow that is made in that kernel; it has been handled when the other router sees the
-// message about it on the link.
+// watch measures how long the second router's daemon neglects its control socket and its kernel's events during a
+// commit. A probe is a flow made in that kernel; the daemon has handled it when the message about it arrives at the
+// other router.
 type watch struct {
 	r    *rehearsal
 	tap  *tap
 	stop chan struct{}
 	busy sync.WaitGroup
 
-	silence time.Duration // the longest
-	made    []time.Time   // of each probe
+	silence time.Duration // the longest time for an answer
+	made    []time.Time   // when each probe was made
 
 	errAsk, errProbe error
 }
@@ -38,7 +38,7 @@ func (r *rehearsal) watchCommit() (*watch, error) {
 	return w, nil
 }
 
-// stopped waits for the moment of the next question or probe.
+// stopped waits until the next question or probe is due, and reports whether the watch has ended.
 func (w *watch) stopped() bool {
 	select {
 	case <-w.stop:
@@ -76,14 +76,13 @@ func (w *watch) probe() {
 	}
 }
 
-// end stops asking and probing.
+// end stops the questions and the probes.
 func (w *watch) end() {
 	close(w.stop)
 	w.busy.Wait()
 }
 
-// report adds to the lines what the watch saw. The daemons are at rest again: a probe that has not been seen by now has
-// been lost.
+// report records what the watch saw. The daemons are at rest again, so a probe that has not been seen is lost.
 func (w *watch) report() error {
 	if err := errors.Join(w.errAsk, w.errProbe); err != nil {
 		return err

@@ -1,5 +1,5 @@
-// Command capture makes the pictures of the README: it sets two routers up in network namespaces, lets one take over
-// from the other, and photographs `ctsync tui` in a real terminal (tmux).
+// Command capture makes the pictures in README: it sets up two routers in network namespaces, makes one take over from
+// the other, and takes pictures of `ctsync tui` in a real terminal (tmux).
 //
 //	capture [-o DIR] [-keep]   as `make capture`
 package main
@@ -20,7 +20,7 @@ import (
 
 func main() {
 	out := flag.String("o", "scripts/capture", "directory for the pictures")
-	keep := flag.Bool("keep", false, "leave the lab up and say how to look at it")
+	keep := flag.Bool("keep", false, "leave the lab running and print how to look at it")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
@@ -58,7 +58,7 @@ func run(ctx context.Context, dir string, keep bool) (err error) {
 		for _, r := range pair {
 			fmt.Println(r.Daemon.Attach()[1])
 		}
-		fmt.Println("remove it with: make demo-clean")
+		fmt.Println("remove the lab with: make demo-clean")
 		return nil
 	}
 	traffic.ns = pair[1].NS
@@ -86,7 +86,7 @@ func routers(ctx context.Context, l *lab.Lab) ([2]*lab.Router, error) {
 	return pair, nil
 }
 
-// takeover fills the first router and lets the second one take its place.
+// takeover fills the first router and makes the second one take over.
 func takeover(ctx context.Context, pair [2]*lab.Router, t *traffic) error {
 	if err := errors.Join(notify(pair[0], "master"), notify(pair[1], "backup")); err != nil {
 		return err
@@ -121,7 +121,7 @@ func notify(r *lab.Router, state string) error {
 	return nil
 }
 
-// shots are the pictures: the keys that lead to each, and how long the terminal is left alone before it is taken.
+// shots are the pictures: the keys that lead to each, and how long to wait before taking it.
 var shots = []struct {
 	name string
 	keys []string

@@ -16,7 +16,7 @@ const (
 	margin     = 12.0
 )
 
-// Colours of the picture: the first eight of a terminal, and of what has none.
+// Colours of the picture: the first eight of a terminal, and those of text without a colour.
 var palette = [8]string{"#1d2129", "#e06c75", "#8fbf7f", "#d8b36a", "#6fa8dc", "#c397d8", "#6fc3c9", "#d7dae0"}
 
 const (
@@ -24,18 +24,20 @@ const (
 	ink   = "#d7dae0"
 )
 
-// pen is what SGR sequences have set.
+// pen holds the attributes that SGR sequences have set.
 type pen struct {
 	bold, faint, reverse bool
 	colour               int // -1 = none
 }
 
-// picture draws a screen of text with SGR sequences as SVG. Each run of equal characters is put at its own place and
-// stretched to its width, so that columns stay aligned in any font.
+// picture draws a screen of text with SGR sequences as SVG. Each run of text with the same attributes has its own
+// position and width, so that columns stay aligned in any font.
 func picture(text string, columns, lines int) []byte {
 	var b bytes.Buffer
 	w, h := float64(columns)*charWidth+2*margin, float64(lines)*charHeight+2*margin
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %.0f %.0f" width="%.0f" height="%.0f" font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace" font-size="14">`+"\n", w, h, w, h)
+	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %.0f %.0f" width="%.0f" height="%.0f" `+
+		`font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace" `+
+		`font-size="14">`+"\n", w, h, w, h)
 	fmt.Fprintf(&b, `<rect width="100%%" height="100%%" rx="6" fill="%s"/>`+"\n", paper)
 	p := pen{colour: -1}
 	for n, line := range strings.Split(strings.TrimRight(text, "\n"), "\n") {
@@ -45,7 +47,7 @@ func picture(text string, columns, lines int) []byte {
 	return b.Bytes()
 }
 
-// drawLine draws the runs of one line and returns the pen as it is at its end.
+// drawLine draws the runs of one line and returns the pen at its end.
 func drawLine(b *bytes.Buffer, p pen, line string, top float64) pen {
 	column := 0
 	for line != "" {
@@ -98,7 +100,8 @@ func (p pen) draw(b *bytes.Buffer, run string, n int, x, top float64) {
 	}
 	width := float64(n) * charWidth
 	if back != "" {
-		fmt.Fprintf(b, `<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" fill="%s"/>`, x, top, width, charHeight, back)
+		fmt.Fprintf(b, `<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" fill="%s"/>`,
+			x, top, width, charHeight, back)
 	}
 	if strings.TrimSpace(run) == "" {
 		return
@@ -110,7 +113,8 @@ func (p pen) draw(b *bytes.Buffer, run string, n int, x, top float64) {
 	if p.faint {
 		style += ` opacity="0.6"`
 	}
-	fmt.Fprintf(b, `<text x="%.1f" y="%.1f" textLength="%.1f" lengthAdjust="spacingAndGlyphs" xml:space="preserve" fill="%s"%s>`, x, top+13.5, width, front, style)
-	_ = xml.EscapeText(b, []byte(run)) // a buffer takes everything
+	fmt.Fprintf(b, `<text x="%.1f" y="%.1f" textLength="%.1f" lengthAdjust="spacingAndGlyphs" `+
+		`xml:space="preserve" fill="%s"%s>`, x, top+13.5, width, front, style)
+	_ = xml.EscapeText(b, []byte(run)) // writing to a buffer cannot fail
 	b.WriteString("</text>\n")
 }

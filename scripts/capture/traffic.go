@@ -14,10 +14,10 @@ import (
 	"ctsync/scripts/lab"
 )
 
-// standing is how many flows there are from the beginning.
+// standing is how many flows there are at the beginning.
 const standing = 1200
 
-// traffic makes flows such as a router in front of an office has. It is the same in every run.
+// traffic makes flows like those of a router in front of an office. They are the same in every run.
 type traffic struct {
 	ns   lab.NS
 	rand *rand.Rand
@@ -25,7 +25,7 @@ type traffic struct {
 
 func newTraffic() *traffic { return &traffic{rand: rand.New(rand.NewPCG(1, 2))} }
 
-// begin makes n flows at once and returns how many the kernel took: some are alike.
+// begin makes n flows at once and returns how many the kernel accepted: some have the same tuple.
 func (t *traffic) begin(n int) (taken int, err error) {
 	err = t.ns.Do(func() error {
 		c, err := ctnetlink.Dial()
@@ -49,16 +49,16 @@ func (t *traffic) begin(n int) (taken int, err error) {
 	return taken, err
 }
 
-// flow makes flows come and go, now more, now fewer, until ctx ends.
+// flow makes new flows until ctx ends, at a varying rate.
 func (t *traffic) flow(ctx context.Context) {
 	for i := 0; ctx.Err() == nil; i++ {
 		n := 12 + int(10*math.Sin(float64(i)/40)) + t.rand.IntN(8)
-		_, _ = t.begin(n) // at the end the namespace goes away
+		_, _ = t.begin(n) // fails at the end, when the namespace is removed
 		time.Sleep(100 * time.Millisecond)
 	}
 }
 
-// services are what people talk to, the more often the more rows.
+// services are the destinations of the flows. One with more rows gets more flows.
 var services = []struct {
 	proto flow.Proto
 	dst   string
@@ -77,9 +77,13 @@ func (t *traffic) one() flow.Flow {
 	s := services[t.rand.IntN(len(services))]
 	dst := netip.MustParseAddr(s.dst)
 	f := flow.Flow{
-		Has:    flow.HasReply | flow.HasStatus | flow.HasTimeout,
-		Status: flow.StatusSeenReply | flow.StatusAssured | flow.StatusConfirmed, Timeout: uint32(20 + t.rand.IntN(160)),
-		Orig: flow.Tuple{Dst: flow.AddrFrom(dst), SrcPort: uint16(32768 + t.rand.IntN(28000)), DstPort: s.port, Proto: s.proto, Family: flow.IPv4},
+		Has:     flow.HasReply | flow.HasStatus | flow.HasTimeout,
+		Status:  flow.StatusSeenReply | flow.StatusAssured | flow.StatusConfirmed,
+		Timeout: uint32(20 + t.rand.IntN(160)),
+		Orig: flow.Tuple{
+			Dst: flow.AddrFrom(dst), SrcPort: uint16(32768 + t.rand.IntN(28000)), DstPort: s.port, Proto: s.proto,
+			Family: flow.IPv4,
+		},
 	}
 	host := byte(11 + t.rand.ExpFloat64()*9)
 	if dst.Is6() {

@@ -15,16 +15,16 @@ import (
 	"time"
 )
 
-// A pause shorter than minGap is the machine's own; of the others the last maxGaps are kept.
+// A pause shorter than minGap is the machine's own and does not count. Of the others the last maxGaps are kept.
 const (
 	minGap  = 10 * time.Millisecond
 	maxGaps = 1000
 )
 
-// backgroundFlows is how many further flows the client begins through the router, one datagram each.
+// backgroundFlows is how many more flows the client begins through the router, with one datagram each.
 const backgroundFlows = 1000
 
-// backgroundPort is the first port of the server that they go to; nobody listens there.
+// backgroundPort is the first of their destination ports on the server, where no program listens.
 const backgroundPort = 20000
 
 // Gap is a time without a record; times are nanoseconds since the epoch.
@@ -40,7 +40,7 @@ type Stream struct {
 	Last     int64 // arrival of the last record
 	Gaps     []Gap // oldest first
 	Err      string
-	Verified bool // the end came, every record in order, and the checksum was right
+	Verified bool // all records came in order, and the checksum at the end was right
 }
 
 // Status is the client's status file.
@@ -55,7 +55,7 @@ func readStatus(path string) (Status, error) {
 	return s, json.Unmarshal(data, &s)
 }
 
-// client receives both streams and keeps a status file until it is told to end.
+// client receives both streams and updates a status file until it is stopped.
 type client struct {
 	mu     sync.Mutex
 	status Status
@@ -74,7 +74,7 @@ func (c *client) arrived(s *Stream, size int) {
 	s.Last = now
 }
 
-// write replaces the status file, so that a reader never sees half of one.
+// write replaces the status file, so that a reader never sees half of it.
 func (c *client) write(path string) error {
 	c.mu.Lock()
 	data, err := json.Marshal(c.status)
@@ -131,7 +131,7 @@ func receive(ctx context.Context, address, statusPath string) error {
 	return c.write(statusPath)
 }
 
-// receiveTCP reads records until the stream ends, and checks their order and their sum.
+// receiveTCP reads records until the stream ends, and checks their order and the checksum.
 func (c *client) receiveTCP(conn net.Conn) {
 	fail := func(err error) {
 		c.mu.Lock()
@@ -156,7 +156,7 @@ func (c *client) receiveTCP(conn net.Conn) {
 			c.mu.Unlock()
 			return
 		case got != want:
-			fail(fmt.Errorf("record %d came where %d was due", got, want))
+			fail(fmt.Errorf("record %d came, want %d", got, want))
 			return
 		}
 		sum.Write(b)
@@ -164,8 +164,8 @@ func (c *client) receiveTCP(conn net.Conn) {
 	}
 }
 
-// receiveUDP asks for the stream until it flows and then only listens: nothing that the client sends may make the
-// flow anew on another router.
+// receiveUDP asks for the stream until it flows, and then only listens: a datagram of the client would make a new flow
+// on another router.
 func (c *client) receiveUDP(conn net.Conn) {
 	b := make([]byte, udpRecord)
 	for flowing := false; ; {
@@ -175,7 +175,7 @@ func (c *client) receiveUDP(conn net.Conn) {
 		}
 		n, err := conn.Read(b)
 		if err != nil {
-			continue // the deadline, or an ICMP error that a router sent: the stream may still come
+			continue // the deadline, or an ICMP error of a router: the stream may still come
 		}
 		if !flowing {
 			flowing = true

@@ -15,12 +15,11 @@ import (
 // streamPort is the port of the server's streams.
 const streamPort = 5001
 
-// deadAfter is how long after the failover a stream may be silent before it counts as dead: TCP's retransmissions
-// double their distance while the line is dead, the last one that a live stream may wait for comes 12.8 s after the
-// cut.
+// deadAfter is how long after the failover a stream may be silent before it counts as dead. TCP doubles the time
+// between retransmissions: the last one that a surviving stream may wait for comes 12.8 s after the cut.
 const deadAfter = 15 * time.Second
 
-// failover is one run: a lab, a stream through it, the end of its master, and what came of the stream.
+// failover is one run: a lab, streams through it, a failure of its master, and what became of the streams.
 type failover struct {
 	kinds [2]string // of the daemons on the two routers
 	bin   string    // where ctsyncd and ctsync are
@@ -30,14 +29,14 @@ type failover struct {
 	client     *lab.Process
 	statusFile string // that the client keeps
 
-	off    time.Time // the master's links went down
-	master time.Time // the other router got the virtual address
+	off    time.Time // when the master's links went down
+	master time.Time // when the other router got the virtual address
 	status Status    // of the streams at the end
 	flows  int       // committed by the new master
-	commit string    // how that went
+	commit string    // the result of the commit, in words
 }
 
-// run carries the failover out. The lab stays up; the caller closes it.
+// run does the failover. The lab stays up; the caller closes it.
 func (f *failover) run(ctx context.Context, l *lab.Lab) error {
 	f.say("building two routers, a client, a server and the links between them")
 	var err error
@@ -45,7 +44,8 @@ func (f *failover) run(ctx context.Context, l *lab.Lab) error {
 		return err
 	}
 	for _, step := range []func(context.Context) error{
-		f.startRouters, f.startServer, f.startStreams, f.awaitReplica, f.show, f.cut, f.awaitStreams, f.awaitCommit, f.finish,
+		f.startRouters, f.startServer, f.startStreams, f.awaitReplica, f.show,
+		f.cut, f.awaitStreams, f.awaitCommit, f.finish,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -54,7 +54,7 @@ func (f *failover) run(ctx context.Context, l *lab.Lab) error {
 	return nil
 }
 
-// startRouters starts the daemons, then keepalived on the first router and, when that is master, on the second.
+// startRouters starts the daemons, then keepalived on the first router, and on the second when the first is master.
 func (f *failover) startRouters(ctx context.Context) error {
 	for i, r := range f.net.Router {
 		d, err := f.net.NewDaemon(f.kinds[i], r)
@@ -111,12 +111,12 @@ func (f *failover) startServer(ctx context.Context) error {
 }
 
 func (f *failover) startStreams(ctx context.Context) error {
-	f.say("starting a TCP download and a UDP stream, server %s to the client, behind source NAT", streamAddress)
+	f.say("starting a TCP download and a UDP stream, from the server (%s) through source NAT", streamAddress)
 	return f.startClient(ctx, "client")
 }
 
-// startClient starts a client with a status file of the given name and waits until both streams have flowed for two
-// seconds, the time after which conntrack takes a UDP flow for a stream.
+// startClient starts a client with a status file of the given name, and waits until both streams have flowed for two
+// seconds: then conntrack treats a UDP flow as a stream.
 func (f *failover) startClient(ctx context.Context, name string) error {
 	self, err := os.Executable()
 	if err != nil {
@@ -159,7 +159,7 @@ func (f *failover) awaitReplica(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%w: %d of %d\n%s", err, external, want, f.net.Router[1].Daemon.Process().Tail(20))
 	}
-	f.say("router2 holds %d flows of router1 in its external cache", external)
+	f.say("router2 has %d flows of router1", external)
 	return nil
 }
 
@@ -177,7 +177,8 @@ func (f *failover) show(context.Context) error {
 	return nil
 }
 
-// cut ends the master: keepalived is killed, which lets it say nothing any more, and all links of its router go down.
+// cut makes the master fail: it kills keepalived, which cannot announce that any more, and takes all links of the
+// router down.
 func (f *failover) cut(ctx context.Context) error {
 	old, next := f.net.Router[0], f.net.Router[1]
 	monitor, err := f.net.Start(next.NS, next.Name+"-addresses", nil, "ip", "-ts", "-o", "monitor", "address")
@@ -214,7 +215,7 @@ func addressTime(output string) time.Time {
 	return time.Time{}
 }
 
-// awaitStreams waits until both streams flow again, or count as dead.
+// awaitStreams waits until both streams flow again or count as dead.
 func (f *failover) awaitStreams(ctx context.Context) error {
 	said := [2]bool{}
 	err := lab.Wait(ctx, time.Until(f.off.Add(deadAfter)), "the streams flow again", func() bool {
@@ -228,7 +229,7 @@ func (f *failover) awaitStreams(ctx context.Context) error {
 			all = all && alive
 			if alive && !said[i] {
 				said[i] = true
-				f.say("%s flows again after %v without a record", s.name, round(f.silence(&s.Stream)))
+				f.say("%s flows again after a pause of %v", s.name, round(f.silence(&s.Stream)))
 			}
 		}
 		return all || f.status.TCP.Err != ""
@@ -239,7 +240,7 @@ func (f *failover) awaitStreams(ctx context.Context) error {
 	return nil
 }
 
-// awaitCommit waits until the new master knows what came of its commit.
+// awaitCommit waits until the new master reports the result of its commit.
 func (f *failover) awaitCommit(ctx context.Context) error {
 	return lab.Wait(ctx, 10*time.Second, "the commit ends", func() bool {
 		var ok bool
@@ -248,7 +249,7 @@ func (f *failover) awaitCommit(ctx context.Context) error {
 	})
 }
 
-// finish lets the streams run on for a second, ends the client, and takes its last status.
+// finish lets the streams run for another second, stops the client, and reads its last status.
 func (f *failover) finish(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
@@ -258,27 +259,27 @@ func (f *failover) finish(ctx context.Context) error {
 	f.client.Stop()
 	f.readStatus()
 	if err := f.lived(); err != nil {
-		f.say("the TCP stream is dead: %v", err)
+		f.say("the TCP stream died: %v", err)
 		return nil
 	}
-	f.say("the TCP stream lives: %.1f MB, every record in order, checksum right", float64(f.status.TCP.Bytes)/1e6)
+	f.say("the TCP stream survived: %.1f MB, all records in order, checksum right", float64(f.status.TCP.Bytes)/1e6)
 	return nil
 }
 
-// lived returns nil if the TCP stream went on after the failover to a verified end, or says what was wrong.
+// lived returns nil if the TCP stream continued after the failover and was verified, and else what was wrong.
 func (f *failover) lived() error {
 	switch s := &f.status.TCP; {
 	case s.Err != "":
 		return fmt.Errorf("%s", s.Err)
 	case s.Last < f.master.UnixNano():
-		return fmt.Errorf("no record since the cut, %v", deadAfter)
+		return fmt.Errorf("no data for %v after the cut", deadAfter)
 	case !s.Verified:
-		return fmt.Errorf("its end and checksum did not come")
+		return fmt.Errorf("its end with the checksum did not arrive")
 	}
 	return nil
 }
 
-// silence returns the longest time without a record since the cut.
+// silence returns the longest pause since the cut.
 func (f *failover) silence(s *Stream) time.Duration {
 	longest := time.Duration(0)
 	for _, g := range s.Gaps {
@@ -289,7 +290,8 @@ func (f *failover) silence(s *Stream) time.Duration {
 	return longest
 }
 
-// resumed returns the time from the new master's address to the first record after it; ok is false when none came.
+// resumed returns the time from the moment when the new master got its address to the next record; ok is false if none
+// came.
 func (f *failover) resumed(s *Stream) (after time.Duration, ok bool) {
 	for _, g := range s.Gaps {
 		if g.From < f.master.UnixNano() && g.To > f.master.UnixNano() {

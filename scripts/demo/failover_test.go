@@ -25,9 +25,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestFailover is the demo: a stream lives through the end of the master where flows are synchronised, and dies where
-// they are not. So it does where the flows go straight into the kernel of the second router, which has nothing to
-// commit then. All labs run at the same time.
+// TestFailover is the demo: a stream survives the failure of the master with synchronisation, and dies without. The
+// third lab injects the flows into the kernel of the second router, which then has nothing to commit. All labs run at
+// the same time.
 func TestFailover(t *testing.T) {
 	nstest.Require(t)
 	nstest.RequireCommand(t, "keepalived", "keepalived")
@@ -67,7 +67,7 @@ func TestFailover(t *testing.T) {
 	}
 }
 
-// A stream over loopback arrives whole; the same stream with a byte changed on its way does not pass.
+// A stream over loopback is verified; the same stream with one changed byte is not.
 func TestStreamVerifies(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -91,8 +91,7 @@ func TestStreamVerifies(t *testing.T) {
 	}
 }
 
-// relay sends a real stream of two records or a few more and its checksum to conn, with change applied to the second
-// record.
+// relay sends a real stream of a few records and its checksum to conn, and applies change to the second record.
 func relay(t *testing.T, conn net.Conn, change func([]byte)) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -151,7 +150,7 @@ func TestAddressTime(t *testing.T) {
 	}
 }
 
-// Of the pauses only those after the cut count, and of them the one that the new master ended.
+// Only pauses after the cut count; resumed looks at the one that the new master ended.
 func TestSilence(t *testing.T) {
 	at := func(s int64) time.Time { return time.Unix(s, 0) }
 	ns := func(s int64) int64 { return at(s).UnixNano() }
@@ -168,7 +167,7 @@ func TestSilence(t *testing.T) {
 	}
 }
 
-// The demo must fail when the stream dies with ctsync, and when it lives without.
+// The demo must fail if the stream dies with ctsync, and if it survives without.
 func TestVerdict(t *testing.T) {
 	lives := Stream{Last: time.Unix(200, 0).UnixNano(), Verified: true}
 	for _, test := range []struct {

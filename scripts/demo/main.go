@@ -1,7 +1,9 @@
-// Command demo shows a failover: two routers with keepalived, a TCP download through source NAT and a stateful
-// firewall, the end of the master, and the download going on; then the same without synchronisation, where it dies.
+// Command demo shows a failover: two routers with keepalived, and a TCP download through source NAT and a stateful
+// firewall. The master fails, and the download continues. Then the same without synchronisation, where the download
+// dies.
 //
-//	demo run [-keep] [-sync KIND[,KIND]]   as `make demo`; KIND, for each router: ctsync, ctsync-inject, conntrackd, none
+//	demo run [-keep] [-sync KIND[,KIND]]   as `make demo`; KIND is ctsync, ctsync-inject, conntrackd or none, one for
+//	                                       both routers or one for each
 //	demo clean                             removes labs that were kept or left behind
 //	demo server ADDRESS                    the far end of the streams (started by run)
 //	demo client ADDRESS STATUSFILE         the near end (started by run)
@@ -22,7 +24,7 @@ import (
 )
 
 func main() {
-	// A reader of our output that goes away must not keep us from cleaning up.
+	// If the reader of our output goes away, we must still clean up.
 	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
@@ -51,8 +53,8 @@ func command(ctx context.Context, args []string) error {
 
 func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("demo run", flag.ExitOnError)
-	keep := flags.Bool("keep", false, "leave the lab up")
-	sync := flags.String("sync", lab.Ctsync, "what synchronises the routers: one kind, or one for each separated by a comma")
+	keep := flags.Bool("keep", false, "leave the lab running")
+	sync := flags.String("sync", lab.Ctsync, "what synchronises the routers: one kind, or two separated by a comma")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -77,7 +79,7 @@ func run(ctx context.Context, args []string) error {
 		}
 		runs = append(runs, f)
 		if kinds[1] == lab.None {
-			break // the control was asked for
+			break // this was the control already
 		}
 	}
 	fmt.Printf("\n%s\n", report(runs))
@@ -87,7 +89,7 @@ func run(ctx context.Context, args []string) error {
 	return verdict(runs)
 }
 
-// inLab runs the failover in a lab of its own, which is removed afterwards whatever happens, unless leave is set and
+// inLab runs the failover in a lab of its own. It removes the lab afterwards whatever happens, unless leave is set and
 // everything went well.
 func (f *failover) inLab(ctx context.Context, leave bool) (err error) {
 	l, err := lab.New(f.name())
@@ -119,7 +121,7 @@ func (f *failover) inLab(ctx context.Context, leave bool) (err error) {
 
 // revive brings the dead router back as the backup and starts the streams again, for somebody to look at.
 func (f *failover) revive(ctx context.Context) error {
-	f.say("bringing router1 back and beginning the streams anew")
+	f.say("bringing router1 back and starting the streams again")
 	if err := f.net.PowerOn(f.net.Router[0]); err != nil {
 		return err
 	}
@@ -127,10 +129,11 @@ func (f *failover) revive(ctx context.Context) error {
 	return again.startClient(ctx, "again")
 }
 
-// attach tells how to look at the lab that was left up.
+// attach says how to look at the lab that was left running.
 func (f *failover) attach() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "The lab is up: %s is master, the streams flow. Logs and configuration: %s\n", f.net.Router[1].Name, f.net.Dir)
+	fmt.Fprintf(&b, "The lab is running: %s is master, and the streams flow. Logs and configuration are in %s\n",
+		f.net.Router[1].Name, f.net.Dir)
 	for _, r := range f.net.Router {
 		fmt.Fprintf(&b, "%s, in namespace %s:\n", r.Name, r.NS)
 		for _, line := range r.Daemon.Attach() {

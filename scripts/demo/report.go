@@ -43,17 +43,18 @@ func report(runs []*failover) string {
 	}
 	row("", func(f *failover) string { return "sync: " + f.name() })
 	row("new master after", func(f *failover) string { return round(f.master.Sub(f.off)).String() })
-	row("UDP without traffic", func(f *failover) string { return f.traffic(&f.status.UDP) })
-	row("TCP without traffic", func(f *failover) string { return f.traffic(&f.status.TCP) })
+	row("UDP interruption", func(f *failover) string { return f.traffic(&f.status.UDP) })
+	row("TCP interruption", func(f *failover) string { return f.traffic(&f.status.TCP) })
 	row("flows committed", func(f *failover) string { return fmt.Sprint(f.flows) })
 	row("TCP stream", func(f *failover) string {
 		if err := f.lived(); err != nil {
 			return "died: " + err.Error()
 		}
-		return fmt.Sprintf("lived, %.1f MB, checksum right", float64(f.status.TCP.Bytes)/1e6)
+		return fmt.Sprintf("survived, %.1f MB, checksum right", float64(f.status.TCP.Bytes)/1e6)
 	})
 	_ = w.Flush()
-	b.WriteString("UDP shows when the new master forwards; TCP waits for its next retransmission, whose distance doubles.\n")
+	b.WriteString("UDP shows when the new master begins to forward. TCP also waits for its next retransmission, and\n" +
+		"doubles the time between two of them.\n")
 	for _, f := range runs {
 		if f.kinds[1] != lab.None {
 			fmt.Fprintf(&b, "commit by %s: %s\n", f.kinds[1], f.commit)
@@ -62,16 +63,17 @@ func report(runs []*failover) string {
 	return b.String()
 }
 
-// traffic tells how long a stream paused.
+// traffic says how long a stream was interrupted.
 func (f *failover) traffic(s *Stream) string {
 	after, ok := f.resumed(s)
 	if !ok {
-		return "for good"
+		return "permanent"
 	}
-	return fmt.Sprintf("%v, of it %v after MASTER", round(f.silence(s)), round(after))
+	return fmt.Sprintf("%v (%v after MASTER)", round(f.silence(s)), round(after))
 }
 
-// verdict returns nil if the runs came out as they must: a stream lives exactly where flows are synchronised.
+// verdict returns nil if the result is as it must be: the stream survives where flows are synchronised, and nowhere
+// else.
 func verdict(runs []*failover) error {
 	for _, f := range runs {
 		err := f.lived()
@@ -79,7 +81,7 @@ func verdict(runs []*failover) error {
 		case synced && err != nil:
 			return fmt.Errorf("with %s the stream did not survive the failover: %w", f.name(), err)
 		case !synced && err == nil:
-			return fmt.Errorf("the stream survived without any synchronisation: this lab proves nothing")
+			return fmt.Errorf("the stream survived without synchronisation: this lab proves nothing")
 		}
 	}
 	return nil

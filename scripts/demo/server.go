@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// The streams are records at a steady pace, so that a pause shows. A record begins with its number (big endian, from
-// 0) and goes on with bytes of a fixed random sequence. A TCP client that closes its half gets a last record with the
-// number lastRecord and the SHA-256 of all before it.
+// The streams are records at a steady rate, so that a pause shows. A record is its number (big endian, from 0) and
+// bytes of a fixed random sequence. A TCP client that closes its half gets a last record with the number lastRecord and
+// the SHA-256 of all records before it.
 const (
 	recordEvery = 2 * time.Millisecond
 	tcpRecord   = 4096
@@ -38,8 +38,8 @@ func (r *records) record() []byte {
 	return r.buf
 }
 
-// serve sends a TCP stream to everyone who connects and a UDP stream to everyone who sends a datagram, until ctx
-// ends.
+// serve sends a TCP stream to every client that connects, and a UDP stream to every client that sends a datagram, until
+// ctx ends.
 func serve(ctx context.Context, address string) error {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
@@ -111,7 +111,7 @@ func sendUDP(u net.PacketConn, to net.Addr) {
 	pace := time.NewTicker(recordEvery)
 	defer pace.Stop()
 	for r := newRecords(udpRecord); ; <-pace.C {
-		// A record that a router refused is simply missing: that is what the client measures.
+		// A record that a router drops is missing: that is what the client measures.
 		_, _ = u.WriteTo(r.record(), to)
 	}
 }

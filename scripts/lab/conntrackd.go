@@ -11,7 +11,7 @@ import (
 	"ctsync/daemon/control"
 )
 
-// conntrackd is Debian's daemon with the configuration that VyOS writes for conntrack-sync, and the usual failover
+// conntrackd is Debian's daemon, with the configuration that VyOS writes for conntrack-sync and the usual failover
 // script.
 type conntrackd struct {
 	lab    *Lab
@@ -105,7 +105,7 @@ func (c *conntrackd) Script() (string, []string) {
 
 var activeConnections = regexp.MustCompile(`current active connections:\s*(\d+)`)
 
-// Held asks over the control socket, as `conntrackd -s` does, without a new process for each question.
+// Held asks over the control socket, as `conntrackd -s` does, but without a new process each time.
 func (c *conntrackd) Held() (internal, external int, err error) {
 	out, err := c.ask(askStatistics)
 	if err != nil {
@@ -134,9 +134,10 @@ func (c *conntrackd) Overruns() (int, error) {
 	return strconv.Atoi(m[1])
 }
 
-// verbOption are conntrackd's options for the verbs of package control.
+// verbOption has conntrackd's options for the verbs of package control.
 var verbOption = map[control.Verb]string{
-	control.Commit: "-c", control.Flush: "-f", control.Resync: "-R", control.Bulk: "-B", control.Request: "-n", control.Purge: "-t",
+	control.Commit: "-c", control.Flush: "-f", control.Resync: "-R",
+	control.Bulk: "-B", control.Request: "-n", control.Purge: "-t",
 }
 
 func (c *conntrackd) Do(_ context.Context, a control.Action) error {

@@ -11,14 +11,14 @@ import (
 	"time"
 )
 
-// Questions to conntrackd's control socket, as its command line sends them: a number, answered by text until the socket
-// is closed.
+// Requests to conntrackd's control socket, as its command line sends them: a number. The answer is text until
+// conntrackd closes the socket.
 const (
 	askExternal   uint32 = 17 // -e
 	askStatistics uint32 = 21 // -s
 )
 
-// askTimeout is how long conntrackd may be silent: a commit keeps it busy.
+// askTimeout is how long conntrackd may take to answer: a commit keeps it busy.
 const askTimeout = 60 * time.Second
 
 func (c *conntrackd) open(question uint32) (net.Conn, error) {
@@ -56,7 +56,7 @@ func (c *conntrackd) External(_ context.Context, each func(line []byte) error) e
 	return eachLine(conn, each)
 }
 
-// Table is what VyOS calls for `show conntrack table`.
+// Table returns the command that VyOS runs for `show conntrack table`.
 func (c *conntrackd) Table() []string { return []string{"conntrack", "-L", "-f", "ipv4"} }
 
 // eachLine calls each for every line of r that describes a flow.

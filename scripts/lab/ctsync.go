@@ -59,14 +59,20 @@ func (c *ctsync) Start(ctx context.Context) error {
 	return waitReady(ctx, c.proc, func() bool { _, err := c.client.Status(ctx); return err == nil })
 }
 
-// adapt changes what two daemons on one machine cannot share, and names the link and the group of the lab.
+// adapt changes the settings that two daemons on one machine cannot share, and sets the lab's link and sync-group.
 func (c *ctsync) adapt(text string) (string, error) {
 	type change struct{ what, pattern, with string }
 	changes := []change{
 		{"socket", `(?m)^#?socket = .*$`, fmt.Sprintf("socket = %q", c.socket())},
-		{"state-directory", `(?m)^#?state-directory = .*$`, fmt.Sprintf("state-directory = %q", c.lab.Path(c.router.Name+"-state"))},
+		{
+			"state-directory", `(?m)^#?state-directory = .*$`,
+			fmt.Sprintf("state-directory = %q", c.lab.Path(c.router.Name+"-state")),
+		},
 		{"sync-group", `(?m)^sync-group = .*$`, fmt.Sprintf("sync-group = %q", SyncGroup)},
-		{"disable-external-cache", `(?m)^#?disable-external-cache = .*$`, fmt.Sprintf("disable-external-cache = %v", c.inject)},
+		{
+			"disable-external-cache", `(?m)^#?disable-external-cache = .*$`,
+			fmt.Sprintf("disable-external-cache = %v", c.inject),
+		},
 		{"interface", `(?m)^\[interface\..*\]$`, fmt.Sprintf("[interface.%s]", SyncInterface)},
 	}
 	for key, value := range c.lab.Settings {
@@ -75,14 +81,14 @@ func (c *ctsync) adapt(text string) (string, error) {
 	for _, change := range changes {
 		re := regexp.MustCompile(change.pattern)
 		if n := len(re.FindAllString(text, -1)); n != 1 {
-			return "", fmt.Errorf("%s stands there %d times, not once", change.what, n)
+			return "", fmt.Errorf("found %s %d times, not once", change.what, n)
 		}
 		text = re.ReplaceAllLiteralString(text, change.with)
 	}
 	return text, nil
 }
 
-// program returns the path of one of the two programs, absolute because keepalived changes its directory.
+// program returns the path of one of the two programs. It is absolute because keepalived changes its directory.
 func (c *ctsync) program(name string) string {
 	path := filepath.Join(c.lab.Bin, name)
 	if abs, err := filepath.Abs(path); err == nil {
@@ -110,7 +116,7 @@ func (c *ctsync) Do(ctx context.Context, a control.Action) error {
 	return err
 }
 
-// Takeover says MASTER, which is answered at once, and waits for what comes of it.
+// Takeover reports MASTER, which the daemon answers at once, and waits for the outcome.
 func (c *ctsync) Takeover(ctx context.Context) error {
 	n := control.Notification{Type: control.TypeGroup, Name: SyncGroup, State: control.StateMaster, At: time.Now()}
 	said, err := c.client.Notify(ctx, n)
@@ -125,7 +131,7 @@ func (c *ctsync) Takeover(ctx context.Context) error {
 		i := slices.IndexFunc(all, func(t control.Transition) bool { return t.ID == said.ID })
 		switch {
 		case i < 0:
-			return fmt.Errorf("takeover %d is not remembered", said.ID)
+			return fmt.Errorf("takeover %d is not in the list of transitions", said.ID)
 		case all[i].Outcome == control.OutcomeDone:
 			return nil
 		case all[i].Outcome != control.OutcomeRunning:
@@ -155,7 +161,8 @@ func (c *ctsync) Committed() (int, string, bool) {
 	}
 	for _, t := range slices.Backward(all) {
 		if i := t.Inject; t.State == control.StateMaster && i != nil && !t.Finished.IsZero() {
-			return int(i.Present), fmt.Sprintf("no commit: %d flows were in the kernel, %d of them late (%v), %d refused (%s)", i.Present, i.Late, i.Waited, i.Failed, t.Outcome), true
+			const layout = "no commit: %d flows were in the kernel, %d of them late (%v), %d refused (%s)"
+			return int(i.Present), fmt.Sprintf(layout, i.Present, i.Late, i.Waited, i.Failed, t.Outcome), true
 		}
 		if t.State != control.StateMaster || t.Commit == nil || t.Finished.IsZero() {
 			continue

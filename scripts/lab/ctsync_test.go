@@ -10,7 +10,7 @@ import (
 	"ctsync/daemon/config"
 )
 
-// The lab runs the shipped configuration: it must stay valid, and say once what the lab has to change.
+// The lab runs the shipped configuration: it must be valid, and have each setting once that the lab changes.
 func TestShippedConfigurationAdapts(t *testing.T) {
 	t.Chdir("../..")
 	shipped, err := os.ReadFile(shippedConfig)
@@ -32,7 +32,7 @@ func TestShippedConfigurationAdapts(t *testing.T) {
 	}
 }
 
-// The script hands its words over as they are and never fails, whatever becomes of them: keepalived can do nothing.
+// The script passes its arguments on unchanged and never fails, because keepalived could do nothing about a failure.
 func TestNotifyScript(t *testing.T) {
 	script, err := filepath.Abs("../ctsync-notify")
 	if err != nil {
@@ -60,12 +60,12 @@ func TestNotifyScript(t *testing.T) {
 		}
 		got, err := os.ReadFile(said)
 		if string(got) != test.want || test.want != "" && err != nil {
-			t.Errorf("%q: the program heard %q, want %q", test.args, got, test.want)
+			t.Errorf("%q: the program got %q, want %q", test.args, got, test.want)
 		}
 	}
 }
 
-// What the example calls must be where `make install` puts it.
+// The script that the example calls must be where `make install` puts it.
 func TestExampleNamesInstalledScript(t *testing.T) {
 	t.Chdir("../..")
 	example, err := os.ReadFile(keepalivedExample)
@@ -82,7 +82,7 @@ func TestExampleNamesInstalledScript(t *testing.T) {
 	}
 	for _, state := range []string{"master", "backup", "fault", "stop"} {
 		if !strings.Contains(string(example), `"`+installedNotify+" "+state+" "+SyncGroup+`"`) {
-			t.Errorf("the example does not tell %s to the sync group", state)
+			t.Errorf("the example does not report %s of the sync group", state)
 		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"ctsync/daemon/control"
 )
 
-// Kinds of Daemon that NewDaemon knows.
+// Kinds of Daemon for NewDaemon.
 const (
 	Ctsync       = "ctsync"
 	CtsyncInject = "ctsync-inject" // with disable-external-cache
@@ -17,33 +17,35 @@ const (
 	None         = "none"
 )
 
-// Daemon is what keeps a router's flows in step with its peer's.
+// Daemon keeps a router's flows in step with its peer's.
 type Daemon interface {
 	// Start starts the daemon and returns when it answers.
 	Start(ctx context.Context) error
-	// Process returns the running daemon, nil when there is none.
+	// Process returns the running daemon, nil if there is none.
 	Process() *Process
-	// Script returns what keepalived runs with the new state, and the environment that it needs.
+	// Script returns the notify script for keepalived, and the environment that it needs.
 	Script() (path string, env []string)
-	// Held returns the number of flows in the caches; for external those of the peer in the kernel where there is none.
+	// Held returns the number of flows in the two caches; without an external cache, the second number is that of the
+	// peer's flows in the kernel.
 	Held() (internal, external int, err error)
-	// Overruns returns how often the kernel dropped events for want of buffer (ENOBUFS).
+	// Overruns returns how often the kernel dropped events because the buffer was full (ENOBUFS).
 	Overruns() (int, error)
-	// Do carries out an operation of an operator and returns when the daemon calls it done.
+	// Do carries out an action and returns when the daemon reports that it is done.
 	Do(ctx context.Context, a control.Action) error
-	// Takeover does what the daemon does when keepalived says MASTER, and returns when that is done.
+	// Takeover reports MASTER to the daemon as keepalived would, and returns when the daemon has done its work.
 	Takeover(ctx context.Context) error
-	// External calls each for every flow of the external cache, with its line in conntrackd's layout, which is
-	// overwritten by the next.
+	// External calls each for every flow of the external cache, with its line in conntrackd's layout. The next line
+	// overwrites it.
 	External(ctx context.Context, each func(line []byte) error) error
 	// Table returns the command that shows the kernel's table to an operator.
 	Table() []string
-	// Committed says how many flows the last commit put into the kernel, or were there at the last takeover where none is
-	// needed, and how it went. ok is false while there was none or it is still under way.
+	// Committed returns how many flows the last commit put into the kernel, and its result in words. Where a takeover
+	// needs no commit, flows is the number of the peer's flows in the kernel. ok is false if there was none or it is
+	// not complete.
 	Committed() (flows int, detail string, ok bool)
-	// Show returns the commands, to be run in the router's namespace, that tell how the daemon is.
+	// Show returns the commands that show the daemon's state; run them in the router's namespace.
 	Show() [][]string
-	// Attach returns command lines for somebody who wants to look around.
+	// Attach returns command lines for a user who wants to look around.
 	Attach() []string
 }
 
@@ -82,7 +84,8 @@ func (none) External(context.Context, func(line []byte) error) error { return ni
 // ErrTimeout is returned by Wait.
 var ErrTimeout = errors.New("not in time")
 
-// Wait polls cond until it holds, within passed (ErrTimeout, with what was waited for), or ctx ended.
+// Wait polls cond until it holds or ctx ends. After the time within it returns ErrTimeout, wrapped with what it waited
+// for.
 func Wait(ctx context.Context, within time.Duration, what string, cond func() bool) error {
 	deadline := time.Now().Add(within)
 	for !cond() {
@@ -98,7 +101,7 @@ func Wait(ctx context.Context, within time.Duration, what string, cond func() bo
 	return nil
 }
 
-// waitReady waits until answers holds or the process ends, which is an error that carries its last words.
+// waitReady waits until answers holds. If the process ends before, the error has its last output.
 func waitReady(ctx context.Context, p *Process, answers func() bool) error {
 	err := Wait(ctx, 10*time.Second, p.Name+" answers", func() bool { return !p.Running() || answers() })
 	if err == nil && !p.Running() {

@@ -1,11 +1,11 @@
-// Package lab builds router pairs out of network namespaces for the demo and the benchmark, and takes them away again.
+// Package lab builds pairs of routers out of network namespaces for the demo and the benchmark, and removes them again.
 //
-// Everything of a lab lives in one run directory under /run (keepalived refuses scripts below directories that others
-// may write to) and in namespaces whose names start with the name of that directory. Nothing touches the machine's own
-// namespace. state.json in the run directory names what there is before it is made, so that Clean can remove what a
-// killed program left.
+// A lab consists of a run directory under /run (keepalived refuses scripts below directories that other users can write
+// to) and of namespaces whose names start with the name of that directory. Nothing touches the machine's own namespace.
+// state.json in the run directory names each namespace before it is made, so that Clean can remove what a killed
+// program left behind.
 //
-// The shipped files are read from scripts: the working directory is the root of the module.
+// The lab reads the shipped files from scripts: the working directory must be the root of the module.
 package lab
 
 import (
@@ -19,19 +19,19 @@ import (
 	"sync"
 )
 
-// root is where run directories are made; Clean looks nowhere else.
+// root is where the run directories are. Clean looks nowhere else.
 const root = "/run"
 
 // prefix begins the name of every run directory and namespace.
 const prefix = "ctlab-"
 
-// Lab is a set of namespaces and of the processes inside them.
+// Lab is a set of namespaces and the processes inside them.
 type Lab struct {
 	Dir string // run directory: configuration, sockets, logs
 	Bin string // where ctsyncd and ctsync are
 
-	// Settings are keys of ctsyncd's configuration and their values as in the file, where they differ from the shipped
-	// ones. The keys must stand there.
+	// Settings are keys of ctsyncd's configuration, with values as in the file, that differ from the shipped file. The
+	// shipped file must have the keys.
 	Settings map[string]string
 
 	mu    sync.Mutex
@@ -43,7 +43,7 @@ type Lab struct {
 // state is the content of state.json.
 type state struct {
 	Owner      int      // process id of the program that made the lab
-	Kept       bool     // the lab was left up on purpose
+	Kept       bool     // the lab was left running on purpose
 	Namespaces []string // in the order in which they were made
 }
 
@@ -71,8 +71,8 @@ func (l *Lab) save() error {
 // Path returns the path of a file in the run directory.
 func (l *Lab) Path(name string) string { return filepath.Join(l.Dir, name) }
 
-// Write makes a file in the run directory and returns its path. It takes the place of an older one in one step: that
-// may be a script which keepalived is just starting, and the kernel lets nobody write to it then.
+// Write makes a file in the run directory and returns its path. It replaces an older file in one step, because the
+// kernel lets nobody write to a script that keepalived is just starting.
 func (l *Lab) Write(name string, mode os.FileMode, content string) (string, error) {
 	path := l.Path(name)
 	next := path + ".new"
@@ -111,7 +111,7 @@ func (l *Lab) Link(a NS, aName string, b NS, bName string) error {
 	return errors.Join(a.IP("link", "set", aName, "up"), b.IP("link", "set", bName, "up"))
 }
 
-// Keep marks the lab as left up on purpose: Close is not to be called any more.
+// Keep marks the lab as left running on purpose. Do not call Close afterwards.
 func (l *Lab) Keep() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -119,7 +119,7 @@ func (l *Lab) Keep() error {
 	return l.save()
 }
 
-// Close ends every process of the lab and removes its namespaces and its run directory. It may be called again.
+// Close stops every process of the lab and removes its namespaces and its run directory. It may be called again.
 func (l *Lab) Close() error {
 	l.mu.Lock()
 	procs, spaces := l.procs, l.state.Namespaces
@@ -134,7 +134,7 @@ func (l *Lab) Close() error {
 	return remove(l.Dir, spaces)
 }
 
-// remove kills what is left inside the namespaces, then removes them and the run directory.
+// remove kills the processes left inside the namespaces, then removes the namespaces and the run directory.
 func remove(dir string, spaces []string) error {
 	var errs []error
 	for _, name := range spaces {
@@ -151,7 +151,8 @@ func remove(dir string, spaces []string) error {
 	return errors.Join(append(errs, os.RemoveAll(dir))...)
 }
 
-// Clean removes every lab that was left up on purpose or whose program is gone, and returns their run directories.
+// Clean removes every lab that was left running on purpose or whose program has ended, and returns their run
+// directories.
 func Clean() ([]string, error) {
 	files, err := filepath.Glob(filepath.Join(root, prefix+"*", "state.json"))
 	if err != nil {
@@ -179,13 +180,14 @@ func Clean() ([]string, error) {
 	return removed, errors.Join(errs...)
 }
 
-// command runs a program in the machine's own namespace and returns its output; an error carries it too.
+// command runs a program in the machine's own namespace and returns its output, which is also in the error.
 func command(name string, args ...string) (string, error) {
 	cmd := exec.Command(name, args...)
 	cmd.SysProcAttr = ownGroup
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		return string(out), fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, strings.TrimSpace(string(out)))
+		text := strings.TrimSpace(string(out))
+		return string(out), fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, text)
 	}
 	return string(out), nil
 }

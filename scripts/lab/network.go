@@ -32,8 +32,8 @@ func (l *Lab) Network() (*Network, error) {
 		}
 	}
 	for _, bridge := range []string{"wan", "lan"} {
-		add := []string{"link", "add", bridge, "up", "type", "bridge", "stp_state", "0", "mcast_snooping", "0"}
-		if err := n.sw.IP(add...); err != nil {
+		err := n.sw.IP("link", "add", bridge, "up", "type", "bridge", "stp_state", "0", "mcast_snooping", "0")
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -54,7 +54,7 @@ func (l *Lab) Network() (*Network, error) {
 	return n, nil
 }
 
-// plug joins an interface of ns to a bridge of the switch and gives it an address.
+// plug connects an interface of ns to a bridge of the switch and gives it an address.
 func (l *Lab) plug(sw NS, bridge string, ns NS, owner, iface, address string) error {
 	port := bridge + "-" + owner
 	if err := l.Link(ns, iface, sw, port); err != nil {

@@ -17,13 +17,13 @@ import (
 // NS is the name of a network namespace.
 type NS string
 
-// Command returns a command that will run inside the namespace. `ip netns exec` replaces itself by the program, so
+// Command returns a command that will run inside the namespace. `ip netns exec` replaces itself with the program, so
 // the process id is the program's own.
 func (ns NS) Command(argv ...string) *exec.Cmd {
 	return exec.Command("ip", append([]string{"netns", "exec", string(ns)}, argv...)...)
 }
 
-// Run runs a command inside the namespace and returns its output; an error carries it too.
+// Run runs a command inside the namespace and returns its output, which is also in the error.
 func (ns NS) Run(argv ...string) (string, error) {
 	return command("ip", append([]string{"netns", "exec", string(ns)}, argv...)...)
 }
@@ -56,8 +56,8 @@ func (ns NS) Firewall(rules string) error {
 	return nil
 }
 
-// Do runs f on a thread inside the namespace and waits for it; sockets that f makes stay inside and may be used from
-// anywhere. The thread is never unlocked, so it ends with f and the namespace cannot leak into other goroutines.
+// Do runs f on a thread inside the namespace and waits for it. Sockets that f makes stay in the namespace and may be
+// used by any goroutine. The thread is never unlocked, so it ends with f, and no other goroutine runs in the namespace.
 func (ns NS) Do(f func() error) error {
 	done := make(chan error)
 	go func() {
@@ -93,7 +93,7 @@ func (ns NS) pids() ([]int, error) {
 	return pids, nil
 }
 
-// killAll kills every process inside the namespace. The namespace is the lab's own, so they are too.
+// killAll kills every process inside the namespace. They are all the lab's, because the namespace is.
 func (ns NS) killAll() error {
 	pids, err := ns.pids()
 	for _, pid := range pids {

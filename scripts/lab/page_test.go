@@ -14,7 +14,7 @@ import (
 	"ctsync/daemon/nstest"
 )
 
-// TestPageExample is the example of VyOS's documentation of conntrack-sync: two routers that replicate TCP, UDP and
+// TestPageExample runs the example of VyOS's documentation of conntrack-sync: two routers that replicate TCP, UDP and
 // ICMP over the multicast group 225.0.0.50. The active one has as many connections in its internal cache as the standby
 // has in its external one, and a failover by keepalived swaps them.
 func TestPageExample(t *testing.T) {
@@ -41,8 +41,8 @@ func TestPageExample(t *testing.T) {
 	l.Settings = map[string]string{
 		"accept-protocol": `["tcp", "udp", "icmp"]`,
 		"mcast-group":     `"225.0.0.50"`,
-		// The page leaves it at a minute. A standby that hears no farewell takes over after 3.6 s, and only what it has
-		// announced by then is purged.
+		// The page leaves it at a minute. A standby that gets no goodbye takes over after 3.6 s, and the purge touches
+		// only flows that it has announced by then.
 		"purge-timeout": "6",
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
@@ -88,7 +88,7 @@ func startPair(t *testing.T, ctx context.Context, n *Network) {
 	}
 }
 
-// tenConnections opens four TCP connections and four UDP ones from the client through the routers to the server, and
+// tenConnections opens four TCP and four UDP connections from the client through the routers to the server, and starts
 // two series of pings. They stay open until the test ends.
 func tenConnections(t *testing.T, n *Network) {
 	t.Helper()
@@ -130,11 +130,11 @@ func tenConnections(t *testing.T, n *Network) {
 	}
 }
 
-// hello says something each second, so that no connection expires, until the connection is closed.
+// hello sends something every second until the connection is closed, so that the connection does not expire.
 func hello(conn net.Conn) {
 	for {
 		if _, err := conn.Write([]byte("hello")); errors.Is(err, net.ErrClosed) {
-			return // any other error is the failover's: the next try may pass
+			return // another error comes from the failover: the next try may succeed
 		}
 		time.Sleep(time.Second)
 	}
@@ -154,13 +154,14 @@ func echo(conn net.PacketConn) {
 // currentConnections are the first counters of each cache in `ctsync show statistics`, as on the page.
 var currentConnections = regexp.MustCompile(`cache (internal|external):\ncurrent active connections:\s+(\d+)\n`)
 
-// awaitCounts waits until the statistics of r show so many connections in its two caches.
+// awaitCounts waits until the statistics of r show these numbers of connections in its two caches.
 func awaitCounts(t *testing.T, ctx context.Context, r *Router, internal, external int) {
 	t.Helper()
 	show := r.Daemon.Show()[1]
 	want := map[string]int{"internal": internal, "external": external}
 	var out []byte
-	if err := Wait(ctx, 90*time.Second, fmt.Sprintf("%s has %d connections in its internal and %d in its external cache", r.Name, internal, external), func() bool {
+	what := fmt.Sprintf("%s has %d connections in its internal cache and %d in the other", r.Name, internal, external)
+	if err := Wait(ctx, 90*time.Second, what, func() bool {
 		out, _ = exec.Command(show[0], show[1:]...).Output()
 		found := currentConnections.FindAllSubmatch(out, -1)
 		same := len(found) == len(want)

@@ -12,13 +12,14 @@ import (
 	"time"
 )
 
-// stopGrace is how long a process may take to end by itself after SIGTERM.
+// stopGrace is how long a process may take to end after SIGTERM.
 const stopGrace = 3 * time.Second
 
-// ownGroup keeps Ctrl-C for the lab's program, which then ends the others in order and finishes its commands.
+// ownGroup puts a process into a group of its own, so that Ctrl-C reaches only the lab's program, which then stops the
+// others in order.
 var ownGroup = &syscall.SysProcAttr{Setpgid: true}
 
-// Process is a program running inside a namespace of the lab, with its output in a file of the run directory.
+// Process is a program that runs inside a namespace of the lab, with its output in a file of the run directory.
 type Process struct {
 	Name string
 	Log  string // path of its output
@@ -92,7 +93,7 @@ func (p *Process) Kill() {
 	}
 	pids := append(children(p.PID), p.PID)
 	for _, pid := range pids {
-		_ = syscall.Kill(pid, syscall.SIGSTOP) // so that none reacts to the death of another
+		_ = syscall.Kill(pid, syscall.SIGSTOP) // so that none reacts to the end of another
 	}
 	for _, pid := range pids {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
@@ -128,7 +129,7 @@ func (p *Process) Tail(lines int) string {
 	return string(bytes.Join(all[max(0, len(all)-lines):], []byte("\n")))
 }
 
-// Tails returns the last lines that each process of the lab wrote, for somebody who has to find out what went wrong.
+// Tails returns the last lines of output of each process of the lab, to find out what went wrong.
 func (l *Lab) Tails(lines int) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -9,7 +9,7 @@ import (
 
 // Addresses of the lab, those of scripts/keepalived.conf.example.
 const (
-	WANAddress    = "203.0.113.1" // virtual, what clients are translated to
+	WANAddress    = "203.0.113.1" // virtual, the source NAT address of the clients
 	LANAddress    = "10.10.0.1"   // virtual, the clients' gateway
 	ServerAddress = "203.0.113.100"
 	clientAddress = "10.10.0.100"
@@ -17,7 +17,7 @@ const (
 	SyncInterface = "eth2"
 )
 
-// Router is one of a pair. Its interfaces are eth0 (WAN), eth1 (LAN) and eth2, the link to the other router.
+// Router is one router of a pair. Its interfaces are eth0 (WAN), eth1 (LAN) and eth2, the link to the other router.
 type Router struct {
 	NS     NS
 	Name   string
@@ -29,10 +29,10 @@ type Router struct {
 // SyncAddress returns the address of the router on the link between the two.
 func (r *Router) SyncAddress() string { return fmt.Sprintf("198.51.100.%d", r.ID) }
 
-// peer returns the router that would be the other one of the pair, as far as addresses go.
+// peer returns a router with the other ID of the pair, for its addresses.
 func (r *Router) peer() *Router { return &Router{ID: 3 - r.ID} }
 
-// Pair makes two routers with the link between them; nothing runs on them yet.
+// Pair makes two routers and the link between them. Nothing runs on them yet.
 func (l *Lab) Pair() ([2]*Router, error) {
 	var pair [2]*Router
 	for i := range pair {
@@ -54,8 +54,8 @@ func (l *Lab) Pair() ([2]*Router, error) {
 	return pair, nil
 }
 
-// firewall is what the routers run: connections begin inside, are translated to the virtual address, and nothing
-// passes or reaches the router itself that conntrack does not know.
+// firewall is the ruleset of the routers: connections begin inside and are translated to the virtual address. Packets
+// that belong to no flow neither pass nor reach the router itself.
 var firewall = strings.NewReplacer("@WAN@", WANAddress, "@SYNC@", SyncInterface).Replace(`
 table ip lab {
 	chain input {
@@ -78,7 +78,7 @@ table ip lab {
 }
 `)
 
-// serve gives the router its sides: a port on each of the two bridges of the switch, addresses, firewall, forwarding.
+// serve connects the router to the two bridges of the switch, and sets its addresses, firewall and forwarding.
 func (l *Lab) serve(r *Router, sw NS) error {
 	for _, side := range []struct{ iface, bridge, address string }{
 		{"eth0", "wan", fmt.Sprintf("203.0.113.%d/24", r.ID+1)},
@@ -91,7 +91,7 @@ func (l *Lab) serve(r *Router, sw NS) error {
 	if err := r.NS.Firewall(firewall); err != nil {
 		return err
 	}
-	// tcp_loose=0: a packet in the middle of an unknown connection is invalid instead of the beginning of a new flow.
+	// tcp_loose=0: a packet in the middle of an unknown connection is invalid and begins no new flow.
 	return r.NS.Sysctl("net.ipv4.ip_forward=1", "net.ipv4.conf.all.send_redirects=0",
 		"net.netfilter.nf_conntrack_tcp_loose=0")
 }
@@ -103,8 +103,8 @@ func (r *Router) PowerOff() error {
 		r.NS.IP("link", "set", SyncInterface, "down"))
 }
 
-// PowerOn brings the links back, without the virtual addresses that a real router would have lost with its power, and
-// starts keepalived again.
+// PowerOn brings the links back and starts keepalived again. It removes the virtual addresses first, because a real
+// router would have lost them.
 func (l *Lab) PowerOn(r *Router) error {
 	for iface, address := range map[string]string{"eth0": WANAddress, "eth1": LANAddress} {
 		if err := r.NS.IP("addr", "del", address+"/24", "dev", iface); err != nil {
@@ -119,13 +119,13 @@ func (l *Lab) PowerOn(r *Router) error {
 	return l.StartVRRP(r)
 }
 
-// keepalivedExample is the shipped configuration that both routers run, and installedNotify the script that it calls.
+// keepalivedExample is the shipped configuration that both routers run; installedNotify is the script that it calls.
 const (
 	keepalivedExample = "scripts/keepalived.conf.example"
 	installedNotify   = "/usr/libexec/ctsync/ctsync-notify"
 )
 
-// StartVRRP starts keepalived with the shipped example; only the path of the notify script and, on the second router,
+// StartVRRP starts keepalived with the shipped example. Only the path of the notify script and, on the second router,
 // the priority differ.
 func (l *Lab) StartVRRP(r *Router) error {
 	example, err := os.ReadFile(keepalivedExample)

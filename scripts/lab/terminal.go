@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// Terminal is a tmux server of our own with one window.
+// Terminal is a separate tmux server with one window.
 type Terminal struct{ socket string }
 
-// Terminal starts a program, as words for a shell, in a terminal of so many characters, on a machine that has a name of
-// its own.
+// Terminal starts a program, given as a shell command, in a terminal of the given size in characters. The program sees
+// host as the name of the machine.
 func (l *Lab) Terminal(host string, columns, lines int, program string) (*Terminal, error) {
 	t := &Terminal{socket: l.Path("tmux.sock")}
 	_, err := t.tmux("-f", "/dev/null", "new-session", "-d", "-x", strconv.Itoa(columns), "-y", strconv.Itoa(lines),
@@ -28,7 +28,7 @@ func (t *Terminal) tmux(args ...string) (string, error) {
 	return string(out), nil
 }
 
-// Press sends keys by tmux's names, several in one word apart.
+// Press sends keys, by tmux's names. A word may have several keys, separated by blanks, which are sent without a pause.
 func (t *Terminal) Press(keys ...string) error {
 	for _, k := range keys {
 		for _, one := range strings.Fields(k) {
@@ -44,5 +44,5 @@ func (t *Terminal) Press(keys ...string) error {
 // Screen returns what the terminal shows, with its colours as SGR sequences.
 func (t *Terminal) Screen() (string, error) { return t.tmux("capture-pane", "-p", "-e") }
 
-// Close ends the program.
+// Close stops the program.
 func (t *Terminal) Close() { _, _ = t.tmux("kill-server") }

@@ -1,6 +1,6 @@
-// Command man writes the manual pages ctsync(8), ctsyncd(8) and ctsync.toml(5) into a folder. Its only own text are the
+// Command man writes the manual pages ctsync(8), ctsyncd(8) and ctsync.toml(5) into a folder. It adds only the
 // headings: commands and flags come from --help, the daemon's page from its package comment, and the configuration from
-// scripts/ctsync.toml. `make man` runs it in the module's root; a test says when it has to run again.
+// scripts/ctsync.toml. `make man` runs it in the root of the module; a test fails when it has to run again.
 //
 // cobra's generator (cobra/doc) was tried for ctsync(8) and is worse. It writes 23 pages of one command each, names
 // some flags "--limit=0" and "--help[=false]", fills indented examples like prose, leaves out the filter language, and

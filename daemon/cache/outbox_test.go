@@ -87,7 +87,7 @@ func TestDirtyIsFIFO(t *testing.T) {
 	})
 }
 
-// TestMessages tells for a sequence of events what is sent.
+// TestMessages lists what is sent for a sequence of events.
 func TestMessages(t *testing.T) {
 	const newer = 2
 	tests := []struct {
@@ -213,7 +213,7 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-// TestLateAcknowledgement: what was sent before a change or an end says nothing of it, whatever its number.
+// TestLateAcknowledgement: what was sent before a change or an end does not acknowledge it, whatever its number.
 func TestLateAcknowledgement(t *testing.T) {
 	for name, change := range map[string]func(n *Internal, f *flow.Flow){
 		"changed": func(n *Internal, f *flow.Flow) { must(t, n.Update(f, 0)) },
@@ -272,7 +272,7 @@ func TestPeerForgotGivesBack(t *testing.T) {
 	n.PeerForgot()
 	checkQueues(t, n)
 	if n.Dirty() != 0 {
-		t.Errorf("%d ends to tell", n.Dirty())
+		t.Errorf("%d ends to be sent", n.Dirty())
 	}
 	for i := range limit {
 		f := numbered(limit+i, 1)
