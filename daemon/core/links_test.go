@@ -6,8 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"ctsync/daemon/control"
 	"ctsync/daemon/core"
 	"ctsync/daemon/coretest"
+	"ctsync/daemon/ctnetlink"
 	"ctsync/daemon/link"
 	"ctsync/daemon/transport"
 	"ctsync/daemon/wire"
@@ -117,7 +119,10 @@ func TestFirstLinkBeginsTheSession(t *testing.T) {
 	c.RequestResync()
 	c.Transmit()
 	c.Tick()
-	if why := strings.Join(c.Why(), "; "); !strings.Contains(why, "the sync link is not open yet") || c.Answers() {
+	var st control.Status
+	c.Status(&st)
+	why := strings.Join(st.Why, "; ")
+	if !strings.Contains(why, "the sync link is not open yet") || c.Answers() || statistics(c).Session.State != "" {
 		t.Errorf("without links: %q", why)
 	}
 	l := &coretest.Link{}
@@ -149,4 +154,22 @@ func TestPeerThatIsDeaf(t *testing.T) {
 		}
 	}
 	t.Error("never")
+}
+
+// TestAnotherPeerGetsTheWholeTable: what was sent to the peer of before does not count as sent to this one.
+func TestAnotherPeerGetsTheWholeTable(t *testing.T) {
+	clock := 1000 * sec
+	c, l := coretest.NewOpen(onClock(&clock))
+	peer := coretest.NewPeer(t, c, l) // it asked for our table, and the bulk has not begun
+	c.Apply(coretest.Block(ctnetlink.EventNew, 1))
+	if peer.Say(wire.CTNew); c.Own.Internal.Dirty() != 0 {
+		t.Fatal("not sent")
+	}
+	clock += 60 * sec
+	c.Receive(c.Links.Channels()[0], coretest.AddrB.Next(), alive(1<<30))
+	c.BeginBulk()
+	c.AnnounceFrom(0, 1<<20)
+	if n := c.Own.Internal.Dirty(); n != c.Own.Internal.Len() {
+		t.Errorf("%d of %d flows are announced to another peer", n, c.Own.Internal.Len())
+	}
 }
