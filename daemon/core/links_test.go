@@ -80,25 +80,26 @@ func TestAnotherPeerIsAnotherSession(t *testing.T) {
 		name string
 		do   func(c *core.Core, hear hearing, clock *int64)
 		same bool
+		seq  uint32 // the peer's last number in the session
 	}{
 		{"the peer moves", func(_ *core.Core, hear hearing, clock *int64) {
 			*clock += 2 * sec
 			hear(1, other, alive(101))
-		}, true},
+		}, true, 101},
 		{"a stranger", func(_ *core.Core, hear hearing, clock *int64) {
 			*clock += sec
 			hear(1, third, alive(1<<30))
-		}, true},
+		}, true, 100},
 		{"a stranger after a long silence", func(_ *core.Core, hear hearing, clock *int64) {
 			*clock += 11 * sec
 			hear(1, third, alive(1<<30))
-		}, false},
+		}, false, 1 << 30},
 		{"the same peer is configured", func(c *core.Core, _ hearing, _ *int64) {
 			configure(c, transport.Config{Interface: "sync0", Peer: coretest.AddrA}, transport.Config{Interface: "sync1"})
-		}, true},
+		}, true, 100},
 		{"another peer is configured", func(c *core.Core, _ hearing, _ *int64) {
 			configure(c, transport.Config{Interface: "sync0", Peer: third}, transport.Config{Interface: "sync1", Peer: third})
-		}, false},
+		}, false, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			clock := 1000 * sec
@@ -108,6 +109,9 @@ func TestAnotherPeerIsAnotherSession(t *testing.T) {
 			now := statistics(c).Session
 			if same := now.State == "established" && now.Received["alive"] >= was; same != tt.same {
 				t.Errorf("the session goes on: %v, %+v", same, now)
+			}
+			if now.PeerSequence != tt.seq {
+				t.Errorf("the peer's last number is %d, want %d", now.PeerSequence, tt.seq)
 			}
 		})
 	}
@@ -171,5 +175,33 @@ func TestAnotherPeerGetsTheWholeTable(t *testing.T) {
 	c.AnnounceFrom(0, 1<<20)
 	if n := c.Own.Internal.Dirty(); n != c.Own.Internal.Len() {
 		t.Errorf("%d of %d flows are announced to another peer", n, c.Own.Internal.Len())
+	}
+}
+
+// TestSessionFollowsTheLinks: datagrams fit every link that is open, and a change of the link that sends is heard at once.
+func TestSessionFollowsTheLinks(t *testing.T) {
+	clock := 1000 * sec
+	c := coretest.New(onClock(&clock))
+	big, small := &coretest.Link{}, &coretest.Link{Size: 576}
+	coretest.Open(c, []transport.Config{{Interface: "sync0"}, {Interface: "sync1"}}, big)
+	hello := wire.AppendControl(nil, wire.Alive|wire.HelloBack, 100, 0, 0)
+	c.Receive(c.Links.Channels()[0], coretest.AddrA, hello)
+	c.ChangeLinks(func(s *link.Set, now int64) { s.Opened(s.Channels()[1], small, make(chan error, 1), now) })
+	c.Tick()
+	big.Drop()
+	c.Apply(coretest.Block(ctnetlink.EventNew, 1))
+	c.Transmit()
+	if len(big.Ends) < 2 {
+		t.Fatalf("%d datagrams", len(big.Ends))
+	}
+	big.Each(func(d []byte) {
+		if len(d) > small.Size {
+			t.Errorf("a datagram of %d bytes does not fit the other link", len(d))
+		}
+	})
+	c.Tick()
+	c.ChangeLinks(func(s *link.Set, now int64) { s.Is(s.Channels()[0], big, "NO-CARRIER", now) })
+	if c.Tick(); len(small.Ends) == 0 {
+		t.Error("nothing is said by the link that sends now")
 	}
 }
