@@ -90,7 +90,7 @@ func (w *Watcher) put(events []Event, overrun bool) {
 		e := &events[i]
 		switch {
 		case w.table != "" && w.table != e.Table():
-		case w.batch.Lost > 0 || len(w.batch.Events) == cap(w.batch.Events):
+		case len(w.batch.Events) == cap(w.batch.Events):
 			w.batch.Lost++
 		default:
 			w.batch.Events = append(w.batch.Events, *e)

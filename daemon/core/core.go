@@ -51,13 +51,13 @@ type Core struct {
 	seq  func() uint32    // the first sequence number of a session
 	role control.Role     // as keepalived says
 
-	in     *loop.Inbox[*Core] // nil in simulations
-	reader reader
-	queue  queue
-	probe  probe
+	in       *loop.Inbox[*Core] // nil in simulations
+	reader   reader
+	outgoing outgoing
+	probe    probe
 
 	complaints complaints
-	commits    int // under way
+	commits    int // that run
 	totals     control.CommitStatistics
 	scratch    cache.Entry // for one look at an entry
 	invalid    uint64      // flows that a cache cannot hold: their tuples make no sense

@@ -7,11 +7,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ctsync/daemon/cache"
+	"ctsync/daemon/config"
 	"ctsync/daemon/control"
 	"ctsync/daemon/core"
 	"ctsync/daemon/coretest"
 	"ctsync/daemon/ctnetlink"
 	"ctsync/daemon/flow"
+	"ctsync/daemon/wire"
 )
 
 // statistics are what a core counts.
@@ -212,6 +214,44 @@ func TestCompareCounts(t *testing.T) {
 	}
 	if s := statistics(c).Kernel; s.Repairs != 4 || s.Repaired != 2 {
 		t.Errorf("%d comparisons, %d differences", s.Repairs, s.Repaired)
+	}
+}
+
+// TestReconfigure: what changed asks for what must follow.
+func TestReconfigure(t *testing.T) {
+	for _, tt := range []struct {
+		name                             string
+		before, after                    func(*config.Config)
+		withdraw, expect, bulk, injected bool
+	}{
+		{"nothing", func(*config.Config) {}, func(*config.Config) {}, false, false, false, false},
+		{"window scales wanted", func(*config.Config) {}, func(c *config.Config) { c.TCPWindowTracking = true }, false, false, true, false},
+		{"window scales not wanted", func(c *config.Config) { c.TCPWindowTracking = true }, func(*config.Config) {}, false, false, false, false},
+		{"injection on", func(*config.Config) {}, func(c *config.Config) { c.DisableExternalCache = true }, false, false, false, true},
+		{"injection off", func(c *config.Config) { c.DisableExternalCache = true }, func(*config.Config) {}, true, false, false, false},
+		{"helpers", func(*config.Config) {}, func(c *config.Config) { c.ExpectSync = []string{"ftp"} }, false, true, false, false},
+	} {
+		cfg := *coretest.Options().Config
+		tt.before(&cfg)
+		c, l := coretest.NewOpen(func(o *core.Options) { o.Config = &cfg })
+		coretest.NewPeer(t, c, l).Say(wire.CTNew, flowTo(1))
+		c.BeginBulk() // the one that the peer asked for
+		signalled := func(ch chan struct{}) bool {
+			select {
+			case <-ch:
+				return true
+			default:
+				return false
+			}
+		}
+		signalled(c.Want.Inject)
+		after := *coretest.Options().Config
+		tt.after(&after)
+		ch := c.Reconfigure(&after, 1<<20, 1<<10)
+		bulk, injected := signalled(c.Want.Bulk), signalled(c.Want.Inject)
+		if ch.Withdraw != tt.withdraw || ch.Expect != tt.expect || bulk != tt.bulk || injected != tt.injected {
+			t.Errorf("%s: %+v, bulk %v, injection %v", tt.name, ch, bulk, injected)
+		}
 	}
 }
 

@@ -152,9 +152,12 @@ func TestExpectSyncWhileRunning(t *testing.T) {
 		helpers []string
 		want    bool
 	}{{[]string{"ftp"}, false}, {[]string{"ftp", "sip"}, true}, {nil, false}, {[]string{"all"}, true}} {
+		before := statistics(p.A).Session.Sent["resync"]
 		p.expectSync(p.A, step.helpers...)
-		if got := signalled(); got != step.want {
-			t.Errorf("expect-sync %v: comparison asked for %v", step.helpers, got)
+		p.settle()
+		asked := statistics(p.A).Session.Sent["resync"] > before
+		if compares := signalled(); compares != step.want || asked != step.want {
+			t.Errorf("expect-sync %v: a comparison is asked for: %v, the peer's table: %v", step.helpers, compares, asked)
 		}
 	}
 }

@@ -85,6 +85,20 @@ func TestFilterChangesUnderway(t *testing.T) {
 	}
 }
 
+// TestFilterEndsExpectations: they go with their masters.
+func TestFilterEndsExpectations(t *testing.T) {
+	p := newExpectPair(t)
+	p.A.Apply(coretest.Block(ctnetlink.EventNew, 1))
+	p.A.Apply(expectBlock(ctnetlink.EventExpectNew, 16))
+	p.settle()
+	p.A.SetFilter(flow.NewFilter(flow.Rules{Ignore: []netip.Prefix{netip.MustParsePrefix("10.2.0.0/16")}}))
+	p.A.EvictFrom(0, 1<<20)
+	p.settle()
+	if f, x := p.B.Peer.External.Len(), p.B.Peer.Expect.Len(); f != 0 || x != 0 {
+		t.Errorf("%d flows and %d expectations are left at the peer", f, x)
+	}
+}
+
 // TestFilterComparesWithKernel: a dump brings in nothing that does not pass.
 func TestFilterComparesWithKernel(t *testing.T) {
 	c := coretest.New()

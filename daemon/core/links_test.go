@@ -6,8 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"ctsync/daemon/control"
 	"ctsync/daemon/core"
 	"ctsync/daemon/coretest"
+	"ctsync/daemon/ctnetlink"
 	"ctsync/daemon/link"
 	"ctsync/daemon/transport"
 	"ctsync/daemon/wire"
@@ -78,25 +80,26 @@ func TestAnotherPeerIsAnotherSession(t *testing.T) {
 		name string
 		do   func(c *core.Core, hear hearing, clock *int64)
 		same bool
+		seq  uint32 // the peer's last number in the session
 	}{
 		{"the peer moves", func(_ *core.Core, hear hearing, clock *int64) {
 			*clock += 2 * sec
 			hear(1, other, alive(101))
-		}, true},
+		}, true, 101},
 		{"a stranger", func(_ *core.Core, hear hearing, clock *int64) {
 			*clock += sec
 			hear(1, third, alive(1<<30))
-		}, true},
+		}, true, 100},
 		{"a stranger after a long silence", func(_ *core.Core, hear hearing, clock *int64) {
 			*clock += 11 * sec
 			hear(1, third, alive(1<<30))
-		}, false},
+		}, false, 1 << 30},
 		{"the same peer is configured", func(c *core.Core, _ hearing, _ *int64) {
 			configure(c, transport.Config{Interface: "sync0", Peer: coretest.AddrA}, transport.Config{Interface: "sync1"})
-		}, true},
+		}, true, 100},
 		{"another peer is configured", func(c *core.Core, _ hearing, _ *int64) {
 			configure(c, transport.Config{Interface: "sync0", Peer: third}, transport.Config{Interface: "sync1", Peer: third})
-		}, false},
+		}, false, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			clock := 1000 * sec
@@ -106,6 +109,9 @@ func TestAnotherPeerIsAnotherSession(t *testing.T) {
 			now := statistics(c).Session
 			if same := now.State == "established" && now.Received["alive"] >= was; same != tt.same {
 				t.Errorf("the session goes on: %v, %+v", same, now)
+			}
+			if now.PeerSequence != tt.seq {
+				t.Errorf("the peer's last number is %d, want %d", now.PeerSequence, tt.seq)
 			}
 		})
 	}
@@ -117,7 +123,10 @@ func TestFirstLinkBeginsTheSession(t *testing.T) {
 	c.RequestResync()
 	c.Transmit()
 	c.Tick()
-	if why := strings.Join(c.Why(), "; "); !strings.Contains(why, "the sync link is not open yet") || c.Answers() {
+	var st control.Status
+	c.Status(&st)
+	why := strings.Join(st.Why, "; ")
+	if !strings.Contains(why, "the sync link is not open yet") || c.Answers() || statistics(c).Session.State != "" {
 		t.Errorf("without links: %q", why)
 	}
 	l := &coretest.Link{}
@@ -149,4 +158,50 @@ func TestPeerThatIsDeaf(t *testing.T) {
 		}
 	}
 	t.Error("never")
+}
+
+// TestAnotherPeerGetsTheWholeTable: what was sent to the peer of before does not count as sent to this one.
+func TestAnotherPeerGetsTheWholeTable(t *testing.T) {
+	clock := 1000 * sec
+	c, l := coretest.NewOpen(onClock(&clock))
+	peer := coretest.NewPeer(t, c, l) // it asked for our table, and the bulk has not begun
+	c.Apply(coretest.Block(ctnetlink.EventNew, 1))
+	if peer.Say(wire.CTNew); c.Own.Internal.Dirty() != 0 {
+		t.Fatal("not sent")
+	}
+	clock += 60 * sec
+	c.Receive(c.Links.Channels()[0], coretest.AddrB.Next(), alive(1<<30))
+	c.BeginBulk()
+	c.AnnounceFrom(0, 1<<20)
+	if n := c.Own.Internal.Dirty(); n != c.Own.Internal.Len() {
+		t.Errorf("%d of %d flows are announced to another peer", n, c.Own.Internal.Len())
+	}
+}
+
+// TestSessionFollowsTheLinks: datagrams fit every link that is open, and a change of the link that sends is heard at once.
+func TestSessionFollowsTheLinks(t *testing.T) {
+	clock := 1000 * sec
+	c := coretest.New(onClock(&clock))
+	big, small := &coretest.Link{}, &coretest.Link{Size: 576}
+	coretest.Open(c, []transport.Config{{Interface: "sync0"}, {Interface: "sync1"}}, big)
+	hello := wire.AppendControl(nil, wire.Alive|wire.HelloBack, 100, 0, 0)
+	c.Receive(c.Links.Channels()[0], coretest.AddrA, hello)
+	c.ChangeLinks(func(s *link.Set, now int64) { s.Opened(s.Channels()[1], small, make(chan error, 1), now) })
+	c.Tick()
+	big.Drop()
+	c.Apply(coretest.Block(ctnetlink.EventNew, 1))
+	c.Transmit()
+	if len(big.Ends) < 2 {
+		t.Fatalf("%d datagrams", len(big.Ends))
+	}
+	big.Each(func(d []byte) {
+		if len(d) > small.Size {
+			t.Errorf("a datagram of %d bytes does not fit the other link", len(d))
+		}
+	})
+	c.Tick()
+	c.ChangeLinks(func(s *link.Set, now int64) { s.Is(s.Channels()[0], big, "NO-CARRIER", now) })
+	if c.Tick(); len(small.Ends) == 0 {
+		t.Error("nothing is said by the link that sends now")
+	}
 }

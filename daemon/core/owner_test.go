@@ -45,9 +45,10 @@ func TestHoldsBack(t *testing.T) {
 	expect(c, "before the peer answers", true)
 	clock += int64(time.Hour)
 	expect(c, "an hour later", true)
+	from := coretest.AddrB
 	alive := func(seq uint32) {
 		hello := wire.AppendControl(nil, wire.Alive|wire.Hello|wire.HelloBack, seq, 0, 0)
-		c.Receive(c.Links.Channels()[0], coretest.AddrB, hello)
+		c.Receive(c.Links.Channels()[0], from, hello)
 	}
 	alive(100)
 	clock += int64(core.TableWait) - 1
@@ -58,8 +59,10 @@ func TestHoldsBack(t *testing.T) {
 	expect(c, "as backup again", true)
 	clock++
 	expect(c, "when its time is over", false)
+	clock += int64(time.Minute)
+	from = coretest.AddrB.Next()
 	alive(5000)
-	expect(c, "when the peer answers again", false)
+	expect(c, "when another peer answers", false)
 
 	c, l := coretest.NewOpen(onClock(&clock), injecting)
 	coretest.NewPeer(t, c, l) // its table, an empty one, has come
@@ -221,5 +224,24 @@ func TestEventCompletesPeersFlow(t *testing.T) {
 	}
 	if c.Peer.External.Len() != 1 {
 		t.Error("the peer's is forgotten")
+	}
+}
+
+// TestLedgerIsNoCache: with disable-external-cache readers see what the kernel was given, and no external cache.
+func TestLedgerIsNoCache(t *testing.T) {
+	c, l := coretest.NewOpen(injecting)
+	coretest.NewPeer(t, c, l).Say(wire.CTNew, flowTo(1), flowTo(2))
+	var st control.Status
+	c.Status(&st)
+	s := statistics(c)
+	if !st.Injecting || st.External != 0 || st.Injected != 2 || s.External.Active != 0 || s.Inject.Flows != 2 {
+		t.Errorf("status: external %d, injected %d; statistics: %+v, %+v", st.External, st.Injected, s.External, s.Inject)
+	}
+	if s.Inject.Waiting != 2 {
+		t.Errorf("%d flows wait, want 2", s.Inject.Waiting)
+	}
+	placed(c)
+	if n := statistics(c).Inject.Waiting; n != 0 {
+		t.Errorf("%d flows wait, want none", n)
 	}
 }

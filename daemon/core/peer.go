@@ -59,6 +59,7 @@ func (c *Core) newSession() {
 		BulkReceived:    inOrder(c.bulkReceived),
 	}, c.now())
 	c.Own.Internal.PeerForgot()
+	c.Peer.announcing = false // what was sent before was not sent to this peer
 	c.probe.state = probeIdle
 	if c.Config.StartupResync {
 		c.RequestResync()

@@ -17,11 +17,10 @@ const transmitSlice = 4096
 // takes.
 const outputDatagrams = 64
 
-// queue is what is on its way from Own to Peer: what leaves the internal caches' queue, and the events that are
-// followed.
-type queue struct {
-	flow   cache.Outgoing       // reused by Transmit
-	expect cache.OutgoingExpect // likewise
+// outgoing is what Transmit takes from the queue of the internal caches. It is reused.
+type outgoing struct {
+	flow   cache.Outgoing
+	expect cache.OutgoingExpect
 }
 
 // dirty returns how many messages of state wait to be sent.
@@ -37,7 +36,7 @@ func (c *Core) Transmit() {
 		if c.sendExpectation(now) {
 			continue
 		}
-		if !c.Own.Internal.Next(&c.queue.flow) {
+		if !c.Own.Internal.Next(&c.outgoing.flow) {
 			break
 		}
 		c.sendFlow(now)
@@ -47,9 +46,9 @@ func (c *Core) Transmit() {
 	c.flushOutput()
 }
 
-// sendFlow sends the flow in c.queue.flow.
+// sendFlow sends the flow in c.outgoing.flow.
 func (c *Core) sendFlow(now int64) {
-	o := &c.queue.flow
+	o := &c.outgoing.flow
 	if o.Type != cache.KindDestroy && !c.Own.Filter.Pass(&o.Flow.Orig) {
 		return // the filter has changed and will have the flow's end sent, if the peer knows of it
 	}
@@ -72,7 +71,7 @@ func (c *Core) sendFlow(now int64) {
 
 // sendExpectation sends the expectation that is first in the queue, and reports whether that is one and not a flow.
 func (c *Core) sendExpectation(now int64) bool {
-	o := &c.queue.expect
+	o := &c.outgoing.expect
 	if !c.Own.Expect.Next(o) {
 		return false
 	}
