@@ -33,8 +33,8 @@ func settle(timeout, updated, left, now uint32, changed, timed bool) (uint32, ui
 }
 
 // reread takes a reading: left seconds remain at now of a timer of which timeout seconds remained at updated. It
-// returns the same two if the timer merely ran, with the timeout corrected if the first report was late, and otherwise to
-// what the timer was reset, and when.
+// returns the same two if the timer merely ran, with the timeout corrected if the first report was late, and otherwise
+// to what the timer was reset, and when.
 func reread(timeout, updated, left, now uint32) (uint32, uint32) {
 	expected := remaining(timeout, int64(now)-int64(updated))
 	switch off := int64(left) - int64(expected); {
