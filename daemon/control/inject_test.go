@@ -2,7 +2,10 @@ package control
 
 import (
 	"fmt"
+	"slices"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // TestInjectAdd: what was replaced is created as well, and of the examples the last ones stay.
@@ -16,20 +19,26 @@ func TestInjectAdd(t *testing.T) {
 		}
 		if i%2 == 1 {
 			r.Expect = &ExpectResult{
-				Created: 1, Replaced: 1, Updated: 1, Failed: 3, Errors: Reasons{"ENOENT": 3}, Named: []string{fmt.Sprint("expectation ", i)},
+				Created: 1, Replaced: 1, Updated: 1, Failed: 3, Errors: Reasons{"ENOENT": 3},
+				Named: []string{fmt.Sprint("expectation ", i)},
 			}
 		}
 		s.Add(&r)
 		x.AddExpectations(r.Expect)
 	}
-	if s.Created != 6*MaxNamed || s.Replaced != MaxNamed || s.Updated != 2*MaxNamed || s.Expired != 3*MaxNamed ||
-		s.Filtered != 4*MaxNamed || s.Errors["ENOMEM"] != MaxNamed || s.Errors["ENOENT"] != 3*MaxNamed/2 || s.Degraded["master"] != MaxNamed {
-		t.Errorf("flows: %+v", s)
+	sums := InjectStatistics{
+		InjectCounts: InjectCounts{Created: 6 * MaxNamed, Updated: 2 * MaxNamed},
+		Replaced:     MaxNamed, Expired: 3 * MaxNamed, Filtered: 4 * MaxNamed, Named: s.Named,
+		Errors: Reasons{"ENOMEM": MaxNamed, "ENOENT": 3 * MaxNamed / 2}, Degraded: Reasons{"master": MaxNamed},
+	}
+	if diff := cmp.Diff(sums, s); diff != "" {
+		t.Errorf("flows (want, got):\n%s", diff)
 	}
 	if want := (InjectCounts{Created: MaxNamed, Updated: MaxNamed / 2, CreateFailed: 3 * MaxNamed / 2}); x != want {
 		t.Errorf("expectations: %+v, want %+v", x, want)
 	}
-	if n := len(s.Named); n != MaxNamed || s.Named[n-1] != fmt.Sprint("expectation ", MaxNamed-1) || s.Named[n-2] != fmt.Sprint("flow ", MaxNamed-1) {
+	last := []string{fmt.Sprint("flow ", MaxNamed-1), fmt.Sprint("expectation ", MaxNamed-1)}
+	if n := len(s.Named); n != MaxNamed || !slices.Equal(s.Named[n-2:], last) {
 		t.Errorf("%d examples, %v", n, s.Named)
 	}
 	c := s.Clone()

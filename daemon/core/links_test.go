@@ -178,7 +178,8 @@ func TestAnotherPeerGetsTheWholeTable(t *testing.T) {
 	}
 }
 
-// TestSessionFollowsTheLinks: datagrams fit every link that is open, and a change of the link that sends is heard at once.
+// TestSessionFollowsTheLinks: datagrams fit every link that is open, and a change of the link that sends is heard at
+// once.
 func TestSessionFollowsTheLinks(t *testing.T) {
 	clock := 1000 * sec
 	c := coretest.New(onClock(&clock))
