@@ -60,8 +60,11 @@ func during(ctx context.Context, work func(context.Context)) (end func()) {
 func (r *Roles) transition(daemon, ctx context.Context, work Work, t control.Transition) {
 	r.log.Info("role changes", "state", t.State, "group", t.Group, "source", t.Source)
 	t.Started, t.Outcome = time.Now(), control.OutcomeRunning
-	r.keep(t)
+	r.History.update(t)
+	var saving sync.WaitGroup
+	saving.Go(r.save) // beside the work: a disk may take longer than a takeover
 	err := work.Begin(ctx, &t)
+	saving.Wait()
 	t.Finished = time.Now()
 	switch {
 	case err == nil:
