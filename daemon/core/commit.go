@@ -36,10 +36,13 @@ func (c *Core) DropExternal() {
 	c.Peer.Expect.Reset()
 }
 
-// Committed adds a commit to the totals. whole says that it was not cut short.
-func (c *Core) Committed(r *control.CommitResult, whole bool) {
+// Committed adds a commit to the totals. taken says that what it dealt with has left the external cache, as at a
+// takeover, whole that it was not cut short.
+func (c *Core) Committed(r *control.CommitResult, taken, whole bool) {
 	c.totals.Add(r)
-	c.Peer.noRoom = r.NoRoom
+	if taken {
+		c.Peer.noRoom = r.NoRoom
+	}
 	if r.NoRoom > 0 {
 		c.log.Error("the kernel's table is full: flows of the peer wait in the external cache, raise net.netfilter.nf_conntrack_max",
 			"flows", r.NoRoom)

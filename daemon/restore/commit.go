@@ -47,25 +47,32 @@ func (r *Restorer) Commit(
 	}
 	report, end := r.Jobs.Start("commit", progress)
 	defer end()
+	began := false
 	defer func() {
 		whole := err == nil
 		if e := r.Loop.Do(context.WithoutCancel(ctx), func(c *core.Core) {
-			c.EndCommit(whole)
-			c.Committed(&result, whole)
+			c.EndCommit(whole || !began)
+			if began {
+				c.Committed(&result, take, whole)
+			}
 		}); whole {
 			err = e
 		}
 	}()
 	err = r.Kernel.With(ctx, func(k kernel.Table) error {
+		began = true
 		k.SetLiberal(liberal)
 		m := &commit{placer: placer{Restorer: r, k: k, scratch: newScratch()}, take: take, report: report}
 		m.result.Errors = control.Reasons{}
-		began := time.Now()
+		start := time.Now()
 		err := m.run(ctx)
-		m.result.Duration = control.Duration(time.Since(began))
+		m.result.Duration = control.Duration(time.Since(start))
 		result = m.result
 		return err
 	})
+	if !began {
+		return result, err // the kernel was not free before ctx ended
+	}
 	if err != nil {
 		r.Log.Warn("commit cut short", "err", err)
 	}
