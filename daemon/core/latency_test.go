@@ -138,7 +138,7 @@ func TestStatisticsShareNothing(t *testing.T) {
 		Failed: 1, Errors: control.Reasons{"EEXIST": 1},
 		Expect: &control.ExpectResult{Failed: 1, Errors: control.Reasons{"ENOENT": 1}},
 	}
-	c.Committed(lost, true)
+	c.Committed(lost, true, true)
 	s := statistics(c)
 	c.Committed(lost, true)
 	if s.Commit.Errors["EEXIST"] != 1 || s.Commit.Expect.Failed != 1 || s.Commit.Expect.Errors["ENOENT"] != 1 {
