@@ -36,7 +36,9 @@ func TestDocumentedCalls(t *testing.T) {
 	a.create(testFlows(20))
 	b.create(testFlows(20))
 	for _, r := range []*router{a, b} {
-		r.eventually(20*time.Second, "is in step", func() bool { return r.status().InStep && r.statistics().External.Active > 0 })
+		r.eventually(20*time.Second, "is in step", func() bool {
+			return r.status().InStep && r.statistics().External.Active > 0
+		})
 	}
 	lines := regexp.MustCompile(`(?m)^    curl (.*)$`).FindAllStringSubmatch(string(doc), -1)
 	for _, m := range lines {
@@ -50,7 +52,8 @@ func TestDocumentedCalls(t *testing.T) {
 		if !ok || status[0] != '2' || strings.TrimSpace(body) == "" && !strings.Contains(line, "entries=expect") {
 			t.Errorf("curl %s\n%s: %s", m[1], status, body)
 		}
-		if strings.Contains(line, "/v1/actions") && (!strings.Contains(body, `"result"`) || strings.Contains(body, `"error"`)) {
+		if strings.Contains(line, "/v1/actions") && (!strings.Contains(body, `"result"`) || strings.Contains(body,
+			`"error"`)) {
 			t.Errorf("curl %s\nhas no result: %s", m[1], body)
 		}
 	}
@@ -145,12 +148,16 @@ func TestMetrics(t *testing.T) {
 	a.eventually(10*time.Second, "hears its peer", func() bool { return a.status().Established })
 	a.create(testFlows(n))
 	a.eventually(10*time.Second, "has followed an event to the peer and back", func() bool { return a.statistics().Times.EventAcknowledged.Count > 0 })
-	if h := a.statistics().Times; h.EventSent.Count < h.EventAcknowledged.Count || h.EventAcknowledged.Sum <= 0 || h.EventAcknowledged.Mean() > control.Duration(time.Since(began)) {
+	if h := a.statistics().Times; h.EventSent.Count < h.EventAcknowledged.Count || h.EventAcknowledged.Sum <= 0 ||
+		h.EventAcknowledged.Mean() > control.Duration(time.Since(began)) {
 		t.Errorf("times %+v", h)
 	}
 	b.eventually(10*time.Second, "has all flows", func() bool { return b.statistics().External.Active == n })
 	b.takeover()
-	b.eventually(10*time.Second, "sees that its link carries", func() bool { return b.activeLink().State == "RUNNING" }) // the kernel takes a moment
+	// The kernel takes a moment.
+	b.eventually(10*time.Second, "sees that its link carries", func() bool {
+		return b.activeLink().State == "RUNNING"
+	})
 
 	page, err := b.page("127.0.0.1:9780")
 	if err != nil {
@@ -222,7 +229,8 @@ func TestMetricsAddressComesLater(t *testing.T) {
 	if w := a.status().Warnings; len(w) != 0 {
 		t.Errorf("warnings %v", w)
 	}
-	if out, err := a.ns.Exec(t.Context(), "curl", "-sS", "--fail", "http://"+at+"/v1/status").CombinedOutput(); err == nil {
+	if out, err := a.ns.Exec(t.Context(), "curl", "-sS", "--fail",
+		"http://"+at+"/v1/status").CombinedOutput(); err == nil {
 		t.Errorf("the control API is on the network: %s", out)
 	}
 }
@@ -246,7 +254,8 @@ func TestMetricsWithoutTheirTLS(t *testing.T) {
 		out, err := exec.Command(filepath.Join(binDir, "ctsyncd"), "--check", "--config", config).CombinedOutput()
 		return string(out), err
 	}
-	if out, err := check(); err == nil || !strings.Contains(out, "metrics-web-config "+web) || !strings.Contains(out, "missing.pem") {
+	if out, err := check(); err == nil || !strings.Contains(out, "metrics-web-config "+web) ||
+		!strings.Contains(out, "missing.pem") {
 		t.Errorf("--check: %v: %s", err, out)
 	}
 	a.start(o)
@@ -261,7 +270,8 @@ func TestMetricsWithoutTheirTLS(t *testing.T) {
 		t.Errorf("--check: %v: %s", err, out)
 	}
 	a.eventually(10*time.Second, "asks for a password", func() bool {
-		out, _ := a.ns.Exec(t.Context(), "curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "http://127.0.0.1:9780/metrics").Output()
+		out, _ := a.ns.Exec(t.Context(), "curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}",
+			"http://127.0.0.1:9780/metrics").Output()
 		return string(out) == "401"
 	})
 }
@@ -281,11 +291,14 @@ func TestLatencyByPeer(t *testing.T) {
 				a.create(flows[4*i : 4*i+4])
 				time.Sleep(50 * time.Millisecond)
 			}
-			a.eventually(20*time.Second, "has followed events", func() bool { return a.statistics().Times.EventAcknowledged.Count > 0 })
+			a.eventually(20*time.Second, "has followed events", func() bool {
+				return a.statistics().Times.EventAcknowledged.Count > 0
+			})
 			h := a.statistics().Times
 			sent, acked := h.EventSent, h.EventAcknowledged
 			t.Logf("sent: %d, %v on average; acknowledged: %d, %v on average", sent.Count, sent.Mean(), acked.Count, acked.Mean())
-			if life := control.Duration(time.Since(began)); sent.Count < acked.Count || sent.Sum <= 0 || acked.Sum <= 0 || sent.Mean() > life || acked.Mean() > life {
+			if life := control.Duration(time.Since(began)); sent.Count < acked.Count || sent.Sum <= 0 || acked.Sum <= 0 ||
+				sent.Mean() > life || acked.Mean() > life {
 				t.Errorf("sent %+v, acknowledged %+v", sent, acked)
 			}
 		})
@@ -315,9 +328,12 @@ func TestControlGroup(t *testing.T) {
 		{[]uint32{readers}, "200 403"}, {[]uint32{readers, doers}, "200 200"}, {[]uint32{doers}, "000 000"},
 	} {
 		var got []string
-		for _, call := range [][]string{{"http://ctsync/v1/status"}, {"-d", `{"verb":"resync"}`, "http://ctsync/v1/actions"}} {
-			cmd := exec.Command("curl", append([]string{"-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "20", "--unix-socket", a.socket()}, call...)...)
-			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: somebody, Gid: somebody, Groups: tt.groups}}
+		for _, call := range [][]string{{"http://ctsync/v1/status"},
+			{"-d", `{"verb":"resync"}`, "http://ctsync/v1/actions"}} {
+			cmd := exec.Command("curl", append([]string{"-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "20",
+				"--unix-socket", a.socket()}, call...)...)
+			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: somebody, Gid: somebody,
+				Groups: tt.groups}}
 			out, _ := cmd.Output() // fails where there is no connection
 			got = append(got, string(out))
 		}
@@ -325,5 +341,7 @@ func TestControlGroup(t *testing.T) {
 			t.Errorf("groups %v: %s, want %s", tt.groups, status, tt.want)
 		}
 	}
-	a.eventually(5*time.Second, "logs the refusal", func() bool { return strings.Contains(a.log.String(), "may read but not act") })
+	a.eventually(5*time.Second, "logs the refusal", func() bool {
+		return strings.Contains(a.log.String(), "may read but not act")
+	})
 }

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// TestComparisonOfRealPackets: flows that packets made, not ctnetlink, are in the internal cache as the kernel's table has
-// them. A comparison finds no difference and sends nothing, in IPv4 and IPv6.
+// TestComparisonOfRealPackets: flows that packets made, not ctnetlink, are in the internal cache as the kernel's table
+// has them. A comparison finds no difference and sends nothing, in IPv4 and IPv6.
 func TestComparisonOfRealPackets(t *testing.T) {
 	const n = 20
 	a, b := newPair(t)

@@ -66,7 +66,8 @@ func translatedFlows() (list []exactCase) {
 		v6 := func(n int) flow.Tuple { return exactTuple(p, fmt.Sprintf("[fd01::1]:%d", 2000+10*i+n), "[fd02::1]:80") }
 		list = append(list,
 			exactCase{fmt.Sprintf("protocol %d source NAT", p), exactNAT(v4(0), "10.2.1.1:80", "192.0.2.1:40000")},
-			exactCase{fmt.Sprintf("protocol %d destination NAT", p), exactNAT(v4(1), "10.3.0.1:8080", fmt.Sprintf("10.1.1.1:%d", 2001+10*i))},
+			exactCase{fmt.Sprintf("protocol %d destination NAT", p),
+				exactNAT(v4(1), "10.3.0.1:8080", fmt.Sprintf("10.1.1.1:%d", 2001+10*i))},
 			exactCase{fmt.Sprintf("protocol %d NAT of both", p), exactNAT(v4(2), "10.3.0.1:8080", "192.0.2.1:40002")},
 			exactCase{fmt.Sprintf("protocol %d source NAT, IPv6", p), exactNAT(v6(0), "[fd02::1]:80", "[2001:db8::1]:40000")},
 			exactCase{fmt.Sprintf("protocol %d NAT of both, IPv6", p), exactNAT(v6(1), "[fd03::1]:8080", "[2001:db8::1]:40001")},
@@ -74,10 +75,14 @@ func translatedFlows() (list []exactCase) {
 	}
 	const echo, echo6 = 8 << 8, 128 << 8
 	return append(list,
-		exactCase{"ICMP source NAT with another id", exactNAT(exactTuple(flow.ICMP, "10.1.1.1:1", fmt.Sprintf("10.2.1.1:%d", echo)), "10.2.1.1:777", "192.0.2.1:0")},
-		exactCase{"ICMP destination NAT", exactNAT(exactTuple(flow.ICMP, "10.1.1.1:2", fmt.Sprintf("10.2.1.1:%d", echo)), "10.3.0.1:2", "10.1.1.1:0")},
-		exactCase{"ICMPv6 source NAT with another id", exactNAT(exactTuple(flow.ICMPv6, "[fd01::1]:3", fmt.Sprintf("[fd02::1]:%d", echo6)), "[fd02::1]:778", "[2001:db8::1]:0")},
-		exactCase{"ICMPv6 destination NAT", exactNAT(exactTuple(flow.ICMPv6, "[fd01::1]:4", fmt.Sprintf("[fd02::1]:%d", echo6)), "[fd03::1]:4", "[fd01::1]:0")},
+		exactCase{"ICMP source NAT with another id", exactNAT(exactTuple(flow.ICMP, "10.1.1.1:1",
+			fmt.Sprintf("10.2.1.1:%d", echo)), "10.2.1.1:777", "192.0.2.1:0")},
+		exactCase{"ICMP destination NAT", exactNAT(exactTuple(flow.ICMP, "10.1.1.1:2", fmt.Sprintf("10.2.1.1:%d", echo)),
+			"10.3.0.1:2", "10.1.1.1:0")},
+		exactCase{"ICMPv6 source NAT with another id", exactNAT(exactTuple(flow.ICMPv6, "[fd01::1]:3",
+			fmt.Sprintf("[fd02::1]:%d", echo6)), "[fd02::1]:778", "[2001:db8::1]:0")},
+		exactCase{"ICMPv6 destination NAT", exactNAT(exactTuple(flow.ICMPv6, "[fd01::1]:4",
+			fmt.Sprintf("[fd02::1]:%d", echo6)), "[fd03::1]:4", "[fd01::1]:0")},
 	)
 }
 
@@ -108,12 +113,15 @@ func attributedFlows() (list []exactCase) {
 	add("mark", flow.TCP, false, func(f *flow.Flow) { f.Mark, f.Has = 0xfedcba98, f.Has|flow.HasMark })
 	add("zone", flow.UDP, false, zone(7))
 	add("highest zone, IPv6", flow.TCP, true, zone(65535))
-	add("labels", flow.TCP, false, func(f *flow.Flow) { f.Labels, f.Has = [16]byte{0x20, 4: 0x02, 15: 0x80}, f.Has|flow.HasLabels })
+	add("labels", flow.TCP, false, func(f *flow.Flow) {
+		f.Labels, f.Has = [16]byte{0x20, 4: 0x02, 15: 0x80}, f.Has|flow.HasLabels
+	})
 	add("window scale of 14 and 0", flow.TCP, true, func(f *flow.Flow) { f.TCPWScale = [2]uint8{14, 0} })
 	add("sequence adjustment", flow.TCP, false, func(f *flow.Flow) {
 		f.Has |= flow.HasSeqAdj
 		f.Status |= flow.StatusSeqAdjust
-		f.SeqAdj = [2]flow.SeqAdj{{CorrectionPos: 1000, OffsetAfter: 11}, {CorrectionPos: 0xfffffff0, OffsetBefore: 0xffffffff, OffsetAfter: 0x80000000}}
+		f.SeqAdj = [2]flow.SeqAdj{{CorrectionPos: 1000, OffsetAfter: 11},
+			{CorrectionPos: 0xfffffff0, OffsetBefore: 0xffffffff, OffsetAfter: 0x80000000}}
 	})
 	add("synproxy", flow.TCP, false, func(f *flow.Flow) {
 		f.Has |= flow.HasSynproxy
@@ -211,7 +219,9 @@ func TestWindowTrackingSwitchedOn(t *testing.T) {
 		}
 		return n
 	}
-	b.eventually(10*time.Second, "has the flows", func() bool { return b.statistics().External.Active == uint64(len(flows)) })
+	b.eventually(10*time.Second, "has the flows", func() bool {
+		return b.statistics().External.Active == uint64(len(flows))
+	})
 	if n := scaled(); n != 0 || len(flows) == 0 {
 		t.Fatalf("%d of %d flows have window scales that nobody needs", n, len(flows))
 	}

@@ -70,7 +70,8 @@ func TestExpectCommitOutcomes(t *testing.T) {
 	stranger.Master = ftpMaster(7).Orig
 	b.create([]flow.Flow{ftpMaster(1), ftpMaster(7)})
 	errs := make([]unix.Errno, 2)
-	if err := b.kern.CreateExpectations([]flow.Expectation{same, stranger}, errs); err != nil || errs[0] != 0 || errs[1] != 0 {
+	if err := b.kern.CreateExpectations([]flow.Expectation{same, stranger}, errs); err != nil || errs[0] != 0 ||
+		errs[1] != 0 {
 		t.Fatal(errs, err)
 	}
 
@@ -96,7 +97,8 @@ func TestExpectCommitOutcomes(t *testing.T) {
 		t.Errorf("flows: %+v", c)
 	}
 	kernel := b.kernelExpectations()
-	sameInKernel(t, map[flow.Tuple]flow.Expectation{created.Expect: created, same.Expect: same, other.Expect: other}, kernel)
+	sameInKernel(t, map[flow.Tuple]flow.Expectation{created.Expect: created, same.Expect: same, other.Expect: other},
+		kernel)
 	if left := b.statistics().Expect.External.Active; left != 0 {
 		t.Errorf("%d expectations are left in the external cache", left)
 	}
@@ -126,7 +128,9 @@ func TestExpectSyncFollowsConfiguration(t *testing.T) {
 	reload := func(o options, words string) {
 		t.Helper()
 		a.writeConfig(o)
-		a.eventually(20*time.Second, "takes up "+words, func() bool { return strings.Join(a.status().ExpectationSync, ", ") == words })
+		a.eventually(20*time.Second, "takes up "+words, func() bool {
+			return strings.Join(a.status().ExpectationSync, ", ") == words
+		})
 	}
 	reload(options{extra: expectFTP}, "ftp")
 	sameExpectations(t, a, b, 1)
@@ -136,7 +140,8 @@ func TestExpectSyncFollowsConfiguration(t *testing.T) {
 	sameExpectations(t, a, b, 0)
 	reload(options{expect: true}, "ftp, sip, h323, nfs, sqlnet")
 	sameExpectations(t, a, b, 2)
-	reload(options{expect: true, extra: fmt.Sprintf("ignore-address = [%q]\n", ftpMaster(1).Orig.Src.IP(flow.IPv4))}, "ftp, sip, h323, nfs, sqlnet")
+	reload(options{expect: true, extra: fmt.Sprintf("ignore-address = [%q]\n", ftpMaster(1).Orig.Src.IP(flow.IPv4))},
+		"ftp, sip, h323, nfs, sqlnet")
 	sameExpectations(t, a, b, 0)
 	reload(options{expect: true}, "ftp, sip, h323, nfs, sqlnet")
 	sameExpectations(t, a, b, 2)

@@ -111,7 +111,8 @@ func TestFTPFailover(t *testing.T) {
 
 	l.via(1)
 	c := b.takeover()
-	if x := c.Expect; x == nil || x.Total != uint64(len(ftpModes)) || x.Created != x.Total || c.Failed != 0 || len(c.Degraded) != 0 {
+	if x := c.Expect; x == nil || x.Total != uint64(len(ftpModes)) || x.Created != x.Total || c.Failed != 0 ||
+		len(c.Degraded) != 0 {
 		t.Errorf("commit: %+v, expectations %+v", c, c.Expect)
 	}
 	sameInKernel(t, before, b.kernelExpectations())

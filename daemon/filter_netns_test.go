@@ -194,7 +194,8 @@ func TestFilterChanges(t *testing.T) {
 	b.holds(control.TableExternal, pass)
 	settled(a)
 	s := a.statistics()
-	if s.Kernel.Evicted != n || s.Internal.Destroyed != before.Internal.Destroyed+n || s.Internal.Created != before.Internal.Created {
+	if s.Kernel.Evicted != n || s.Internal.Destroyed != before.Internal.Destroyed+n ||
+		s.Internal.Created != before.Internal.Created {
 		t.Errorf("narrower: %+v, %+v, before %+v", s.Kernel, s.Internal, before.Internal)
 	}
 	if got := s.Session.Sent["destroy"] - before.Session.Sent["destroy"]; got != n {
@@ -263,7 +264,9 @@ func TestFilterFollowsOwnAddresses(t *testing.T) {
 	a.create(all[1:2])
 	b.holds(control.TableExternal, all)
 	a.writeConfig(options{})
-	a.eventually(10*time.Second, "takes up the change", func() bool { return strings.Contains(a.log.since(), "key=ignore-address was=own") })
+	a.eventually(10*time.Second, "takes up the change", func() bool {
+		return strings.Contains(a.log.since(), "key=ignore-address was=own")
+	})
 	a.ns.Run(t, "ip", "addr", "add", "10.1.0.2/32", "dev", "sync0")
 	a.ctsync("resync")
 	settled(a)

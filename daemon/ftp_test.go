@@ -66,7 +66,8 @@ func newFTPLab(t *testing.T) *ftpLab {
 			n      int
 		}{{"lan", l.client, ftpClient4, ftpClient6, 1}, {"wan", l.server, ftpServer4, ftpServer6, 2}} {
 			net4, net6 := fmt.Sprintf("10.%d.%d.", side.n, i+1), fmt.Sprintf("fd00:%d:%d::", side.n, i+1)
-			nstest.Veth(t, r.ns, side.name, []string{net4 + "1/24", net6 + "1/64"}, side.ns, fmt.Sprintf("r%d", i), []string{net4 + "2/24", net6 + "2/64"})
+			nstest.Veth(t, r.ns, side.name, []string{net4 + "1/24", net6 + "1/64"}, side.ns, fmt.Sprintf("r%d", i),
+				[]string{net4 + "2/24", net6 + "2/64"})
 			r.ns.Run(t, "ip", "route", "add", side.v4, "via", net4+"2")
 			r.ns.Run(t, "ip", "-6", "route", "add", side.v6, "via", net6+"2")
 		}
@@ -155,7 +156,8 @@ func (l *ftpLab) open(mode ftpMode) *ftpSession {
 	}()
 	s := &ftpSession{l: l, mode: mode}
 	var err error
-	if s.client, err = dial(l.client, netip.AddrPortFrom(netip.MustParseAddr(mode.server), 21), 10*time.Second); err != nil {
+	if s.client, err = dial(l.client, netip.AddrPortFrom(netip.MustParseAddr(mode.server), 21),
+		10*time.Second); err != nil {
 		l.t.Fatal(err)
 	}
 	s.server = <-accepted

@@ -27,18 +27,25 @@ func TestInjectFTP(t *testing.T) {
 	}
 	first := l.open(ftpModes[0])
 	first.announce()
-	nstest.Eventually(t, 20*time.Second, func() bool { return len(b.kernelExpectations()) == len(ftpModes)+1 }, func() string {
+	nstest.Eventually(t, 20*time.Second, func() bool {
+		return len(b.kernelExpectations()) == len(ftpModes)+1
+	}, func() string {
 		return fmt.Sprintf("B has the expectations: A %+v\nB %+v\n%s", a.kernelExpectations(), b.kernelExpectations(), b.ctsync("show", "statistics", "--detail"))
 	})
 	sameInKernel(t, a.kernelExpectations(), b.kernelExpectations())
 	if err := first.transfer(10 * time.Second); err != nil {
 		t.Fatal(err)
 	}
-	b.eventually(20*time.Second, "drops the one that was fulfilled", func() bool { return len(b.kernelExpectations()) == len(ftpModes) })
-	b.eventually(20*time.Second, "has the shifted sequence numbers", func() bool {
-		return len(b.kernelFlows(func(f *flow.Flow) bool { return f.SeqAdj[0].OffsetAfter == 2 || f.SeqAdj[1].OffsetAfter == 2 })) > 0
+	b.eventually(20*time.Second, "drops the one that was fulfilled", func() bool {
+		return len(b.kernelExpectations()) == len(ftpModes)
 	})
-	if s := b.statistics(); s.Expect.Internal.Active != 0 || s.Expect.Inject == nil || s.Expect.Inject.Created < 5 || s.Expect.Inject.CreateFailed != 0 || s.Expect.Inject.Destroyed != 1 {
+	b.eventually(20*time.Second, "has the shifted sequence numbers", func() bool {
+		return len(b.kernelFlows(func(f *flow.Flow) bool {
+			return f.SeqAdj[0].OffsetAfter == 2 || f.SeqAdj[1].OffsetAfter == 2
+		})) > 0
+	})
+	if s := b.statistics(); s.Expect.Internal.Active != 0 || s.Expect.Inject == nil || s.Expect.Inject.Created < 5 ||
+		s.Expect.Inject.CreateFailed != 0 || s.Expect.Inject.Destroyed != 1 {
 		t.Errorf("expectations: %+v %+v", s.Expect.Internal, s.Expect.Inject)
 	}
 
@@ -58,5 +65,7 @@ func TestInjectFTP(t *testing.T) {
 			t.Errorf("%s, made on B: %v", s.mode.name, err)
 		}
 	}
-	b.eventually(10*time.Second, "owns its expectations", func() bool { return b.statistics().Expect.Internal.Created > 0 })
+	b.eventually(10*time.Second, "owns its expectations", func() bool {
+		return b.statistics().Expect.Internal.Created > 0
+	})
 }

@@ -108,7 +108,9 @@ func TestInjectBusy(t *testing.T) {
 	peer.tell(b, []flow.Flow{busy, idle})
 	b.kernelHas(2)
 	s.packet()
-	b.eventually(10*time.Second, "sees the packets", func() bool { return b.kernelFlows(isOurs)[streamTuple].Timeout <= 100 })
+	b.eventually(10*time.Second, "sees the packets", func() bool {
+		return b.kernelFlows(isOurs)[streamTuple].Timeout <= 100
+	})
 	if n := b.statistics().Internal.Active; n != 0 {
 		t.Fatalf("%d flows in the internal cache: this test needs one without events", n)
 	}
@@ -129,7 +131,9 @@ func TestInjectLost(t *testing.T) {
 	peer.tell(b, []flow.Flow{living, closed})
 	first := b.kernelHas(2)
 	b.delete([]flow.Flow{living, closed})
-	b.eventually(20*time.Second, "puts it back", func() bool { return len(b.kernelFlows(isOurs)) == 1 && b.injected().Lost == 1 })
+	b.eventually(20*time.Second, "puts it back", func() bool {
+		return len(b.kernelFlows(isOurs)) == 1 && b.injected().Lost == 1
+	})
 	got := b.kernelFlows(isOurs)[living.Orig]
 	if got.Reply != living.Reply || got.TCPState != flow.TCPEstablished || got.ID == first[living.Orig].ID {
 		t.Errorf("put back: %+v", got)

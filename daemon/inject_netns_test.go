@@ -86,7 +86,8 @@ func TestInject(t *testing.T) {
 	a.delete(flows[:n/4])
 	b.kernelHas(n - n/4)
 	i := b.injected()
-	if i.Created != n || i.Updated == 0 || i.Destroyed != n/4 || i.CreateFailed+i.UpdateFailed+i.DestroyFailed != 0 || i.Replaced != 0 {
+	if i.Created != n || i.Updated == 0 || i.Destroyed != n/4 || i.CreateFailed+i.UpdateFailed+i.DestroyFailed != 0 ||
+		i.Replaced != 0 {
 		t.Errorf("counters: %+v", i)
 	}
 	for _, r := range []*router{a, b} {
@@ -103,7 +104,10 @@ func TestInjectWords(t *testing.T) {
 	b.start(injecting)
 	a.start(options{})
 	a.create(testFlows(n))
-	b.eventually(20*time.Second, "has the flows", func() bool { i := b.injected(); return i.Created == n && i.Waiting == 0 })
+	b.eventually(20*time.Second, "has the flows", func() bool {
+		i := b.injected()
+		return i.Created == n && i.Waiting == 0
+	})
 	for _, test := range []struct{ command, want string }{
 		{"commit", "nothing to commit with disable-external-cache: 50 flows of the peer are in the kernel and none waits"},
 		{"flush external", "nothing to flush: there is no external cache with disable-external-cache, the kernel keeps the peer's flows"},
@@ -117,7 +121,8 @@ func TestInjectWords(t *testing.T) {
 			t.Errorf("ctsync %s says %q, want %q", test.command, out, test.want)
 		}
 	}
-	for _, command := range []string{"cache external main", "cache external expect", "cache external --group-by source", "diff external"} {
+	for _, command := range []string{"cache external main", "cache external expect", "cache external --group-by source",
+		"diff external"} {
 		out, code := b.tryCtsync(append([]string{"show"}, strings.Fields(command)...)...)
 		if code != 1 || !strings.Contains(out, "there is no external cache with disable-external-cache: the peer's flows are in the kernel, see ctsync show table") {
 			t.Errorf("show %s: exit status %d: %s", command, code, out)
@@ -146,7 +151,9 @@ func TestInjectInterop(t *testing.T) {
 			flows := mixture()
 			a.create(flows)
 			present := func(n int) map[flow.Tuple]flow.Flow {
-				nstest.Eventually(t, 20*time.Second, func() bool { return len(b.kernelFlows(isOurs)) == n }, func() string { return fmt.Sprintf("b has %d flows: %v", n, tuples(b.kernelFlows(isOurs))) })
+				nstest.Eventually(t, 20*time.Second, func() bool {
+					return len(b.kernelFlows(isOurs)) == n
+				}, func() string { return fmt.Sprintf("b has %d flows: %v", n, tuples(b.kernelFlows(isOurs))) })
 				return b.kernelFlows(isOurs)
 			}
 			present(len(flows))
@@ -156,7 +163,8 @@ func TestInjectInterop(t *testing.T) {
 			a.update(flows)
 			nstest.Eventually(t, 20*time.Second, func() bool {
 				got := b.kernelFlows(isOurs)
-				return got[flows[0].Orig].Mark == 5 && got[flows[9].Orig].Mark == 6 && got[flows[3].Orig].TCPState == flow.TCPFinWait
+				return got[flows[0].Orig].Mark == 5 && got[flows[9].Orig].Mark == 6 &&
+					got[flows[3].Orig].TCPState == flow.TCPFinWait
 			}, func() string { return "b has the changes" })
 			restored(t, asConntrackdTells(a.kernelFlows(isOurs)), present(len(flows)))
 			a.delete(flows)

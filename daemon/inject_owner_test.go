@@ -36,7 +36,10 @@ func TestInjectOwn(t *testing.T) {
 		}
 	}
 	peer.say(b, wire.CTDestroy, told...)
-	b.eventually(10*time.Second, "lets the peer go", func() bool { i := b.injected(); return i.Flows == 0 && i.Waiting == 0 })
+	b.eventually(10*time.Second, "lets the peer go", func() bool {
+		i := b.injected()
+		return i.Flows == 0 && i.Waiting == 0
+	})
 	if i := b.injected(); i.KeptOwn != 3 || i.Destroyed != 0 || i.Created != 0 {
 		t.Errorf("counters: %+v", i)
 	}
@@ -56,7 +59,9 @@ func TestInjectBothWays(t *testing.T) {
 	f := kind(plainTCP, 7200)
 	state := func(r *router, want uint8) {
 		t.Helper()
-		r.eventually(20*time.Second, "follows", func() bool { return r.kernelFlows(isOurs)[f.Orig].TCPState == want && r.injected().Waiting == 0 })
+		r.eventually(20*time.Second, "follows", func() bool {
+			return r.kernelFlows(isOurs)[f.Orig].TCPState == want && r.injected().Waiting == 0
+		})
 	}
 	f.TCPState, f.Status, f.Mark, f.Has = flow.TCPSynSent, flow.StatusConfirmed, 7, f.Has|flow.HasMark
 	a.create([]flow.Flow{f})
@@ -106,7 +111,8 @@ func translated(f flow.Flow) flow.Flow {
 func TestInjectConflicts(t *testing.T) {
 	t.Parallel()
 	b, peer := pairWithScripted(t, injecting)
-	byOrig, byReply, taken := translated(kind(snatTCP, 7300)), translated(kind(dnatTCP, 7301)), translated(kind(snatTCP, 7302))
+	byOrig, byReply, taken := translated(kind(snatTCP, 7300)), translated(kind(dnatTCP, 7301)),
+		translated(kind(snatTCP, 7302))
 	byReply.Reply.SrcPort = 6006
 	alive := taken // another translation of the same connection, with answers
 	alive.Reply.DstPort++
@@ -114,7 +120,8 @@ func TestInjectConflicts(t *testing.T) {
 	b.eventually(10*time.Second, "has its flows", func() bool { return b.statistics().Internal.Active == 3 })
 	peer.tell(b, []flow.Flow{byOrig, byReply, taken})
 	got := b.kernelHas(3)
-	if got[byOrig.Orig].Reply != byOrig.Reply || got[byReply.Orig].Reply != byReply.Reply || got[taken.Orig].Reply != alive.Reply {
+	if got[byOrig.Orig].Reply != byOrig.Reply || got[byReply.Orig].Reply != byReply.Reply ||
+		got[taken.Orig].Reply != alive.Reply {
 		t.Errorf("kernel: %+v", got)
 	}
 	i := b.injected()
@@ -160,7 +167,8 @@ func TestInjectMasters(t *testing.T) {
 	}
 	i := b.injected()
 	const keys = "GRE keys not carried by protocol v1" // more than once when the peer tells it again
-	if i.Degraded["master"] == 0 || i.Degraded["helper quux"] != 1 || i.Created != 5 || i.CreateFailed == 0 || i.Errors[keys] != i.CreateFailed || i.Missing != 0 {
+	if i.Degraded["master"] == 0 || i.Degraded["helper quux"] != 1 || i.Created != 5 || i.CreateFailed == 0 ||
+		i.Errors[keys] != i.CreateFailed || i.Missing != 0 {
 		t.Errorf("counters: %+v", i)
 	}
 }
@@ -184,7 +192,10 @@ func TestInjectSweep(t *testing.T) {
 	if _, ok := got[gone.Orig]; ok {
 		t.Error("the ghost is still there")
 	}
-	b.eventually(10*time.Second, "has one left of the peer", func() bool { i := b.injected(); return i.Flows == 1 && i.KeptOwn == 1 && i.Destroyed == 1 })
+	b.eventually(10*time.Second, "has one left of the peer", func() bool {
+		i := b.injected()
+		return i.Flows == 1 && i.KeptOwn == 1 && i.Destroyed == 1
+	})
 }
 
 // TestInjectTakeover moves flows to b and back. There is no commit; what the old master has left is the new one's, is
@@ -205,12 +216,19 @@ func TestInjectTakeover(t *testing.T) {
 	old, young := a, b
 	for range 2 {
 		r := young.notify("master", "syncgrp")
-		if r.Outcome != control.OutcomeDone || r.Commit != nil || r.Inject == nil || r.Inject.Present != n || r.Inject.Failed != 0 {
+		if r.Outcome != control.OutcomeDone || r.Commit != nil || r.Inject == nil || r.Inject.Present != n ||
+			r.Inject.Failed != 0 {
 			t.Fatalf("takeover: %+v inject %+v", r, r.Inject)
 		}
 		old.notify("backup", "syncgrp")
-		young.eventually(20*time.Second, "owns the flows", func() bool { s := young.statistics(); return s.Internal.Active == n && s.Inject.Flows == 0 })
-		old.eventually(20*time.Second, "gave them up", func() bool { s := old.statistics(); return s.Internal.Active == 0 && s.Inject.Flows == n })
+		young.eventually(20*time.Second, "owns the flows", func() bool {
+			s := young.statistics()
+			return s.Internal.Active == n && s.Inject.Flows == 0
+		})
+		old.eventually(20*time.Second, "gave them up", func() bool {
+			s := old.statistics()
+			return s.Internal.Active == 0 && s.Inject.Flows == n
+		})
 		time.Sleep(2 * time.Second) // the purge of old comes and goes
 		old.ctsync("resync")
 		young.ctsync("resync")
@@ -248,7 +266,9 @@ func TestInjectTakeoverInTheMiddle(t *testing.T) {
 	if r.Outcome != control.OutcomeDone || r.Commit != nil || r.Inject == nil || r.Inject.Failed != 0 {
 		t.Fatalf("takeover: %+v inject %+v", r, r.Inject)
 	}
-	b.eventually(30*time.Second, "has all in its kernel", func() bool { return len(b.kernelFlows(isTestFlow)) == n && b.injected().Waiting == 0 })
+	b.eventually(30*time.Second, "has all in its kernel", func() bool {
+		return len(b.kernelFlows(isTestFlow)) == n && b.injected().Waiting == 0
+	})
 	s := b.statistics()
 	t.Logf("%d of %d flows were there, %d late", r.Inject.Present, n, r.Inject.Late)
 	if s.Internal.Active < r.Inject.Present || s.Internal.Active+s.Inject.Flows < n {
@@ -303,14 +323,21 @@ func TestInjectSwitched(t *testing.T) {
 	a.create(testFlows(n))
 	b.eventually(20*time.Second, "has the flows", func() bool { return b.statistics().External.Active == n })
 	b.writeConfig(injecting)
-	b.eventually(20*time.Second, "puts them into its kernel", func() bool { return b.status().Injecting && b.injected().Created == n })
+	b.eventually(20*time.Second, "puts them into its kernel", func() bool {
+		return b.status().Injecting && b.injected().Created == n
+	})
 	got := b.kernelFlows(isTestFlow)
 	restored(t, a.kernelFlows(isTestFlow), got)
 
 	a.delete(testFlows(n / 2))
 	b.writeConfig(options{})
-	b.eventually(20*time.Second, "has an external cache again", func() bool { s := b.statistics(); return s.Inject == nil && s.External.Active == n/2 })
-	b.eventually(20*time.Second, "has nothing of them in its kernel", func() bool { return len(b.kernelFlows(isTestFlow)) == 0 })
+	b.eventually(20*time.Second, "has an external cache again", func() bool {
+		s := b.statistics()
+		return s.Inject == nil && s.External.Active == n/2
+	})
+	b.eventually(20*time.Second, "has nothing of them in its kernel", func() bool {
+		return len(b.kernelFlows(isTestFlow)) == 0
+	})
 	b.ctsync("resync")
 	if s := b.statistics(); s.Internal.Active != 0 || s.External.Active != n/2 {
 		t.Errorf("after it was switched off: internal %+v, external %+v", s.Internal, s.External)

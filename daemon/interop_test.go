@@ -88,7 +88,8 @@ func (r *router) startConntrackd(o options) {
 // conntrackd asks r's conntrackd.
 func (r *router) conntrackd(args ...string) string {
 	r.t.Helper()
-	out, _ := r.ns.Exec(r.t.Context(), "conntrackd", append([]string{"-C", filepath.Join(r.dir, "conntrackd.conf")}, args...)...).CombinedOutput()
+	out, _ := r.ns.Exec(r.t.Context(), "conntrackd", append([]string{"-C", filepath.Join(r.dir, "conntrackd.conf")},
+		args...)...).CombinedOutput()
 	return string(out)
 }
 
@@ -130,14 +131,16 @@ func (r *router) clean() {
 	if r.isConntrackd() {
 		out := r.conntrackd("-s", "network")
 		for line := range strings.Lines(out) {
-			if (strings.Contains(line, "alformed") || strings.Contains(line, "lost") || strings.Contains(line, "before")) && !strings.HasSuffix(strings.TrimSpace(line), " 0") && !strings.HasSuffix(strings.TrimSpace(line), "\t0") {
+			if (strings.Contains(line, "alformed") || strings.Contains(line, "lost") || strings.Contains(line, "before")) &&
+				!strings.HasSuffix(strings.TrimSpace(line), " 0") && !strings.HasSuffix(strings.TrimSpace(line), "\t0") {
 				r.t.Errorf("conntrackd of %s: %s", r.name, strings.TrimSpace(line))
 			}
 		}
 		return
 	}
 	s := r.statistics()
-	if s.Tracking.Malformed.Total() != 0 || s.Tracking.Lost != 0 || s.Tracking.Before != 0 || s.Tracking.UnknownAttributes != 0 {
+	if s.Tracking.Malformed.Total() != 0 || s.Tracking.Lost != 0 || s.Tracking.Before != 0 ||
+		s.Tracking.UnknownAttributes != 0 {
 		r.t.Errorf("ctsyncd of %s: %+v", r.name, s.Tracking)
 	}
 }

@@ -43,7 +43,8 @@ func TestSyncGroupMissing(t *testing.T) {
 	if w := warned(); !strings.Contains(w, missing) || !strings.Contains(w, `did you mean "syncgroup"?`) {
 		t.Errorf("warnings: %s", w)
 	}
-	if !strings.Contains(b.ctsync("show", "status"), missing) || !strings.Contains(b.log.String(), "has no vrrp_sync_group") {
+	if !strings.Contains(b.ctsync("show", "status"), missing) ||
+		!strings.Contains(b.log.String(), "has no vrrp_sync_group") {
 		t.Error("the text of show status, or the log, does not say it")
 	}
 	writeText(t, path, syncGroup)
@@ -52,7 +53,9 @@ func TestSyncGroupMissing(t *testing.T) {
 	other := filepath.Join(b.dir, "other.conf")
 	writeText(t, other, "vrrp_sync_group syncgrp {\n group {\n  V1\n }\n}\n")
 	b.writeConfig(options{extra: fmt.Sprintf("keepalived-config = %q\n", other)})
-	b.eventually(20*time.Second, "looks at another file", func() bool { return strings.Contains(warned(), "runs no notify script") })
+	b.eventually(20*time.Second, "looks at another file", func() bool {
+		return strings.Contains(warned(), "runs no notify script")
+	})
 	b.writeConfig(options{extra: fmt.Sprintf("keepalived-config = %q\n", filepath.Join(b.dir, "none"))})
 	b.eventually(20*time.Second, "says nothing of a file that is not there", func() bool { return warned() == "" })
 	if n := strings.Count(b.log.String(), "has no vrrp_sync_group"); n != 1 {

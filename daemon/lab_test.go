@@ -66,9 +66,11 @@ type router struct {
 func newPair(t *testing.T) (a, b *router) {
 	t.Helper()
 	nsA, nsB := nstest.New(t), nstest.New(t)
-	nstest.Veth(t, nsA, "sync0", []string{"10.255.0.1/24", "fd00:ff::1/64"}, nsB, "sync0", []string{"10.255.0.2/24", "fd00:ff::2/64"})
+	nstest.Veth(t, nsA, "sync0", []string{"10.255.0.1/24", "fd00:ff::1/64"}, nsB, "sync0",
+		[]string{"10.255.0.2/24", "fd00:ff::2/64"})
 	mk := func(ns *nstest.NS, name, addr, peer string) *router {
-		r := &router{t: t, ns: ns, name: name, dir: t.TempDir(), addr: netip.MustParseAddr(addr), peer: netip.MustParseAddr(peer), log: &logBuffer{}}
+		r := &router{t: t, ns: ns, name: name, dir: t.TempDir(), addr: netip.MustParseAddr(addr),
+			peer: netip.MustParseAddr(peer), log: &logBuffer{}}
 		var err error
 		ns.Do(func() { r.kern, err = ctnetlink.Dial() })
 		if err != nil {

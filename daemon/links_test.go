@@ -16,7 +16,8 @@ import (
 func newTwoLinks(t *testing.T) (a, b *router) {
 	t.Helper()
 	a, b = newPair(t)
-	nstest.Veth(t, a.ns, "sync1", []string{"10.254.0.1/24", "fd00:fe::1/64"}, b.ns, "sync1", []string{"10.254.0.2/24", "fd00:fe::2/64"})
+	nstest.Veth(t, a.ns, "sync1", []string{"10.254.0.1/24", "fd00:fe::1/64"}, b.ns, "sync1",
+		[]string{"10.254.0.2/24", "fd00:fe::2/64"})
 	for _, r := range []*router{a, b} { // until the kernel calls them RUNNING, which may take it a second
 		r.eventually(10*time.Second, "has carriers", func() bool {
 			return strings.Count(r.ns.Run(t, "ip", "-o", "link", "show", "up"), "state UP") == 2
@@ -119,7 +120,8 @@ func TestTwoLinks(t *testing.T) {
 			b.start(tr.o)
 			l := &linkTest{t: t, a: a, b: b}
 			l.meet("sync0", "the first is active")
-			if s := a.statistics(); len(s.Links) != 2 || s.Links[1].Device != "sync1" || s.Links[1].Role != control.LinkBackup || s.Links[1].State != "RUNNING" || s.Links[1].PacketsSent != 0 {
+			if s := a.statistics(); len(s.Links) != 2 || s.Links[1].Device != "sync1" ||
+				s.Links[1].Role != control.LinkBackup || s.Links[1].State != "RUNNING" || s.Links[1].PacketsSent != 0 {
 				t.Errorf("links: %+v", s.Links)
 			}
 			lives := a.statistics().Session.PeerRestarts + b.statistics().Session.PeerRestarts
@@ -127,7 +129,8 @@ func TestTwoLinks(t *testing.T) {
 			a.set("sync0", "down")
 			l.change() // what leaves by the old link of b is lost
 			l.meet("sync1", "down here")
-			if s := a.status(); !s.InStep || len(s.Warnings) != 1 || !strings.Contains(s.Warnings[0], "sync0 is DOWN") || s.Interface != "sync0, sync1" || s.ActiveLink == nil || s.ActiveLink.Changes != 1 {
+			if s := a.status(); !s.InStep || len(s.Warnings) != 1 || !strings.Contains(s.Warnings[0], "sync0 is DOWN") ||
+				s.Interface != "sync0, sync1" || s.ActiveLink == nil || s.ActiveLink.Changes != 1 {
 				t.Errorf("status: %+v", s)
 			}
 			a.set("sync0", "up")

@@ -26,7 +26,8 @@ func newTmux(t *testing.T, columns, lines int, env []string, argv ...string) *tm
 	t.Helper()
 	nstest.RequireCommand(t, "tmux", "tmux")
 	w := &tmux{t: t, socket: filepath.Join(t.TempDir(), "tmux")}
-	args := append([]string{"-f", "/dev/null", "new-session", "-d", "-x", strconv.Itoa(columns), "-y", strconv.Itoa(lines), "env"}, env...)
+	args := append([]string{"-f", "/dev/null", "new-session", "-d", "-x", strconv.Itoa(columns), "-y",
+		strconv.Itoa(lines), "env"}, env...)
 	w.run(append(args, argv...)...)
 	t.Cleanup(func() { _ = exec.Command("tmux", "-S", w.socket, "kill-server").Run() }) // it has ended with the program
 	return w
@@ -77,7 +78,8 @@ func TestMonitorInATerminal(t *testing.T) {
 	b.eventually(10*time.Second, "has the flows", func() bool { return b.statistics().External.Active == 50 })
 
 	file := filepath.Join(t.TempDir(), "rows.json")
-	w := newTmux(t, 80, 24, []string{"LC_ALL=C.UTF-8", "TERM=screen"}, filepath.Join(binDir, "ctsync"), "--socket", b.socket(), "tui", "--write")
+	w := newTmux(t, 80, 24, []string{"LC_ALL=C.UTF-8", "TERM=screen"}, filepath.Join(binDir, "ctsync"), "--socket",
+		b.socket(), "tui", "--write")
 	w.shows("BACKUP  in step", "External cache           50 flows", "Losses          none since the daemon started")
 	w.press("?")
 	w.shows("Which flows would I lose now?")
@@ -157,7 +159,8 @@ func TestMonitorWithoutColours(t *testing.T) {
 		env, flag string
 		colours   bool
 	}{{"X=1", "--write", true}, {"NO_COLOR=1", "--write", false}, {"X=1", "--no-color", false}} {
-		w := newTmux(t, 80, 24, []string{"LC_ALL=C.UTF-8", r.env}, filepath.Join(binDir, "ctsync"), "--socket", socket, "tui", r.flag)
+		w := newTmux(t, 80, 24, []string{"LC_ALL=C.UTF-8", r.env}, filepath.Join(binDir, "ctsync"), "--socket", socket,
+			"tui", r.flag)
 		w.shows("ctsyncd is not reachable", "[1 Overview]")
 		screen := w.run("capture-pane", "-p", "-e")
 		if got := strings.Contains(screen, "\x1b[1m\x1b[31m") || strings.Contains(screen, "[36m"); got != r.colours {

@@ -25,8 +25,11 @@ func TestCacheLimit(t *testing.T) {
 	b.start(small)
 	a.start(large)
 	a.create(testFlows(n))
-	nstest.Eventually(t, 10*time.Second, func() bool { return b.statistics().External.Full > 0 && a.statistics().Session.Unacknowledged == 0 }, func() string { return "the external cache is full" })
-	if s := b.statistics().External; s.Active != limit || s.Limit != limit || s.Full < n-limit || s.CreateFailed < n-limit {
+	nstest.Eventually(t, 10*time.Second, func() bool {
+		return b.statistics().External.Full > 0 && a.statistics().Session.Unacknowledged == 0
+	}, func() string { return "the external cache is full" })
+	if s := b.statistics().External; s.Active != limit || s.Limit != limit || s.Full < n-limit ||
+		s.CreateFailed < n-limit {
 		t.Errorf("external cache: %+v", s)
 	}
 	b.create(testFlows(n))
@@ -59,7 +62,8 @@ func TestCacheLimit(t *testing.T) {
 // addLink makes the sync interface anew, as newPair did.
 func addLink(t *testing.T, a, b *router) {
 	t.Helper()
-	nstest.Veth(t, a.ns, "sync0", []string{"10.255.0.1/24", "fd00:ff::1/64"}, b.ns, "sync0", []string{"10.255.0.2/24", "fd00:ff::2/64"})
+	nstest.Veth(t, a.ns, "sync0", []string{"10.255.0.1/24", "fd00:ff::1/64"}, b.ns, "sync0",
+		[]string{"10.255.0.2/24", "fd00:ff::2/64"})
 }
 
 // TestInterfaceComesAndGoes starts the daemons before their interface exists, and takes it away while they run.
@@ -75,7 +79,8 @@ func TestInterfaceComesAndGoes(t *testing.T) {
 			flows := testFlows(3 * n)
 			a.create(flows[:n])
 			a.eventually(10*time.Second, "caches and says why it is alone", func() bool {
-				return a.statistics().Internal.Active == n && strings.Contains(strings.Join(a.status().Why, "\n"), "sync link on sync0 is not usable")
+				return a.statistics().Internal.Active == n && strings.Contains(strings.Join(a.status().Why, "\n"),
+					"sync link on sync0 is not usable")
 			})
 			addLink(t, a, b)
 			inStep(t, a, b, 30*time.Second)
@@ -132,7 +137,8 @@ func TestStrangersAndGarbage(t *testing.T) {
 	gone := testFlow(0)
 	seq := uint32(time.Now().Unix())
 	hello := wire.AppendControl(nil, wire.Hello, seq, 0, 0)
-	sendFrom(t, a.ns, "10.255.0.99:0", b, hello, wire.AppendControl(nil, wire.Resync, seq+1, seq+1, seq+1), wire.AppendFlow(nil, wire.CTDestroy, 0, seq+2, &gone))
+	sendFrom(t, a.ns, "10.255.0.99:0", b, hello, wire.AppendControl(nil, wire.Resync, seq+1, seq+1, seq+1),
+		wire.AppendFlow(nil, wire.CTDestroy, 0, seq+2, &gone))
 	b.eventually(10*time.Second, "counts the stranger", func() bool { return b.activeLink().Dropped["wrong source"] == 3 })
 	before := b.statistics()
 	if before.Tracking.Malformed.Total() != 0 || before.Session.PeerRestarts > 1 {
@@ -157,7 +163,8 @@ func TestStrangersAndGarbage(t *testing.T) {
 		return b.statistics().Tracking.Malformed.Total() >= uint64(len(garbage))
 	})
 	after := b.statistics()
-	if after.External.Active != n || after.External.Updated != before.External.Updated || after.External.Created != before.External.Created || after.External.Destroyed != before.External.Destroyed {
+	if after.External.Active != n || after.External.Updated != before.External.Updated ||
+		after.External.Created != before.External.Created || after.External.Destroyed != before.External.Destroyed {
 		t.Errorf("garbage changed the external cache: %+v, was %+v", after.External, before.External)
 	}
 	if got := b.cached("external"); fmt.Sprint(got) != fmt.Sprint(want) {
@@ -211,9 +218,11 @@ func TestStopsAtOnce(t *testing.T) {
 func TestOneDaemonPerSocket(t *testing.T) {
 	_, b := newPair(t)
 	b.start(options{})
-	second, err := b.ns.Exec(t.Context(), filepath.Join(binDir, "ctsyncd"), "--config", filepath.Join(b.dir, "ctsync.toml"), "--log", "stderr").CombinedOutput()
+	second, err := b.ns.Exec(t.Context(), filepath.Join(binDir, "ctsyncd"), "--config",
+		filepath.Join(b.dir, "ctsync.toml"), "--log", "stderr").CombinedOutput()
 	exit, ok := err.(*exec.ExitError)
-	if !ok || exit.ExitCode() != 1 || !strings.Contains(string(second), "another daemon is serving it") || !strings.Contains(string(second), b.socket()) {
+	if !ok || exit.ExitCode() != 1 || !strings.Contains(string(second), "another daemon is serving it") ||
+		!strings.Contains(string(second), b.socket()) {
 		t.Errorf("second daemon: %v: %s", err, second)
 	}
 	if strings.Count(strings.TrimSpace(string(second)), "\n") != 0 {

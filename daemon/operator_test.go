@@ -31,7 +31,8 @@ func TestStatisticsBesideConntrackd(t *testing.T) {
 	a.start(o)
 	a.create(testFlows(n))
 	same(t, a, b, n, 20*time.Second)
-	for _, word := range []string{"network", "cache", "runtime", "link", "queue", "process", "expect", "ct", "n", "ca", "r", "l", "q", "p", "e"} {
+	for _, word := range []string{"network", "cache", "runtime", "link", "queue", "process", "expect", "ct", "n", "ca",
+		"r", "l", "q", "p", "e"} {
 		want, got := masked(b.conntrackd("-s", word)), masked(a.ctsync("show", "statistics", word))
 		if d := cmp.Diff(want, got); d != "" {
 			t.Errorf("-s %s (-conntrackd +ctsync):\n%s", word, d)
@@ -40,7 +41,8 @@ func TestStatisticsBesideConntrackd(t *testing.T) {
 	// What is in flight differs at any moment; of both, each line has one of three forms.
 	for _, text := range []string{b.conntrackd("-s", "rsqueue"), a.ctsync("show", "statistics", "rsqueue")} {
 		for i, line := range masked(strings.TrimSpace(text)) {
-			if i == 0 && line != "resent queue (len= N)" || i > 0 && line != "control -> seq: N flags: N" && line != "object -> seq: N" {
+			if i == 0 && line != "resent queue (len= N)" || i > 0 && line != "control -> seq: N flags: N" &&
+				line != "object -> seq: N" {
 				t.Errorf("a line of rsqueue: %q", line)
 			}
 		}
@@ -83,7 +85,9 @@ func TestXMLBesideConntrackd(t *testing.T) {
 	for _, r := range []*router{a, b} {
 		r.create(flows)
 		errs := make([]unix.Errno, n)
-		if err := r.kern.CreateExpectations(expects, errs); err != nil || slices.ContainsFunc(errs, func(e unix.Errno) bool { return e != 0 }) {
+		if err := r.kern.CreateExpectations(expects, errs); err != nil || slices.ContainsFunc(errs, func(e unix.Errno) bool {
+			return e != 0
+		}) {
 			t.Fatal(errs, err)
 		}
 	}
@@ -96,7 +100,8 @@ func TestXMLBesideConntrackd(t *testing.T) {
 		if d := cmp.Diff(want, got); d != "" || len(got) != len(flows) {
 			t.Errorf("%s -x, %d flows (-conntrackd +ctsync):\n%s", c.option, len(got), d)
 		}
-		want, got = xmlLines(b.conntrackd(c.option, "expect", "-x")), xmlLines(a.ctsync("show", "cache", c.cache, "expect", "--xml"))
+		want, got = xmlLines(b.conntrackd(c.option, "expect", "-x")),
+			xmlLines(a.ctsync("show", "cache", c.cache, "expect", "--xml"))
 		if d := cmp.Diff(want, got); d != "" || len(got) != n {
 			t.Errorf("%s expect -x, %d expectations (-conntrackd +ctsync):\n%s", c.option, len(got), d)
 		}

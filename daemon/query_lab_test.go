@@ -57,9 +57,12 @@ func TestQueriesOfTheKernelsTable(t *testing.T) {
 	a.start(options{})
 	flows := mixture()
 	a.create(flows)
-	a.eventually(10*time.Second, "has the flows", func() bool { return a.statistics().Internal.Active == uint64(len(flows)) })
+	a.eventually(10*time.Second, "has the flows", func() bool {
+		return a.statistics().Internal.Active == uint64(len(flows))
+	})
 	kernel := a.kernelFlows(isOurs)
-	for _, filter := range []string{"proto:tcp", "nat:yes", "!nat:yes family:ipv6", "dport:53,80 or icmp", "src:10.1.0.0/29", "mark:0x10", "80", "fd01::4", "state:established timeout>9m", "nothing"} {
+	for _, filter := range []string{"proto:tcp", "nat:yes", "!nat:yes family:ipv6", "dport:53,80 or icmp",
+		"src:10.1.0.0/29", "mark:0x10", "80", "fd01::4", "state:established timeout>9m", "nothing"} {
 		e, err := expr.Parse(filter)
 		if err != nil {
 			t.Fatal(err)
@@ -71,7 +74,8 @@ func TestQueriesOfTheKernelsTable(t *testing.T) {
 			}
 		}
 		slices.Sort(want)
-		for _, args := range [][]string{{"show", "table", "--filter", filter + " (src:10.1.0.0/16 or src:fd01::/16)"}, {"show", "cache", "internal", "--filter", filter}} {
+		for _, args := range [][]string{{"show", "table", "--filter", filter + " (src:10.1.0.0/16 or src:fd01::/16)"},
+			{"show", "cache", "internal", "--filter", filter}} {
 			got := names(a.entries(args...))
 			slices.Sort(got)
 			if !slices.Equal(got, want) {
@@ -89,7 +93,8 @@ func TestQueriesOfTheKernelsTable(t *testing.T) {
 		}
 		var g control.Groups
 		a.unmarshal(&g, append(table, "--group-by", "protocol", "--json", "--filter", "src:10.1.0.0/16,fd01::/16")...)
-		want := []control.Group{{Key: "tcp", Count: control.Count{Flows: 5}}, {Key: "udp", Count: control.Count{Flows: 3}}, {Key: "icmp", Count: control.Count{Flows: 2}}, {Key: "icmpv6", Count: control.Count{Flows: 1}}}
+		want := []control.Group{{Key: "tcp", Count: control.Count{Flows: 5}}, {Key: "udp", Count: control.Count{Flows: 3}},
+			{Key: "icmp", Count: control.Count{Flows: 2}}, {Key: "icmpv6", Count: control.Count{Flows: 1}}}
 		if !slices.Equal(g.Groups, want) || g.Flows != uint64(len(flows)) {
 			t.Errorf("%v by protocol: %+v", table, g)
 		}
@@ -109,7 +114,8 @@ func TestQueriesOfTheKernelsTable(t *testing.T) {
 	if ours := like(a.ctsync("show", "table", "--wide")); !slices.Equal(ours, theirs) {
 		t.Errorf("conntrack -L:\n%s\nctsync:\n%s", strings.Join(theirs, "\n"), strings.Join(ours, "\n"))
 	}
-	out, err := a.ns.Exec(t.Context(), filepath.Join(binDir, "ctsync"), "--socket", a.socket(), "show", "table", "--filter", "age>1").CombinedOutput()
+	out, err := a.ns.Exec(t.Context(), filepath.Join(binDir, "ctsync"), "--socket", a.socket(), "show", "table",
+		"--filter", "age>1").CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "nf_conntrack_timestamp") {
 		t.Errorf("the kernel notes no times: %v: %s", err, out)
 	}
@@ -149,7 +155,8 @@ func TestDifferencesOfTheInternalCache(t *testing.T) {
 	stop, done := make(chan struct{}), make(chan error, 1)
 	go func() { done <- a.churn(flows[n/2:], stop) }()
 	for range 3 {
-		if list, counts := a.differences("internal"); len(list) != 0 || counts.Total() != 0 || counts.Filtered == 0 || counts.Compared < n/2 {
+		if list, counts := a.differences("internal"); len(list) != 0 || counts.Total() != 0 || counts.Filtered == 0 ||
+			counts.Compared < n/2 {
 			t.Errorf("while flows change: %+v, %+v", list, counts)
 		}
 	}
@@ -174,15 +181,18 @@ func TestDifferencesOfTheInternalCache(t *testing.T) {
 		t.Fatal(err)
 	}
 	list, counts := a.differences("internal")
-	if f := counts.Found; len(list) != 22 || f[control.KernelOnly] != 10 || f[control.CacheOnly] != 5 || f[control.Differs] != 7 || counts.Unsettled != 0 {
+	if f := counts.Found; len(list) != 22 || f[control.KernelOnly] != 10 || f[control.CacheOnly] != 5 ||
+		f[control.Differs] != 7 || counts.Unsettled != 0 {
 		t.Errorf("%d shown, %+v", len(list), counts)
 	}
 	for _, d := range list {
-		if d.What == control.Differs && (!slices.Equal(d.Attributes, []string{"mark"}) || *d.Kernel.Mark != 7) || d.What == control.KernelOnly && d.Cache != nil || d.What == control.CacheOnly && d.Kernel != nil {
+		if d.What == control.Differs && (!slices.Equal(d.Attributes, []string{"mark"}) || *d.Kernel.Mark != 7) ||
+			d.What == control.KernelOnly && d.Cache != nil || d.What == control.CacheOnly && d.Kernel != nil {
 			t.Errorf("%+v", d)
 		}
 	}
-	if list, counts := a.differences("internal", "--filter", "mark:7", "--limit", "2"); len(list) != 2 || counts.Total() != 7 {
+	if list, counts := a.differences("internal", "--filter", "mark:7", "--limit", "2"); len(list) != 2 ||
+		counts.Total() != 7 {
 		t.Errorf("filtered: %d shown, %+v", len(list), counts)
 	}
 	text := a.ctsync("show", "diff", "internal", "--filter", "mark:7")
@@ -244,18 +254,21 @@ func TestDifferencesOfTheExternalCache(t *testing.T) {
 		return counts.Found[control.WouldExpire] == 1
 	})
 	list, counts := b.differences("external")
-	want := map[string]uint64{control.WouldCreate: 6, control.WouldUpdate: 1, control.WouldReplace: 2, control.WouldExpire: 1}
+	want := map[string]uint64{control.WouldCreate: 6, control.WouldUpdate: 1, control.WouldReplace: 2,
+		control.WouldExpire: 1}
 	if fmt.Sprint(counts.Found) != fmt.Sprint(want) || counts.Filtered != 1 || counts.Compared != 12 || len(list) != 10 {
 		t.Errorf("%d shown, %+v, want %v", len(list), counts, want)
 	}
 	for _, d := range list {
-		if d.What == control.WouldUpdate && (!slices.Equal(d.Attributes, []string{"mark"}) || *d.Kernel.Mark != 0x99 || *d.Cache.Mark != 0x10) {
+		if d.What == control.WouldUpdate && (!slices.Equal(d.Attributes,
+			[]string{"mark"}) || *d.Kernel.Mark != 0x99 || *d.Cache.Mark != 0x10) {
 			t.Errorf("%+v", d)
 		}
 	}
 	var r control.Result
 	b.unmarshal(&r, "commit", "--json")
-	if c := r.Commit; c.Created != want[control.WouldCreate] || c.Replaced != want[control.WouldReplace] || c.Updated != 2 || c.Expired != 1 || c.Filtered != 1 || c.Failed != 0 {
+	if c := r.Commit; c.Created != want[control.WouldCreate] || c.Replaced != want[control.WouldReplace] ||
+		c.Updated != 2 || c.Expired != 1 || c.Filtered != 1 || c.Failed != 0 {
 		t.Errorf("commit: %+v", c)
 	}
 	if list, counts := b.differences("external"); counts.Total() != 1 || list[0].What != control.WouldExpire {
@@ -267,7 +280,8 @@ func TestDifferencesOfTheExternalCache(t *testing.T) {
 func (r *router) watched(args ...string) (lines chan control.EventJSON, interrupt func() error) {
 	r.t.Helper()
 	ctx, cancel := context.WithCancel(r.t.Context())
-	cmd := r.ns.Exec(ctx, filepath.Join(binDir, "ctsync"), append([]string{"--socket", r.socket(), "events", "--json"}, args...)...)
+	cmd := r.ns.Exec(ctx, filepath.Join(binDir, "ctsync"),
+		append([]string{"--socket", r.socket(), "events", "--json"}, args...)...)
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()
@@ -339,7 +353,8 @@ func TestEventsAreWatched(t *testing.T) {
 		e := next(t, own)
 		got = append(got, fmt.Sprintf("%s %s %d %s mark %d", e.Table, e.Event, *e.Orig.SrcPort, e.State, *e.Mark))
 	}
-	want := []string{"internal new 1025 ESTABLISHED mark 5", "internal update 1025 FIN_WAIT mark 5", "internal destroy 1025 FIN_WAIT mark 5"}
+	want := []string{"internal new 1025 ESTABLISHED mark 5", "internal update 1025 FIN_WAIT mark 5",
+		"internal destroy 1025 FIN_WAIT mark 5"}
 	if !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}

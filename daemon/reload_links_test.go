@@ -54,21 +54,24 @@ func TestReloadLinks(t *testing.T) {
 		anew             uint64                        // conversations that begin with it
 	}{
 		{"a link more", "", two, func(s control.Statistics) bool {
-			return slices.Equal(devices(s), []string{"sync0", "sync1"}) && s.Links[1].State == "RUNNING" && s.ActiveLink().Device == "sync0"
+			return slices.Equal(devices(s), []string{"sync0", "sync1"}) && s.Links[1].State == "RUNNING" &&
+				s.ActiveLink().Device == "sync0"
 		}, 0},
 		{"port", "", strings.Replace(two, "3781", "4781", 1), func(s control.Statistics) bool { return len(s.Links) == 2 }, 0},
 		{"order", "", "[interface.sync1]\nport = 4781\n[interface.sync0]\n", func(s control.Statistics) bool {
 			return slices.Equal(devices(s), []string{"sync1", "sync0"}) && s.ActiveLink().Device == "sync0"
 		}, 0},
 		{"the active link removed", "", "[interface.sync1]\nport = 4781\n", func(s control.Statistics) bool {
-			return slices.Equal(devices(s), []string{"sync1"}) && s.ActiveLink().Device == "sync1" && s.ActiveLink().State == "RUNNING"
+			return slices.Equal(devices(s), []string{"sync1"}) && s.ActiveLink().Device == "sync1" &&
+				s.ActiveLink().State == "RUNNING"
 		}, 0},
 		{"port of the only link", "", "[interface.sync1]\nport = 5000\n", func(s control.Statistics) bool { return s.ActiveLink().State == "RUNNING" }, 0},
 		{"queue of the link", "sync-queue-size = 3", "[interface.sync1]\nport = 5000\n", func(s control.Statistics) bool {
 			return s.ActiveLink().SendBuffer.Asked == 3<<20 && s.ActiveLink().ReceiveBuffer.Asked == 3<<20
 		}, 0},
 		{"queue and pace of events", "event-listen-queue-size = 2\ncoalesce = '3ms'", "[interface.sync1]\nport = 5000\n", func(s control.Statistics) bool {
-			return s.Kernel.BufferLimit == 2<<20 && s.Kernel.BufferBytes == 2<<20 && s.Kernel.Coalesce == control.Duration(3*time.Millisecond)
+			return s.Kernel.BufferLimit == 2<<20 && s.Kernel.BufferBytes == 2<<20 &&
+				s.Kernel.Coalesce == control.Duration(3*time.Millisecond)
 		}, 0},
 		{"group", "mcast-group = '225.0.0.51'", "[interface.sync1]\nport = 5000\n", func(s control.Statistics) bool { return s.ActiveLink().State == "RUNNING" }, 0},
 		{"back", "", one, func(s control.Statistics) bool { return slices.Equal(devices(s), []string{"sync0"}) }, 0},
@@ -118,11 +121,14 @@ func reloadPeers(t *testing.T, a, b *router) {
 	unicast(a, "listen-address = ['10.255.0.77']")
 	a.eventually(10*time.Second, "complains of the address", func() bool {
 		s := a.status()
-		return slices.Contains(s.Warnings, bad) && strings.Contains(strings.Join(s.Why, "\n"), "10.255.0.77") && strings.Contains(a.log.String(), bad)
+		return slices.Contains(s.Warnings, bad) && strings.Contains(strings.Join(s.Why, "\n"), "10.255.0.77") &&
+			strings.Contains(a.log.String(), bad)
 	})
 	a.ns.Run(t, "ip", "address", "add", "10.255.0.77/24", "dev", "sync0")
 	b.reload("", "[interface.sync0]\npeer = '10.255.0.77'\n")
-	nstest.Eventually(t, 40*time.Second, func() bool { return a.status().InStep && b.status().InStep }, func() string { return "in step from the other address" })
+	nstest.Eventually(t, 40*time.Second, func() bool {
+		return a.status().InStep && b.status().InStep
+	}, func() string { return "in step from the other address" })
 	if w := a.status().Warnings; len(w) != 0 {
 		t.Errorf("warnings stay: %v", w)
 	}

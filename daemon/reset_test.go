@@ -46,7 +46,9 @@ func TestResetSequences(t *testing.T) {
 			if s := a.statistics().Internal; s.Destroyed != internal.Destroyed+n || s.Active != n {
 				t.Errorf("internal cache before the reset %+v, after it %+v", internal, s)
 			}
-			nstest.Eventually(t, 20*time.Second, func() bool { return len(b.cache("external")) == n }, func() string { return "the peer has our flows again" })
+			nstest.Eventually(t, 20*time.Second, func() bool {
+				return len(b.cache("external")) == n
+			}, func() string { return "the peer has our flows again" })
 			same(t, a, b, n, 20*time.Second)
 		})
 	}

@@ -94,7 +94,8 @@ func TestRestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	out, code := b.tryCtsync("restart")
-	if code != 1 || !strings.Contains(out, "not restarted") || !strings.Contains(out, "ctsync.toml:1:8") || strings.Count(out, "\n") != 1 {
+	if code != 1 || !strings.Contains(out, "not restarted") || !strings.Contains(out, "ctsync.toml:1:8") ||
+		strings.Count(out, "\n") != 1 {
 		t.Errorf("restart with a broken configuration: exit status %d: %s", code, out)
 	}
 	if now := b.status(); !now.Started.Equal(before.Started) || now.External != n {
@@ -110,10 +111,12 @@ func TestRestart(t *testing.T) {
 	systemd.mark()
 	out, code = b.tryCtsync("restart")
 	now := b.status()
-	if code != 0 || now.PID != before.PID || now.Version != "upgraded" || !now.Started.After(before.Started) || !now.Ready {
+	if code != 0 || now.PID != before.PID || now.Version != "upgraded" || !now.Started.After(before.Started) ||
+		!now.Ready {
 		t.Errorf("restart: exit status %d: %s\nbefore %+v\nafter %+v", code, out, before, now)
 	}
-	for _, line := range []string{"ctsyncd restarted: version upgraded", "asked for its internal cache", "internal cache sent to the peer"} {
+	for _, line := range []string{"ctsyncd restarted: version upgraded", "asked for its internal cache",
+		"internal cache sent to the peer"} {
 		if !strings.Contains(out, line) {
 			t.Errorf("restart does not say %q: %s", line, out)
 		}
@@ -125,7 +128,8 @@ func TestRestart(t *testing.T) {
 	inStep(t, a, b, 20*time.Second)
 	nstest.Eventually(t, 10*time.Second, func() bool {
 		text := systemd.since()
-		return strings.Contains(text, "RELOADING=1\nMONOTONIC_USEC=") && strings.LastIndex(text, "READY=1") > strings.LastIndex(text, "RELOADING=1")
+		return strings.Contains(text, "RELOADING=1\nMONOTONIC_USEC=") &&
+			strings.LastIndex(text, "READY=1") > strings.LastIndex(text, "RELOADING=1")
 	}, func() string { return "systemd hears RELOADING, then READY:\n" + systemd.since() })
 	if strings.Contains(systemd.since(), "STOPPING") {
 		t.Errorf("systemd was told that the service ends:\n%s", systemd.since())
@@ -143,7 +147,8 @@ func TestRestartAlone(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), "ip", "netns", "exec", b.ns.Name, "script", "-qec",
 		filepath.Join(binDir, "ctsync")+" --socket "+b.socket()+" restart", "/dev/null")
 	screen, err := cmd.CombinedOutput()
-	if err != nil || !strings.Contains(string(screen), "restart: waiting for the peer") || !strings.Contains(string(screen), "the peer did not answer within 10s") {
+	if err != nil || !strings.Contains(string(screen), "restart: waiting for the peer") ||
+		!strings.Contains(string(screen), "the peer did not answer within 10s") {
 		t.Errorf("restart on a terminal: %v: %q", err, screen)
 	}
 }

@@ -175,8 +175,11 @@ func TestResetWithoutPeer(t *testing.T) {
 	flows := mixture()
 	peer.tell(b, flows)
 	peer.stop()
-	b.eventually(10*time.Second, "misses its peer", func() bool { return strings.Contains(strings.Join(b.status().Why, "\n"), "silent") })
-	out, err := b.ns.Exec(t.Context(), filepath.Join(binDir, "ctsync"), "--socket", b.socket(), "reset", "external-cache").CombinedOutput()
+	b.eventually(10*time.Second, "misses its peer", func() bool {
+		return strings.Contains(strings.Join(b.status().Why, "\n"), "silent")
+	})
+	out, err := b.ns.Exec(t.Context(), filepath.Join(binDir, "ctsync"), "--socket", b.socket(), "reset",
+		"external-cache").CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "the peer does not answer") {
 		t.Errorf("reset without a peer: %v: %s", err, out)
 	}

@@ -130,7 +130,8 @@ func restored(t *testing.T, want, got map[flow.Tuple]flow.Flow) {
 			t.Errorf("%s is not restored", name)
 			continue
 		}
-		if g.Reply != w.Reply || g.Mark != w.Mark || g.Labels != w.Labels || g.TCPState != w.TCPState || g.Status&status != w.Status&status {
+		if g.Reply != w.Reply || g.Mark != w.Mark || g.Labels != w.Labels || g.TCPState != w.TCPState ||
+			g.Status&status != w.Status&status {
 			t.Errorf("%s: %+v\nwant %+v", name, g, w)
 		}
 		if g.Timeout > w.Timeout+1 || g.Timeout+60 < w.Timeout {
@@ -223,7 +224,9 @@ func TestTakeoverIsVerified(t *testing.T) {
 		t.Errorf("the takeover waited for %d comparisons with the kernel", k.Repairs-before.Repairs)
 	}
 	same(t, b, a, n, 20*time.Second)
-	b.eventually(20*time.Second, "compares its cache with the kernel", func() bool { return b.statistics().Kernel.Repairs > before.Repairs })
+	b.eventually(20*time.Second, "compares its cache with the kernel", func() bool {
+		return b.statistics().Kernel.Repairs > before.Repairs
+	})
 	if k := b.statistics().Kernel; k.Repaired != before.Repaired {
 		t.Errorf("%d differences after the takeover", k.Repaired-before.Repaired)
 	}
@@ -242,7 +245,8 @@ func TestEndsToldLateDoNotEndRestoredFlows(t *testing.T) {
 	a.create(all[other:])
 	b.eventually(30*time.Second, "has all flows", func() bool {
 		s := b.statistics()
-		return s.Internal.Active == other+n && s.External.Active == n && s.Session.Waiting == 0 && s.Session.Unacknowledged == 0
+		return s.Internal.Active == other+n && s.External.Active == n && s.Session.Waiting == 0 &&
+			s.Session.Unacknowledged == 0
 	})
 	if err := b.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
@@ -284,7 +288,9 @@ func TestCommitKeepsServing(t *testing.T) {
 	b.start(options{extra: "sync-queue-size = 4\n"})
 	a.start(options{extra: "sync-queue-size = 4\n"})
 	a.create(testFlows(n))
-	nstest.Eventually(t, 30*time.Second, func() bool { return b.statistics().External.Active == n }, func() string { return "all flows reach b" })
+	nstest.Eventually(t, 30*time.Second, func() bool {
+		return b.statistics().External.Active == n
+	}, func() string { return "all flows reach b" })
 
 	fresh := make([]flow.Flow, own)
 	for i := range fresh {
@@ -350,7 +356,9 @@ func TestFlowsToldDuringTakeover(t *testing.T) {
 	b.start(options{extra: "sync-queue-size = 4\n"})
 	a.start(options{extra: "sync-queue-size = 4\n"})
 	a.create(testFlows(n))
-	nstest.Eventually(t, 30*time.Second, func() bool { return b.statistics().External.Active == n }, func() string { return "all flows reach b" })
+	nstest.Eventually(t, 30*time.Second, func() bool {
+		return b.statistics().External.Active == n
+	}, func() string { return "all flows reach b" })
 	fresh := make([]flow.Flow, late)
 	for i := range fresh {
 		fresh[i] = testFlow(n + i)

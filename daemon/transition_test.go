@@ -135,7 +135,8 @@ func TestTransitionsOverRestart(t *testing.T) {
 	b.takeover()
 	b.stop(syscall.SIGTERM)
 	b.start(options{})
-	if s := b.status(); s.Role != control.RoleMaster || s.LastTransition == nil || s.LastTransition.Outcome != control.OutcomeDone {
+	if s := b.status(); s.Role != control.RoleMaster || s.LastTransition == nil ||
+		s.LastTransition.Outcome != control.OutcomeDone {
 		t.Errorf("after a restart: role %q, last %+v", s.Role, s.LastTransition)
 	}
 
@@ -148,7 +149,8 @@ func TestTransitionsOverRestart(t *testing.T) {
 	b.start(options{})
 	ts := b.transitions()
 	last := b.outcome(ts[len(ts)-1].ID)
-	if len(ts) != 4 || last.State != control.StateFault || last.Outcome != control.OutcomeDone || !strings.Contains(last.Source, notify.SourceParked) {
+	if len(ts) != 4 || last.State != control.StateFault || last.Outcome != control.OutcomeDone ||
+		!strings.Contains(last.Source, notify.SourceParked) {
 		t.Errorf("parked: %d transitions, last %+v", len(ts), last)
 	}
 	if s := b.status(); s.Role != control.RoleFault {
@@ -229,7 +231,8 @@ func TestNotifyReturnsQuickly(t *testing.T) {
 		var took []time.Duration
 		for i := range 20 {
 			began := time.Now()
-			if out, err := exec.Command(filepath.Join(binDir, "ctsync"), "--socket", b.socket(), "notify", []string{"backup", "fault"}[i%2], "syncgrp").CombinedOutput(); err != nil {
+			if out, err := exec.Command(filepath.Join(binDir, "ctsync"), "--socket", b.socket(), "notify",
+				[]string{"backup", "fault"}[i%2], "syncgrp").CombinedOutput(); err != nil {
 				t.Fatalf("daemon %s: %v: %s", when, err, out)
 			}
 			took = append(took, time.Since(began))

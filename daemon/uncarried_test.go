@@ -74,7 +74,9 @@ func TestUncarriedIsNamed(t *testing.T) {
 		"flows: UDP-Lite ports not carried by protocol v1":                  1,
 		"expectations: IPv6 address translation not carried by protocol v1": 1,
 	}
-	a.eventually(20*time.Second, "counts what is not carried", func() bool { return cmp.Equal(a.statistics().Unsupported, want) })
+	a.eventually(20*time.Second, "counts what is not carried", func() bool {
+		return cmp.Equal(a.statistics().Unsupported, want)
+	})
 	for round := range uint32(3) { // changes and bulks tell of the same flows again
 		for i := range flows {
 			flows[i].Mark, flows[i].Has = round+1, flows[i].Has|flow.HasMark
@@ -92,7 +94,9 @@ func TestUncarriedIsNamed(t *testing.T) {
 		if !strings.Contains(text, " "+line+"\n") {
 			t.Errorf("no %q in show statistics --detail", line)
 		}
-		a.eventually(30*time.Second, "logs "+line, func() bool { return strings.Contains(a.log.String(), line+": the peer cannot restore them") })
+		a.eventually(30*time.Second, "logs "+line, func() bool {
+			return strings.Contains(a.log.String(), line+": the peer cannot restore them")
+		})
 	}
 	if n := strings.Count(a.log.String(), "not carried by protocol v1"); n > 3*len(want) {
 		t.Errorf("%d lines of the log for %d reasons", n, len(want))
@@ -106,7 +110,8 @@ func TestUncarriedIsNamed(t *testing.T) {
 		t.Errorf("commit statistics (-want +got):\n%s", d)
 	}
 	for what, n := range lost {
-		if !strings.Contains(b.ctsync("show", "transitions"), fmt.Sprintf("%d %s", n, what)) || !strings.Contains(b.ctsync("show", "statistics", "--detail"), "failed: "+what) {
+		if !strings.Contains(b.ctsync("show", "transitions"), fmt.Sprintf("%d %s", n, what)) ||
+			!strings.Contains(b.ctsync("show", "statistics", "--detail"), "failed: "+what) {
 			t.Errorf("no %q in what the new master shows", what)
 		}
 		if !strings.Contains(b.log.String(), what) {

@@ -122,7 +122,8 @@ func TestFailedSighting(t *testing.T) {
 	m := sample()
 	m.shown, m.followed.opened = m.screens[viewFlow], true
 	m.followed.beat()
-	m.take(answer[sighting]{of: &m.followed.pace, serial: m.followed.pace.serial, asked: m.now, at: m.now, err: errors.New("busy")})
+	m.take(answer[sighting]{of: &m.followed.pace, serial: m.followed.pace.serial, asked: m.now, at: m.now,
+		err: errors.New("busy")})
 	if !m.followed.kernel.IsZero() {
 		t.Error("the kernel counts as read")
 	}

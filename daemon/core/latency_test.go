@@ -140,7 +140,7 @@ func TestStatisticsShareNothing(t *testing.T) {
 	}
 	c.Committed(lost, true, true)
 	s := statistics(c)
-	c.Committed(lost, true)
+	c.Committed(lost, true, true)
 	if s.Commit.Errors["EEXIST"] != 1 || s.Commit.Expect.Failed != 1 || s.Commit.Expect.Errors["ENOENT"] != 1 {
 		t.Errorf("what a client got changed afterwards: %+v, %+v", s.Commit, s.Commit.Expect)
 	}

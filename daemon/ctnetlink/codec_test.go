@@ -127,8 +127,11 @@ func codecSamples() []sample {
 		sample{"everything", everything()},
 		sample{"dccp", dccp},
 		sample{"orig tuple alone", flow.Flow{Orig: v4}},
-		sample{"orig tuple in a zone alone", flow.Flow{Orig: with(flow.Flow{Orig: v4}, func(f *flow.Flow) { f.Orig.Zone = 3 }).Orig}},
-		sample{"destroy", flow.Flow{Orig: v4, Reply: v4.Inverse(), Has: flow.HasReply | flow.HasStatus | flow.HasID, Status: 0x20a, ID: 5}},
+		sample{"orig tuple in a zone alone", flow.Flow{Orig: with(flow.Flow{Orig: v4}, func(f *flow.Flow) {
+			f.Orig.Zone = 3
+		}).Orig}},
+		sample{"destroy", flow.Flow{Orig: v4, Reply: v4.Inverse(), Has: flow.HasReply | flow.HasStatus | flow.HasID,
+			Status: 0x20a, ID: 5}},
 		sample{"destroy with TCP state alone", flow.Flow{Orig: v4, Has: flow.HasTCPState, TCPState: 7}},
 	)
 }

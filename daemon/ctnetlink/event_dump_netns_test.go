@@ -41,8 +41,8 @@ table inet extra {
 `
 
 // TestEventsAndDumpAgree lets real packets cross a router and compares what the events carry of their flows with what a
-// dump carries: no value differs, and a comparison sends nothing. An event leaves out what did not change, and a mark of
-// zero; a dump does not. The timeouts in the dump show which flow had packets since its last event, and when.
+// dump carries: no value differs, and a comparison sends nothing. An event leaves out what did not change, and a mark
+// of zero; a dump does not. The timeouts in the dump show which flow had packets since its last event, and when.
 func TestEventsAndDumpAgree(t *testing.T) {
 	client, r, server := router(t)
 	r.Sysctl(t, "net.netfilter.nf_conntrack_acct", "1")
@@ -125,7 +125,8 @@ func TestEventsAndDumpAgree(t *testing.T) {
 	if found, _ := n.Stale(0, 100, make([]cache.Entry, 100)); found != 0 || n.Dirty() != 0 {
 		t.Errorf("%d flows are only cached, %d are to be sent", found, n.Dirty())
 	}
-	for _, kind := range []string{"tcp ipv4", "tcp ipv6", "udp ipv4", "udp ipv6", "icmp ipv4", "icmpv6 ipv6", "unknown ipv4", "zone"} {
+	for _, kind := range []string{"tcp ipv4", "tcp ipv6", "udp ipv4", "udp ipv6", "icmp ipv4", "icmpv6 ipv6",
+		"unknown ipv4", "zone"} {
 		if got[kind] == 0 {
 			t.Errorf("no flow of %s among %v", kind, got)
 		}

@@ -48,8 +48,10 @@ table inet router {
 func router(t *testing.T) (client, r, server *nstest.NS) {
 	nstest.RequireCommand(t, "nft", "nftables")
 	client, r, server = nstest.New(t), nstest.New(t), nstest.New(t)
-	nstest.Veth(t, client, "eth", []string{"10.0.1.2/24", "fd00:1::2/64"}, r, "in", []string{"10.0.1.254/24", "fd00:1::fe/64"})
-	nstest.Veth(t, server, "eth", []string{"10.0.2.2/24", "fd00:2::2/64"}, r, "out", []string{"10.0.2.254/24", "fd00:2::fe/64"})
+	nstest.Veth(t, client, "eth", []string{"10.0.1.2/24", "fd00:1::2/64"}, r, "in",
+		[]string{"10.0.1.254/24", "fd00:1::fe/64"})
+	nstest.Veth(t, server, "eth", []string{"10.0.2.2/24", "fd00:2::2/64"}, r, "out",
+		[]string{"10.0.2.254/24", "fd00:2::fe/64"})
 	r.Sysctl(t, "net.ipv4.ip_forward", "1")
 	r.Sysctl(t, "net.ipv6.conf.all.forwarding", "1")
 	r.Run(t, "sh", "-c", "nft -f - <<'EOF'\n"+rules+"\nEOF")

@@ -51,7 +51,8 @@ func BenchmarkTap(b *testing.B) {
 				list[i] = control.NewWatcher("")
 				c.Tap.Watch(list[i])
 			}
-			life := []*ctnetlink.Block{coretest.Block(ctnetlink.EventNew, 1), coretest.Block(ctnetlink.EventUpdate, 1), coretest.Block(ctnetlink.EventDestroy, 1)}
+			life := []*ctnetlink.Block{coretest.Block(ctnetlink.EventNew, 1), coretest.Block(ctnetlink.EventUpdate, 1),
+				coretest.Block(ctnetlink.EventDestroy, 1)}
 			spare := control.NewEventBatch()
 			for b.Loop() {
 				for _, blk := range life {

@@ -191,7 +191,8 @@ func TestTimesAreOfNow(t *testing.T) {
 func TestSortedAndFiltered(t *testing.T) {
 	d := loopedAt(t, nil, func() int64 { return 0 })
 	fill(t, d, 5000)
-	list, _ := listing(t, d, control.FlowQuery{Table: control.TableExternal, Filter: parsed(t, "proto:tcp mark:3"), Sort: "timeout", Desc: true, Skip: 3, Limit: 1100})
+	list, _ := listing(t, d, control.FlowQuery{Table: control.TableExternal, Filter: parsed(t, "proto:tcp mark:3"),
+		Sort: "timeout", Desc: true, Skip: 3, Limit: 1100})
 	var want []uint32
 	for i := range 5000 {
 		if f := someFlow(i); f.Orig.Proto == flow.TCP && f.Mark == 3 {
@@ -207,11 +208,17 @@ func TestSortedAndFiltered(t *testing.T) {
 	if want = want[3:min(1103, len(want))]; !slices.Equal(got, want) {
 		t.Errorf("%d flows, want %d, or in another order", len(got), len(want))
 	}
-	if err := d.Flows(context.Background(), control.FlowQuery{Table: control.TableExternal}, func(*flow.Flow, control.Meta) error { return loop.ErrStopped }); !errors.Is(err, loop.ErrStopped) {
+	if err := d.Flows(context.Background(), control.FlowQuery{Table: control.TableExternal},
+		func(*flow.Flow, control.Meta) error {
+			return loop.ErrStopped
+		}); !errors.Is(err, loop.ErrStopped) {
 		t.Errorf("a reader's error: %v", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	if err := d.Flows(ctx, control.FlowQuery{Table: control.TableExternal}, func(*flow.Flow, control.Meta) error { cancel(); return nil }); !errors.Is(err, context.Canceled) {
+	if err := d.Flows(ctx, control.FlowQuery{Table: control.TableExternal}, func(*flow.Flow, control.Meta) error {
+		cancel()
+		return nil
+	}); !errors.Is(err, context.Canceled) {
 		t.Errorf("a reader who left: %v", err)
 	}
 }
@@ -260,7 +267,8 @@ func TestGroups(t *testing.T) {
 			}
 		}
 		for _, limit := range []int{0, 2} {
-			g, err := d.Groups(context.Background(), control.FlowQuery{Table: control.TableExternal, Filter: filter, Group: by, Limit: limit})
+			g, err := d.Groups(context.Background(), control.FlowQuery{Table: control.TableExternal, Filter: filter, Group: by,
+				Limit: limit})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -271,7 +279,8 @@ func TestGroups(t *testing.T) {
 				}
 				sum += x.Flows
 			}
-			if shown := len(g.Groups); uint64(shown)+g.OtherCount != uint64(len(want)) || limit > 0 && shown > limit || sum+g.Other.Flows != g.Flows || g.Unnamed.Flows != 0 {
+			if shown := len(g.Groups); uint64(shown)+g.OtherCount != uint64(len(want)) || limit > 0 && shown > limit ||
+				sum+g.Other.Flows != g.Flows || g.Unnamed.Flows != 0 {
 				t.Errorf("%s limit %d: %d and %d groups of %d, %d and %d flows of %d", by, limit, shown, g.OtherCount, len(want), sum, g.Other.Flows, g.Flows)
 			}
 		}
@@ -289,7 +298,8 @@ func TestGroupsAreBounded(t *testing.T) {
 		g.add(&f)
 	}
 	a := g.answer(control.FlowQuery{Group: "source", Sort: "key", Limit: 4})
-	if len(a.Groups) != 4 || a.Groups[3].Key != "10.0.3.0" || a.Groups[3].Flows != 20 || a.OtherCount != 6 || a.Other.Flows != 120 || a.Unnamed.Flows != 800 || a.Flows != 1000 || a.Bytes != 3000 {
+	if len(a.Groups) != 4 || a.Groups[3].Key != "10.0.3.0" || a.Groups[3].Flows != 20 || a.OtherCount != 6 ||
+		a.Other.Flows != 120 || a.Unnamed.Flows != 800 || a.Flows != 1000 || a.Bytes != 3000 {
 		t.Errorf("%+v", a)
 	}
 }
@@ -378,7 +388,8 @@ func TestEventsAreWhole(t *testing.T) {
 	external, _ := watch(t, d, control.FlowQuery{Table: control.TableExternal, Filter: parsed(t, "mark:7")})
 	f := someFlow(5)
 	f.Mark, f.ID, f.Has = 7, 1, f.Has|flow.HasID
-	partial := flow.Flow{Orig: f.Orig, Reply: f.Reply, Has: flow.HasReply | flow.HasStatus | flow.HasID, Status: flow.StatusAssured, ID: 1}
+	partial := flow.Flow{Orig: f.Orig, Reply: f.Reply, Has: flow.HasReply | flow.HasStatus | flow.HasID,
+		Status: flow.StatusAssured, ID: 1}
 	end := partial
 	end.Has, end.Bytes = end.Has|flow.HasCounters, [2]uint64{100, 1}
 	older := end
@@ -407,7 +418,8 @@ func TestEventsAreWhole(t *testing.T) {
 	var got []string
 	for len(got) < 7 {
 		for _, e := range (<-all).Events {
-			got = append(got, fmt.Sprintf("%s %s mark %d assured %v bytes %d", e.Table(), e.Kind, e.Flow.Mark, e.Flow.Status&flow.StatusAssured != 0, e.Flow.Bytes[0]))
+			got = append(got, fmt.Sprintf("%s %s mark %d assured %v bytes %d", e.Table(), e.Kind, e.Flow.Mark,
+				e.Flow.Status&flow.StatusAssured != 0, e.Flow.Bytes[0]))
 			if e.At.IsZero() {
 				t.Error("an event without time")
 			}
@@ -454,7 +466,8 @@ func TestWatchedHotPathDoesNotAllocate(t *testing.T) {
 	c := coretest.New()
 	w := control.NewWatcher("")
 	c.Tap.Watch(w)
-	life := []*ctnetlink.Block{coretest.Block(ctnetlink.EventNew, 1), coretest.Block(ctnetlink.EventUpdate, 1), coretest.Block(ctnetlink.EventDestroy, 1)}
+	life := []*ctnetlink.Block{coretest.Block(ctnetlink.EventNew, 1), coretest.Block(ctnetlink.EventUpdate, 1),
+		coretest.Block(ctnetlink.EventDestroy, 1)}
 	spare := control.NewEventBatch()
 	once := func() {
 		for _, b := range life {

@@ -151,7 +151,8 @@ func TestParseFlow(t *testing.T) {
 			f.Has |= flow.HasSynproxy
 		}), 0},
 		{"sequence adjustment", udp4 + "001c0010 00000001 00000002 00000003 00000004 00000005 00000006", with(func(f *flow.Flow) {
-			f.SeqAdj = [2]flow.SeqAdj{{CorrectionPos: 1, OffsetBefore: 2, OffsetAfter: 3}, {CorrectionPos: 4, OffsetBefore: 5, OffsetAfter: 6}}
+			f.SeqAdj = [2]flow.SeqAdj{{CorrectionPos: 1, OffsetBefore: 2, OffsetAfter: 3},
+				{CorrectionPos: 4, OffsetBefore: 5, OffsetAfter: 6}}
 			f.Has |= flow.HasSeqAdj
 		}), 0},
 	}
