@@ -87,8 +87,8 @@ func wideStructs(t *testing.T, fset *token.FileSet, file *ast.File) {
 	})
 }
 
-// TestColumns holds code and prose to a width that can be read. Tables and literals are excepted: a line of Go that ends
-// within a literal of several lines or holds a long string, and in documents a line of a table or of code.
+// TestColumns holds code and prose to a width that can be read. Tables and literals are excepted: a line of Go that
+// ends within a literal of several lines or holds a long string, and in documents a line of a table or of code.
 func TestColumns(t *testing.T) {
 	for _, p := range list(t) {
 		for _, name := range slices.Concat(p.GoFiles, p.TestGoFiles, p.XTestGoFiles) {
