@@ -37,7 +37,8 @@ func (c *Core) BeginBulk() (b Bulk) {
 	return b
 }
 
-// End says that everything that was announced has left.
+// End says that everything that was announced has left, or that the peer it was for has restarted. Until then the
+// session keeps further requests of the peer.
 func (b Bulk) End(c *Core) {
 	if b.answers != nil && b.answers == c.Peer.session {
 		b.answers.BulkSent()

@@ -34,6 +34,7 @@ type Bulk struct {
 // whole once.
 func (b *Bulk) Step(c *core.Core) (wait, more bool) {
 	if b.began && c.PeerIsNew() {
+		b.run.End(c) // what it asked for before its restart
 		*b = Bulk{}
 	}
 	if b.idle = !c.Answers(); b.idle {

@@ -58,3 +58,47 @@ func TestBulkWaitsForThePeer(t *testing.T) {
 		}
 	}
 }
+
+// TestBulkOfAPeerThatRestarts: a peer asks for our table and restarts while it is sent. It asks again, and is answered.
+func TestBulkOfAPeerThatRestarts(t *testing.T) {
+	const n = 20 * loop.SliceSize
+	s := coretest.NewSim(t, 1, 3)
+	s.Loss = 0
+	a, b := s.Nodes[0], s.Nodes[1]
+	for _, node := range s.Nodes {
+		s.Start(node)
+		node.Core.BeginCompare()
+		node.Core.EndCompare(nil)
+	}
+	run := func(steps int) {
+		for range steps {
+			s.Clock += int64(50 * time.Millisecond)
+			s.Step()
+		}
+	}
+	run(100)
+	for i := range n {
+		a.Core.Apply(coretest.Events(ctnetlink.EventNew, coretest.Flow(i)))
+	}
+	run(100)
+	restart := func() {
+		s.Start(b)
+		b.Core.BeginCompare()
+		b.Core.EndCompare(nil)
+	}
+	restart()
+	for a.Core.Own.Internal.Dirty() == 0 {
+		run(1)
+	}
+	if got := b.Core.Peer.External.Len(); got == n || b.Core.HasTable() {
+		t.Fatalf("the bulk is over: the peer has %d of %d flows", got, n)
+	}
+	restart()
+	run(300)
+	if got := b.Core.Peer.External.Len(); got != n || !b.Core.HasTable() {
+		t.Errorf("the peer has %d of %d flows, its request is answered: %v", got, n, b.Core.HasTable())
+	}
+	if why := a.Core.Why(); len(why) > 0 {
+		t.Errorf("not in step: %q", why)
+	}
+}
