@@ -156,6 +156,7 @@ func (n *Internal) Restored(f *flow.Flow, now int64) error {
 	case r != 0 && n.sees(r):
 		n.merge(r, f, f.Has.Is(flow.HasReply), now)
 		n.heard(r).recent.set(r.number())
+		n.out.outdate(r)
 		return nil
 	case r != 0 && n.body(r).is(dead):
 		return n.New(f, now) // its end is on the way to the peer
@@ -169,6 +170,7 @@ func (n *Internal) Restored(f *flow.Flow, now int64) error {
 	if err == nil {
 		n.seen(r).clear(r.number())
 		n.heard(r).recent.set(r.number())
+		n.out.outdate(r)
 	}
 	return err
 }

@@ -280,8 +280,12 @@ func (o *outbox) forget() {
 	o.discard(&o.waiting)
 }
 
+// outdate says that what was sent of the record is not what it holds now, though that is not queued.
+func (o *outbox) outdate(r Ref) { o.side(r).recent.clear(r.number()) }
+
 // remove takes the record out of the outbox: it is about to be freed.
 func (o *outbox) remove(r Ref, s *state) {
 	o.leave(r, s)
+	o.outdate(r)
 	o.side(r).known.clear(r.number())
 }

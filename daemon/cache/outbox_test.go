@@ -282,3 +282,53 @@ func TestPeerForgotGivesBack(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// TestAnnounceRestAfterRestored: what was sent since BeginAnnounce is not sent once more, but for what a commit changed
+// meanwhile: of that there is no event, and nothing else sends it.
+func TestAnnounceRestAfterRestored(t *testing.T) {
+	n := NewInternal(0)
+	send := func() (list []Outgoing) {
+		for o := new(Outgoing); n.Next(o); o = new(Outgoing) {
+			n.Sent(o.Ref, 1)
+			n.Acked(o.Ref, 1)
+			list = append(list, *o)
+		}
+		return list
+	}
+	event := func(put func(*flow.Flow, int64) error, i int) {
+		t.Helper()
+		f := numbered(i, uint32(i))
+		if err := put(&f, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	restored := func(i int) {
+		t.Helper()
+		f := flow.Flow{Orig: tuple(i), Has: flow.HasMark, Mark: 7}
+		if err := n.Restored(&f, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n.BeginAnnounce()
+	for i := 1; i <= 4; i++ {
+		event(n.New, i)
+	}
+	if sent := send(); len(sent) != 4 {
+		t.Fatalf("%d events are sent", len(sent))
+	}
+	restored(1)            // a packet made it before the commit came to it
+	gone := numbered(2, 2) // and this one has ended: its record is free
+	n.Destroy(&gone, 0)
+	send()
+	restored(5) // takes that record
+	event(n.Update, 4)
+	n.Scan(0, 10, func(e *Entry) bool { n.AnnounceRest(e.Ref); return true })
+	marks := map[flow.Tuple]uint32{}
+	for _, o := range send() {
+		marks[o.Flow.Orig] = o.Flow.Mark
+	}
+	want := map[flow.Tuple]uint32{tuple(1): 7, tuple(5): 7, tuple(4): 0} // and not the third flow
+	if d := cmp.Diff(want, marks); d != "" {
+		t.Errorf("marks that are sent (-want +got):\n%s", d)
+	}
+}

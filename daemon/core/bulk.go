@@ -7,7 +7,10 @@ import (
 )
 
 // Bulk is the sending of the whole internal cache that is under way. The zero value is one that nobody asked for.
-type Bulk struct{ answers *session.FTFW } // the session in which the peer asked for it
+type Bulk struct {
+	answers *session.FTFW // the session in which the peer asked for it
+	owed    bool          // the peer gets it whether an operator asks for it or not
+}
 
 // WantBulk asks for a bulk. What is sent from now on counts as sent by it.
 func (c *Core) WantBulk() {
@@ -22,8 +25,10 @@ func (c *Core) beginAnnounce() {
 
 // BeginBulk says that every entry of the internal cache that exists now will be announced until End.
 func (c *Core) BeginBulk() (b Bulk) {
+	b.owed = c.Peer.isNew
 	select {
 	case <-c.Want.Bulk: // this one is the answer
+		b.owed = true
 	default:
 	}
 	if !c.Peer.announcing { // nobody knows since when what was sent counts
@@ -37,10 +42,21 @@ func (c *Core) BeginBulk() (b Bulk) {
 	return b
 }
 
-// End says that everything that was announced has left.
+// End says that everything that was announced has left, or that the peer it was for has restarted. Until then the
+// session keeps further requests of the peer.
 func (b Bulk) End(c *Core) {
 	if b.answers != nil && b.answers == c.Peer.session {
 		b.answers.BulkSent()
+	}
+}
+
+// Abandon says that the bulk was cut short: the peer gets another one if it was owed this one.
+func (b Bulk) Abandon(c *Core) {
+	if b.answers != nil && b.answers == c.Peer.session {
+		c.Peer.bulkWanted, b.owed = true, true
+	}
+	if b.owed {
+		c.WantBulk()
 	}
 }
 

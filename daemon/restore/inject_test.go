@@ -159,6 +159,27 @@ func TestInjectCoalesces(t *testing.T) {
 	}
 }
 
+// TestInjectBrokenIsTriedNowAndThen: while the kernel does not answer, what the peer says is no reason to ask it, and to
+// complain, each time.
+func TestInjectBrokenIsTriedNowAndThen(t *testing.T) {
+	p := newRestorer(t, true)
+	p.k.Do(func() { p.k.Fail = 1 << 30 })
+	began := time.Now()
+	for i := range 200 {
+		p.say(wire.CTNew, injectFlow(i))
+		time.Sleep(time.Millisecond)
+	}
+	p.k.Do(func() {
+		if most := 2 + 2*int(time.Since(began)/time.Second); p.k.Requests > most {
+			t.Errorf("%d requests, want at most %d", p.k.Requests, most)
+		}
+		p.k.Fail = 0
+	})
+	if s := p.settled(); s.Created != 200 {
+		t.Errorf("%d of 200 flows are in the kernel", s.Created)
+	}
+}
+
 func TestKeepProgress(t *testing.T) {
 	const none = flow.TCPNone
 	for _, test := range []struct {

@@ -39,10 +39,14 @@ func (r *Restorer) Run(ctx context.Context, wanted <-chan struct{}) error {
 	defer retry.Stop()
 	for again := (<-chan time.Time)(nil); ; {
 		var err error
+		more := wanted
+		if again != nil { // the kernel is given a rest, whatever the peer says
+			more = nil
+		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-wanted:
+		case <-more:
 			err = in.turn(ctx, in.drainAll)
 		case <-again:
 			again, err = nil, in.turn(ctx, in.drainAll)

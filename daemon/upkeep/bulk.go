@@ -34,6 +34,7 @@ type Bulk struct {
 // whole once.
 func (b *Bulk) Step(c *core.Core) (wait, more bool) {
 	if b.began && c.PeerIsNew() {
+		b.run.End(c) // what it asked for before its restart
 		*b = Bulk{}
 	}
 	if b.idle = !c.Answers(); b.idle {
@@ -99,8 +100,13 @@ func (u *Upkeep) RunBulk(ctx context.Context, ready, wanted <-chan struct{}) err
 
 // Bulk announces every flow of the internal cache to the peer, then every expectation, and returns when the last one
 // has left. While the peer does not answer it waits, and is no job. progress may be nil.
-func (u *Upkeep) Bulk(ctx context.Context, progress func(done, total int)) error {
+func (u *Upkeep) Bulk(ctx context.Context, progress func(done, total int)) (err error) {
 	var b Bulk
+	defer func() {
+		if err != nil { // of an operator: other bulks end with the daemon
+			_ = u.Loop.Do(context.WithoutCancel(ctx), func(c *core.Core) { b.run.Abandon(c) })
+		}
+	}()
 	began := time.Now()
 	report, end := func(int, int) {}, func() {}
 	defer func() { end() }()
