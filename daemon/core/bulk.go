@@ -6,7 +6,7 @@ import (
 	"ctsync/daemon/session"
 )
 
-// Bulk is the sending of the whole internal cache that is under way. The zero value is one that nobody asked for.
+// Bulk is the sending of the whole internal cache that is in progress. The zero value is one that nobody asked for.
 type Bulk struct{ answers *session.FTFW } // the session in which the peer asked for it
 
 // WantBulk asks for a bulk. What is sent from now on counts as sent by it.
