@@ -187,10 +187,9 @@ func TestTestImports(t *testing.T) {
 
 // The command line asks for numbers, it shows none to Prometheus.
 func TestCommandLinksNoMetrics(t *testing.T) {
+	prometheus := func(dep string) bool { return strings.HasPrefix(dep, "github.com/prometheus/") }
 	for _, p := range list(t) {
-		if p.rel() == "cmd/ctsync" && slices.ContainsFunc(p.Deps, func(dep string) bool {
-			return strings.HasPrefix(dep, "github.com/prometheus/")
-		}) {
+		if p.rel() == "cmd/ctsync" && slices.ContainsFunc(p.Deps, prometheus) {
 			t.Error("cmd/ctsync links Prometheus")
 		}
 	}

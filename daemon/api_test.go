@@ -52,8 +52,8 @@ func TestDocumentedCalls(t *testing.T) {
 		if !ok || status[0] != '2' || strings.TrimSpace(body) == "" && !strings.Contains(line, "entries=expect") {
 			t.Errorf("curl %s\n%s: %s", m[1], status, body)
 		}
-		if strings.Contains(line, "/v1/actions") && (!strings.Contains(body, `"result"`) || strings.Contains(body,
-			`"error"`)) {
+		ended := strings.Contains(body, `"result"`) && !strings.Contains(body, `"error"`)
+		if strings.Contains(line, "/v1/actions") && !ended {
 			t.Errorf("curl %s\nhas no result: %s", m[1], body)
 		}
 	}
@@ -82,7 +82,7 @@ func (r *router) watchesByCurl(line string) {
 	defer cancel()
 	done := make(chan struct{})
 	defer close(done)
-	go func() { // when curl has begun nobody tells
+	go func() { // nothing shows when curl has started to read
 		for f := []flow.Flow{testFlow(500)}; ; {
 			r.kern.Create(f, make([]unix.Errno, 1))
 			r.kern.Delete(f, make([]unix.Errno, 1))
@@ -155,9 +155,7 @@ func TestMetrics(t *testing.T) {
 	b.eventually(10*time.Second, "has all flows", func() bool { return b.statistics().External.Active == n })
 	b.takeover()
 	// The kernel takes a moment.
-	b.eventually(10*time.Second, "sees that its link carries", func() bool {
-		return b.activeLink().State == "RUNNING"
-	})
+	b.eventually(10*time.Second, "sees its link up", func() bool { return b.activeLink().State == "RUNNING" })
 
 	page, err := b.page("127.0.0.1:9780")
 	if err != nil {
@@ -222,15 +220,15 @@ func TestMetricsAddressComesLater(t *testing.T) {
 		return strings.Contains(strings.Join(a.status().Warnings, "\n"), "metrics are not served at "+at+": ")
 	})
 	if page, err := a.page(""); err != nil || metric(t, page, "ctsync_warnings") != 1 {
-		t.Errorf("the page on the socket does not tell of it: %v", err)
+		t.Errorf("the page on the socket does not report it: %v", err)
 	}
 	a.ns.Run(t, "ip", "addr", "add", "192.0.2.1/32", "dev", "lo")
 	a.eventually(10*time.Second, "serves", func() bool { _, err := a.page(at); return err == nil })
 	if w := a.status().Warnings; len(w) != 0 {
 		t.Errorf("warnings %v", w)
 	}
-	if out, err := a.ns.Exec(t.Context(), "curl", "-sS", "--fail",
-		"http://"+at+"/v1/status").CombinedOutput(); err == nil {
+	curl := a.ns.Exec(t.Context(), "curl", "-sS", "--fail", "http://"+at+"/v1/status")
+	if out, err := curl.CombinedOutput(); err == nil {
 		t.Errorf("the control API is on the network: %s", out)
 	}
 }
@@ -281,7 +279,7 @@ func TestLatencyByPeer(t *testing.T) {
 	for _, program := range []string{"ctsyncd", "conntrackd"} {
 		t.Run(program, func(t *testing.T) {
 			t.Parallel()
-			began := time.Now()
+			started := time.Now()
 			a, b := newPair(t)
 			b.startAs(program, options{})
 			a.start(options{})
@@ -297,8 +295,8 @@ func TestLatencyByPeer(t *testing.T) {
 			h := a.statistics().Times
 			sent, acked := h.EventSent, h.EventAcknowledged
 			t.Logf("sent: %d, %v on average; acknowledged: %d, %v on average", sent.Count, sent.Mean(), acked.Count, acked.Mean())
-			if life := control.Duration(time.Since(began)); sent.Count < acked.Count || sent.Sum <= 0 || acked.Sum <= 0 ||
-				sent.Mean() > life || acked.Mean() > life {
+			ran := control.Duration(time.Since(started))
+			if sent.Count < acked.Count || sent.Sum <= 0 || acked.Sum <= 0 || sent.Mean() > ran || acked.Mean() > ran {
 				t.Errorf("sent %+v, acknowledged %+v", sent, acked)
 			}
 		})
@@ -321,6 +319,10 @@ func TestControlGroup(t *testing.T) {
 	}
 	a.dir = dir
 	a.start(options{extra: fmt.Sprintf("socket-group = %d\ncontrol-group = %d\n", readers, doers)})
+	curl := []string{
+		"-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "20", "--unix-socket", a.socket(),
+	}
+	calls := [][]string{{"http://ctsync/v1/status"}, {"-d", `{"verb":"resync"}`, "http://ctsync/v1/actions"}}
 	for _, tt := range []struct {
 		groups []uint32
 		want   string // status of reading and of acting
@@ -328,12 +330,10 @@ func TestControlGroup(t *testing.T) {
 		{[]uint32{readers}, "200 403"}, {[]uint32{readers, doers}, "200 200"}, {[]uint32{doers}, "000 000"},
 	} {
 		var got []string
-		for _, call := range [][]string{{"http://ctsync/v1/status"},
-			{"-d", `{"verb":"resync"}`, "http://ctsync/v1/actions"}} {
-			cmd := exec.Command("curl", append([]string{"-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "20",
-				"--unix-socket", a.socket()}, call...)...)
-			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: somebody, Gid: somebody,
-				Groups: tt.groups}}
+		for _, call := range calls {
+			cmd := exec.Command("curl", append(curl, call...)...)
+			who := &syscall.Credential{Uid: somebody, Gid: somebody, Groups: tt.groups}
+			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: who}
 			out, _ := cmd.Output() // fails where there is no connection
 			got = append(got, string(out))
 		}

@@ -178,7 +178,7 @@ func (d *Daemon) purgeAction(ctx context.Context, progress func(done, total int)
 	return control.Result{Summary: fmt.Sprintf("timers of %d kernel flows shortened to %d s", n, takeover.PurgedTimeout), Flows: uint64(n)}, err
 }
 
-// restartAction starts the daemon anew. The answer leaves before this one ends.
+// restartAction restarts the daemon in the same process. The answer is sent before the present run ends.
 func (d *Daemon) restartAction(ctx context.Context) (control.Result, error) {
 	if d.restart == nil {
 		return control.Result{}, &control.Error{

@@ -83,8 +83,9 @@ func TestCommitConflicts(t *testing.T) {
 	byReply.Reply.SrcPort = 6006
 	byReply.Reply.Src = flow.Addr{10, 3, 0, 66}
 
-	there := []flow.Flow{same1, same2, bare(young), older, bare(byOrig), bare(byOrig6), stranger(byReply), bare(byBoth),
-		stranger(byBoth)}
+	there := []flow.Flow{
+		same1, same2, bare(young), older, bare(byOrig), bare(byOrig6), stranger(byReply), bare(byBoth), stranger(byBoth),
+	}
 	there[0].Timeout = 300
 	b.create(there)
 	before := b.kernelFlows(isOurs)
@@ -138,26 +139,26 @@ func TestCommitMasters(t *testing.T) {
 	b, peer := pairWithScripted(t, options{})
 	master, child, grandchild := kind(plainTCP, 3000), kind(plainTCP, 3001), kind(plainTCP, 3002)
 	child.Master, child.Has, child.Status = master.Orig, child.Has|flow.HasMaster, child.Status|flow.StatusExpected
-	grandchild.Master, grandchild.Has, grandchild.Status = child.Orig, grandchild.Has|flow.HasMaster,
-		grandchild.Status|flow.StatusExpected
+	grandchild.Master, grandchild.Has = child.Orig, grandchild.Has|flow.HasMaster
+	grandchild.Status |= flow.StatusExpected
 	master.Status, master.TCPState = flow.StatusConfirmed|flow.StatusSeenReply, flow.TCPSynRecv // worth least
 	orphan := kind(plainTCP, 3003)
-	orphan.Master, orphan.Has, orphan.Status = kind(plainTCP, 3999).Orig, orphan.Has|flow.HasMaster,
-		orphan.Status|flow.StatusExpected
+	orphan.Master, orphan.Has = kind(plainTCP, 3999).Orig, orphan.Has|flow.HasMaster
+	orphan.Status |= flow.StatusExpected
 	ftp, unknown := kind(plainTCP, 3004), kind(snatTCP, 3005)
 	ftp.Has, unknown.Has = ftp.Has|flow.HasHelper, unknown.Has|flow.HasHelper
 	unknown.Status |= flow.StatusSrcNAT | flow.StatusSrcNATDone
 	copy(ftp.Helper[:], "ftp")
 	copy(unknown.Helper[:], "quux")
 	both := kind(plainTCP, 3006) // lacks two things
-	both.Helper, both.Master, both.Has, both.Status = unknown.Helper, orphan.Master,
-		both.Has|flow.HasHelper|flow.HasMaster, orphan.Status
+	both.Helper, both.Master, both.Status = unknown.Helper, orphan.Master, orphan.Status
+	both.Has |= flow.HasHelper | flow.HasMaster
 
 	flows := []flow.Flow{master, child, grandchild, orphan, ftp, unknown, both}
 	peer.tell(b, flows)
 	r := b.takeover()
-	outcomes(t, r, control.CommitResult{Created: uint64(len(flows)),
-		Degraded: map[string]uint64{"helper quux": 2, "master": 2}})
+	degraded := map[string]uint64{"helper quux": 2, "master": 2}
+	outcomes(t, r, control.CommitResult{Created: uint64(len(flows)), Degraded: degraded})
 	named(t, r, "10.1.0.1:3003", "10.1.0.7:3005", "10.1.0.1:3006", "without its helper quux", "without its master")
 
 	got := b.kernelFlows(isOurs)
@@ -210,8 +211,8 @@ func TestCommitOnto(t *testing.T) {
 func TestCommitSkipsExpired(t *testing.T) {
 	t.Parallel()
 	b, peer := pairWithScripted(t, options{})
-	closing, silent, busy, lasting := kind(plainTCP, 4000), kind(plainUDP, 4001), kind(plainTCP, 4002),
-		kind(plainTCP, 4003)
+	closing, silent := kind(plainTCP, 4000), kind(plainUDP, 4001)
+	busy, lasting := kind(plainTCP, 4002), kind(plainTCP, 4003)
 	closing.TCPState, closing.Timeout = flow.TCPTimeWait, 2
 	silent.Timeout = 2
 	busy.Timeout = 2

@@ -39,8 +39,8 @@ type Options struct {
 	Recent  *Recent // handler of Logger, or nil: then what the daemon itself logs is kept
 	Version string
 
-	// Restart starts the daemon anew in the same process, or says why not. It returns before that is done. nil means that
-	// it cannot be done here.
+	// Restart restarts the daemon in the same process, or says why not. It returns before that is done. nil means that it
+	// cannot be done here.
 	Restart func(ctx context.Context) error
 }
 

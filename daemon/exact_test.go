@@ -74,15 +74,17 @@ func translatedFlows() (list []exactCase) {
 		)
 	}
 	const echo, echo6 = 8 << 8, 128 << 8
+	v4 := func(id int) flow.Tuple {
+		return exactTuple(flow.ICMP, fmt.Sprintf("10.1.1.1:%d", id), fmt.Sprintf("10.2.1.1:%d", echo))
+	}
+	v6 := func(id int) flow.Tuple {
+		return exactTuple(flow.ICMPv6, fmt.Sprintf("[fd01::1]:%d", id), fmt.Sprintf("[fd02::1]:%d", echo6))
+	}
 	return append(list,
-		exactCase{"ICMP source NAT with another id", exactNAT(exactTuple(flow.ICMP, "10.1.1.1:1",
-			fmt.Sprintf("10.2.1.1:%d", echo)), "10.2.1.1:777", "192.0.2.1:0")},
-		exactCase{"ICMP destination NAT", exactNAT(exactTuple(flow.ICMP, "10.1.1.1:2", fmt.Sprintf("10.2.1.1:%d", echo)),
-			"10.3.0.1:2", "10.1.1.1:0")},
-		exactCase{"ICMPv6 source NAT with another id", exactNAT(exactTuple(flow.ICMPv6, "[fd01::1]:3",
-			fmt.Sprintf("[fd02::1]:%d", echo6)), "[fd02::1]:778", "[2001:db8::1]:0")},
-		exactCase{"ICMPv6 destination NAT", exactNAT(exactTuple(flow.ICMPv6, "[fd01::1]:4",
-			fmt.Sprintf("[fd02::1]:%d", echo6)), "[fd03::1]:4", "[fd01::1]:0")},
+		exactCase{"ICMP source NAT with another id", exactNAT(v4(1), "10.2.1.1:777", "192.0.2.1:0")},
+		exactCase{"ICMP destination NAT", exactNAT(v4(2), "10.3.0.1:2", "10.1.1.1:0")},
+		exactCase{"ICMPv6 source NAT with another id", exactNAT(v6(3), "[fd02::1]:778", "[2001:db8::1]:0")},
+		exactCase{"ICMPv6 destination NAT", exactNAT(v6(4), "[fd03::1]:4", "[fd01::1]:0")},
 	)
 }
 
@@ -120,8 +122,8 @@ func attributedFlows() (list []exactCase) {
 	add("sequence adjustment", flow.TCP, false, func(f *flow.Flow) {
 		f.Has |= flow.HasSeqAdj
 		f.Status |= flow.StatusSeqAdjust
-		f.SeqAdj = [2]flow.SeqAdj{{CorrectionPos: 1000, OffsetAfter: 11},
-			{CorrectionPos: 0xfffffff0, OffsetBefore: 0xffffffff, OffsetAfter: 0x80000000}}
+		f.SeqAdj[0] = flow.SeqAdj{CorrectionPos: 1000, OffsetAfter: 11}
+		f.SeqAdj[1] = flow.SeqAdj{CorrectionPos: 0xfffffff0, OffsetBefore: 0xffffffff, OffsetAfter: 0x80000000}
 	})
 	add("synproxy", flow.TCP, false, func(f *flow.Flow) {
 		f.Has |= flow.HasSynproxy

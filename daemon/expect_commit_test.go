@@ -70,8 +70,8 @@ func TestExpectCommitOutcomes(t *testing.T) {
 	stranger.Master = ftpMaster(7).Orig
 	b.create([]flow.Flow{ftpMaster(1), ftpMaster(7)})
 	errs := make([]unix.Errno, 2)
-	if err := b.kern.CreateExpectations([]flow.Expectation{same, stranger}, errs); err != nil || errs[0] != 0 ||
-		errs[1] != 0 {
+	err := b.kern.CreateExpectations([]flow.Expectation{same, stranger}, errs)
+	if err != nil || errs[0] != 0 || errs[1] != 0 {
 		t.Fatal(errs, err)
 	}
 

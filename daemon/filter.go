@@ -18,9 +18,9 @@ import (
 
 // One filter says which flows are replicated, wherever they come from and go to: the kernel applies what it can of it
 // to events, the core loop all of it to events, comparisons with the kernel, bulk updates, commits and purges. As in
-// conntrackd, what the peer sends is not filtered on its way into the external cache, only on its way out. It looks at
-// what never changes while a flow exists, so a flow that does not pass is nowhere, and its end needs no special case:
-// an end passes if its beginning did.
+// conntrackd, what the peer sends enters the external cache unfiltered, and is filtered when it leaves it for the
+// kernel. The filter looks at what never changes while a flow exists, so a flow that does not pass is nowhere, and its
+// end needs no special case: an end passes if its beginning did.
 
 // filterSource is what the filter is made of. It has a lock because the configuration, the addresses of this router and
 // the link change in goroutines of their own; the core has a copy of what comes out.
@@ -35,7 +35,7 @@ type filterSource struct {
 	inForce flow.Filter
 }
 
-// build makes the filter anew and reports whether that changed it.
+// build makes a new filter and reports whether that changed it.
 func (s *filterSource) build() (changed bool, err error) {
 	var own []netip.Addr
 	if s.cfg.IgnoreOwn {

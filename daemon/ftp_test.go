@@ -156,8 +156,8 @@ func (l *ftpLab) open(mode ftpMode) *ftpSession {
 	}()
 	s := &ftpSession{l: l, mode: mode}
 	var err error
-	if s.client, err = dial(l.client, netip.AddrPortFrom(netip.MustParseAddr(mode.server), 21),
-		10*time.Second); err != nil {
+	server := netip.AddrPortFrom(netip.MustParseAddr(mode.server), 21)
+	if s.client, err = dial(l.client, server, 10*time.Second); err != nil {
 		l.t.Fatal(err)
 	}
 	s.server = <-accepted

@@ -40,13 +40,12 @@ func TestInjectFTP(t *testing.T) {
 		return len(b.kernelExpectations()) == len(ftpModes)
 	})
 	b.eventually(20*time.Second, "has the shifted sequence numbers", func() bool {
-		return len(b.kernelFlows(func(f *flow.Flow) bool {
-			return f.SeqAdj[0].OffsetAfter == 2 || f.SeqAdj[1].OffsetAfter == 2
-		})) > 0
+		shifted := func(f *flow.Flow) bool { return f.SeqAdj[0].OffsetAfter == 2 || f.SeqAdj[1].OffsetAfter == 2 }
+		return len(b.kernelFlows(shifted)) > 0
 	})
-	if s := b.statistics(); s.Expect.Internal.Active != 0 || s.Expect.Inject == nil || s.Expect.Inject.Created < 5 ||
-		s.Expect.Inject.CreateFailed != 0 || s.Expect.Inject.Destroyed != 1 {
-		t.Errorf("expectations: %+v %+v", s.Expect.Internal, s.Expect.Inject)
+	s := b.statistics().Expect
+	if i := s.Inject; s.Internal.Active != 0 || i == nil || i.Created < 5 || i.CreateFailed != 0 || i.Destroyed != 1 {
+		t.Errorf("expectations: %+v %+v", s.Internal, s.Inject)
 	}
 
 	l.via(1)

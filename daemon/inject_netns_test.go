@@ -121,8 +121,9 @@ func TestInjectWords(t *testing.T) {
 			t.Errorf("ctsync %s says %q, want %q", test.command, out, test.want)
 		}
 	}
-	for _, command := range []string{"cache external main", "cache external expect", "cache external --group-by source",
-		"diff external"} {
+	for _, command := range []string{
+		"cache external main", "cache external expect", "cache external --group-by source", "diff external",
+	} {
 		out, code := b.tryCtsync(append([]string{"show"}, strings.Fields(command)...)...)
 		if code != 1 || !strings.Contains(out, "there is no external cache with disable-external-cache: the peer's flows are in the kernel, see ctsync show table") {
 			t.Errorf("show %s: exit status %d: %s", command, code, out)
@@ -151,9 +152,9 @@ func TestInjectInterop(t *testing.T) {
 			flows := mixture()
 			a.create(flows)
 			present := func(n int) map[flow.Tuple]flow.Flow {
-				nstest.Eventually(t, 20*time.Second, func() bool {
-					return len(b.kernelFlows(isOurs)) == n
-				}, func() string { return fmt.Sprintf("b has %d flows: %v", n, tuples(b.kernelFlows(isOurs))) })
+				nstest.Eventually(t, 20*time.Second, func() bool { return len(b.kernelFlows(isOurs)) == n }, func() string {
+					return fmt.Sprintf("b has %d flows: %v", n, tuples(b.kernelFlows(isOurs)))
+				})
 				return b.kernelFlows(isOurs)
 			}
 			present(len(flows))

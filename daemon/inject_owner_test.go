@@ -125,7 +125,7 @@ func TestInjectConflicts(t *testing.T) {
 		t.Errorf("kernel: %+v", got)
 	}
 	i := b.injected()
-	const alone = "another connection lives here on its tuples" // more than once when the peer tells it again
+	const alone = "another connection of this router has its tuples" // more than once when the peer announces it again
 	if i.Replaced != 2 || i.Created != 2 || i.CreateFailed == 0 || i.Missing != 1 || i.Errors[alone] != i.CreateFailed ||
 		!strings.Contains(i.Named[0], "10.1.0.7:7302") {
 		t.Errorf("counters: %+v", i)
@@ -166,7 +166,7 @@ func TestInjectMasters(t *testing.T) {
 		t.Errorf("a flow without a timeout has %d s", g.Timeout)
 	}
 	i := b.injected()
-	const keys = "GRE keys not carried by protocol v1" // more than once when the peer tells it again
+	const keys = "GRE keys not carried by protocol v1" // more than once when the peer announces it again
 	if i.Degraded["master"] == 0 || i.Degraded["helper quux"] != 1 || i.Created != 5 || i.CreateFailed == 0 ||
 		i.Errors[keys] != i.CreateFailed || i.Missing != 0 {
 		t.Errorf("counters: %+v", i)

@@ -88,8 +88,8 @@ func (r *router) startConntrackd(o options) {
 // conntrackd asks r's conntrackd.
 func (r *router) conntrackd(args ...string) string {
 	r.t.Helper()
-	out, _ := r.ns.Exec(r.t.Context(), "conntrackd", append([]string{"-C", filepath.Join(r.dir, "conntrackd.conf")},
-		args...)...).CombinedOutput()
+	args = append([]string{"-C", filepath.Join(r.dir, "conntrackd.conf")}, args...)
+	out, _ := r.ns.Exec(r.t.Context(), "conntrackd", args...).CombinedOutput()
 	return string(out)
 }
 
@@ -131,9 +131,10 @@ func (r *router) clean() {
 	if r.isConntrackd() {
 		out := r.conntrackd("-s", "network")
 		for line := range strings.Lines(out) {
+			line = strings.TrimSpace(line)
 			if (strings.Contains(line, "alformed") || strings.Contains(line, "lost") || strings.Contains(line, "before")) &&
-				!strings.HasSuffix(strings.TrimSpace(line), " 0") && !strings.HasSuffix(strings.TrimSpace(line), "\t0") {
-				r.t.Errorf("conntrackd of %s: %s", r.name, strings.TrimSpace(line))
+				!strings.HasSuffix(line, " 0") && !strings.HasSuffix(line, "\t0") {
+				r.t.Errorf("conntrackd of %s: %s", r.name, line)
 			}
 		}
 		return

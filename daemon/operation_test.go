@@ -25,11 +25,11 @@ func TestCacheLimit(t *testing.T) {
 	b.start(small)
 	a.start(large)
 	a.create(testFlows(n))
-	nstest.Eventually(t, 10*time.Second, func() bool {
+	b.eventually(10*time.Second, "has its external cache full", func() bool {
 		return b.statistics().External.Full > 0 && a.statistics().Session.Unacknowledged == 0
-	}, func() string { return "the external cache is full" })
-	if s := b.statistics().External; s.Active != limit || s.Limit != limit || s.Full < n-limit ||
-		s.CreateFailed < n-limit {
+	})
+	s := b.statistics().External
+	if s.Active != limit || s.Limit != limit || s.Full < n-limit || s.CreateFailed < n-limit {
 		t.Errorf("external cache: %+v", s)
 	}
 	b.create(testFlows(n))
@@ -79,8 +79,8 @@ func TestInterfaceComesAndGoes(t *testing.T) {
 			flows := testFlows(3 * n)
 			a.create(flows[:n])
 			a.eventually(10*time.Second, "caches and says why it is alone", func() bool {
-				return a.statistics().Internal.Active == n && strings.Contains(strings.Join(a.status().Why, "\n"),
-					"sync link on sync0 is not usable")
+				why := strings.Join(a.status().Why, "\n")
+				return a.statistics().Internal.Active == n && strings.Contains(why, "sync link on sync0 is not usable")
 			})
 			addLink(t, a, b)
 			inStep(t, a, b, 30*time.Second)

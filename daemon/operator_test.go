@@ -31,8 +31,9 @@ func TestStatisticsBesideConntrackd(t *testing.T) {
 	a.start(o)
 	a.create(testFlows(n))
 	same(t, a, b, n, 20*time.Second)
-	for _, word := range []string{"network", "cache", "runtime", "link", "queue", "process", "expect", "ct", "n", "ca",
-		"r", "l", "q", "p", "e"} {
+	for _, word := range []string{
+		"network", "cache", "runtime", "link", "queue", "process", "expect", "ct", "n", "ca", "r", "l", "q", "p", "e",
+	} {
 		want, got := masked(b.conntrackd("-s", word)), masked(a.ctsync("show", "statistics", word))
 		if d := cmp.Diff(want, got); d != "" {
 			t.Errorf("-s %s (-conntrackd +ctsync):\n%s", word, d)
@@ -41,8 +42,8 @@ func TestStatisticsBesideConntrackd(t *testing.T) {
 	// What is in flight differs at any moment; of both, each line has one of three forms.
 	for _, text := range []string{b.conntrackd("-s", "rsqueue"), a.ctsync("show", "statistics", "rsqueue")} {
 		for i, line := range masked(strings.TrimSpace(text)) {
-			if i == 0 && line != "resent queue (len= N)" || i > 0 && line != "control -> seq: N flags: N" &&
-				line != "object -> seq: N" {
+			if i == 0 && line != "resent queue (len= N)" ||
+				i > 0 && line != "control -> seq: N flags: N" && line != "object -> seq: N" {
 				t.Errorf("a line of rsqueue: %q", line)
 			}
 		}
@@ -85,9 +86,8 @@ func TestXMLBesideConntrackd(t *testing.T) {
 	for _, r := range []*router{a, b} {
 		r.create(flows)
 		errs := make([]unix.Errno, n)
-		if err := r.kern.CreateExpectations(expects, errs); err != nil || slices.ContainsFunc(errs, func(e unix.Errno) bool {
-			return e != 0
-		}) {
+		err := r.kern.CreateExpectations(expects, errs)
+		if err != nil || slices.ContainsFunc(errs, func(e unix.Errno) bool { return e != 0 }) {
 			t.Fatal(errs, err)
 		}
 	}

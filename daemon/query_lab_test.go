@@ -61,8 +61,10 @@ func TestQueriesOfTheKernelsTable(t *testing.T) {
 		return a.statistics().Internal.Active == uint64(len(flows))
 	})
 	kernel := a.kernelFlows(isOurs)
-	for _, filter := range []string{"proto:tcp", "nat:yes", "!nat:yes family:ipv6", "dport:53,80 or icmp",
-		"src:10.1.0.0/29", "mark:0x10", "80", "fd01::4", "state:established timeout>9m", "nothing"} {
+	for _, filter := range []string{
+		"proto:tcp", "nat:yes", "!nat:yes family:ipv6", "dport:53,80 or icmp", "src:10.1.0.0/29", "mark:0x10", "80",
+		"fd01::4", "state:established timeout>9m", "nothing",
+	} {
 		e, err := expr.Parse(filter)
 		if err != nil {
 			t.Fatal(err)
@@ -74,8 +76,10 @@ func TestQueriesOfTheKernelsTable(t *testing.T) {
 			}
 		}
 		slices.Sort(want)
-		for _, args := range [][]string{{"show", "table", "--filter", filter + " (src:10.1.0.0/16 or src:fd01::/16)"},
-			{"show", "cache", "internal", "--filter", filter}} {
+		for _, args := range [][]string{
+			{"show", "table", "--filter", filter + " (src:10.1.0.0/16 or src:fd01::/16)"},
+			{"show", "cache", "internal", "--filter", filter},
+		} {
 			got := names(a.entries(args...))
 			slices.Sort(got)
 			if !slices.Equal(got, want) {
@@ -254,14 +258,15 @@ func TestDifferencesOfTheExternalCache(t *testing.T) {
 		return counts.Found[control.WouldExpire] == 1
 	})
 	list, counts := b.differences("external")
-	want := map[string]uint64{control.WouldCreate: 6, control.WouldUpdate: 1, control.WouldReplace: 2,
-		control.WouldExpire: 1}
+	want := map[string]uint64{
+		control.WouldCreate: 6, control.WouldUpdate: 1, control.WouldReplace: 2, control.WouldExpire: 1,
+	}
 	if fmt.Sprint(counts.Found) != fmt.Sprint(want) || counts.Filtered != 1 || counts.Compared != 12 || len(list) != 10 {
 		t.Errorf("%d shown, %+v, want %v", len(list), counts, want)
 	}
 	for _, d := range list {
-		if d.What == control.WouldUpdate && (!slices.Equal(d.Attributes,
-			[]string{"mark"}) || *d.Kernel.Mark != 0x99 || *d.Cache.Mark != 0x10) {
+		if d.What == control.WouldUpdate &&
+			(!slices.Equal(d.Attributes, []string{"mark"}) || *d.Kernel.Mark != 0x99 || *d.Cache.Mark != 0x10) {
 			t.Errorf("%+v", d)
 		}
 	}

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"ctsync/daemon/control"
-	"ctsync/daemon/nstest"
 )
 
 // reload gives r's running daemon a file with these top-level lines and links.
@@ -126,9 +125,9 @@ func reloadPeers(t *testing.T, a, b *router) {
 	})
 	a.ns.Run(t, "ip", "address", "add", "10.255.0.77/24", "dev", "sync0")
 	b.reload("", "[interface.sync0]\npeer = '10.255.0.77'\n")
-	nstest.Eventually(t, 40*time.Second, func() bool {
+	a.eventually(40*time.Second, "is in step from the other address", func() bool {
 		return a.status().InStep && b.status().InStep
-	}, func() string { return "in step from the other address" })
+	})
 	if w := a.status().Warnings; len(w) != 0 {
 		t.Errorf("warnings stay: %v", w)
 	}

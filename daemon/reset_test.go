@@ -4,8 +4,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"ctsync/daemon/nstest"
 )
 
 // TestResetSequences has a cache reset beside a peer of either kind. What a reset of the external cache leaves can only
@@ -46,9 +44,7 @@ func TestResetSequences(t *testing.T) {
 			if s := a.statistics().Internal; s.Destroyed != internal.Destroyed+n || s.Active != n {
 				t.Errorf("internal cache before the reset %+v, after it %+v", internal, s)
 			}
-			nstest.Eventually(t, 20*time.Second, func() bool {
-				return len(b.cache("external")) == n
-			}, func() string { return "the peer has our flows again" })
+			b.eventually(20*time.Second, "has the flows again", func() bool { return len(b.cache("external")) == n })
 			same(t, a, b, n, 20*time.Second)
 		})
 	}

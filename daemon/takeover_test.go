@@ -288,9 +288,7 @@ func TestCommitKeepsServing(t *testing.T) {
 	b.start(options{extra: "sync-queue-size = 4\n"})
 	a.start(options{extra: "sync-queue-size = 4\n"})
 	a.create(testFlows(n))
-	nstest.Eventually(t, 30*time.Second, func() bool {
-		return b.statistics().External.Active == n
-	}, func() string { return "all flows reach b" })
+	b.eventually(30*time.Second, "has all flows", func() bool { return b.statistics().External.Active == n })
 
 	fresh := make([]flow.Flow, own)
 	for i := range fresh {
@@ -356,9 +354,7 @@ func TestFlowsToldDuringTakeover(t *testing.T) {
 	b.start(options{extra: "sync-queue-size = 4\n"})
 	a.start(options{extra: "sync-queue-size = 4\n"})
 	a.create(testFlows(n))
-	nstest.Eventually(t, 30*time.Second, func() bool {
-		return b.statistics().External.Active == n
-	}, func() string { return "all flows reach b" })
+	b.eventually(30*time.Second, "has all flows", func() bool { return b.statistics().External.Active == n })
 	fresh := make([]flow.Flow, late)
 	for i := range fresh {
 		fresh[i] = testFlow(n + i)

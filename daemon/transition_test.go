@@ -231,8 +231,8 @@ func TestNotifyReturnsQuickly(t *testing.T) {
 		var took []time.Duration
 		for i := range 20 {
 			began := time.Now()
-			if out, err := exec.Command(filepath.Join(binDir, "ctsync"), "--socket", b.socket(), "notify",
-				[]string{"backup", "fault"}[i%2], "syncgrp").CombinedOutput(); err != nil {
+			args := []string{"--socket", b.socket(), "notify", []string{"backup", "fault"}[i%2], "syncgrp"}
+			if out, err := exec.Command(filepath.Join(binDir, "ctsync"), args...).CombinedOutput(); err != nil {
 				t.Fatalf("daemon %s: %v: %s", when, err, out)
 			}
 			took = append(took, time.Since(began))

@@ -86,7 +86,7 @@ var differenceWords = []struct {
 	{control.WouldExpire, "expired: not restored", warn},
 	{control.CacheOnly, "only in the cache: ended", warn},
 	{control.Differs, "differ", warn},
-	{control.WouldReplace, "replace: another flow is in the way", warn},
+	{control.WouldReplace, "replace: another flow conflicts", warn},
 	{control.WouldUpdate, "update", plain},
 	{control.WouldCreate, "create", plain},
 }

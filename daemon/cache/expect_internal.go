@@ -92,7 +92,7 @@ func (n *InternalExpect) Restored(e *flow.Expectation, now int64) error {
 	ref := n.find(e)
 	switch {
 	case !validExpectation(e) || ref != 0 && n.at(ref).is(dead):
-		return n.New(e, now) // invalid, or its end is on the way to the peer
+		return n.New(e, now) // invalid, or its end is still to reach the peer
 	case ref != 0 && n.at(ref).shown:
 		n.at(ref).repeat(e, now)
 		n.stats.Updated++

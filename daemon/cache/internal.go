@@ -159,7 +159,7 @@ func (n *Internal) Restored(f *flow.Flow, now int64) error {
 		n.out.outdate(r)
 		return nil
 	case r != 0 && n.body(r).is(dead):
-		return n.New(f, now) // its end is on the way to the peer
+		return n.New(f, now) // its end is still to reach the peer
 	}
 	if f.Has.Is(flow.HasTCPState) && !f.Has.Is(flow.HasTCPWScale) {
 		n.fresh = *f

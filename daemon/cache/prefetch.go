@@ -4,7 +4,7 @@ import "ctsync/daemon/flow"
 
 // A table of flows fits no processor cache, so finding one costs two or three misses, each of which waits for the one
 // before: the slot of the index, the record, its reply tuple. Of many flows those of one kind are independent. Prefetch
-// reads them in rounds, a kind at a time, so that the processor has many misses under way at once; the operations on
+// reads them in rounds, a kind at a time, so that the processor has many misses outstanding at once; the operations on
 // these flows that follow find everything near. Nothing changes, and nothing is wrong if they do not follow.
 
 // PrefetchMost is how many flows one Prefetch takes care of. What it brings near must still be there when it is used.

@@ -115,8 +115,8 @@ restore-labels = false
 			c.CacheLimit, c.Coalesce, c.SweepInterval, c.PurgeTimeout = 1000000, 0, 90*time.Second, 5*time.Second
 		}},
 		{"metrics", "control-group = 28\nmetrics-listen = '[2001:db8::1]:9780'\nmetrics-web-config = '/etc/ctsync//web.yml'\n" + tables, func(c *config.Config) {
-			c.ControlGID, c.MetricsListen, c.MetricsWebConfig = 28, netip.MustParseAddrPort("[2001:db8::1]:9780"),
-				"/etc/ctsync/web.yml"
+			c.ControlGID, c.MetricsListen = 28, netip.MustParseAddrPort("[2001:db8::1]:9780")
+			c.MetricsWebConfig = "/etc/ctsync/web.yml"
 		}},
 		{"metrics at a bare port", "metrics-listen = 9780\n" + tables, func(c *config.Config) { c.MetricsListen = netip.MustParseAddrPort("127.0.0.1:9780") }},
 		{"metrics at a bare port in quotes", "metrics-listen = '9780'\n" + tables, func(c *config.Config) { c.MetricsListen = netip.MustParseAddrPort("127.0.0.1:9780") }},

@@ -120,9 +120,7 @@ func TestFlowEntries(t *testing.T) {
 	n := 0
 	err := c.Flows(context.Background(), FlowQuery{Table: TableInternal}, func(e Entry) error {
 		want := Entry{JSON: sampleFlow(n).JSON(), Created: created, Updated: created.Add(time.Second)}
-		if d := cmp.Diff(want, e, cmp.Comparer(func(a, b time.Time) bool {
-			return a.Equal(b)
-		}), cmpopts.EquateComparable(netip.Addr{})); d != "" {
+		if d := cmp.Diff(want, e, cmp.Comparer(time.Time.Equal), cmpopts.EquateComparable(netip.Addr{})); d != "" {
 			t.Fatalf("entry %d (-want +got):\n%s", n, d)
 		}
 		n++

@@ -36,12 +36,12 @@ func TestFiltersArrive(t *testing.T) {
 	c := start(t, b)
 	ctx := context.Background()
 	q := FlowQuery{Table: TableInternal, Filter: parsed(t, `dport:80,443 or "a&b" !10.0.`), From: 77, Limit: 9}
-	if _, err := readList(t, c, q, FormatConntrack); err != nil || got.Filter.String() != q.Filter.String() ||
-		got.From != 77 {
+	_, err := readList(t, c, q, FormatConntrack)
+	if err != nil || got.Filter.String() != q.Filter.String() || got.From != 77 {
 		t.Errorf("%+v, %v", got, err)
 	}
-	if g, err := c.Groups(ctx, FlowQuery{Table: TableKernel, Group: "port", Sort: "bytes", Desc: true,
-		Filter: q.Filter}); err != nil || g.By != "port" || got.Sort != "bytes" || !got.Desc || got.Filter == nil {
+	g, err := c.Groups(ctx, FlowQuery{Table: TableKernel, Group: "port", Sort: "bytes", Desc: true, Filter: q.Filter})
+	if err != nil || g.By != "port" || got.Sort != "bytes" || !got.Desc || got.Filter == nil {
 		t.Errorf("%+v, %+v, %v", g, got, err)
 	}
 	for query, want := range map[string]Error{
@@ -237,8 +237,10 @@ func TestEventText(t *testing.T) {
 	at := time.Date(2026, 11, 23, 1, 2, 3, 4e6, time.UTC)
 	when := at.Local().Format("2006-01-02 15:04:05") + ".004"
 	b.Events = func(_ context.Context, _ FlowQuery, fn func(*EventBatch) error) error {
-		return fn(&EventBatch{Events: []Event{{At: at, Kind: EventUpdate, Flow: *sampleFlow(0)},
-			{At: at, Kind: EventDestroy, Peer: true, Flow: *sampleFlow(0)}}, Lost: 3, Overruns: 1})
+		return fn(&EventBatch{Lost: 3, Overruns: 1, Events: []Event{
+			{At: at, Kind: EventUpdate, Flow: *sampleFlow(0)},
+			{At: at, Kind: EventDestroy, Peer: true, Flow: *sampleFlow(0)},
+		}})
 	}
 	r, err := start(t, b).EventText(context.Background(), FlowQuery{}, FormatText)
 	const line = "tcp      6 300 ESTABLISHED src=10.35.100.87 dst=172.31.20.12 sport=56282 dport=22 src=172.31.20.12 dst=10.35.100.87 sport=22 dport=56282 [ASSURED]\n"

@@ -87,8 +87,9 @@ func TestActions(t *testing.T) {
 			t.Errorf("%v: progress %d of %d", a, done, total)
 		}
 	}
-	for _, a := range []Action{{}, {Verb: "explode"}, {Verb: Commit, Cache: CacheInternal},
-		{Verb: Flush, Cache: "kernel"}, {Verb: Reset}} {
+	for _, a := range []Action{
+		{}, {Verb: "explode"}, {Verb: Commit, Cache: CacheInternal}, {Verb: Flush, Cache: "kernel"}, {Verb: Reset},
+	} {
 		if _, err := c.Action(context.Background(), a, nil); !hasCode(err, CodeBadRequest) {
 			t.Errorf("%v: %v", a, err)
 		}
@@ -224,8 +225,9 @@ func codeOf(statusCode int) Code {
 }
 
 func TestDuration(t *testing.T) {
-	for d, want := range map[Duration]string{0: "0", Duration(time.Second): "1",
-		Duration(351 * time.Millisecond): "0.351", 1: "0.000000001"} {
+	for d, want := range map[Duration]string{
+		0: "0", Duration(time.Second): "1", Duration(351 * time.Millisecond): "0.351", 1: "0.000000001",
+	} {
 		b, err := d.MarshalJSON()
 		if err != nil || string(b) != want {
 			t.Errorf("%d: %s, %v", d, b, err)

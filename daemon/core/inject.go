@@ -16,7 +16,7 @@ type Injection struct {
 	Counts control.InjectStatistics
 	Expect control.InjectCounts
 
-	busy    bool  // a block is on its way to the kernel
+	busy    bool  // the kernel has a block that it did not answer yet
 	waiting int   // flows that wait for their master, apart from the ledger's list
 	err     error // of the last block
 	since   int64 // when something began to wait; 0 = nothing waits
@@ -55,8 +55,8 @@ func (c *Core) Injected() bool { return !c.Inject.busy && c.InjectPending() == 0
 // InjectError is what broke the last block, nil if nothing did since it was cleared.
 func (c *Core) InjectError() error { return c.Inject.err }
 
-// BeginInjection says that a block of the ledger is on its way to the kernel, while waiting flows wait for their
-// master. busy is false when nothing of the block needs a request.
+// BeginInjection says that a block of the ledger goes to the kernel, while waiting flows wait for their master. busy is
+// false when nothing of the block needs a request.
 func (c *Core) BeginInjection(waiting int, busy bool) {
 	c.Inject.waiting, c.Inject.busy = waiting, busy
 	c.restInjection()

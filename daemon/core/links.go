@@ -26,7 +26,7 @@ func (c *Core) followLinks() {
 		c.newSession()
 	}
 	if news.Moved {
-		// What was on its way by the link before may be lost. The peer, once it hears us on this one, sees the gap and asks.
+		// What was sent by the link before may be lost. The peer, once it hears us on this one, sees the gap and asks.
 		c.Peer.session.Speak()
 	}
 	if news.Datagram > 0 {

@@ -18,7 +18,7 @@ type Own struct {
 	suspect    bool // events were lost, and the comparison is not finished
 	full       bool // a flow was refused since the last comparison with the kernel began
 	counts     ownCounts
-	before     ownCounts // as they were when the comparison began that is under way, or was last
+	before     ownCounts // as they were when the present or the last comparison began
 }
 
 // ownCounts are numbers that no other part keeps.

@@ -115,7 +115,7 @@ func (c *Core) endedHere(f *flow.Flow, now int64) {
 	}
 }
 
-// announceAgain tells the peer, whose copy of a flow ended, that the flow goes on here, if it does.
+// announceAgain announces a flow that goes on here to the peer, whose copy of it ended.
 func (c *Core) announceAgain(key *flow.Tuple) {
 	if ref, ok := c.Own.Internal.Lookup(key); ok {
 		c.Own.Internal.Announce(ref)

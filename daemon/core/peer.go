@@ -83,7 +83,7 @@ func (c *Core) Receive(ch *link.Channel, src netip.Addr, datagram []byte) {
 	}
 	news := c.Peer.session.Receive(now, datagram)
 	c.applyGathered()
-	if c.Peer.session.Heard() == now { // rubbish is no sign of life
+	if c.Peer.session.Heard() == now { // only a datagram that can be read counts as heard
 		c.Links.Heard(ch, news, now)
 		c.followLinks()
 	}

@@ -68,7 +68,7 @@ func (c *Core) Run(ctx context.Context) error {
 	return nil
 }
 
-// readEvents takes what the kernel has to tell, when it has or when events have gathered for long enough.
+// readEvents takes the events that the kernel has, when it has any or when they have gathered for long enough.
 func (c *Core) readEvents() error {
 	r := &c.reader
 	if r.events == nil || c.now() < r.eventsAt {

@@ -11,7 +11,7 @@ import (
 	"ctsync/daemon/flow"
 )
 
-// Kernel is a kernel.Table that is a map: it knows tuples, masters and timers, and fails as often as it is told.
+// Kernel is a kernel.Table that is a map: it knows tuples, masters and timers, and fails as often as Fail says.
 type Kernel struct {
 	Flows    map[flow.Tuple]flow.Flow
 	Set      map[flow.Tuple]int64 // when its timer was set
@@ -49,7 +49,7 @@ func (k *Kernel) request(errs []unix.Errno, do func(i int) unix.Errno) error {
 	return nil
 }
 
-// Do runs f while no request is under way.
+// Do runs f while no request is in progress.
 func (k *Kernel) Do(f func()) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

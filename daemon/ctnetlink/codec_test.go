@@ -123,15 +123,16 @@ func codecSamples() []sample {
 	dccp.Has |= flow.HasDCCP
 	dccp.DCCPState, dccp.DCCPRole = 4, 1
 	v4 := tuple(flow.UDP, "10.1.0.1:1001", "10.2.0.1:80")
+	zoned := v4
+	zoned.Zone = 3
+	ended := flow.Flow{Orig: v4, Reply: v4.Inverse(), Has: flow.HasReply | flow.HasStatus | flow.HasID}
+	ended.Status, ended.ID = 0x20a, 5
 	return append(samples(),
 		sample{"everything", everything()},
 		sample{"dccp", dccp},
 		sample{"orig tuple alone", flow.Flow{Orig: v4}},
-		sample{"orig tuple in a zone alone", flow.Flow{Orig: with(flow.Flow{Orig: v4}, func(f *flow.Flow) {
-			f.Orig.Zone = 3
-		}).Orig}},
-		sample{"destroy", flow.Flow{Orig: v4, Reply: v4.Inverse(), Has: flow.HasReply | flow.HasStatus | flow.HasID,
-			Status: 0x20a, ID: 5}},
+		sample{"orig tuple in a zone alone", flow.Flow{Orig: zoned}},
+		sample{"destroy", ended},
 		sample{"destroy with TCP state alone", flow.Flow{Orig: v4, Has: flow.HasTCPState, TCPState: 7}},
 	)
 }

@@ -36,7 +36,7 @@ type Channel struct {
 	peer       netip.Addr      // the peer's address on this link, once it has been heard here
 	foreign    uint64          // datagrams from a second sender
 	unreadable uint64          // datagrams of an unknown sender that are not protocol v1
-	failed     chan<- error    // tells the keeper why Open cannot be read any more
+	failed     chan<- error    // carries to the keeper why Open cannot be read any more
 }
 
 // NewChannel returns a channel that is not open, for Set.Follow.
@@ -45,7 +45,7 @@ func NewChannel() *Channel { return &Channel{state: "DOWN"} }
 // Name is the interface.
 func (ch *Channel) Name() string { return ch.cfg.Interface }
 
-// Fail tells whoever keeps the link open that it cannot be read any more.
+// Fail reports to the keeper that the link cannot be read any more.
 func (ch *Channel) Fail(err error) {
 	ch.Ready = false
 	select {

@@ -182,8 +182,8 @@ func (k *Keeper) serve(ctx context.Context, t *task, l Link) error {
 	return k.watch(ctx, t, l, failed)
 }
 
-// watch tells the Set the state of a link's interface, and returns why the link has become unusable: its interface or
-// address has gone, or reading failed. It also says when the kernel dropped datagrams for want of buffer.
+// watch reports the state of a link's interface to the Set, and returns why the link has become unusable: its interface
+// or address has gone, or reading failed. It also says when the kernel dropped datagrams for want of buffer.
 func (k *Keeper) watch(ctx context.Context, t *task, l Link, failed <-chan error) error {
 	ticker := time.NewTicker(retryInterval)
 	defer ticker.Stop()

@@ -18,10 +18,8 @@ func TestCopyOutEnds(t *testing.T) {
 	q := control.FlowQuery{Table: control.TableExternal}
 	refs := briefEntries(func(r *cache.Ref, e *cache.Entry) { *r = e.Ref })
 	copied := 0
-	if err := copyOut(context.Background(), d.Reader, &q, refs, func([]cache.Ref, moment) error {
-		copied++
-		return nil
-	}); err != nil || copied != 5 {
+	count := func([]cache.Ref, moment) error { copied++; return nil }
+	if err := copyOut(context.Background(), d.Reader, &q, refs, count); err != nil || copied != 5 {
 		t.Fatalf("%d copied, %v", copied, err)
 	}
 	before := runtime.NumGoroutine()

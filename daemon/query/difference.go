@@ -14,9 +14,9 @@ import (
 	"ctsync/daemon/kernel"
 )
 
-// A comparison tells, without changing anything, in which flows a cache and the kernel differ. Both change meanwhile,
-// so what looks different is looked at again until nothing moves: only what stayed different while the kernel's entry
-// did not change is a difference.
+// A comparison shows in which flows a cache and the kernel differ, and changes nothing. Both change meanwhile, so what
+// looks different is looked at again until nothing moves: only what stayed different while the kernel's entry did not
+// change is a difference.
 
 const (
 	compareSlice  = 500                    // flows per look: one request to the kernel, about a millisecond of the loop

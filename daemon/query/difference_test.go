@@ -38,11 +38,8 @@ func (k *toldKernel) GetBatch(keys, out []flow.Flow, errs []unix.Errno) error {
 // compared compares the internal cache of d with a kernel.
 func compared(t *testing.T, d *looper, k *toldKernel) (shown []control.Difference, counts control.DifferenceCounts) {
 	t.Helper()
-	x := d.newComparison(control.FlowQuery{Table: control.TableInternal},
-		func(diff *control.Difference, _ control.Meta) error {
-			shown = append(shown, *diff)
-			return nil
-		}, k, k)
+	show := func(diff *control.Difference, _ control.Meta) error { shown = append(shown, *diff); return nil }
+	x := d.newComparison(control.FlowQuery{Table: control.TableInternal}, show, k, k)
 	if err := x.internal(context.Background()); err != nil {
 		t.Fatal(err)
 	}
@@ -105,8 +102,8 @@ func TestComparisonWaitsForWhatMoves(t *testing.T) {
 				}
 			}
 			shown, counts := compared(t, d, &toldKernel{table: tc.table, get: tc.get(d)})
-			if tc.what == "" && len(shown) > 0 || tc.what != "" &&
-				(len(shown) != 1 || shown[0].What != tc.what || counts.Found[tc.what] != 1) || counts.Unsettled != tc.unsettled {
+			if tc.what == "" && len(shown) > 0 || counts.Unsettled != tc.unsettled ||
+				tc.what != "" && (len(shown) != 1 || shown[0].What != tc.what || counts.Found[tc.what] != 1) {
 				t.Errorf("%+v, %+v", shown, counts)
 			}
 		})

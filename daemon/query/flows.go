@@ -152,7 +152,7 @@ var orders = map[string]cache.Order{
 func (r *Reader) sortedFlows(ctx context.Context, q control.FlowQuery, fn emitFunc) error {
 	fromKernel := q.Table == control.TableKernel
 	desc := q.Desc
-	if q.Sort == "age" || q.Sort == "idle" { // the order of the times is the other way round
+	if q.Sort == "age" || q.Sort == "idle" { // the reverse of the order of the times
 		desc = !desc
 	}
 	page := cache.NewPager(orders[q.Sort], desc, q.Skip, q.Limit, fromKernel)

@@ -79,8 +79,8 @@ func serveCore(b *testing.B, d *looper) (socket string) {
 		Snapshot: func(ctx context.Context) (s control.Snapshot, err error) {
 			return s, d.Loop.Do(ctx, func(c *core.Core) {
 				c.Status(&s.Status)
-				s.Statistics.Internal.Active, s.Statistics.External.Active = uint64(c.Own.Internal.Len()),
-					uint64(c.Peer.External.Len())
+				s.Statistics.Internal.Active = uint64(c.Own.Internal.Len())
+				s.Statistics.External.Active = uint64(c.Peer.External.Len())
 			})
 		},
 		Flows: d.Flows, Groups: d.Groups,

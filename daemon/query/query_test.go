@@ -208,17 +208,14 @@ func TestSortedAndFiltered(t *testing.T) {
 	if want = want[3:min(1103, len(want))]; !slices.Equal(got, want) {
 		t.Errorf("%d flows, want %d, or in another order", len(got), len(want))
 	}
-	if err := d.Flows(context.Background(), control.FlowQuery{Table: control.TableExternal},
-		func(*flow.Flow, control.Meta) error {
-			return loop.ErrStopped
-		}); !errors.Is(err, loop.ErrStopped) {
+	all := control.FlowQuery{Table: control.TableExternal}
+	err := d.Flows(context.Background(), all, func(*flow.Flow, control.Meta) error { return loop.ErrStopped })
+	if !errors.Is(err, loop.ErrStopped) {
 		t.Errorf("a reader's error: %v", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	if err := d.Flows(ctx, control.FlowQuery{Table: control.TableExternal}, func(*flow.Flow, control.Meta) error {
-		cancel()
-		return nil
-	}); !errors.Is(err, context.Canceled) {
+	err = d.Flows(ctx, all, func(*flow.Flow, control.Meta) error { cancel(); return nil })
+	if !errors.Is(err, context.Canceled) {
 		t.Errorf("a reader who left: %v", err)
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"ctsync/daemon/wire"
 )
 
-// external tells what a commit of the external cache would do to the kernel's table now. A flow that the kernel has
+// external shows what a commit of the external cache would do to the kernel's table now. A flow that the kernel has
 // already, in all that a commit can change, is no difference.
 func (x *comparison) external(ctx context.Context) error {
 	q := control.FlowQuery{Table: control.TableExternal}

@@ -39,7 +39,7 @@ func (r *Restorer) Await(ctx context.Context, take bool) (result control.InjectR
 	return result, on, errors.Join(err, broken)
 }
 
-// finishWait is how long switching disable-external-cache off waits for what is on its way to the kernel.
+// finishWait is how long switching disable-external-cache off waits until the kernel was offered everything.
 const finishWait = 5 * time.Second
 
 // Finish waits until the kernel was offered everything, before nobody does that any more.

@@ -29,7 +29,7 @@ const (
 	updated                  // the kernel had it, and has what the peer knows of it
 	replaced                 // the kernel has it, in place of another one
 	postponed                // its master is not in the kernel yet
-	alive                    // refused: its place is taken by a connection that lives here
+	alive                    // refused: its place is taken by a connection of this router
 	lost                     // refused by the kernel; errno says why
 )
 
@@ -49,7 +49,7 @@ func (it *item) noRoom() bool {
 	return it.outcome == lost && (it.errno == unix.ENOMEM || it.errno == unix.ENOBUFS || it.errno == unix.EAGAIN)
 }
 
-// block is flows on their way into the kernel. It is reused.
+// block is flows that go into the kernel together. It is reused.
 type block struct {
 	flows   []flow.Flow
 	items   []item      // of each

@@ -33,8 +33,8 @@ type commit struct {
 	report  func(done, total int)
 }
 
-// Commit restores the flows of the external cache in the kernel and tells what became of each. With take, those that it
-// dealt with leave the cache; those for which the kernel had no room stay. progress may be nil.
+// Commit restores the flows of the external cache in the kernel and reports what became of each. With take, those that
+// it dealt with leave the cache; those for which the kernel had no room stay. progress may be nil.
 func (r *Restorer) Commit(
 	ctx context.Context, take bool, progress func(done, total int),
 ) (result control.CommitResult, err error) {

@@ -58,9 +58,8 @@ func TestCommit(t *testing.T) {
 		}
 	}
 	var ours int
-	if err := p.r.Loop.Do(context.Background(), func(c *core.Core) {
-		ours = c.Own.Internal.Len()
-	}); err != nil || ours != n {
+	err := p.r.Loop.Do(context.Background(), func(c *core.Core) { ours = c.Own.Internal.Len() })
+	if err != nil || ours != n {
 		t.Errorf("%d flows in the internal cache (%v), want %d", ours, err, n)
 	}
 }

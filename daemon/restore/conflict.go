@@ -43,7 +43,7 @@ func (p *placer) sortOut(b *block, q asked) (same, strangers asked) {
 			continue
 		}
 		if q.errs[j] != 0 {
-			// Nobody has our original tuple: the one in the way has our reply tuple.
+			// Nobody has our original tuple: the entry that conflicts has our reply tuple.
 			if err := p.k.Get(&f.Reply, flow.Original, have); err != nil {
 				have.Has = 0 // gone meanwhile: creating is enough
 			}
@@ -73,7 +73,7 @@ func (p *placer) inherit(b *block, f, have *flow.Flow) {
 // new bare entry after the old one was deleted.
 const replaceRounds = 3
 
-// replace deletes what is in the way of the flows of q, which is in q.found, and creates them.
+// replace deletes the entries that conflict with the flows of q, which are in q.found, and creates the flows.
 func (p *placer) replace(ctx context.Context, b *block, q asked) error {
 	for round := 0; len(q.at) > 0 && round < replaceRounds; round++ {
 		if round > 0 {
@@ -106,7 +106,7 @@ func (p *placer) replace(ctx context.Context, b *block, q asked) error {
 	return nil
 }
 
-// findStrangers puts into q.found what stands in the way of each of the flows of q.
+// findStrangers puts into q.found the entry that conflicts with each of the flows of q.
 func (p *placer) findStrangers(b *block, q asked) {
 	for j, i := range q.at {
 		f, found := &b.flows[i], &q.found[j]

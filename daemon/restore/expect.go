@@ -78,7 +78,7 @@ func (m *commit) expectBlock(ctx context.Context, entries []cache.ExpectEntry) e
 	})
 }
 
-// expectations are a block of expectations on their way into the kernel.
+// expectations are a block of expectations that go into the kernel together.
 type expectations struct {
 	k       kernel.Table
 	result  *control.ExpectResult

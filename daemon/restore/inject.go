@@ -218,7 +218,7 @@ func seconds(it *cache.Item, now int64) int64 {
 // note puts what came of the block into the ledger and the counters; broken ended it all.
 func (in *injector) note(c *core.Core, broken error) {
 	b, x := in.block, c.Peer.External
-	noteEnded(c, b.removed) // strangers that were in the way: no event reports their end
+	noteEnded(c, b.removed) // strangers that conflicted: no event reports their end
 	if broken != nil {      // what was done of it is not known
 		for i := range b.flows {
 			x.Again(b.items[i].ref, &b.flows[i].Orig)

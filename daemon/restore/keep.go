@@ -15,9 +15,9 @@ import (
 )
 
 // ctnetlink says nothing when traffic merely refreshes a timer, and neither does the peer: a busy flow that is in this
-// kernel by injection would expire here while it lives there. So the timers of the peer's flows are set again when half
-// of their time is over, as long as the peer is heard and has not ended the flow. A state that traffic does not refresh
-// is left to run out, and so is everything when the peer falls silent.
+// kernel by injection would expire here while the peer still has it. So the timers of the peer's flows are set again
+// when half of their timeout has passed, as long as the peer is heard and has not ended the flow. A state that traffic
+// does not refresh is left to run out, and so is everything when the peer falls silent.
 
 const (
 	keepInterval = time.Second // how often due timers are looked for

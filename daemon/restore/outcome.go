@@ -19,7 +19,7 @@ func (b *block) tally() {
 		case replaced:
 			r.Replaced++
 		case alive:
-			b.fail(&b.flows[i], "another connection lives here on its tuples")
+			b.fail(&b.flows[i], "another connection of this router has its tuples")
 		case met:
 			b.fail(&b.flows[i], unix.ErrnoName(unix.EEXIST))
 		case lost:

@@ -43,9 +43,9 @@ func nothingNew(have, f *flow.Flow) bool {
 		(!f.Has.Is(flow.HasLabels) || f.Labels == have.Labels)
 }
 
-// spare leaves in their place the connections among q.found, which stand in the way of the flows of q, that live here:
-// they were answered, and events reported them. It returns the flows that may replace what is in their way; the others
-// have the outcome alive.
+// spare keeps those of q.found, the entries that conflict with the flows of q, that carry a connection of this router:
+// they were answered, and events reported them. It returns the flows that may replace what conflicts with them; the
+// others have the outcome alive.
 func (p *placer) spare(ctx context.Context, b *block, q asked) (asked, error) {
 	left := asked{at: q.at[:0], found: q.found[:0]}
 	err := p.Loop.Do(ctx, func(c *core.Core) {

@@ -4,7 +4,7 @@
 // Both take blocks of flows through the same steps, because what a block meets in the kernel is the same:
 //
 //	load     in the loop: what of the cache is to be in the kernel, and how to begin (path)
-//	place    outside: update, create, look at what is in the way, replace it (outcome)
+//	place    outside: update, create, look at what conflicts, replace it (outcome)
 //	note     in the loop: what came of it, in the caches and the counters
 //
 // What differs is the peer. A commit takes its word for everything, because it has ended. An injection meets entries

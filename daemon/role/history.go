@@ -32,7 +32,7 @@ type History struct {
 	file historyFile
 }
 
-// historyFile is the file's content. Boot tells whether the role of the last transition is still this machine's.
+// historyFile is the file's content. Boot shows whether the role of the last transition still holds: a reboot ends it.
 type historyFile struct {
 	Boot        string               `json:"boot"`
 	NextID      uint64               `json:"next_id"`
@@ -55,7 +55,7 @@ func OpenHistory(path string) (*History, error) {
 	if err := json.Unmarshal(b, &f); err != nil || f.NextID == 0 {
 		return h, h.putAside(cmp.Or(err, errors.New("no transition IDs")))
 	}
-	if f.Boot != bootID() { // the clock of Boottime began anew
+	if f.Boot != bootID() { // the clock of Boottime restarted
 		for i := range f.Transitions {
 			f.Transitions[i].Boottime = 0
 		}

@@ -50,7 +50,7 @@ const (
 
 // repetition is how long, in ns, a notification of the present role counts as a repetition of the one that made it.
 // keepalived runs the scripts of a transition within milliseconds of each other. One that comes later means that the
-// router left the role meanwhile and nobody told us: keepalived kills its scripts when it stops.
+// router left the role meanwhile and nobody reported it: keepalived kills its scripts when it stops.
 const repetition = int64(10 * time.Second)
 
 // roleQueue bounds how many transitions may wait while one is being interrupted. keepalived's fastest flapping stays
@@ -164,7 +164,7 @@ func (r *Roles) accept(n control.Notification, received time.Time) control.Trans
 	return t
 }
 
-// push queues t. When the queue is full its oldest gives way: only the last word counts.
+// push queues t. When the queue is full its oldest is superseded: only the last word counts.
 func (r *Roles) push(t control.Transition) {
 	for {
 		select {

@@ -112,8 +112,8 @@ func TestRoleSurvivesRestart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(r.History.path, bytes.ReplaceAll(b, []byte(bootID()), []byte("another boot")),
-		0o644); err != nil {
+	b = bytes.ReplaceAll(b, []byte(bootID()), []byte("another boot"))
+	if err := os.WriteFile(r.History.path, b, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	h, _ = OpenHistory(r.History.path)

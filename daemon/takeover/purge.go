@@ -16,12 +16,12 @@ import (
 )
 
 // A purge ends what a router that is no longer master still has in its kernel of connections that the other one serves
-// now: they would stand in the way of their own newer state at the next failover. The external cache says which those
-// are: the other router announced them when it took over. When nobody took over (the peer is dead, or both are in
-// FAULT) nothing is purged. Timers are shortened to PurgedTimeout instead of deleting (as conntrackd does), so that a
-// flow which does see traffic here lives on: its next packet restores the timer. Flows of the router itself and those
-// that the filter does not let pass are left alone. With disable-external-cache nothing is purged: the peer's flows are
-// meant to be in this kernel, and are kept like the peer keeps them.
+// now: they would conflict with their own newer state at the next failover. The external cache says which those are:
+// the other router announced them when it took over. When nobody took over (the peer is dead, or both are in FAULT)
+// nothing is purged. Timers are shortened to PurgedTimeout instead of deleting (as conntrackd does), so that a flow
+// which does see traffic here stays: its next packet restores the timer. Flows of the router itself and those that the
+// filter does not let pass are left alone. With disable-external-cache nothing is purged: the peer's flows are meant to
+// be in this kernel, and are kept like the peer keeps them.
 
 // PurgedTimeout is the timeout, in seconds, that a purge leaves.
 const PurgedTimeout = 10

@@ -95,7 +95,7 @@ func (t *Takeover) offerAgain(ctx context.Context, left uint64) {
 const rounds = 5
 
 // takeover makes this router carry on with the peer's connections: it commits the external cache into the kernel, which
-// moves each flow into the internal cache, and has the peer told. There is no commit where the peer's flows go straight
+// moves each flow into the internal cache, and asks for a bulk. There is no commit where the peer's flows go straight
 // into the kernel.
 func (t *Takeover) takeover(ctx context.Context) (*control.CommitResult, *control.InjectResult, error) {
 	t.awaitTable(ctx)
@@ -144,8 +144,9 @@ func (t *Takeover) round(ctx context.Context, result *control.CommitResult) (lef
 	return left, err
 }
 
-// injected is a takeover where the kernel has the peer's flows already: it waits for what is still on its way, and the
-// comparison with the kernel makes all of it ours. It returns nil where the peer's flows wait for a commit.
+// injected is a takeover where the kernel has the peer's flows already: it waits for the injections that are still
+// outstanding, and the comparison with the kernel makes all of them ours. It returns nil where the peer's flows wait
+// for a commit.
 func (t *Takeover) injected(ctx context.Context) (*control.InjectResult, error) {
 	r, on, failed := t.Restore.Await(ctx, true)
 	if ctx.Err() != nil || !on {
@@ -174,7 +175,7 @@ func (t *Takeover) verifyLater(ctx context.Context) {
 }
 
 // awaitTable waits for the peer's table when the daemon has only just started, as for a transition that was parked: the
-// external cache is empty until then, and the peer, if it lives, has what is to be restored.
+// external cache is empty until then, and the peer, if it runs, has what is to be restored.
 func (t *Takeover) awaitTable(ctx context.Context) {
 	left := time.Until(t.Started.Add(core.TableWait))
 	_, _ = t.Loop.PollFor(ctx, left, (*core.Core).HasTable) // what is there by then is committed

@@ -12,7 +12,7 @@ import (
 
 // chooseLocal returns the address of the interface that the link sends from: the first of Config.Listen that the
 // interface has or, without that setting, the best one of its own. There always is one: the peer knows this router by
-// it, and both routers compare their two addresses where one of them has to give way.
+// it, and both routers compare their two addresses where one of them has to yield.
 func (l *Link) chooseLocal(list []rtnetlink.Address) (netip.Addr, error) {
 	for _, a := range l.cfg.Listen {
 		if hasAddress(list, a) {

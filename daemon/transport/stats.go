@@ -13,7 +13,7 @@ type Stats struct {
 	BytesSent, DatagramsSent uint64
 	BytesRecv, DatagramsRecv uint64
 
-	SendErrors      uint64 // lost on the way out, the sum of the four below
+	SendErrors      uint64 // lost before they left, the sum of the four below
 	SendQueueFull   uint64 // the socket buffer or the queue of the interface was full (EAGAIN, ENOBUFS)
 	SendUnreachable uint64 // no route, no answer to ARP or neighbour discovery, no source address, interface down
 	SendBlocked     uint64 // the firewall of this router (EPERM)

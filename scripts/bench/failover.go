@@ -228,7 +228,7 @@ func (r *rehearsal) takeover() error {
 	if err != nil {
 		return err
 	}
-	r.record(float64(differ), "%s/takeover/told", r.id)
+	r.record(float64(differ), "%s/takeover/peer", r.id)
 	return r.verification()
 }
 

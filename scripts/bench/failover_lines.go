@@ -34,7 +34,7 @@ func failoverLines(add adder, n int) {
 		add(want{ratio: 0.35}, "µs", id+"takeover/cpu", title+"whole takeover, CPU per flow")
 		add(want{none: true}, "flows", id+"takeover/"+missing, title+"whole takeover, missing or different")
 		add(want{}, "µs", id+"takeover/verify", title+"comparison with the kernel 10 s later, CPU per flow")
-		add(want{none: true}, "flows", id+"takeover/told", title+"whole takeover, missing or different at the peer")
+		add(want{none: true}, "flows", id+"takeover/peer", title+"whole takeover, missing or different at the peer")
 	}
 }
 
