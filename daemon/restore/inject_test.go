@@ -159,8 +159,8 @@ func TestInjectCoalesces(t *testing.T) {
 	}
 }
 
-// TestInjectBrokenIsTriedNowAndThen: while the kernel does not answer, what the peer says is no reason to ask it, and to
-// complain, each time.
+// TestInjectBrokenIsTriedNowAndThen: while the kernel does not answer, what the peer says is no reason to ask it, and
+// to complain, each time.
 func TestInjectBrokenIsTriedNowAndThen(t *testing.T) {
 	p := newRestorer(t, true)
 	p.k.Do(func() { p.k.Fail = 1 << 30 })
