@@ -26,7 +26,7 @@ const (
 // large packages of the daemon may have more than maxPackage lines: each is one thing that does not come apart.
 var large = []string{"daemon/flow", "daemon/cache", "daemon/ctnetlink", "daemon/control"}
 
-// pure packages are told what time it is: they never ask.
+// pure packages get the time from their caller: they never ask.
 var pure = []string{
 	"daemon/flow", "daemon/expr", "daemon/lifetime", "daemon/wire", "daemon/session", "daemon/cache", "daemon/core",
 }

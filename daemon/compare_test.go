@@ -33,7 +33,7 @@ func TestComparisonOfRealPackets(t *testing.T) {
 		}
 	})
 	b.eventually(10*time.Second, "has the flows", func() bool { return b.statistics().External.Active >= 2*n })
-	a.eventually(10*time.Second, "has nothing on its way", func() bool {
+	a.eventually(10*time.Second, "has nothing unacknowledged", func() bool {
 		s := a.statistics().Session
 		return s.Waiting == 0 && s.Unacknowledged == 0
 	})

@@ -91,9 +91,9 @@ func TestCommitConflicts(t *testing.T) {
 	before := b.kernelFlows(isOurs)
 
 	older.Status = flow.StatusConfirmed // the peer saw no answer yet
-	told := []flow.Flow{same1, same2, young, older, byOrig, byOrig6, byReply, byBoth, fresh}
-	a.create(told)
-	same(t, a, b, len(told), 20*time.Second)
+	sent := []flow.Flow{same1, same2, young, older, byOrig, byOrig6, byReply, byBoth, fresh}
+	a.create(sent)
+	same(t, a, b, len(sent), 20*time.Second)
 
 	outcomes(t, b.takeover(), control.CommitResult{Created: 1, Updated: 4, Replaced: 4})
 	want := map[flow.Tuple]flow.Flow{}
@@ -119,17 +119,17 @@ func TestCommitConflicts(t *testing.T) {
 	// The same flows once more: nothing is replaced.
 	b.ctsync("request")
 	b.eventually(20*time.Second, "has the peer's table", func() bool {
-		return b.statistics().External.Active == uint64(len(told))
+		return b.statistics().External.Active == uint64(len(sent))
 	})
 	commits := b.statistics().Commit
 	b.ctsync("commit")
 	s := b.statistics().Commit
-	if s.Updated-commits.Updated != uint64(len(told)) || s.Replaced != commits.Replaced || s.Failed != 0 ||
+	if s.Updated-commits.Updated != uint64(len(sent)) || s.Replaced != commits.Replaced || s.Failed != 0 ||
 		s.Created != commits.Created {
 		t.Errorf("second commit: %+v after %+v", s, commits)
 	}
 	b.eventually(10*time.Second, "has all in its internal cache", func() bool {
-		return b.statistics().Internal.Active == uint64(len(told))
+		return b.statistics().Internal.Active == uint64(len(sent))
 	})
 }
 
@@ -155,7 +155,7 @@ func TestCommitMasters(t *testing.T) {
 	both.Has |= flow.HasHelper | flow.HasMaster
 
 	flows := []flow.Flow{master, child, grandchild, orphan, ftp, unknown, both}
-	peer.tell(b, flows)
+	peer.announce(b, flows)
 	r := b.takeover()
 	degraded := map[string]uint64{"helper quux": 2, "master": 2}
 	outcomes(t, r, control.CommitResult{Created: uint64(len(flows)), Degraded: degraded})
@@ -191,7 +191,7 @@ func TestCommitOnto(t *testing.T) {
 	flows := []flow.Flow{master, child, labelled}
 	late := bare(child) // somebody's packet came before the commit: no longer the expected flow
 	b.create([]flow.Flow{late, bare(labelled)})
-	peer.tell(b, flows)
+	peer.announce(b, flows)
 	r := b.takeover()
 	outcomes(t, r, control.CommitResult{Created: 1, Updated: 2, Degraded: map[string]uint64{"labels": 1, "master": 1}})
 	got := b.kernelFlows(isOurs)
@@ -201,7 +201,7 @@ func TestCommitOnto(t *testing.T) {
 	if g := got[child.Orig]; g.TCPState != flow.TCPEstablished || g.Status&flow.StatusAssured == 0 {
 		t.Errorf("entry without master: %+v", g)
 	}
-	peer.tell(b, flows)
+	peer.announce(b, flows)
 	if out := b.ctsync("commit"); !strings.Contains(out, "3 flows committed, 0 expired, 0 failed") {
 		t.Errorf("second commit: %s", out)
 	}
@@ -216,15 +216,15 @@ func TestCommitSkipsExpired(t *testing.T) {
 	closing.TCPState, closing.Timeout = flow.TCPTimeWait, 2
 	silent.Timeout = 2
 	busy.Timeout = 2
-	peer.tell(b, []flow.Flow{closing, silent, busy, lasting})
+	peer.announce(b, []flow.Flow{closing, silent, busy, lasting})
 	time.Sleep(3 * time.Second)
 
 	// The peer speaks until now, so traffic may have refreshed what traffic can refresh.
 	if out := b.ctsync("commit"); !strings.Contains(out, "3 flows committed, 1 expired, 0 failed") {
-		t.Errorf("commit beside a living peer: %s", out)
+		t.Errorf("commit beside a peer that is heard: %s", out)
 	}
 	if _, ok := b.kernelFlows(isOurs)[closing.Orig]; ok {
-		t.Error("a connection whose time was up lives again")
+		t.Error("a connection whose timeout had passed is restored")
 	}
 	b.flushKernel()
 	peer.stop()

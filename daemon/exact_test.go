@@ -198,7 +198,7 @@ func isExact(f *flow.Flow) bool {
 	return isOurs(f) || f.Orig.Src == (flow.Addr{10, 2, 2, 1})
 }
 
-// TestWindowTrackingSwitchedOn: window scales that were left out when a flow was announced are told when they matter,
+// TestWindowTrackingSwitchedOn: window scales that were left out when a flow was announced are sent when they matter,
 // on both routers, whichever learns of it first.
 func TestWindowTrackingSwitchedOn(t *testing.T) {
 	a, b := newPair(t)

@@ -50,7 +50,7 @@ func TestExpectCommitOutcomes(t *testing.T) {
 	masters := []flow.Flow{ftpMaster(0), ftpMaster(1), ftpMaster(2), ftpMaster(3)}
 	masters[3].Helper = [16]byte{'n', 'o', 'n', 'e'} // a helper that this kernel does not have
 	masters[3].Status |= flow.StatusHelper
-	peer.tell(b, masters)
+	peer.announce(b, masters)
 
 	created, same, other := ftpExpectation(0), ftpExpectation(1), ftpExpectation(2)
 	noHelper, noMaster, noFunction := renamed(ftpExpectation(3), "none"), ftpExpectation(4), ftpExpectation(5)

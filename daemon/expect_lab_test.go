@@ -202,12 +202,12 @@ func TestFTPWithConntrackd(t *testing.T) {
 				sessions = append(sessions, s)
 			}
 			sameExpectations(t, a, b, len(ftpModes))
-			if err := sessions[3].transfer(10 * time.Second); err != nil { // its end is told
+			if err := sessions[3].transfer(10 * time.Second); err != nil { // its end is announced
 				t.Error(err)
 			}
 			sameExpectations(t, a, b, len(ftpModes)-1)
 
-			// The standby's table is asked for anew, and comes with the expectations.
+			// The standby asks for the table again, which comes with the expectations.
 			b.act("-n")
 			sameExpectations(t, a, b, len(ftpModes)-1)
 			a.clean()

@@ -70,16 +70,16 @@ func (r *router) holds(table control.Table, want []flow.Flow) {
 	})
 }
 
-// settled waits until a has told b all that there is to tell.
+// settled waits until b has acknowledged everything that a has to announce.
 func settled(a *router) {
 	a.t.Helper()
-	a.eventually(20*time.Second, "has nothing to say", func() bool {
+	a.eventually(20*time.Second, "has nothing to send", func() bool {
 		s := a.statistics().Session
 		return s.Waiting == 0 && s.Unacknowledged == 0
 	})
 }
 
-// TestFilterPair: flows that do not pass appear nowhere at the peer, whichever way the others get there.
+// TestFilterPair: flows that do not pass appear nowhere at the peer, however the others get there.
 func TestFilterPair(t *testing.T) {
 	t.Parallel()
 	a, b := newPair(t)

@@ -117,7 +117,7 @@ func (l *ftpLab) listen(ns *nstest.NS, addr string, port uint16) net.Listener {
 // port returns the port of a listener.
 func port(ln net.Listener) uint16 { return ln.Addr().(*net.TCPAddr).AddrPort().Port() }
 
-// ftpMode is a way to open a data connection.
+// ftpMode is a method to open a data connection.
 type ftpMode struct {
 	name           string
 	client, server string // addresses
@@ -140,7 +140,7 @@ type ftpSession struct {
 	clientIn       *bufio.Reader
 	serverIn       *bufio.Reader
 	data           net.Listener   // of the side that waits for the data connection
-	to             netip.AddrPort // where the other side was told to connect
+	to             netip.AddrPort // where the other side was asked to connect
 }
 
 // open makes the control connection.

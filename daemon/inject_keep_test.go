@@ -43,7 +43,7 @@ func (r *router) newStream(timeout string) *stream {
 	return s
 }
 
-// packet sends one packet each way.
+// packet sends one packet in each direction.
 func (s *stream) packet() {
 	s.r.t.Helper()
 	for _, c := range []*net.UDPConn{s.a, s.b} {
@@ -87,7 +87,7 @@ func TestInjectSilentPeer(t *testing.T) {
 	b, peer := pairWithScripted(t, injecting)
 	short, long := kind(plainUDP, 7000), kind(plainTCP, 7001)
 	short.Timeout = 2
-	peer.tell(b, []flow.Flow{short, long})
+	peer.announce(b, []flow.Flow{short, long})
 	b.kernelHas(2)
 	peer.stop()
 	b.eventually(40*time.Second, "forgets the short one", func() bool { return len(b.kernelFlows(isOurs)) == 1 })
@@ -96,7 +96,7 @@ func TestInjectSilentPeer(t *testing.T) {
 	}
 }
 
-// TestInjectBusy has the peer end a flow of which packets pass here too, which no event tells: it lives, and is ours.
+// TestInjectBusy has the peer end a flow of which packets pass here too, which no event reports: it stays, and is ours.
 func TestInjectBusy(t *testing.T) {
 	t.Parallel()
 	b, peer := pairWithScripted(t, injecting)
@@ -105,7 +105,7 @@ func TestInjectBusy(t *testing.T) {
 	busy.Orig = streamTuple
 	busy.Reply = busy.Orig.Inverse()
 	busy.Timeout, idle.Timeout = 600, 600
-	peer.tell(b, []flow.Flow{busy, idle})
+	peer.announce(b, []flow.Flow{busy, idle})
 	b.kernelHas(2)
 	s.packet()
 	b.eventually(10*time.Second, "sees the packets", func() bool {
@@ -128,7 +128,7 @@ func TestInjectLost(t *testing.T) {
 	b, peer := pairWithScripted(t, injecting)
 	living, closed := translated(kind(snatTCP, 7004)), kind(plainTCP, 7005)
 	closed.TCPState = flow.TCPTimeWait
-	peer.tell(b, []flow.Flow{living, closed})
+	peer.announce(b, []flow.Flow{living, closed})
 	first := b.kernelHas(2)
 	b.delete([]flow.Flow{living, closed})
 	b.eventually(20*time.Second, "puts it back", func() bool {
@@ -139,6 +139,6 @@ func TestInjectLost(t *testing.T) {
 		t.Errorf("put back: %+v", got)
 	}
 	if s := b.statistics(); s.Internal.Active != 0 || s.Session.Sent["destroy"] != 0 {
-		t.Errorf("the peer was told: %s", fmt.Sprint(s.Session.Sent))
+		t.Errorf("the peer was sent: %s", fmt.Sprint(s.Session.Sent))
 	}
 }

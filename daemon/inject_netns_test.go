@@ -24,7 +24,7 @@ func (r *router) injected() control.InjectStatistics {
 	return *s.Inject
 }
 
-// kernelHas waits until r's kernel has n flows of the tests', and the daemon has told it everything.
+// kernelHas waits until r's kernel has n flows of the tests', and the daemon has offered it everything.
 func (r *router) kernelHas(n int) map[flow.Tuple]flow.Flow {
 	r.t.Helper()
 	got := 0
@@ -35,8 +35,8 @@ func (r *router) kernelHas(n int) map[flow.Tuple]flow.Flow {
 	return r.kernelFlows(isOurs)
 }
 
-// TestInject follows 1000 flows of all kinds through their life: begin, change and end of each arrive in the other
-// kernel as they are, and nothing comes back.
+// TestInject follows 1000 flows of all kinds from their begin to their end: begin, change and end of each arrive in the
+// other kernel as they are, and nothing comes back.
 func TestInject(t *testing.T) {
 	const n = 1000
 	a, b := newPair(t)
@@ -167,7 +167,7 @@ func TestInjectInterop(t *testing.T) {
 				return got[flows[0].Orig].Mark == 5 && got[flows[9].Orig].Mark == 6 &&
 					got[flows[3].Orig].TCPState == flow.TCPFinWait
 			}, func() string { return "b has the changes" })
-			restored(t, asConntrackdTells(a.kernelFlows(isOurs)), present(len(flows)))
+			restored(t, asConntrackdSends(a.kernelFlows(isOurs)), present(len(flows)))
 			a.delete(flows)
 			present(0)
 			a.clean()
@@ -183,7 +183,7 @@ func TestInjectFilter(t *testing.T) {
 	o.extra += "ignore-address = [\"10.1.0.1\"]\n"
 	b, peer := pairWithScripted(t, o)
 	ignored, passes := kind(plainTCP, 7700), kind(plainUDP, 7701)
-	peer.tell(b, []flow.Flow{ignored, passes})
+	peer.announce(b, []flow.Flow{ignored, passes})
 	got := b.kernelHas(1)
 	if _, ok := got[passes.Orig]; !ok || b.injected().Filtered == 0 {
 		t.Errorf("kernel %v, %+v", tuples(got), b.injected())

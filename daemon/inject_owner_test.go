@@ -11,7 +11,8 @@ import (
 	"ctsync/daemon/wire"
 )
 
-// TestInjectOwn has the peer tell and end flows that this router serves: they are not deleted, and not taken backwards.
+// TestInjectOwn has the peer announce and end flows that this router serves: they are not deleted, and their state does
+// not go backwards.
 func TestInjectOwn(t *testing.T) {
 	t.Parallel()
 	b, peer := pairWithScripted(t, injecting)
@@ -23,19 +24,19 @@ func TestInjectOwn(t *testing.T) {
 	b.eventually(10*time.Second, "has its flows", func() bool { return b.statistics().Internal.Active == 3 })
 	before := b.kernelFlows(isOurs)
 
-	told := []flow.Flow{ahead, behind, reopened}
-	told[0].TCPState, told[0].Timeout = flow.TCPEstablished, 1000
-	told[1].TCPState, told[1].Timeout = flow.TCPEstablished, 1000
-	told[2].TCPState, told[2].Timeout = flow.TCPSynSent, 120
-	peer.tell(b, told)
+	sent := []flow.Flow{ahead, behind, reopened}
+	sent[0].TCPState, sent[0].Timeout = flow.TCPEstablished, 1000
+	sent[1].TCPState, sent[1].Timeout = flow.TCPEstablished, 1000
+	sent[2].TCPState, sent[2].Timeout = flow.TCPSynSent, 120
+	peer.announce(b, sent)
 	got := b.kernelHas(3)
 	for i, want := range []uint8{flow.TCPFinWait, flow.TCPEstablished, flow.TCPSynSent} {
-		g := got[told[i].Orig]
-		if g.TCPState != want || g.ID != before[told[i].Orig].ID || i == 0 && g.Timeout > 110 || i == 1 && g.Timeout < 900 {
+		g := got[sent[i].Orig]
+		if g.TCPState != want || g.ID != before[sent[i].Orig].ID || i == 0 && g.Timeout > 110 || i == 1 && g.Timeout < 900 {
 			t.Errorf("flow %d: %+v, want state %d", i, g, want)
 		}
 	}
-	peer.say(b, wire.CTDestroy, told...)
+	peer.say(b, wire.CTDestroy, sent...)
 	b.eventually(10*time.Second, "lets the peer go", func() bool {
 		i := b.injected()
 		return i.Flows == 0 && i.Waiting == 0
@@ -118,7 +119,7 @@ func TestInjectConflicts(t *testing.T) {
 	alive.Reply.DstPort++
 	b.create([]flow.Flow{bare(byOrig), stranger(byReply), alive})
 	b.eventually(10*time.Second, "has its flows", func() bool { return b.statistics().Internal.Active == 3 })
-	peer.tell(b, []flow.Flow{byOrig, byReply, taken})
+	peer.announce(b, []flow.Flow{byOrig, byReply, taken})
 	got := b.kernelHas(3)
 	if got[byOrig.Orig].Reply != byOrig.Reply || got[byReply.Orig].Reply != byReply.Reply ||
 		got[taken.Orig].Reply != alive.Reply {
@@ -157,7 +158,7 @@ func TestInjectMasters(t *testing.T) {
 	timeless.Has &^= flow.HasTimeout
 	gre.Orig.Proto, gre.Orig.SrcPort, gre.Orig.DstPort = flow.GRE, 0, 0
 	gre.Reply = gre.Orig.Inverse()
-	peer.tell(b, []flow.Flow{child, master, orphan, unknown, timeless, gre})
+	peer.announce(b, []flow.Flow{child, master, orphan, unknown, timeless, gre})
 	got := b.kernelHas(5)
 	if g := got[child.Orig]; !g.Has.Is(flow.HasMaster) || g.Master != master.Orig {
 		t.Errorf("child without its master: %+v", g)
@@ -179,7 +180,7 @@ func TestInjectSweep(t *testing.T) {
 	t.Parallel()
 	b, peer := pairWithScripted(t, injecting)
 	kept, gone, ours := kind(plainTCP, 7500), translated(kind(snatTCP6, 7501)), kind(plainTCP, 7502)
-	peer.tell(b, []flow.Flow{kept, gone, ours})
+	peer.announce(b, []flow.Flow{kept, gone, ours})
 	b.kernelHas(3)
 	ours.Mark, ours.Has = 3, ours.Has|flow.HasMark
 	b.update([]flow.Flow{ours}) // an event
@@ -199,7 +200,7 @@ func TestInjectSweep(t *testing.T) {
 }
 
 // TestInjectTakeover moves flows to b and back. There is no commit; what the old master has left is the new one's, is
-// kept like the new one keeps it, and its end is told to nobody.
+// kept like the new one keeps it, and its end is sent to nobody.
 func TestInjectTakeover(t *testing.T) {
 	const n = 1000
 	a, b := newPair(t)
@@ -253,8 +254,8 @@ func TestInjectTakeover(t *testing.T) {
 	b.clean()
 }
 
-// TestInjectTakeoverInTheMiddle makes b master while flows of a are on their way: all of them come into b's kernel, and
-// those that were told by then are b's own.
+// TestInjectTakeoverInTheMiddle makes b master while flows of a still arrive: all of them come into b's kernel, and
+// those that were there by then are b's own.
 func TestInjectTakeoverInTheMiddle(t *testing.T) {
 	const n = 20000
 	a, b := newPair(t)

@@ -230,8 +230,8 @@ func TestInterop(t *testing.T) {
 	}
 }
 
-// asConntrackdTells takes translated ids from ICMP flows: conntrackd neither tells nor restores them.
-func asConntrackdTells(flows map[flow.Tuple]flow.Flow) map[flow.Tuple]flow.Flow {
+// asConntrackdSends takes translated ids from ICMP flows: conntrackd neither sends nor restores them.
+func asConntrackdSends(flows map[flow.Tuple]flow.Flow) map[flow.Tuple]flow.Flow {
 	for k, f := range flows {
 		if k.Proto.IsICMP() {
 			f.Reply.SrcPort = k.SrcPort
@@ -252,7 +252,7 @@ func testInterop(t *testing.T, a, b *router) {
 	same(t, a, b, len(flows), 20*time.Second)
 
 	b.act("-c")
-	want := asConntrackdTells(a.kernelFlows(isOurs))
+	want := asConntrackdSends(a.kernelFlows(isOurs))
 	got := b.kernelFlows(isOurs)
 	for k, w := range want {
 		g, ok := got[k]
@@ -308,7 +308,7 @@ func TestInteropBurst(t *testing.T) {
 			a.stop(syscall.SIGTERM)
 			a.delete(flows[:n/2])
 			a.startAs(sender, o)
-			if receiver == "conntrackd" { // it keeps what it is not told to forget, so it is emptied first
+			if receiver == "conntrackd" { // it keeps what no message ends, so it is emptied first
 				b.act("-f")
 			}
 			a.act("-B")
@@ -317,7 +317,7 @@ func TestInteropBurst(t *testing.T) {
 	}
 }
 
-// TestInteropLoss drops one datagram in twenty each way.
+// TestInteropLoss drops one datagram in twenty in each direction.
 func TestInteropLoss(t *testing.T) {
 	const n = 5000
 	for _, sender := range []string{"ctsyncd", "conntrackd"} {

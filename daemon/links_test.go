@@ -106,7 +106,7 @@ func (l *linkTest) same(when string) {
 	l.t.Logf("%s: equal after %v", when, time.Since(began).Round(10*time.Millisecond))
 }
 
-// TestTwoLinks lets two daemons lose their links in every way: seen by one end, by the other, by none, in one
+// TestTwoLinks lets two daemons lose their links in each case: seen by one end, by the other, by none, in one
 // direction, with the interface itself; and come back.
 func TestTwoLinks(t *testing.T) {
 	for _, tr := range []struct {
@@ -124,7 +124,7 @@ func TestTwoLinks(t *testing.T) {
 				s.Links[1].Role != control.LinkBackup || s.Links[1].State != "RUNNING" || s.Links[1].PacketsSent != 0 {
 				t.Errorf("links: %+v", s.Links)
 			}
-			lives := a.statistics().Session.PeerRestarts + b.statistics().Session.PeerRestarts
+			restarts := a.statistics().Session.PeerRestarts + b.statistics().Session.PeerRestarts
 
 			a.set("sync0", "down")
 			l.change() // what leaves by the old link of b is lost
@@ -153,14 +153,14 @@ func TestTwoLinks(t *testing.T) {
 			l.meet("sync0", "dead in one direction")
 			b.hearing()
 			l.remade()
-			if n := a.statistics().Session.PeerRestarts + b.statistics().Session.PeerRestarts; n != lives {
-				t.Errorf("%d conversations began with the changes of the link", n-lives)
+			if n := a.statistics().Session.PeerRestarts + b.statistics().Session.PeerRestarts; n != restarts {
+				t.Errorf("%d sessions started with the changes of the link", n-restarts)
 			}
 		})
 	}
 }
 
-// remade takes the active interface away, then both, and makes them anew.
+// remade takes the active interface away, then both, and makes new ones.
 func (l *linkTest) remade() {
 	l.t.Helper()
 	before := l.a.statistics().Links

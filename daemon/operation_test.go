@@ -59,7 +59,7 @@ func TestCacheLimit(t *testing.T) {
 	}
 }
 
-// addLink makes the sync interface anew, as newPair did.
+// addLink makes the sync interface again, as newPair did.
 func addLink(t *testing.T, a, b *router) {
 	t.Helper()
 	nstest.Veth(t, a.ns, "sync0", []string{"10.255.0.1/24", "fd00:ff::1/64"}, b.ns, "sync0",

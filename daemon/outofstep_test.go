@@ -14,7 +14,8 @@ import (
 	"ctsync/daemon/nstest"
 )
 
-// The cases in which conntrackd stays out of step for good. Here both routers run ctsync, and each case must end well.
+// The cases in which conntrackd stays out of step permanently. Here both routers run ctsync, and each case must end
+// well.
 
 // inStep waits until b's external cache and a's internal cache hold exactly a's kernel flows.
 func inStep(t *testing.T, a, b *router, within time.Duration) {

@@ -226,7 +226,7 @@ func (r *router) churn(flows []flow.Flow, stop <-chan struct{}) error {
 	}
 }
 
-// translatedMixture is mixture as a kernel would tell of it.
+// translatedMixture is mixture as a kernel would report it.
 func translatedMixture() []flow.Flow {
 	flows := mixture()
 	for i := range flows {
@@ -249,7 +249,7 @@ func TestDifferencesOfTheExternalCache(t *testing.T) {
 	flows := translatedMixture()
 	syn := kind(0, 1100)
 	syn.TCPState, syn.Timeout = flow.TCPSynSent, 1
-	peer.tell(b, append(flows, syn))
+	peer.announce(b, append(flows, syn))
 	marked := flows[plainUDP]
 	marked.Mark = 0x99
 	b.create([]flow.Flow{flows[plainTCP], marked, bare(flows[snatTCP]), stranger(flows[dnatTCP])})
@@ -338,7 +338,7 @@ func TestEventsAreWatched(t *testing.T) {
 		f := testFlow(1000 + begun)
 		f.Mark, f.Has = 5, f.Has|flow.HasMark
 		a.create([]flow.Flow{f})
-		peer.tell(a, translatedMixture())
+		peer.announce(a, translatedMixture())
 		return len(own) > 0 && len(theirs) > 0
 	})
 	for *next(t, own).Orig.SrcPort != uint16(1024+1000+begun) {

@@ -39,7 +39,7 @@ func TestReloadLinks(t *testing.T) {
 	}
 	create()
 	inStep(t, a, b, 20*time.Second)
-	lives := a.statistics().Session.PeerRestarts
+	restarts := a.statistics().Session.PeerRestarts
 	const one, two = "[interface.sync0]\n", "[interface.sync0]\n[interface.sync1]\nport = 3781\n"
 	devices := func(s control.Statistics) (list []string) {
 		for _, l := range s.Links {
@@ -50,7 +50,7 @@ func TestReloadLinks(t *testing.T) {
 	for _, step := range []struct {
 		name, top, links string
 		done             func(control.Statistics) bool // in both
-		anew             uint64                        // conversations that begin with it
+		sessions         uint64                        // that the step starts
 	}{
 		{"a link more", "", two, func(s control.Statistics) bool {
 			return slices.Equal(devices(s), []string{"sync0", "sync1"}) && s.Links[1].State == "RUNNING" &&
@@ -93,10 +93,10 @@ func TestReloadLinks(t *testing.T) {
 		}
 		create()
 		inStep(t, a, b, 40*time.Second)
-		if now := a.statistics().Session.PeerRestarts; step.anew == 0 && now != lives {
-			t.Errorf("%s: %d conversations, were %d", step.name, now, lives)
+		if now := a.statistics().Session.PeerRestarts; step.sessions == 0 && now != restarts {
+			t.Errorf("%s: %d sessions, were %d", step.name, now, restarts)
 		} else {
-			lives = now
+			restarts = now
 		}
 	}
 	reloadPeers(t, a, b)

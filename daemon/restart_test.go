@@ -48,8 +48,8 @@ func (r *router) tryCtsync(args ...string) (string, int) {
 	return string(out), cmd.ProcessState.ExitCode()
 }
 
-// told reads what systemd is told, until the test ends.
-func told(t *testing.T, path string) *logBuffer {
+// systemdSocket collects the messages that systemd would get, until the test ends.
+func systemdSocket(t *testing.T, path string) *logBuffer {
 	t.Helper()
 	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
 	if err != nil {
@@ -77,7 +77,7 @@ func TestRestart(t *testing.T) {
 	a, b := newPair(t)
 	program, notify := filepath.Join(b.dir, "ctsyncd"), filepath.Join(b.dir, "notify")
 	copyProgram(t, filepath.Join(binDir, "ctsyncd"), program)
-	systemd := told(t, notify)
+	systemd := systemdSocket(t, notify)
 	a.start(options{})
 	b.startFrom(program, notify, options{})
 	a.create(testFlows(n))
@@ -132,9 +132,9 @@ func TestRestart(t *testing.T) {
 			strings.LastIndex(text, "READY=1") > strings.LastIndex(text, "RELOADING=1")
 	}, func() string { return "systemd hears RELOADING, then READY:\n" + systemd.since() })
 	if strings.Contains(systemd.since(), "STOPPING") {
-		t.Errorf("systemd was told that the service ends:\n%s", systemd.since())
+		t.Errorf("a message to systemd says that the service ends:\n%s", systemd.since())
 	}
-	b.stop(syscall.SIGTERM) // the signals of the new life work, too
+	b.stop(syscall.SIGTERM) // signals work after the restart, too
 }
 
 // TestRestartAlone has no peer that answers: the daemon runs again, and what could not be done is said.

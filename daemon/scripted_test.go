@@ -114,9 +114,9 @@ func (s *scripted) say(r *router, typ wire.Type, flows ...flow.Flow) {
 	s.flush()
 }
 
-// tell makes flows the peer's table and says them, and waits until r's external cache, or its kernel where there is
-// none, has them.
-func (s *scripted) tell(r *router, flows []flow.Flow) {
+// announce makes flows the peer's table and sends them, and waits until r's external cache, or its kernel where there
+// is none, has them.
+func (s *scripted) announce(r *router, flows []flow.Flow) {
 	s.t.Helper()
 	r.eventually(10*time.Second, "hears its peer", func() bool { return r.status().Established })
 	s.mu.Lock()
@@ -173,7 +173,7 @@ func TestResetWithoutPeer(t *testing.T) {
 	t.Parallel()
 	b, peer := pairWithScripted(t, options{})
 	flows := mixture()
-	peer.tell(b, flows)
+	peer.announce(b, flows)
 	peer.stop()
 	b.eventually(10*time.Second, "misses its peer", func() bool {
 		return strings.Contains(strings.Join(b.status().Why, "\n"), "silent")

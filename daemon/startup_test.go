@@ -8,7 +8,7 @@ import (
 )
 
 // TestStartupResyncLatePeer starts the peer's conntrackd 5 s after ctsyncd, and a second one after the first has died
-// with our request: conntrackd tells of what it found in its kernel only when it is asked, and never asks by itself
+// with our request: conntrackd announces what it found in its kernel only when it is asked, and never asks by itself
 // whether it has been.
 func TestStartupResyncLatePeer(t *testing.T) {
 	const n = 200
@@ -23,7 +23,7 @@ func TestStartupResyncLatePeer(t *testing.T) {
 	same(t, a, b, n, 30*time.Second)
 	inStepWith(b)
 
-	// The peer dies with the request unread, and what comes next is another life of it.
+	// The peer dies with the request unread, and what comes next is another run of it.
 	if err := a.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
@@ -49,8 +49,7 @@ func inStepWith(r *router) {
 }
 
 // TestStartupResyncOff restarts a daemon beside a peer that holds flows: without startup-resync it asks for nothing.
-// (Of a peer that has only just started it asks in any case: what was known of that one's former life may be out of
-// date.)
+// (Of a peer that has only just started it asks in any case: what was known of its former run may be out of date.)
 func TestStartupResyncOff(t *testing.T) {
 	const n = 200
 	a, b := newPair(t)
@@ -69,19 +68,19 @@ func TestStartupResyncOff(t *testing.T) {
 	same(t, a, b, n, 20*time.Second)
 }
 
-// TestOneBulkForARestart: a peer that begins anew is sent the table, and asks for it; one bulk is the answer to both.
+// TestOneBulkForARestart: a peer that restarts is sent the table, and asks for it; one bulk is the answer to both.
 func TestOneBulkForARestart(t *testing.T) {
 	const n = 5000
 	a, b := newPair(t)
 	a.start(options{})
 	a.create(testFlows(n))
-	for life := range 2 {
+	for run := range 2 {
 		a.log.mark()
 		b.start(options{})
 		same(t, a, b, n, 30*time.Second)
 		inStepWith(b)
 		if got := strings.Count(a.log.since(), `msg="bulk update sent" flows=5000`); got != 1 {
-			t.Errorf("life %d of the peer: %d bulks\n%s", life, got, a.log.since())
+			t.Errorf("run %d of the peer: %d bulks\n%s", run, got, a.log.since())
 		}
 		b.stop(syscall.SIGTERM)
 	}

@@ -189,7 +189,7 @@ func TestTakeover(t *testing.T) {
 	}
 	restored(t, want, b.kernelFlows(isOurs))
 
-	// A's kernel has them all: the way back changes them in place.
+	// A's kernel has them all: the takeover back changes them in place.
 	before := a.kernelFlows(isOurs)
 	back := a.notify("GROUP", `"syncgrp"`, "MASTER", "100")
 	if back.Commit == nil {
@@ -232,9 +232,9 @@ func TestTakeoverIsVerified(t *testing.T) {
 	}
 }
 
-// TestEndsToldLateDoNotEndRestoredFlows: b learns that its own flows have ended only after it was told to restore some
-// of them. They have begun anew.
-func TestEndsToldLateDoNotEndRestoredFlows(t *testing.T) {
+// TestLateEndsDoNotEndRestoredFlows: b learns that its own flows have ended only after it was asked to restore some of
+// them. These have started over.
+func TestLateEndsDoNotEndRestoredFlows(t *testing.T) {
 	const n, other = 500, 20000
 	a, b := newPair(t)
 	for _, r := range []*router{a, b} {
@@ -262,7 +262,7 @@ func TestEndsToldLateDoNotEndRestoredFlows(t *testing.T) {
 	inStep(t, b, a, 5*time.Second)
 }
 
-// TestTimeoutsAreAged commits flows some seconds after they were told.
+// TestTimeoutsAreAged commits flows some seconds after they were announced.
 func TestTimeoutsAreAged(t *testing.T) {
 	t.Parallel()
 	a, b := newPair(t)
@@ -346,9 +346,9 @@ func TestCommitKeepsServing(t *testing.T) {
 	}
 }
 
-// TestFlowsToldDuringTakeover makes flows on a all through the takeover of b. Each is restored, or waits in the
-// external cache because it was told afterwards.
-func TestFlowsToldDuringTakeover(t *testing.T) {
+// TestFlowsAnnouncedDuringTakeover makes flows on a all through the takeover of b. Each is restored, or waits in the
+// external cache because it was announced afterwards.
+func TestFlowsAnnouncedDuringTakeover(t *testing.T) {
 	const n, late = 30000, 6000
 	a, b := newPair(t)
 	b.start(options{extra: "sync-queue-size = 4\n"})
@@ -381,7 +381,7 @@ func TestFlowsToldDuringTakeover(t *testing.T) {
 	}, func() string {
 		return fmt.Sprintf("%d in the kernel and %d in the external cache make %d: %+v", kernel, external, n+late, result)
 	})
-	t.Logf("%d restored, %d told after the takeover", kernel, external)
+	t.Logf("%d restored, %d announced after the takeover", kernel, external)
 	if result.Failed != 0 || result.Total != uint64(kernel) || result.Total != result.Created+result.Updated {
 		t.Errorf("commit: %+v", result)
 	}

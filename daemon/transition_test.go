@@ -69,7 +69,7 @@ func TestNotificationsThatDoNotCount(t *testing.T) {
 	}
 }
 
-// TestPurge leaves the role of the master in each way. b has purge-timeout 2 s.
+// TestPurge leaves the role of the master by each notification that ends it. b has purge-timeout 2 s.
 func TestPurge(t *testing.T) {
 	t.Parallel()
 	b, peer := pairWithScripted(t, options{extra: "purge-timeout = 2\n"})
@@ -97,7 +97,7 @@ func TestPurge(t *testing.T) {
 	}
 	for _, word := range []string{"backup", "fault", "stop"} {
 		b.takeover()
-		peer.tell(b, append(slices.Clone(served), own, out)) // as it does when it takes over
+		peer.announce(b, append(slices.Clone(served), own, out)) // as it does when it takes over
 		before := peer.asked()
 		if got := b.notify(word, "syncgrp"); got.Outcome != control.OutcomeDone {
 			t.Errorf("%s: %+v", word, got)
@@ -128,7 +128,7 @@ func TestPurge(t *testing.T) {
 	}
 }
 
-// TestTransitionsOverRestart stops the daemon in each role and tells it of changes while it is away.
+// TestTransitionsOverRestart stops the daemon in each role and notifies it of changes while it is away.
 func TestTransitionsOverRestart(t *testing.T) {
 	_, b := newPair(t)
 	b.start(options{})
@@ -178,8 +178,8 @@ func TestTransitionsOverRestart(t *testing.T) {
 	}
 }
 
-// TestParkedMaster is told to be master while its daemon is away, when the other router still lives: its flows are
-// restored although they arrive only after the start.
+// TestParkedMaster is notified that it is master while its daemon is away and the other router still runs: the flows of
+// that router are restored although they arrive only after the start.
 func TestParkedMaster(t *testing.T) {
 	a, b := newPair(t)
 	a.start(options{})
@@ -197,7 +197,7 @@ func TestParkedMaster(t *testing.T) {
 	restored(t, a.kernelFlows(isOurs), b.kernelFlows(isOurs))
 }
 
-// TestTakeoverCutShort kills the daemon in a takeover: its next life does it again.
+// TestTakeoverCutShort kills the daemon in a takeover: its next run does it again.
 func TestTakeoverCutShort(t *testing.T) {
 	a, b := newPair(t)
 	a.start(options{})

@@ -19,7 +19,7 @@ func uncarriedFlows() []flow.Flow {
 	var flows []flow.Flow
 	add := func(p flow.Proto, sport, dport uint16, zone uint16) {
 		f := testFlow(4*len(flows) + 1)
-		f.Orig.Src[3] = byte(10 + len(flows)) // without their keys only the addresses tell them apart
+		f.Orig.Src[3] = byte(10 + len(flows)) // without their keys only the addresses distinguish them
 		f.Orig.Proto, f.Orig.SrcPort, f.Orig.DstPort = p, sport, dport
 		f.Reply = f.Orig.Inverse()
 		f.Orig.Zone = zone
@@ -77,14 +77,14 @@ func TestUncarriedIsNamed(t *testing.T) {
 	a.eventually(20*time.Second, "counts what is not carried", func() bool {
 		return cmp.Equal(a.statistics().Unsupported, want)
 	})
-	for round := range uint32(3) { // changes and bulks tell of the same flows again
+	for round := range uint32(3) { // changes and bulks announce the same flows again
 		for i := range flows {
 			flows[i].Mark, flows[i].Has = round+1, flows[i].Has|flow.HasMark
 		}
 		a.update(flows)
 		a.ctsync("bulk")
 	}
-	b.eventually(20*time.Second, "has what can be told", func() bool { return b.statistics().External.Active == 4 })
+	b.eventually(20*time.Second, "has what can be carried", func() bool { return b.statistics().External.Active == 4 })
 	if d := cmp.Diff(want, a.statistics().Unsupported); d != "" {
 		t.Errorf("statistics (-want +got):\n%s", d)
 	}

@@ -62,7 +62,7 @@ func TestRestartIsNoRate(t *testing.T) {
 	before.Kernel.Events, before.Session.Sent = 1e9, map[string]uint64{"new": 1e9}
 	s.count(&before, time.Second)
 	if s.rates.events.last() != 0 || s.rates.sent.last() != 0 {
-		t.Errorf("counters that began anew make rates of %v and %v", s.rates.events, s.rates.sent)
+		t.Errorf("counters that restarted make rates of %v and %v", s.rates.events, s.rates.sent)
 	}
 }
 

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// TestLogThatNobodyReads logs into a pipe without a reader: the logger never waits, and a reader who comes later is
-// told how many lines were dropped.
+// TestLogThatNobodyReads logs into a pipe without a reader: the logger never waits, and a reader who comes later sees
+// how many lines were dropped.
 func TestLogThatNobodyReads(t *testing.T) {
 	r, w := io.Pipe()
 	out := &output{kind: logStderr, stderr: w}

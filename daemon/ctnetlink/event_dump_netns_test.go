@@ -71,7 +71,7 @@ func TestEventsAndDumpAgree(t *testing.T) {
 				quiet = 0
 			}
 			for i := range b.N {
-				tell(t, n, b.Kind[i], &b.Flow[i], clock())
+				apply(t, n, b.Kind[i], &b.Flow[i], clock())
 				events[b.Flow[i].Orig] = append(events[b.Flow[i].Orig], b.Flow[i].Has)
 			}
 		}
@@ -138,8 +138,8 @@ func TestEventsAndDumpAgree(t *testing.T) {
 	}
 }
 
-// tell puts an event into a cache.
-func tell(t *testing.T, n *cache.Internal, kind Kind, f *flow.Flow, now int64) {
+// apply puts an event into a cache.
+func apply(t *testing.T, n *cache.Internal, kind Kind, f *flow.Flow, now int64) {
 	t.Helper()
 	var err error
 	switch kind {

@@ -320,8 +320,7 @@ func TestExpectReadByOthers(t *testing.T) {
 	}
 }
 
-// withoutTail leaves out of each expectation's XML what comes behind its tuples, where programs differ in what they
-// tell.
+// withoutTail leaves out of each expectation's XML what comes behind its tuples, where programs show different things.
 func withoutTail(xml string) string {
 	var b strings.Builder
 	for _, line := range strings.Split(xml, "<flow") {

@@ -58,7 +58,7 @@ func TestExpectationExpired(t *testing.T) {
 	}{
 		{"the last moment", timed, 0, 0, 30 * second, false},
 		{"passed", timed, 0, 0, 30*second + 1, true},
-		{"the peer lives", timed, 0, 20 * second, 50 * second, false},
+		{"the peer is heard", timed, 0, 20 * second, 50 * second, false},
 		{"the peer is silent", timed, 0, 20 * second, 51 * second, true},
 		{"sent after the peer was last heard otherwise", timed, 20 * second, 0, 50 * second, false},
 		{"no timeout known", flow.Expectation{}, 0, 0, 1e9 * second, false},

@@ -246,7 +246,7 @@ func playChoices(r *rand.Rand, conntrackd bool) string {
 			return fmt.Sprintf("still changing: %d and %d changes, links %v, conntrackd %v, at %d %d, of %v", a.changes, b.changes, w.works, conntrackd, a.last/sec, b.last/sec, now/sec)
 		}
 	}
-	// Where no link works both ways they go on trying, but not fast.
+	// Where no link works in both directions they go on trying, but not fast.
 	if n := int64(w.ends[0].changes + w.ends[1].changes); n > now/(4*sec) {
 		return fmt.Sprintf("%d and %d changes", w.ends[0].changes, w.ends[1].changes)
 	}

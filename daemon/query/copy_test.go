@@ -11,7 +11,8 @@ import (
 	"ctsync/daemon/control"
 )
 
-// TestCopyOutEnds leaves a cache that is being copied at every slice, and by every way out: nothing stays behind.
+// TestCopyOutEnds leaves a cache that is being copied at every slice, by its context or by an error: no goroutine stays
+// behind.
 func TestCopyOutEnds(t *testing.T) {
 	d := looped(t, nil)
 	fill(t, d, 20_000)

@@ -12,14 +12,14 @@ import (
 	"ctsync/daemon/kernel"
 )
 
-// toldKernel says what a test wants; everything but reading is left out.
-type toldKernel struct {
+// fixedKernel answers what a test wants; everything but reading is left out.
+type fixedKernel struct {
 	kernel.Table
 	table []flow.Flow
 	get   func(key *flow.Flow, out *flow.Flow) unix.Errno
 }
 
-func (k *toldKernel) Dump(_ flow.Family, fn func(*flow.Flow) error) (bool, error) {
+func (k *fixedKernel) Dump(_ flow.Family, fn func(*flow.Flow) error) (bool, error) {
 	for i := range k.table {
 		if err := fn(&k.table[i]); err != nil {
 			return false, err
@@ -28,7 +28,7 @@ func (k *toldKernel) Dump(_ flow.Family, fn func(*flow.Flow) error) (bool, error
 	return false, nil
 }
 
-func (k *toldKernel) GetBatch(keys, out []flow.Flow, errs []unix.Errno) error {
+func (k *fixedKernel) GetBatch(keys, out []flow.Flow, errs []unix.Errno) error {
 	for i := range keys {
 		errs[i] = k.get(&keys[i], &out[i])
 	}
@@ -36,7 +36,7 @@ func (k *toldKernel) GetBatch(keys, out []flow.Flow, errs []unix.Errno) error {
 }
 
 // compared compares the internal cache of d with a kernel.
-func compared(t *testing.T, d *looper, k *toldKernel) (shown []control.Difference, counts control.DifferenceCounts) {
+func compared(t *testing.T, d *looper, k *fixedKernel) (shown []control.Difference, counts control.DifferenceCounts) {
 	t.Helper()
 	show := func(diff *control.Difference, _ control.Meta) error { shown = append(shown, *diff); return nil }
 	x := d.newComparison(control.FlowQuery{Table: control.TableInternal}, show, k, k)
@@ -101,7 +101,7 @@ func TestComparisonWaitsForWhatMoves(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			shown, counts := compared(t, d, &toldKernel{table: tc.table, get: tc.get(d)})
+			shown, counts := compared(t, d, &fixedKernel{table: tc.table, get: tc.get(d)})
 			if tc.what == "" && len(shown) > 0 || counts.Unsettled != tc.unsettled ||
 				tc.what != "" && (len(shown) != 1 || shown[0].What != tc.what || counts.Found[tc.what] != 1) {
 				t.Errorf("%+v, %+v", shown, counts)

@@ -51,11 +51,11 @@ func BenchmarkTap(b *testing.B) {
 				list[i] = control.NewWatcher("")
 				c.Tap.Watch(list[i])
 			}
-			life := []*ctnetlink.Block{coretest.Block(ctnetlink.EventNew, 1), coretest.Block(ctnetlink.EventUpdate, 1),
+			blocks := []*ctnetlink.Block{coretest.Block(ctnetlink.EventNew, 1), coretest.Block(ctnetlink.EventUpdate, 1),
 				coretest.Block(ctnetlink.EventDestroy, 1)}
 			spare := control.NewEventBatch()
 			for b.Loop() {
-				for _, blk := range life {
+				for _, blk := range blocks {
 					c.Apply(blk)
 				}
 				for _, w := range list {

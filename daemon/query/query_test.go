@@ -333,7 +333,7 @@ func watch(t *testing.T, d *looper, q control.FlowQuery) (batches chan control.E
 	return batches, cancel
 }
 
-// A watcher who does not read loses events, and is told how many; the loop goes on, and others lose nothing.
+// A watcher who does not read loses events, and learns how many; the loop goes on, and others lose nothing.
 func TestSlowWatcherLosesEvents(t *testing.T) {
 	d := looped(t, nil)
 	slow, _ := watch(t, d, control.FlowQuery{})
@@ -463,11 +463,11 @@ func TestWatchedHotPathDoesNotAllocate(t *testing.T) {
 	c := coretest.New()
 	w := control.NewWatcher("")
 	c.Tap.Watch(w)
-	life := []*ctnetlink.Block{coretest.Block(ctnetlink.EventNew, 1), coretest.Block(ctnetlink.EventUpdate, 1),
+	blocks := []*ctnetlink.Block{coretest.Block(ctnetlink.EventNew, 1), coretest.Block(ctnetlink.EventUpdate, 1),
 		coretest.Block(ctnetlink.EventDestroy, 1)}
 	spare := control.NewEventBatch()
 	once := func() {
-		for _, b := range life {
+		for _, b := range blocks {
 			c.Apply(b)
 		}
 		spare = w.Take(spare)

@@ -17,7 +17,7 @@ import (
 
 // TestInjectedPairConverges runs two whole cores that put each other's flows into kernels that are maps, over a link
 // that loses and is cut, while flows begin, change and end on either or both, and are lost by the router that does not
-// carry them. In the end both kernels have what lives, and nothing else.
+// carry them. In the end both kernels have the flows that exist, and nothing else.
 func TestInjectedPairConverges(t *testing.T) {
 	seeds := uint64(60)
 	if testing.Short() {
@@ -37,7 +37,7 @@ type injectSim struct {
 	kernel  [2]*coretest.Kernel
 	in      [2]*injector
 	carried [2]map[flow.Tuple]bool // whose packets pass a router
-	marks   map[flow.Tuple]uint32  // of the flows that live
+	marks   map[flow.Tuple]uint32  // of the flows that exist
 	shared  map[flow.Tuple]bool    // those that passed both at some time
 }
 
@@ -111,14 +111,14 @@ func (s *injectSim) change(i int) {
 	f.Mark, f.Timeout, f.ID, f.Has = s.Rnd.Uint32(), 100000, s.Rnd.Uint32(), f.Has|flow.HasID
 	k := s.kernel[i]
 	have, here := k.Flows[f.Orig]
-	_, lives := s.marks[f.Orig]
+	_, exists := s.marks[f.Orig]
 	switch carried := s.carried[i][f.Orig]; {
-	case !lives && s.shared[f.Orig]: // both may still speak of the flow that it was
-	case !lives && !here:
+	case !exists && s.shared[f.Orig]: // both may still speak of the flow that it was
+	case !exists && !here:
 		k.Put(f)
 		s.carried[i][f.Orig], s.marks[f.Orig] = true, f.Mark
 		s.event(i, ctnetlink.EventNew, &f)
-	case !here || !lives: // it is on its way here, or from here
+	case !here || !exists: // its announcement is in flight, to here or from here
 	case !carried && s.Rnd.IntN(4) == 0: // lost here
 		delete(k.Flows, f.Orig)
 		s.event(i, ctnetlink.EventDestroy, &have)

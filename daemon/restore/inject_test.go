@@ -80,7 +80,7 @@ func injectFlow(i int) flow.Flow {
 	return f
 }
 
-// TestInjectBrokenSocket fails each request of a life once: nothing is lost, nothing stays.
+// TestInjectBrokenSocket fails each kind of request once: nothing is lost, nothing stays.
 func TestInjectBrokenSocket(t *testing.T) {
 	flows := make([]flow.Flow, 1200)
 	for i := range flows {
@@ -122,7 +122,7 @@ func TestInjectBrokenForGood(t *testing.T) {
 	}
 }
 
-// TestInjectChain tells 2000 flows, each the master of the one before: none goes in without its master.
+// TestInjectChain announces 2000 flows, each the master of the one before: none goes in without its master.
 func TestInjectChain(t *testing.T) {
 	const n = 2000
 	p := newRestorer(t, true)
@@ -183,8 +183,8 @@ func TestInjectBrokenIsTriedNowAndThen(t *testing.T) {
 func TestKeepProgress(t *testing.T) {
 	const none = flow.TCPNone
 	for _, test := range []struct {
-		told, have, want uint8
-		timeout          uint32 // told 50, have 100
+		sent, have, want uint8
+		timeout          uint32 // sent 50, have 100
 	}{
 		{flow.TCPEstablished, flow.TCPEstablished, flow.TCPEstablished, 100},
 		{flow.TCPSynRecv, flow.TCPSynSent, flow.TCPSynRecv, 50},
@@ -199,13 +199,13 @@ func TestKeepProgress(t *testing.T) {
 		{flow.TCPSynRecv, flow.TCPClose, flow.TCPSynRecv, 50},
 		{none, none, none, 100},
 	} {
-		told, have := flow.Flow{TCPState: test.told, Timeout: 50}, flow.Flow{TCPState: test.have, Timeout: 100}
-		if test.told != none {
-			told.Has, have.Has = flow.HasTCPState, flow.HasTCPState
+		sent, have := flow.Flow{TCPState: test.sent, Timeout: 50}, flow.Flow{TCPState: test.have, Timeout: 100}
+		if test.sent != none {
+			sent.Has, have.Has = flow.HasTCPState, flow.HasTCPState
 		}
-		keepProgress(&told, &have)
-		if told.TCPState != test.want || told.Timeout != test.timeout {
-			t.Errorf("told %d over %d: %d with %d s, want %d with %d s", test.told, test.have, told.TCPState, told.Timeout, test.want, test.timeout)
+		keepProgress(&sent, &have)
+		if sent.TCPState != test.want || sent.Timeout != test.timeout {
+			t.Errorf("sent %d over %d: %d with %d s, want %d with %d s", test.sent, test.have, sent.TCPState, sent.Timeout, test.want, test.timeout)
 		}
 	}
 }
@@ -214,8 +214,8 @@ func TestKeepProgress(t *testing.T) {
 func TestBusy(t *testing.T) {
 	sec := int64(time.Second)
 	for _, test := range []struct {
-		life    uint32
-		passed  int64 // seconds
+		timer   uint32 // seconds
+		passed  int64  // seconds
 		timeout uint32
 		want    bool
 	}{
@@ -223,7 +223,7 @@ func TestBusy(t *testing.T) {
 		{600, 100, 600, true}, {600, 100, 300, true}, {600, 100, 503, true}, {600, 100, 497, true},
 		{0, 100, 300, false}, {432_000_000, 100, 2_147_483, false},
 	} {
-		it := cache.Item{Set: 5 * sec, Timer: test.life}
+		it := cache.Item{Set: 5 * sec, Timer: test.timer}
 		if got := busy(&flow.Flow{Timeout: test.timeout}, &it, (5+test.passed)*sec); got != test.want {
 			t.Errorf("%+v: %v", test, got)
 		}

@@ -156,8 +156,8 @@ func TestHistory(t *testing.T) {
 	}
 }
 
-// TestSaidAgain is told the same role later: after the work is done, and long after, when the router must have left the
-// role meanwhile without a word.
+// TestSaidAgain is notified of the same role later: after the work is done, and long after, when the router must have
+// left the role meanwhile without a notification.
 func TestSaidAgain(t *testing.T) {
 	r := newTestRoles(t)
 	say := func(after time.Duration) control.Transition {

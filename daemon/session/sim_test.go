@@ -163,7 +163,7 @@ func newSimulation(r *rand.Rand, p profile, ends [2]endpoint) *simulation {
 	for i, n := range p.restarts {
 		at := s.now + r.Int64N(second)
 		for range n {
-			// No datagram from before the restart is under way when the end is back: the link is shorter than a start
+			// No datagram from before the restart is in flight when the end is back: the link is shorter than a start
 			// takes. Protocol v1 cannot distinguish a HELLO_BACK for the end before its restart from one for it now.
 			back := at + 2*(p.delay+p.jitter+p.late) + p.slow + 10*ms + r.Int64N(2*second)
 			s.plan = append(s.plan, accident{at, back, i})
@@ -224,7 +224,7 @@ func (s *simulation) isCut() bool {
 	return false
 }
 
-// move carries out the moves that are due and returns when the next is. What is under way on the old link gets lost,
+// move carries out the moves that are due and returns when the next is. What is in flight on the old link gets lost,
 // or comes as it would have, or later: behind what the new link carries.
 func (s *simulation) move() (next int64) {
 	next = math.MaxInt64

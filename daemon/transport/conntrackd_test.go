@@ -97,7 +97,7 @@ func TestConntrackd(t *testing.T) {
 			if len(first) < 8 || first[0] != 0x1a || int(binary.BigEndian.Uint16([]byte(first[2:]))) > len(first) {
 				t.Errorf("first datagram % x is no control message", first)
 			}
-			// It counts what is of a version that it does not know, so it tells how many datagrams it saw; those of
+			// It counts what is of a version that it does not know, so it shows how many datagrams it saw; those of
 			// one run have to be apart again.
 			const total = 50
 			bad := slices.Repeat([]string{"\xf0\x00\x00\x08\x00\x00\x00\x00"}, total)

@@ -65,7 +65,7 @@ func TestMulticastSource(t *testing.T) {
 		return atA.has("neighbour")
 	}, func() string { return "a network that was added is not taken for the link's" })
 	l.a.Run(t, "ip", "address", "del", "203.0.113.1/24", "dev", "sync0")
-	if err := a.Valid(); err != nil { // reads the addresses anew
+	if err := a.Valid(); err != nil { // reads the addresses again
 		t.Fatal(err)
 	}
 	before := a.Stats().WrongSource

@@ -213,7 +213,7 @@ func TestMulticastAddressChanges(t *testing.T) {
 	}
 }
 
-// TestValid changes the interface under a link in the ways that need a new one, and opens that.
+// TestValid changes the interface under a link so that a new link is needed, and opens that.
 func TestValid(t *testing.T) {
 	l := newLab(t)
 	unicast := Config{Peer: addr("10.1.0.2")}
@@ -247,7 +247,7 @@ func TestValid(t *testing.T) {
 	}
 	nstest.Veth(t, l.a, "sync0", []string{"10.1.0.1/24"}, l.b, "sync0", []string{"10.1.0.2/24"})
 	if err := a.Valid(); !errors.Is(err, ErrNoInterface) {
-		t.Errorf("interface made anew: %v", err)
+		t.Errorf("interface made again: %v", err)
 	}
 	a.Close()
 	l.carrier(t)

@@ -139,7 +139,7 @@ func (s *sim) change(i int) {
 		k.flows[f.Orig] = f
 	}
 	c.Apply(coretest.Events(kind, f))
-	if _, lives := k.flows[f.Orig]; lives && s.Rnd.IntN(4) == 0 {
+	if _, exists := k.flows[f.Orig]; exists && s.Rnd.IntN(4) == 0 {
 		s.unexpect(i, f.Orig)
 		if s.Rnd.IntN(3) > 0 {
 			s.expect(i, f.Orig)
