@@ -101,6 +101,11 @@ type CommitStatistics struct {
 // Add adds a commit.
 func (s *CommitStatistics) Add(r *CommitResult) {
 	s.Commits++
+	s.AddOutcomes(r)
+}
+
+// AddOutcomes adds what came later of flows that a commit left.
+func (s *CommitStatistics) AddOutcomes(r *CommitResult) {
 	s.Created += r.Created
 	s.Updated += r.Updated
 	s.Replaced += r.Replaced

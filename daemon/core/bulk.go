@@ -25,11 +25,11 @@ func (c *Core) beginAnnounce() {
 
 // BeginBulk says that every entry of the internal cache that exists now will be announced until End.
 func (c *Core) BeginBulk() (b Bulk) {
-	b.owed = c.Peer.isNew
 	select {
 	case <-c.Want.Bulk: // this one is the answer
 		b.owed = true
 	default:
+		b.owed = c.Peer.isNew
 	}
 	if !c.Peer.announcing { // nobody knows since when what was sent counts
 		c.Own.Internal.BeginAnnounce()
@@ -52,10 +52,8 @@ func (b Bulk) End(c *Core) {
 
 // Abandon says that the bulk was cut short: the peer gets another one if it was owed this one.
 func (b Bulk) Abandon(c *Core) {
-	if b.answers != nil && b.answers == c.Peer.session {
-		c.Peer.bulkWanted, b.owed = true, true
-	}
-	if b.owed {
+	asked := b.answers != nil && b.answers == c.Peer.session
+	if c.Peer.bulkWanted = c.Peer.bulkWanted || asked; asked || b.owed {
 		c.WantBulk()
 	}
 }

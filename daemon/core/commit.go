@@ -1,6 +1,10 @@
 package core
 
-import "ctsync/daemon/control"
+import (
+	"ctsync/daemon/control"
+	"ctsync/daemon/flow"
+	"ctsync/daemon/loop"
+)
 
 // BeginCommit says that the external cache is being put into the kernel: it is not flushed until EndCommit.
 func (c *Core) BeginCommit() { c.commits++ }
@@ -31,23 +35,27 @@ func (c *Core) FlushExternal() (n int, ok bool) {
 
 // DropExternal empties the external cache, of which this router is the owner now, and gives its memory back.
 func (c *Core) DropExternal() {
-	c.Peer.noRoom = 0
+	c.WaitForRoom(nil)
 	c.Peer.External.Reset()
 	c.Peer.Expect.Reset()
 }
 
-// Committed adds a commit to the totals. taken says that what it dealt with has left the external cache, as at a
-// takeover, whole that it was not cut short.
-func (c *Core) Committed(r *control.CommitResult, taken, whole bool) {
+// Committed adds a commit to the totals. again says that it is part of an earlier one, whole that it was not cut short.
+func (c *Core) Committed(r *control.CommitResult, again, whole bool) {
+	if again {
+		c.totals.AddOutcomes(r)
+		return
+	}
 	c.totals.Add(r)
-	if taken {
-		c.Peer.noRoom = r.NoRoom
-	}
-	if r.NoRoom > 0 {
-		c.log.Error("the kernel's table is full: flows of the peer wait in the external cache, raise net.netfilter.nf_conntrack_max",
-			"flows", r.NoRoom)
-	}
 	if whole {
 		c.Times.Commit.Observe(int64(r.Duration))
+	}
+}
+
+// WaitForRoom sets Peer.NoRoom, what the kernel's full table did not take of a takeover, the most valuable flows first.
+// When nothing waits any more, a sweep that was put off is due.
+func (c *Core) WaitForRoom(list []flow.Tuple) {
+	if c.Peer.NoRoom = list; len(list) == 0 && c.Peer.sweepDue {
+		loop.Signal(c.Want.Sweep)
 	}
 }

@@ -32,6 +32,7 @@ func (c *Core) followInjection() {
 	c.Peer.External.Follow(on)
 	c.Peer.Expect.Follow(on)
 	if on && c.InjectPending() > 0 {
+		c.WaitForRoom(nil) // the injection offers to the kernel what it does not have
 		c.AskInjection()
 	}
 }

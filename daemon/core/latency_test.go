@@ -138,9 +138,9 @@ func TestStatisticsShareNothing(t *testing.T) {
 		Failed: 1, Errors: control.Reasons{"EEXIST": 1},
 		Expect: &control.ExpectResult{Failed: 1, Errors: control.Reasons{"ENOENT": 1}},
 	}
-	c.Committed(lost, true, true)
+	c.Committed(lost, false, true)
 	s := statistics(c)
-	c.Committed(lost, true, true)
+	c.Committed(lost, false, true)
 	if s.Commit.Errors["EEXIST"] != 1 || s.Commit.Expect.Failed != 1 || s.Commit.Expect.Errors["ENOENT"] != 1 {
 		t.Errorf("what a client got changed afterwards: %+v, %+v", s.Commit, s.Commit.Expect)
 	}

@@ -31,7 +31,7 @@ func (c *Core) BecomeRole(state control.State) {
 		c.beginAnnounce() // the takeover ends with a bulk
 	} else {
 		c.Own.Internal.ForgetTouched()
-		c.Peer.noRoom = 0 // they are the new master's
+		c.WaitForRoom(nil) // they are the new master's
 	}
 }
 

@@ -19,6 +19,7 @@ const ackWindow = 300
 type Peer struct {
 	External *cache.External
 	Expect   *cache.ExternalExpect
+	NoRoom   []flow.Tuple // flows of External that wait for room in the kernel's table; see WaitForRoom
 
 	session *session.FTFW // nil until the first link is open
 	gather  gathered
@@ -31,8 +32,6 @@ type Peer struct {
 	table      bool // a bulk of it has been complete since the start
 	full       bool // a flow of it was refused since its table was last asked for
 	emptied    bool // its cache was flushed by hand since then
-
-	noRoom uint64 // flows of it for which the kernel had no room at the last commit of a takeover
 
 	swept   uint64 // entries that it no longer had, found after a bulk
 	ignored uint64 // expectation messages received while expect-sync is off

@@ -4,9 +4,9 @@ import "ctsync/daemon/cache"
 
 // SweepFrom removes what the peer did not mention in the bulk that has come last, looking at most records from a
 // position on. It returns the position to go on from and how many it removed. A new request of the peer's table ends
-// the sweep: another one ends with its own bulk.
+// the sweep: another one ends with its own bulk. What waits for room in the kernel's table puts it off: it is ours now.
 func (c *Core) SweepFrom(from cache.Ref, most int) (next cache.Ref, removed int) {
-	if !c.Peer.sweepDue {
+	if !c.Peer.sweepDue || len(c.Peer.NoRoom) > 0 {
 		return 0, 0
 	}
 	if from == 0 {

@@ -35,7 +35,7 @@ func (c *Core) Why() []string {
 	} else if c.Peer.full {
 		say("the external cache was full, flows are missing: raise cache-limit")
 	}
-	if n := c.Peer.noRoom; n > 0 {
+	if n := len(c.Peer.NoRoom); n > 0 {
 		say("%d flows of the peer are not in the kernel, its table is full: raise net.netfilter.nf_conntrack_max", n)
 	}
 	if c.Peer.emptied {

@@ -26,34 +26,59 @@ const catchUp = time.Second
 type commit struct {
 	placer
 	take    bool // what is dealt with leaves the cache
+	again   bool // only what an earlier commit left for want of room; see Offer
 	result  control.CommitResult
-	waiting []planned // flows whose master may come in a later block
-	planned int       // flows
-	done    int       // of them, without those that wait
+	left    []flow.Tuple // for which the kernel had no room
+	waiting []planned    // flows whose master may come in a later block
+	planned int          // flows
+	done    int          // of them, without those that wait
 	report  func(done, total int)
 }
 
 // Commit restores the flows of the external cache in the kernel and reports what became of each. With take, those that
-// it dealt with leave the cache; those for which the kernel had no room stay. progress may be nil.
+// it dealt with leave the cache; those for which the kernel had no room stay, see Offer. progress may be nil.
 func (r *Restorer) Commit(
 	ctx context.Context, take bool, progress func(done, total int),
 ) (result control.CommitResult, err error) {
+	began, err := r.commit(ctx, &commit{take: take}, &result, progress)
+	if began {
+		r.logCommit(&result)
+	}
+	return result, err
+}
+
+// Offer does so again for the flows for which the kernel had no room, and returns how many of them are left. This
+// router serves connections meanwhile: what its kernel knows better than the peer stands.
+func (r *Restorer) Offer(ctx context.Context) (left int, err error) {
+	var result control.CommitResult
+	m := &commit{take: true, again: true}
+	m.beside = true
+	_, err = r.commit(ctx, m, &result, nil)
+	return int(result.NoRoom), err
+}
+
+// commit runs m. began is false when ctx ended before the kernel was free.
+func (r *Restorer) commit(
+	ctx context.Context, m *commit, result *control.CommitResult, progress func(done, total int),
+) (began bool, err error) {
 	liberal := false
 	if err := r.Loop.Do(ctx, func(c *core.Core) {
 		c.BeginCommit() // before the kernel is waited for: nobody may empty the cache meanwhile
 		liberal = !c.Config.TCPWindowTracking
 	}); err != nil {
-		return result, err
+		return false, err
 	}
 	report, end := r.Jobs.Start("commit", progress)
 	defer end()
-	began := false
 	defer func() {
 		whole := err == nil
 		if e := r.Loop.Do(context.WithoutCancel(ctx), func(c *core.Core) {
 			c.EndCommit(whole || !began)
+			if whole && m.take { // else some were not offered, and what waited before waits on
+				c.WaitForRoom(m.left)
+			}
 			if began {
-				c.Committed(&result, take, whole)
+				c.Committed(result, m.again, whole)
 			}
 		}); whole {
 			err = e
@@ -62,22 +87,18 @@ func (r *Restorer) Commit(
 	err = r.Kernel.With(ctx, func(k kernel.Table) error {
 		began = true
 		k.SetLiberal(liberal)
-		m := &commit{placer: placer{Restorer: r, k: k, scratch: newScratch()}, take: take, report: report}
+		m.Restorer, m.k, m.scratch, m.report = r, k, newScratch(), report
 		m.result.Errors = control.Reasons{}
 		start := time.Now()
 		err := m.run(ctx)
 		m.result.Duration = control.Duration(time.Since(start))
-		result = m.result
+		*result = m.result
 		return err
 	})
-	if !began {
-		return result, err // the kernel was not free before ctx ended
-	}
-	if err != nil {
+	if began && err != nil {
 		r.Log.Warn("commit cut short", "err", err)
 	}
-	r.logCommit(&result)
-	return result, err
+	return began, err
 }
 
 func (r *Restorer) logCommit(result *control.CommitResult) {
@@ -97,11 +118,15 @@ func (m *commit) run(ctx context.Context) error {
 	} else if !done {
 		m.Log.Warn("events come faster than they are handled: committing before the internal cache has caught up")
 	}
-	plan, err := m.plan(ctx)
+	makePlan := m.plan
+	if m.again {
+		makePlan = m.planAgain
+	}
+	plan, err := makePlan(ctx)
 	if err != nil {
 		return err
 	}
-	if err := m.all(ctx, plan); err != nil {
+	if err := m.all(ctx, plan); err != nil || m.again {
 		return err
 	}
 	return m.expectations(ctx)
@@ -130,7 +155,7 @@ func (m *commit) pass(ctx context.Context, plan []planned, cur, other *block) er
 	for more := true; more; {
 		more = len(plan) > 0 && ctx.Err() == nil
 		placed := make(chan error, 1)
-		go func(b *block) { placed <- m.place(ctx, b) }(cur)
+		go func(b *block) { placed <- m.place(context.WithoutCancel(ctx), b) }(cur)
 		// What was done is noted though ctx has ended: no event reports it.
 		err := m.Loop.Do(context.WithoutCancel(ctx), func(c *core.Core) {
 			m.note(c, other)
@@ -203,6 +228,7 @@ func (m *commit) note(c *core.Core, b *block) {
 		}
 		if it.noRoom() && m.take {
 			b.result.NoRoom++ // it stays, and is offered again
+			m.left = append(m.left, f.Orig)
 			continue
 		}
 		if it.noRoom() {

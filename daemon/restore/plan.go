@@ -43,6 +43,27 @@ func (r *Restorer) plan(ctx context.Context) ([]planned, error) {
 	return plan, nil
 }
 
+// planAgain lists the flows that wait for room in the kernel's table, in their order.
+func (r *Restorer) planAgain(ctx context.Context) ([]planned, error) {
+	var waiting []flow.Tuple
+	if err := r.Loop.Do(ctx, func(c *core.Core) { waiting = c.Peer.NoRoom }); err != nil {
+		return nil, err
+	}
+	var plan []planned
+	for part := range slices.Chunk(waiting, loop.SliceSize) {
+		if err := r.Loop.Do(ctx, func(c *core.Core) {
+			for i := range part {
+				if ref, ok := c.Peer.External.Lookup(&part[i]); ok {
+					plan = append(plan, planned(ref))
+				}
+			}
+		}); err != nil {
+			return nil, err
+		}
+	}
+	return plan, nil
+}
+
 // worth orders entries for commit: the class in the three high bits, then how recently the flow was busy (seconds).
 // Flows with a master come last whatever they are worth, because the kernel wants the master first.
 func worth(e *cache.Entry) uint32 {

@@ -70,8 +70,7 @@ func (t *Takeover) Later(ctx context.Context, tr control.Transition) {
 // offerInterval is how often flows are offered to a kernel that had no room for them. Tests shorten it.
 var offerInterval = 10 * time.Second
 
-// offerAgain commits again while the kernel had no room for some flows. It returns when all are there, or with the
-// role.
+// offerAgain offers flows again for which the kernel had no room. It returns when none wait any more, or with the role.
 func (t *Takeover) offerAgain(ctx context.Context, left uint64) {
 	for left > 0 {
 		select {
@@ -79,13 +78,15 @@ func (t *Takeover) offerAgain(ctx context.Context, left uint64) {
 			return
 		case <-time.After(offerInterval):
 		}
-		r, err := t.Restore.Commit(ctx, true, nil)
+		n, err := t.Restore.Offer(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		if left = r.NoRoom; err != nil {
+		if left = uint64(n); err != nil {
 			t.Log.Error("offering flows to the kernel again failed, trying again", "err", err)
 			left = 1
+		} else if left == 0 {
+			t.Log.Info("no flows of the peer wait for room in the kernel's table any more")
 		}
 	}
 }
@@ -120,9 +121,16 @@ func (t *Takeover) commit(ctx context.Context) (*control.CommitResult, error) {
 	}()
 	for range rounds {
 		left, err := t.round(ctx, &result)
-		if err != nil || left == 0 || left == int(result.NoRoom) {
+		if err != nil {
 			return &result, err
 		}
+		if left == 0 || left == int(result.NoRoom) {
+			break
+		}
+	}
+	if result.NoRoom > 0 {
+		t.Log.Error("the kernel's table is full: flows of the peer wait in the external cache, raise "+
+			"net.netfilter.nf_conntrack_max", "flows", result.NoRoom)
 	}
 	return &result, nil
 }

@@ -3,9 +3,11 @@ package takeover
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
+	"ctsync/daemon/cache"
 	"ctsync/daemon/control"
 	"ctsync/daemon/core"
 	"ctsync/daemon/coretest"
@@ -99,6 +101,133 @@ func TestTakeoverIntoAFullTable(t *testing.T) {
 		t.Errorf("%d of %d flows are in the kernel", in, n)
 	}
 	end()
+}
+
+// fullTakeover makes the router master of n flows, with room for so many of them, and returns a function that makes
+// room for all.
+func (r *router) fullTakeover(n, room int) (left uint64, makeRoom func()) {
+	r.t.Helper()
+	defer func(d time.Duration) { r.t.Cleanup(func() { offerInterval = d }) }(offerInterval)
+	offerInterval = time.Millisecond
+	r.say(n)
+	full := true
+	r.k.Full = func() bool { return full && len(r.k.Flows) >= room }
+	left = r.begin(control.StateMaster).Commit.NoRoom
+	if left != uint64(n-room) {
+		r.t.Fatalf("%d flows had no room, want %d", left, n-room)
+	}
+	return left, func() { r.k.Do(func() { full = false }) }
+}
+
+func (r *router) offered(left uint64) {
+	r.t.Helper()
+	ctx, end := context.WithTimeout(r.t.Context(), 20*time.Second)
+	defer end()
+	if r.offerAgain(ctx, left); ctx.Err() != nil {
+		r.t.Fatal("the flows are offered without end")
+	}
+}
+
+// TestOfferAgainWhatHadNoRoom, and nothing else: what the peer says after the takeover does not change what this router
+// serves now.
+func TestOfferAgainWhatHadNoRoom(t *testing.T) {
+	const n = 10
+	r := newRouter(t)
+	left, makeRoom := r.fullTakeover(n, 6)
+	restored, missing, fresh := -1, -1, coretest.Flow(n)
+	r.k.Do(func() {
+		for i := range n {
+			if _, ok := r.k.Flows[coretest.Flow(i).Orig]; ok {
+				restored = i
+			} else {
+				missing = i
+			}
+		}
+	})
+	stale, newer := coretest.Flow(restored), coretest.Flow(missing)
+	stale.Mark, newer.Mark = 99, 77
+	r.in(func(*core.Core) { r.peer.Say(wire.CTUpdate, stale, newer, fresh) })
+	makeRoom()
+	r.offered(left)
+	r.k.Do(func() {
+		if _, ok := r.k.Flows[fresh.Orig]; ok || len(r.k.Flows) != n {
+			t.Errorf("%d flows are in the kernel, want %d; one that the peer began since: %v", len(r.k.Flows), n, ok)
+		}
+		if m := r.k.Flows[stale.Orig].Mark; m != 0 {
+			t.Errorf("the peer changed a flow of this router: mark %d", m)
+		}
+		if m := r.k.Flows[newer.Orig].Mark; m != 77 {
+			t.Errorf("a flow that waited has mark %d, not the one that the peer sent last", m)
+		}
+	})
+	var s control.Statistics
+	r.in(func(c *core.Core) { c.Statistics(&s) })
+	if s.Commit.Commits != 1 || s.Commit.Created != n {
+		t.Errorf("%d commits created %d flows, want 1 and %d", s.Commit.Commits, s.Commit.Created, n)
+	}
+}
+
+// TestOfferAgainWhenThePeerIsBack: a peer that was restarted has none of the flows that wait. They are ours.
+func TestOfferAgainWhenThePeerIsBack(t *testing.T) {
+	const n = 10
+	r := newRouter(t)
+	left, makeRoom := r.fullTakeover(n, 6)
+	sweep := func() (left int) {
+		r.in(func(c *core.Core) {
+			select {
+			case <-c.Want.Sweep:
+			default:
+				t.Error("nobody asks for a sweep")
+			}
+			for from, more := cache.Ref(0), true; more; more = from != 0 {
+				from, _ = c.SweepFrom(from, 100)
+			}
+			left = c.Peer.External.Len()
+		})
+		return left
+	}
+	r.in(func(c *core.Core) {
+		r.peer.Say(wire.CTNew, coretest.Flow(n)) // it had one of its own before its restart
+		c.RequestResync()
+		for range 5 {
+			r.peer.Say(wire.CTNew)
+		}
+	})
+	sweep()
+	makeRoom()
+	r.offered(left)
+	r.k.Do(func() {
+		if got := len(r.k.Flows); got != n {
+			t.Errorf("%d of %d flows are in the kernel", got, n)
+		}
+	})
+	if got := sweep(); got != 0 {
+		t.Errorf("%d flows are left in the external cache that the peer does not have", got)
+	}
+}
+
+// TestOfferAgainEndsWithTheExternalCache: with disable-external-cache the injection offers again, and this stops.
+func TestOfferAgainEndsWithTheExternalCache(t *testing.T) {
+	r := newRouter(t)
+	left, makeRoom := r.fullTakeover(10, 6)
+	var s control.Status
+	r.in(func(c *core.Core) {
+		cfg := *c.Config
+		cfg.DisableExternalCache = true
+		c.Reconfigure(&cfg, 1<<20, 1<<10)
+		c.Status(&s)
+	})
+	for _, why := range s.Why {
+		if strings.Contains(why, "its table is full") {
+			t.Errorf("not in step: %s", why)
+		}
+	}
+	makeRoom()
+	r.offered(left)
+	r.in(func(c *core.Core) { c.Status(&s) })
+	if s.Injected != 4 {
+		t.Errorf("%d flows are the injection's, want 4", s.Injected)
+	}
 }
 
 // TestBackupPurges: as BACKUP a router asks for the peer's table, and lets flows that the peer has announced as its own
