@@ -27,6 +27,8 @@ type Roles struct {
 	log  *slog.Logger
 	work chan control.Transition // accepted transitions, for Run
 
+	saving sync.WaitGroup // the history is being written by Run
+
 	mu    sync.Mutex
 	group string
 	state control.State // "" until the first notification

@@ -300,6 +300,21 @@ func (w *recorder) Begin(ctx context.Context, t *control.Transition) error {
 	return w.fail
 }
 
+// expect waits until the work did so.
+func (w *recorder) expect(t *testing.T, want ...string) {
+	t.Helper()
+	for _, s := range want {
+		select {
+		case got := <-w.did:
+			if got != s {
+				t.Fatalf("%s, want %s", got, s)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatalf("no %s", s)
+		}
+	}
+}
+
 func (w *recorder) Later(ctx context.Context, t control.Transition) {
 	w.did <- "later " + string(t.State)
 	<-ctx.Done()
@@ -320,19 +335,6 @@ func TestRun(t *testing.T) {
 			r.Notify(control.Notification{Type: control.TypeGroup, State: s})
 		}
 	}
-	expect := func(want ...string) {
-		t.Helper()
-		for _, s := range want {
-			select {
-			case got := <-w.did:
-				if got != s {
-					t.Fatalf("%s, want %s", got, s)
-				}
-			case <-time.After(10 * time.Second):
-				t.Fatalf("no %s", s)
-			}
-		}
-	}
 	said(control.StateMaster)
 	select {
 	case got := <-w.did:
@@ -340,13 +342,13 @@ func TestRun(t *testing.T) {
 	case <-time.After(20 * time.Millisecond):
 	}
 	close(ready)
-	expect("begin MASTER", "later MASTER")
+	w.expect(t, "begin MASTER", "later MASTER")
 	said(control.StateFault)
-	expect("end MASTER", "begin FAULT")
+	w.expect(t, "end MASTER", "begin FAULT")
 	said(control.StateBackup)
-	expect("begin BACKUP", "later BACKUP")
+	w.expect(t, "begin BACKUP", "later BACKUP")
 	cancel()
-	expect("end BACKUP")
+	w.expect(t, "end BACKUP")
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
@@ -357,5 +359,42 @@ func TestRun(t *testing.T) {
 	want := []string{control.OutcomeDone, control.OutcomeSuperseded, control.OutcomeDone}
 	if !slices.Equal(outcomes, want) {
 		t.Errorf("outcomes %q, want %q", outcomes, want)
+	}
+}
+
+// TestRunWithADiskThatHangs: role changes do not wait for the history file. What happened is in it when Run has ended.
+func TestRunWithADiskThatHangs(t *testing.T) {
+	r := newTestRoles(t)
+	w := &recorder{did: make(chan string, 16)}
+	ready := make(chan struct{})
+	close(ready)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- r.Run(ctx, ready, w) }()
+	var said sync.WaitGroup
+	say := func(s control.State) {
+		said.Go(func() { r.Notify(control.Notification{Type: control.TypeGroup, State: s}) })
+	}
+	r.History.saving.Lock()
+	say(control.StateMaster)
+	w.expect(t, "begin MASTER", "later MASTER")
+	say(control.StateBackup)
+	w.expect(t, "end MASTER", "begin BACKUP", "later BACKUP")
+	cancel()
+	w.expect(t, "end BACKUP")
+	r.History.saving.Unlock()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	said.Wait()
+	h, err := OpenHistory(r.History.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tr := range h.List() {
+		if tr.Outcome != control.OutcomeDone {
+			t.Errorf("%s: %s", tr.State, tr.Outcome)
+		}
 	}
 }

@@ -21,6 +21,7 @@ func (r *Roles) Run(ctx context.Context, ready <-chan struct{}, work Work) error
 		select {
 		case <-ctx.Done():
 			end()
+			r.saving.Wait()
 			return nil
 		case t := <-r.work:
 			end()
@@ -60,11 +61,8 @@ func during(ctx context.Context, work func(context.Context)) (end func()) {
 func (r *Roles) transition(daemon, ctx context.Context, work Work, t control.Transition) {
 	r.log.Info("role changes", "state", t.State, "group", t.Group, "source", t.Source)
 	t.Started, t.Outcome = time.Now(), control.OutcomeRunning
-	r.History.update(t)
-	var saving sync.WaitGroup
-	saving.Go(r.save) // beside the work: a disk may take longer than a takeover
+	r.keep(t)
 	err := work.Begin(ctx, &t)
-	saving.Wait()
 	t.Finished = time.Now()
 	switch {
 	case err == nil:
@@ -85,10 +83,11 @@ func (r *Roles) transition(daemon, ctx context.Context, work Work, t control.Tra
 	}
 }
 
-// keep updates the record of t and writes the history.
+// keep updates the record of t and has the history written. No work waits for that: a disk may take longer than a
+// takeover, or hang.
 func (r *Roles) keep(t control.Transition) {
 	r.History.update(t)
-	r.save()
+	r.saving.Go(r.save)
 }
 
 func (r *Roles) save() {
