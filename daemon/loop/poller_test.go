@@ -166,11 +166,12 @@ func TestPollerDoesNotAllocate(t *testing.T) {
 	if err := p.Add(r, 1); err != nil {
 		t.Fatal(err)
 	}
+	one := []byte("x")
 	for name, round := range map[string]func(){
 		"look":     func() { p.Wait(0) },
 		"deadline": func() { p.Wait(time.Microsecond) },
 		"ring":     func() { p.Listen(); p.Ring(); p.Wait(time.Minute) },
-		"readable": func() { unix.Write(w, []byte("x")); p.Wait(time.Minute); p.Arm(r, 1) },
+		"readable": func() { unix.Write(w, one); p.Wait(time.Minute); p.Arm(r, 1) },
 	} {
 		if n := testing.AllocsPerRun(100, round); n != 0 {
 			t.Errorf("%s: %v allocations", name, n)
