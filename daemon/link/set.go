@@ -2,7 +2,7 @@
 //
 // Set decides, Keeper acts. The Set belongs to the loop and is pure: it has no socket of its own, asks no clock and
 // calls nobody. It notes what changed, and the loop asks for that (News) after each change. The Keeper has a goroutine
-// for each link, which opens it, watches its interface and tells the Set.
+// for each link, which opens it, watches its interface and reports to the Set.
 package link
 
 import (

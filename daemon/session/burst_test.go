@@ -9,8 +9,9 @@ import (
 	"ctsync/daemon/wire"
 )
 
-// burst sends n messages from a session to peer over a link of a millisecond each way whose receiver holds at most
-// queue datagrams, reads them once in a millisecond, and loses some; it returns the time until all are acknowledged.
+// burst sends n messages from a session to peer over a link of a millisecond in each direction whose receiver holds at
+// most queue datagrams, reads them once in a millisecond, and loses some; it returns the time until all are
+// acknowledged.
 func burst(t *testing.T, n, queue int, loss float64, peer endpoint) (took int64, s *FTFW) {
 	t.Helper()
 	r := rand.New(rand.NewPCG(1, 1))
