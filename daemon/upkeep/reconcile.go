@@ -77,9 +77,8 @@ func (u *Upkeep) Compare(ctx context.Context) error {
 }
 
 func (u *Upkeep) compare(ctx context.Context, k kernel.Table) error {
-	flows, expectations := u.Limits() // nf_conntrack_max may have changed
 	if err := u.Loop.Do(ctx, func(c *core.Core) {
-		c.SetLimits(flows, expectations)
+		c.SetLimits(u.Limits()) // nf_conntrack_max may have changed
 		c.BeginCompare()
 	}); err != nil {
 		return err

@@ -21,7 +21,7 @@ type Upkeep struct {
 	Jobs   *job.List
 	Log    *slog.Logger
 
-	// Limits returns how many flows and expectations a cache may hold now.
+	// Limits returns how many flows and expectations a cache may hold now. It is called in the loop.
 	Limits func() (flows, expectations int)
 
 	// Interval is the least time between two periodic comparisons.
