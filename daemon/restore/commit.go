@@ -47,7 +47,7 @@ func (r *Restorer) Commit(
 	return result, err
 }
 
-// Offer does so again for the flows for which the kernel had no room, and returns how many of them are left. This
+// Offer puts the flows into the kernel for which it had no room at a Commit, and returns how many are still left. This
 // router serves connections meanwhile: what its kernel knows better than the peer stands.
 func (r *Restorer) Offer(ctx context.Context) (left int, err error) {
 	var result control.CommitResult

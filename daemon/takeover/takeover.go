@@ -1,7 +1,8 @@
 // Package takeover is what a change of role does, in its order.
 //
 //	MASTER       wait for the peer's table if the daemon has just started; put the peer's flows into the kernel; announce
-//	             all of ours to the peer; 10 s later compare the internal cache with the kernel
+//	             all of ours to the peer; 10 s later compare the internal cache with the kernel; every 10 s offer the
+//	             kernel again what it had no room for
 //	BACKUP       ask the peer for its table; after purge-timeout let flows expire that the peer serves now
 //	FAULT, STOP  the latter
 package takeover
