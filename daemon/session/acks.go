@@ -70,13 +70,11 @@ func (a *acks) hurry(now int64) {
 }
 
 // hold keeps h.seq out of acknowledgements until release. When too many are held, the oldest NACK is released early: it
-// is the next to be answered. A RESYNC never is, because the peer would drop the flows that the bulk has not sent yet.
+// is the next to be answered. Of RESYNCs only one that the peer has repeated is: on the acknowledgement of its last one
+// the peer would drop the flows that the bulk has not sent yet.
 func (a *acks) hold(h held) {
 	if len(a.held) == heldMost {
-		oldest := slices.IndexFunc(a.held, func(h held) bool { return !h.resync })
-		if oldest < 0 {
-			return
-		}
+		oldest := max(slices.IndexFunc(a.held, func(h held) bool { return !h.resync }), 0)
 		a.held = slices.Delete(a.held, oldest, oldest+1)
 	}
 	a.held = append(a.held, h)

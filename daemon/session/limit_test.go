@@ -263,6 +263,46 @@ func TestFlood(t *testing.T) {
 	}
 }
 
+// acknowledges reports whether one of the messages in buf acknowledges number seq.
+func acknowledges(buf []byte, seq uint32) bool {
+	for len(buf) > 0 {
+		h, _, rest, bad := wire.Next(buf)
+		if buf = rest; bad == wire.OK && h.Flags&wire.Ack != 0 && !before(seq, h.From) && !before(h.To, seq) {
+			return true
+		}
+	}
+	return false
+}
+
+// TestLastResyncIsHeld: a peer that asks for the whole table again and again, while the bulk cannot begin, waits for
+// the acknowledgement of its last request. It would drop all our flows on an early one.
+func TestLastResyncIsHeld(t *testing.T) {
+	s, seq := established(Config{}, Handler{})
+	now := second
+	pass := func() (buf []byte) {
+		for end := now + 2*second; now < end; now += second / 10 {
+			s.Tick(now)
+			s.Finish()
+		}
+		buf, _ = s.Output()
+		buf = append([]byte(nil), buf...)
+		s.Reset()
+		return buf
+	}
+	for range heldMost + 5 {
+		s.Receive(now, wire.AppendControl(nil, wire.Resync, seq, 0, 0))
+		seq++
+		if acknowledges(pass(), seq-1) {
+			t.Fatal("a request is acknowledged before the bulk")
+		}
+	}
+	s.BulkStarted()
+	s.BulkSent()
+	if !acknowledges(pass(), seq-1) {
+		t.Error("the last request is not acknowledged behind the bulk")
+	}
+}
+
 // TestResyncIsHeldAmongNacks: however many NACKs wait for what they asked for, a request for the whole table is not
 // acknowledged before its bulk.
 func TestResyncIsHeldAmongNacks(t *testing.T) {
@@ -277,12 +317,8 @@ func TestResyncIsHeldAmongNacks(t *testing.T) {
 		s.Tick(at)
 		s.Finish()
 	}
-	buf, _ := s.Output()
-	for len(buf) > 0 {
-		h, _, rest, bad := wire.Next(buf)
-		if buf = rest; bad == wire.OK && h.Flags&wire.Ack != 0 && !before(seq, h.From) && !before(h.To, seq) {
-			t.Errorf("%d to %d are acknowledged, the request is %d", h.From, h.To, seq)
-		}
+	if buf, _ := s.Output(); acknowledges(buf, seq) {
+		t.Error("the request is acknowledged")
 	}
 	if asked != 1 || len(s.acks.held) != heldMost || !s.acks.held[heldMost-1].resync {
 		t.Errorf("asked %d times, %d held", asked, len(s.acks.held))
