@@ -9,10 +9,12 @@ import (
 
 	"ctsync/daemon/cache"
 	"ctsync/daemon/config"
+	"ctsync/daemon/control"
 	"ctsync/daemon/core"
 	"ctsync/daemon/coretest"
 	"ctsync/daemon/ctnetlink"
 	"ctsync/daemon/flow"
+	"ctsync/daemon/loop"
 )
 
 // TestPairConverges runs two whole cores, caches and sessions as they are, over two links that lose, go down at either
@@ -35,6 +37,7 @@ func TestPairConverges(t *testing.T) {
 type sim struct {
 	*coretest.Sim
 	kernels [2]table
+	took    [2]bool // the node became master
 }
 
 // table is what the kernel of a node has.
@@ -95,10 +98,17 @@ func (s *sim) run() {
 			s.Cut[i] = !s.Cut[i]
 		case 2, 3:
 			s.Nodes[s.Rnd.IntN(2)].SetLink(s.Rnd.IntN(2), s.Rnd.IntN(2) == 0)
+		case 4:
+			s.takeover(s.Rnd.IntN(2))
 		}
 		s.Step()
 	}
 	s.Heal()
+	for i, took := range s.took {
+		if took { // its external cache lacks what it took, which the peer has all the same
+			s.Nodes[i].Core.RequestResync()
+		}
+	}
 	for range 600 {
 		s.Clock += int64(50 * time.Millisecond)
 		s.Step()
@@ -145,6 +155,36 @@ func (s *sim) change(i int) {
 			s.expect(i, f.Orig)
 		}
 	}
+}
+
+// takeover makes a node master: it puts the peer's flows into its kernel, and into its internal cache without an event,
+// as a commit does, while packets make and end some of them. A bulk follows.
+func (s *sim) takeover(i int) {
+	s.took[i] = true
+	k, c := &s.kernels[i], s.Nodes[i].Core
+	c.BecomeRole(control.StateMaster)
+	var plan []cache.Entry
+	c.Peer.External.Scan(0, 1<<20, func(e *cache.Entry) bool { plan = append(plan, *e); return true })
+	for _, e := range plan {
+		if s.Rnd.IntN(4) == 0 {
+			s.change(i)
+			s.Step()
+		}
+		if !c.Peer.External.Load(e.Ref, &e) {
+			continue
+		}
+		f := e.Flow
+		if err := c.Own.Internal.Restored(&f, s.Clock); err != nil {
+			s.T.Fatal(err)
+		}
+		c.Peer.External.Remove(e.Ref)
+		f.Has, f.ID = f.Has|flow.HasID, s.Rnd.Uint32()
+		if have, ok := k.flows[f.Orig]; ok {
+			f.ID = have.ID
+		}
+		k.flows[f.Orig] = f
+	}
+	loop.Signal(c.Want.Bulk)
 }
 
 // expect makes the one expectation of a flow in a node's kernel, unexpect ends it.
