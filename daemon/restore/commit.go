@@ -167,6 +167,8 @@ func (m *commit) pass(ctx context.Context, plan []planned, cur, other *block) er
 			}
 		})
 		if e := <-placed; e != nil {
+			m.untried(cur)
+			m.untried(other)
 			return e
 		}
 		if err != nil {
@@ -241,6 +243,15 @@ func (m *commit) note(c *core.Core, b *block) {
 	}
 	m.done += int(b.result.Total)
 	m.result.Add(&b.result)
+}
+
+// untried counts what load decided about a block. What came of its flows is not known: they stay in the cache.
+func (m *commit) untried(b *block) {
+	r := &b.result
+	m.result.Add(&control.CommitResult{
+		Total: r.Total - uint64(len(b.items)), Filtered: r.Filtered, Expired: r.Expired, Failed: r.Failed,
+		Errors: r.Errors, Named: r.Named,
+	})
 }
 
 // leave removes the entry that f came from, unless it ended meanwhile and another flow, which nobody has restored yet,

@@ -2,11 +2,13 @@ package restore
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
 	"ctsync/daemon/control"
 	"ctsync/daemon/core"
+	"ctsync/daemon/coretest"
 	"ctsync/daemon/flow"
 	"ctsync/daemon/wire"
 )
@@ -89,6 +91,31 @@ func TestCommitIntoAFullTable(t *testing.T) {
 	p.k.Do(func() { p.k.Full = nil })
 	if r := p.commit(true); r.Created != n-room || r.NoRoom != 0 || p.external() != 0 {
 		t.Errorf("with room: %+v, %d in the external cache", r, p.external())
+	}
+}
+
+// TestCommitCutShort: when the kernel does not answer, what could be decided without it is counted, and everything else
+// stays in the external cache.
+func TestCommitCutShort(t *testing.T) {
+	const n = 3*blockSize + 10
+	p := newRestorer(t, false)
+	flows := make([]flow.Flow, n)
+	for i := range flows {
+		flows[i] = injectFlow(i)
+		if i%(blockSize/2) == 0 {
+			flows[i].Orig.Proto, flows[i].Orig.SrcPort, flows[i].Orig.DstPort = flow.GRE, 0, 0
+			flows[i].Orig.Dst = flow.Addr{byte(i / (blockSize / 2)), 1}
+			flows[i].Reply = flows[i].Orig.Inverse()
+		}
+	}
+	p.say(wire.CTNew, flows...)
+	p.k.Do(func() { p.k.Fail = 1 })
+	r, err := p.r.Commit(context.Background(), true, nil)
+	if !errors.Is(err, coretest.ErrBroken) {
+		t.Fatalf("not cut short: %v", err)
+	}
+	if left := p.external(); r.Total != r.Failed || r.Failed == 0 || left+int(r.Failed) != n {
+		t.Errorf("%+v, %d of %d flows are left", r, left, n)
 	}
 }
 

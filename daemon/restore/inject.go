@@ -240,13 +240,13 @@ func (in *injector) note(c *core.Core, broken error) {
 			x.Placed(it.ref, &f.Orig, f.Timeout, now)
 			alsoOurs(c, f, now)
 			continue
-		case it.noRoom():
-			b.fail(f, unix.ErrnoName(it.errno))
-			c.Inject.Counts.CreateFailed++
 		case it.path == update:
 			c.Inject.Counts.UpdateFailed++
 		default:
 			c.Inject.Counts.CreateFailed++
+		}
+		if it.noRoom() {
+			b.fail(f, unix.ErrnoName(it.errno))
 		}
 		x.Refused(it.ref, &f.Orig)
 	}

@@ -116,6 +116,11 @@ func (s *sim) run() {
 	if a, b := s.sending(0), s.sending(1); a != b {
 		s.T.Errorf("one sends by %s, the other by %s", a, b)
 	}
+	for i, n := range s.Nodes {
+		if !n.Core.HasTable() {
+			s.T.Errorf("node %d waits for the table that it asked for", i)
+		}
+	}
 	s.compare(0, 1)
 	s.compare(1, 0)
 }
