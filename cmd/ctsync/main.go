@@ -1,7 +1,7 @@
 // Command ctsync shows and controls ctsyncd, and passes keepalived's notifications to it.
 //
-// Exit status: 0 done, 1 refused or failed (one line on stderr says why and what to do), 2 usage error, 3 daemon not
-// reachable, 130 interrupted by SIGINT or SIGTERM before it was complete.
+// Exit status: 0 done, 1 refused or failed (one line on stderr says why and what to do), 3 daemon not reachable, 64
+// usage error, 130 interrupted by SIGINT or SIGTERM before it was complete.
 package main
 
 import (

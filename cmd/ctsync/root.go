@@ -32,8 +32,8 @@ type app struct {
 const (
 	exitDone        = 0
 	exitFailed      = 1
-	exitUsage       = 2
 	exitUnreachable = 3
+	exitUsage       = 64  // EX_USAGE of sysexits(3): Go ends a program that panics with 2
 	exitInterrupted = 130 // what a shell reports of a program that SIGINT ended
 )
 
@@ -57,7 +57,7 @@ Examples:
   ctsync show cache internal --group-by source --limit 10  the hosts with the most flows
   ctsync show transitions                                  what the last failovers did
 
-Exit status: 0 done, 1 refused or failed, 2 usage error, 3 daemon not reachable, 130 interrupted
+Exit status: 0 done, 1 refused or failed, 3 daemon not reachable, 64 usage error, 130 interrupted
 before it was complete. When interrupted, events, --follow and --watch end with 0.`,
 		Version:       buildVersion(),
 		SilenceErrors: true,

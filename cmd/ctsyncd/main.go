@@ -4,7 +4,7 @@
 // It loads the file again when the file changes and on SIGHUP; when it refuses the new file, the old configuration
 // stays in force. SIGTERM and SIGINT stop it within a second.
 //
-// Exit status: 0 done, 1 failure (stderr says what failed), 2 usage error.
+// Exit status: 0 done, 1 failure (stderr says what failed), 64 usage error.
 package main
 
 import (
@@ -23,7 +23,7 @@ import (
 const (
 	exitDone    = 0
 	exitFailure = 1
-	exitUsage   = 2
+	exitUsage   = 64 // EX_USAGE of sysexits(3): Go ends a program that panics with 2
 )
 
 // version is set by the linker: -ldflags '-X main.version=1.0'.

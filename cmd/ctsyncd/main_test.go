@@ -51,10 +51,10 @@ func TestCommandLine(t *testing.T) {
 		{"start with a bad file, to the journal", []string{"--log", "journal", "--config", bad}, 1, "",
 			"<3>ctsyncd: " + strings.Replace(badText, "\n", "\n<3>ctsyncd: ", 1)},
 		{"help", []string{"--help"}, 0, usage, ""},
-		{"unknown flag", []string{"--chek"}, 2, "", "ctsyncd: flag provided but not defined: -chek\n" + usage},
-		{"flag without a value", []string{"--config"}, 2, "", "ctsyncd: flag needs an argument: -config\n" + usage},
-		{"argument", []string{"--check", good}, 2, "", fmt.Sprintf("ctsyncd: unexpected argument %q\n%s", good, usage)},
-		{"kind of log", []string{"--log", "file"}, 2, "",
+		{"unknown flag", []string{"--chek"}, exitUsage, "", "ctsyncd: flag provided but not defined: -chek\n" + usage},
+		{"flag without a value", []string{"--config"}, exitUsage, "", "ctsyncd: flag needs an argument: -config\n" + usage},
+		{"argument", []string{"--check", good}, exitUsage, "", fmt.Sprintf("ctsyncd: unexpected argument %q\n%s", good, usage)},
+		{"kind of log", []string{"--log", "file"}, exitUsage, "",
 			"ctsyncd: --log \"file\": want auto, stderr, journal or syslog\n" + usage},
 	}
 	for _, tt := range tests {
