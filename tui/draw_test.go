@@ -131,6 +131,8 @@ func TestLookOf(t *testing.T) {
 			Options{}, look{colour: true, ascii: true},
 		},
 		{map[string]string{"TERM": "vt220"}, Options{}, look{ascii: true}},
+		{map[string]string{"LANG": "C.UTF-8"}, Options{}, look{}},
+		{map[string]string{"LANG": "C.UTF-8", "TERM": "unknown"}, Options{}, look{}},
 	} {
 		if got := lookOf(r.opt, func(k string) string { return r.env[k] }); got != r.want {
 			t.Errorf("%v %+v: %+v, want %+v", r.env, r.opt, got, r.want)

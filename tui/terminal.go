@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"os"
+	"strconv"
 	"sync"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -23,6 +24,48 @@ func needTerminal(f *os.File) error {
 		return fmt.Errorf(format, f.Name())
 	}
 	return nil
+}
+
+// The size of a terminal of which nobody says how large it is, and the most that LINES and COLUMNS are believed.
+const (
+	usualRows, usualColumns = 24, 80
+	mostCells               = 1000
+)
+
+// Size returns the rows and columns of the terminal f. A serial console says that it has none: then it is as large as
+// the environment variables LINES and COLUMNS say, or else 24 rows of 80 columns. The error is that of TIOCGWINSZ if f
+// is not a terminal.
+func Size(f *os.File) (rows, columns int, err error) {
+	size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
+	if err != nil {
+		return 0, 0, fmt.Errorf("size of terminal %s: %w", f.Name(), err)
+	}
+	rows, columns = sizeOf(int(size.Row), int(size.Col), os.Getenv)
+	return rows, columns, nil
+}
+
+// sizeOf replaces what a terminal does not say about its size.
+func sizeOf(rows, columns int, env func(string) string) (int, int) {
+	known := func(said int, variable string, usual int) int {
+		if said > 0 {
+			return said
+		}
+		if n, err := strconv.Atoi(env(variable)); err == nil && n > 0 && n <= mostCells {
+			return n
+		}
+		return usual
+	}
+	return known(rows, "LINES", usualRows), known(columns, "COLUMNS", usualColumns)
+}
+
+// sized replaces the size that Bubble Tea has read from the terminal, before anything sees it: with 0 columns nothing
+// would be drawn.
+func sized(_ tea.Model, msg tea.Msg) tea.Msg {
+	if size, ok := msg.(tea.WindowSizeMsg); ok {
+		size.Height, size.Width = sizeOf(size.Height, size.Width, os.Getenv)
+		return size
+	}
+	return msg
 }
 
 // Write implements io.Writer.

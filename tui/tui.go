@@ -53,7 +53,10 @@ func Run(ctx context.Context, client *control.Client, opt Options) error {
 	if host, err := os.Hostname(); err == nil {
 		m.host = printable(host)
 	}
-	p := tea.NewProgram(m, tea.WithContext(ctx), tea.WithAltScreen(), tea.WithMouseCellMotion(), tea.WithOutput(out))
+	p := tea.NewProgram(m, tea.WithContext(ctx), tea.WithAltScreen(), tea.WithMouseCellMotion(), tea.WithOutput(out),
+		tea.WithFilter(sized),
+		// Signals end ctx. A second handler in Bubble Tea waits for ever if ctx has ended the loop before it.
+		tea.WithoutSignalHandler())
 	_, err := p.Run()
 	if errors.Is(err, tea.ErrProgramKilled) && ctx.Err() != nil {
 		return nil // the caller ended it
@@ -70,7 +73,8 @@ func New(ctx context.Context, client *control.Client, opt Options) tea.Model {
 // lookOf decides how to draw from what the environment says about the terminal. NO_COLOR: https://no-color.org.
 func lookOf(opt Options, env func(string) string) look {
 	term := env("TERM")
-	l := look{colour: !opt.NoColor && env("NO_COLOR") == "" && term != "dumb" && !strings.HasPrefix(term, "vt")}
+	mono := term == "" || term == "dumb" || term == "unknown" || strings.HasPrefix(term, "vt")
+	l := look{colour: !opt.NoColor && env("NO_COLOR") == "" && !mono}
 	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} { // the first that is set counts: setlocale(3)
 		if v := env(name); v != "" {
 			charset := strings.ToLower(v)

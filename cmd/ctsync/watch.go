@@ -11,9 +11,9 @@ import (
 
 	"github.com/charmbracelet/x/ansi"
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"ctsync/daemon/control"
+	"ctsync/tui"
 )
 
 // Escape sequences of terminals.
@@ -126,12 +126,9 @@ func terminalSize(w io.Writer) (rows, columns int) {
 	if !ok {
 		return 0, 0
 	}
-	size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
+	rows, columns, err := tui.Size(f)
 	if err != nil {
 		return 0, 0
 	}
-	if size.Row == 0 || size.Col == 0 { // a terminal that does not know its size, such as a serial console
-		return 24, 80
-	}
-	return int(size.Row), int(size.Col)
+	return rows, columns
 }
