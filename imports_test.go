@@ -19,6 +19,7 @@ const table = `
 daemon/flow
 daemon/expr         daemon/flow
 daemon/lifetime     daemon/flow
+daemon/loglimit
 daemon/loop
 daemon/rtnetlink
 daemon/wire         daemon/flow
@@ -45,7 +46,7 @@ daemon/query        daemon/flow daemon/expr daemon/lifetime daemon/loop daemon/w
 daemon/query        daemon/kernel daemon/core
 daemon              daemon/flow daemon/loop daemon/rtnetlink daemon/cache daemon/ctnetlink daemon/config daemon/keepalived
 daemon              daemon/session daemon/control daemon/metrics daemon/job daemon/kernel daemon/link daemon/core
-daemon              daemon/role daemon/restore daemon/upkeep daemon/takeover daemon/query notify
+daemon              daemon/loglimit daemon/role daemon/restore daemon/upkeep daemon/takeover daemon/query notify
 notify              daemon/control
 tui/quiet
 tui                 daemon/flow daemon/expr daemon/control tui/quiet

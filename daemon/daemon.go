@@ -23,6 +23,7 @@ import (
 	"ctsync/daemon/keepalived"
 	"ctsync/daemon/kernel"
 	"ctsync/daemon/link"
+	"ctsync/daemon/loglimit"
 	"ctsync/daemon/loop"
 	"ctsync/daemon/metrics"
 	"ctsync/daemon/query"
@@ -48,6 +49,8 @@ type Options struct {
 type Daemon struct {
 	cfg     *config.Config // as at the start; what changes live is in the fields below and in core.Core, which is in force
 	log     *slog.Logger
+	steady  *slog.Logger // log without what repeats, for what a peer or a stranger can cause
+	limit   *loglimit.Handler
 	recent  *Recent
 	version string
 	started time.Time
@@ -96,6 +99,8 @@ func New(cfg *config.Config, opt Options) (*Daemon, error) {
 		cfg: cfg, log: opt.Logger, recent: opt.Recent, version: opt.Version, restart: opt.Restart, started: time.Now(),
 		in: in, ready: make(chan struct{}), wakeLinks: make(chan struct{}, 1),
 	}
+	d.limit = loglimit.New(opt.Logger.Handler(), time.Now)
+	d.steady = slog.New(d.limit)
 	d.keepalived.Log = opt.Logger
 	d.needRestart.Store(new([]string))
 	d.loaded.Store(cfg)
@@ -158,13 +163,13 @@ func (d *Daemon) build() {
 	state, _ := d.roles.Current()
 	d.core = core.New(core.Options{
 		Config: d.cfg, Inbox: d.in, Events: d.sockets.Events, FlowLimit: kernel.FlowLimit(d.cfg.CacheLimit),
-		ExpectLimit: kernel.ExpectLimit(), Role: state.Role(), Log: d.log,
+		ExpectLimit: kernel.ExpectLimit(), Role: state.Role(), Log: d.steady,
 		Now: func() int64 { return int64(time.Since(d.started)) }, Wall: time.Now,
 	})
 	d.core.SetFilter(d.filter.inForce)
 	d.restore = &restore.Restorer{Loop: d.in, Kernel: d.sockets.Commit, Jobs: &d.jobs, Log: d.log}
 	d.upkeep = &upkeep.Upkeep{
-		Loop: d.in, Kernel: d.sockets.Dump, Jobs: &d.jobs, Log: d.log,
+		Loop: d.in, Kernel: d.sockets.Dump, Jobs: &d.jobs, Log: d.steady,
 		Limits:   func() (int, int) { return kernel.FlowLimit(d.inForce.Load().CacheLimit), kernel.ExpectLimit() },
 		Interval: func() time.Duration { return d.inForce.Load().SweepInterval },
 	}
@@ -181,7 +186,7 @@ func (d *Daemon) build() {
 			_, err := d.filter.change(ctx, func(s *filterSource) { s.local[name] = local })
 			return err
 		},
-		Config: d.inForce.Load, Wake: d.wakeLinks, Log: d.log,
+		Config: d.inForce.Load, Wake: d.wakeLinks, Log: d.steady,
 	}
 	d.registry = metrics.NewRegistry(d.snapshot)
 	d.server = control.NewServer(d.backend(), d.log)
@@ -224,6 +229,7 @@ func (d *Daemon) tasks() []task {
 		{"sweep", func(ctx context.Context) error { return d.upkeep.RunSweep(ctx, want.Sweep) }},
 		{"masters of expectations", func(ctx context.Context) error { return d.upkeep.RunReread(ctx, want.Reread) }},
 		{"own addresses", d.filter.followAddresses},
+		{"log", d.flushLog},
 		{"injection", func(ctx context.Context) error { return d.restore.Run(ctx, want.Inject) }},
 		{"roles", func(ctx context.Context) error { return d.roles.Run(ctx, compared, d.takeover) }},
 		{"control socket", d.serveControl},
@@ -280,6 +286,20 @@ func (d *Daemon) serveMetrics(ctx context.Context) error {
 			d.metricsTrouble.Store(&trouble)
 		}
 	})
+}
+
+// flushLog logs what was held back when its time has come.
+func (d *Daemon) flushLog(ctx context.Context) error {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+			d.limit.Flush()
+		}
+	}
 }
 
 // announceReady says ready when the internal cache matches the kernel; by then everything else serves.

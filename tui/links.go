@@ -173,6 +173,7 @@ func (m *monitor) wrongLines() []string {
 		{t.PayloadsLost, "given up", "bad payloads requested again in vain"},
 		{t.Before, "before", "duplicate or late messages"},
 		{t.Refused, "refused", "treated as lost because answers to the peer piled up"},
+		{t.Contradicted, "contradicted", "another content than the number had before: a second sender"},
 		{t.Stray, "stray", "acknowledgements of what was never sent"},
 		{t.Invalid, "invalid", "well-formed flows that cannot exist"},
 		{t.UnknownAttributes, "unknown", "attributes of a newer peer, skipped"},

@@ -93,6 +93,7 @@ func (s *Statistics) messageBlock() Block {
 	b.add("bad message size", m.BadSize, malformed, help, "kind", "bad size")
 	b.add("lost", t.Lost, "messages_lost_total", "Messages of the peer that were missing when a later one came, by their sequence numbers. They are requested again.")
 	b.add("late or repeated", t.Before, "messages_late_total", "Messages of the peer that came again or too late.")
+	b.add("contradicted", t.Contradicted, "messages_contradicted_total", "Messages with the number of an earlier one and other content: another sender speaks with the peer's numbers. The tables are exchanged again.")
 	b.add("unknown attributes", t.UnknownAttributes, "messages_unknown_attributes_total", "Attributes of messages that this version does not know, skipped: the peer is newer.")
 	b.add("impossible flows", t.Invalid, "messages_impossible_flows_total", "Well-formed flows that cannot exist, not taken.")
 	b.add("payloads given up", t.PayloadsLost, "messages_payloads_lost_total", "Malformed messages that the peer sent malformed again when they were requested: what they said is lost.")

@@ -144,6 +144,7 @@ type Tracking struct {
 	Invalid           uint64    `json:"invalid"`            // well-formed flows that cannot exist
 	PayloadsLost      uint64    `json:"payloads_lost"`      // malformed payloads that came malformed again
 	Refused           uint64    `json:"refused"`            // treated as lost because answers to the peer pile up
+	Contradicted      uint64    `json:"contradicted"`       // of Before, those that prove a second sender
 	Stray             uint64    `json:"stray"`              // acknowledgements and requests about numbers never sent
 }
 

@@ -56,13 +56,13 @@ type Core struct {
 	outgoing outgoing
 	probe    probe
 
-	complaints complaints
-	commits    int // that run
-	totals     control.CommitStatistics
-	scratch    cache.Entry // for one look at an entry
-	invalid    uint64      // flows that a cache cannot hold: their tuples make no sense
-	refused    uint64      // flows that found a cache full
-	lacks      [wire.NumLacks]uint64
+	commits int // that run
+	totals  control.CommitStatistics
+	scratch cache.Entry // for one look at an entry
+	invalid uint64      // flows that a cache cannot hold: their tuples make no sense
+	refused uint64      // flows that found a cache full
+
+	lacks, lacksLogged [wire.NumLacks]uint64 // counted, and as last logged
 }
 
 // Want are requests to the workers outside the loop. Each is a one-slot signal; see loop.Signal.
@@ -82,7 +82,7 @@ type Options struct {
 	FlowLimit   int // entries of a cache of flows
 	ExpectLimit int // entries of a cache of expectations
 	Role        control.Role
-	Log         *slog.Logger
+	Log         *slog.Logger // holds back what repeats: whoever speaks on a link decides how much is logged
 
 	Now  func() int64     // nanoseconds on a monotonic clock
 	Wall func() time.Time // the wall clock
@@ -97,7 +97,6 @@ func New(o Options) *Core {
 	}
 	c := &Core{
 		Config: o.Config, Compared: make(chan struct{}), in: o.Inbox, log: o.Log, now: o.Now, wall: o.Wall, seq: o.Lot, role: o.Role,
-		complaints: complaints{at: map[string]int64{}},
 		Want: Want{
 			Reconcile: make(chan struct{}, 1), Bulk: make(chan struct{}, 1), Sweep: make(chan struct{}, 1),
 			Reread: make(chan struct{}, 1), Inject: make(chan struct{}, 1),
@@ -111,6 +110,9 @@ func New(o Options) *Core {
 	c.followInjection()
 	return c
 }
+
+// Log is where lines go that the peer or the kernel can cause any number of times: it holds back what repeats.
+func (c *Core) Log() *slog.Logger { return c.log }
 
 // Now is the loop's clock: nanoseconds since the daemon started.
 func (c *Core) Now() int64 { return c.now() }

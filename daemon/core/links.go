@@ -52,6 +52,7 @@ func (c *Core) reviewLinks(now int64) {
 		return
 	}
 	c.reader.reviewed = now
+	c.reportLacks()
 	c.Links.Review(!c.Links.Silent(now) && c.Peer.session.Deaf(now), now) // a silent peer is no proof
 	c.followLinks()
 }

@@ -56,6 +56,7 @@ func (c *Core) newSession() {
 		Established:     c.peerEstablished,
 		ResyncSent:      inOrder(c.resyncSent),
 		BulkReceived:    inOrder(c.bulkReceived),
+		Contradicted:    c.contradicted,
 	}, c.now())
 	c.Own.Internal.PeerForgot()
 	c.Peer.announcing = false // what was sent before was not sent to this peer
@@ -179,6 +180,15 @@ func (c *Core) peerRestarted() {
 	c.Peer.isNew = true
 	c.WantBulk()
 	c.RequestResync()
+}
+
+// contradicted is called when another one speaks with the peer's numbers: what either router was told may be missing
+// here or there.
+func (c *Core) contradicted() {
+	c.log.Warn("another sender speaks with the peer's numbers, both tables are sent again: keep others off the sync link",
+		"peer", c.Links.Peer().Addr, "messages", c.Peer.session.Stats().Contradicted)
+	c.RequestResync()
+	c.WantBulk()
 }
 
 func (c *Core) peerEstablished() {

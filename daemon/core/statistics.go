@@ -100,7 +100,7 @@ func (c *Core) sessionStatistics(s *control.Statistics) {
 			BadType: m[wire.BadType], Truncated: m[wire.Truncated], BadSize: m[wire.BadSize],
 		},
 		Lost: st.Lost, Before: st.Before, UnknownAttributes: st.UnknownAttributes, Invalid: c.invalid,
-		PayloadsLost: st.PayloadsLost, Refused: st.Refused, Stray: st.Stray,
+		PayloadsLost: st.PayloadsLost, Refused: st.Refused, Stray: st.Stray, Contradicted: st.Contradicted,
 	}
 	s.Session = control.SessionStatistics{
 		State: state.Handshake(), Sequence: state.Seq, PeerSequence: state.PeerSeq,

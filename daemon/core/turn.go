@@ -160,7 +160,6 @@ func (c *Core) readLink(ch *link.Channel) {
 // Tick lets the session do what is due and returns how long the loop may sleep.
 func (c *Core) Tick() time.Duration {
 	now := c.now()
-	c.reportLacks(now)
 	sleep := min(max(c.reader.eventsAt-now, 0), int64(time.Second))
 	ready := func(ch *link.Channel) bool { return ch.Ready }
 	if c.in != nil && c.in.Waiting() || slices.ContainsFunc(c.Links.Channels(), ready) {

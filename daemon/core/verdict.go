@@ -70,6 +70,9 @@ func (c *Core) whyPeer(say func(format string, args ...any)) {
 	if st.NacksOutstanding > 0 {
 		say("gaps in what the peer sent are not repaired: %d", st.NacksOutstanding)
 	}
+	if st.Doubtful {
+		say("another sender speaks with the peer's numbers, the tables are sent again: keep others off the sync link")
+	}
 	if st.ResyncPending {
 		say("the peer's table has been asked for and is not complete")
 	}

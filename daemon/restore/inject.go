@@ -252,8 +252,8 @@ func (in *injector) note(c *core.Core, broken error) {
 	}
 	in.noteEnds(c)
 	c.Inject.Add(&b.result)
-	if r := &b.result; r.Failed > 0 && c.Complain("kernel") {
-		in.Log.Error("flows of the peer are not in the kernel, see ctsync show statistics --detail",
+	if r := &b.result; r.Failed > 0 {
+		c.Log().Error("flows of the peer are not in the kernel, see ctsync show statistics --detail",
 			"failed", r.Failed, "why", r.Errors, "example", strings.Join(r.Named[:min(1, len(r.Named))], ""))
 	}
 	c.EndInjection(len(in.waiting)+in.rest, nil)

@@ -41,7 +41,7 @@
 //
 //	next       taken in
 //	later      taken in; the range before the gap is acknowledged, the gap is asked for, once
-//	earlier    dropped: a duplicate, or too late and asked for already
+//	earlier    dropped: a duplicate, or too late and asked for already; with other content, proof of a second sender
 //	restarted  the first of a peer that restarted: taken in; everything from before is forgotten
 //
 // The session parses each message before it changes anything. One that cannot be read counts as missing and is asked

@@ -61,6 +61,11 @@ type Handler struct {
 	// BulkReceived, it does not have.
 	ResyncSent func()
 
+	// Contradicted is called when an old number of the peer comes with other content than before: another one speaks
+	// with the peer's numbers, and a message of the peer may be lost for good, of whatever kind. Call RequestResync and
+	// send our table. What comes within 30 seconds is reported together.
+	Contradicted func()
+
 	// BulkReceived is called when Flow has got all that the peer had when RequestResync was last called.
 	BulkReceived func()
 }
@@ -89,6 +94,8 @@ type FTFW struct {
 	// Receiving.
 	in          tracker
 	acks        acks
+	recall      recall
+	doubt       doubt
 	heard       int64 // when a well-formed message last came; 0 = never
 	stateAt     int64 // when a state message last came
 	badSince    int64
@@ -113,7 +120,8 @@ func New(cfg Config, h Handler, now int64) *FTFW {
 		cfg: cfg, h: h, now: now,
 		seq: cfg.Seq, ackedSeq: cfg.Seq - 1, sentAt: now - aliveAfter, staleAt: now, badSince: unset,
 		again: make([]element, 0, controlMost), window: newWindow(cfg.Window), out: output{most: cfg.MaxDatagram},
-		acks: acks{held: make([]held, 0, heldMost)},
+		acks: acks{held: make([]held, 0, heldMost)}, recall: newRecall(),
+		doubt: doubt{at: unset},
 	}
 }
 
@@ -135,6 +143,7 @@ func (s *FTFW) Tick(now int64) (next int64) {
 		s.staleAt = s.now
 		s.loseStale()
 	}
+	s.tickDoubt()
 	s.tickResync()
 	s.pump()
 	s.out.close()

@@ -98,7 +98,7 @@ send 1
 < NEW 102 k2
 ! NEW k2
 < NEW 102 k2
-< DEL 101 k2
+< ACK 101 2-2
 + 50ms
 > ACK 3 101-102`},
 		{name: "each range is asked for once; a lost request is asked for in turn and sent again", script: handshake + `

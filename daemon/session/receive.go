@@ -22,6 +22,7 @@ func (s *FTFW) Receive(now int64, datagram []byte) (news bool) {
 	s.advance(now)
 	for len(datagram) > 0 {
 		h, body, rest, bad := wire.Next(datagram)
+		message := datagram[:len(datagram)-len(rest)]
 		datagram = rest
 		if bad == wire.OK && !wellFormed(&h) {
 			bad = wire.BadHeader
@@ -31,7 +32,7 @@ func (s *FTFW) Receive(now int64, datagram []byte) (news bool) {
 			continue
 		}
 		s.heard = s.now
-		news = s.message(&h, body) || news
+		news = s.message(&h, body, message) || news
 		s.settleResync()
 	}
 	return news
@@ -89,14 +90,18 @@ func wellFormed(h *wire.Header) bool {
 	}
 }
 
-// message takes in one message with a well-formed header and reports whether it did. Nothing changes before the message
-// is known to be acceptable, except that an answer to our hello counts even in an old message.
-func (s *FTFW) message(h *wire.Header, body []byte) bool {
+// message takes in one message with a well-formed header and reports whether it did; whole is the message with its
+// header. Nothing changes before the message is known to be acceptable, except that an answer to our hello counts even
+// in an old message.
+func (s *FTFW) message(h *wire.Header, body, whole []byte) bool {
 	hello := h.Flags&wire.Hello != 0
 	v := s.in.judge(s.now, h.Seq, hello)
 	if v == old {
 		s.stats.Before++
 		s.helloAnswered(h)
+		if !hello && s.recall.contradicts(h.Seq, whole) {
+			s.contradicted()
+		}
 		return false
 	}
 	if v == gap && s.congested() {
@@ -119,6 +124,9 @@ func (s *FTFW) message(h *wire.Header, body []byte) bool {
 		s.missed(h.Seq)
 	}
 	s.in.accept(s.now, h.Seq, hello)
+	if !hello {
+		s.recall.keep(h.Seq, whole)
+	}
 	s.helloAnswered(h)
 	s.stats.Received.count(h.Type, h.Flags)
 	matters := h.Type != wire.Control || h.Flags&wire.Ack == 0 && h.Flags&(wire.Nack|wire.Resync) != 0
@@ -198,6 +206,7 @@ func (s *FTFW) peerRestarted() {
 	})
 	s.again = s.again[:0]
 	s.acks.reset()
+	s.recall.clear()
 	s.window = newWindow(s.cfg.Window)
 	s.bulk.again = false
 	if s.resync.phase != resyncIdle {

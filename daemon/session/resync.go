@@ -73,6 +73,7 @@ func (s *FTFW) settleResync() {
 		return
 	}
 	s.resync.phase = resyncIdle
+	s.doubt.open = s.doubt.due
 	if s.h.BulkReceived != nil {
 		s.h.BulkReceived()
 	}

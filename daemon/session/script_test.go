@@ -62,6 +62,7 @@ func newPlayer(t *testing.T, cfg Config) *player {
 		Established:     func() { say("established") },
 		ResyncSent:      func() { say("resync sent") },
 		BulkReceived:    func() { say("bulk received") },
+		Contradicted:    func() { say("contradicted") },
 	}, p.now)
 	return p
 }

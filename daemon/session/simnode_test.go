@@ -49,6 +49,7 @@ func (n *node) restart(now int64) {
 		PeerRestarted:   n.peerRestarted,
 		ResyncSent:      func() { n.asked = n.now },
 		BulkReceived:    n.bulkReceived,
+		Contradicted:    func() { n.wrong = "takes the one peer for two" },
 	}, now)
 	for k := range n.kernel {
 		if n.kernel[k] != 0 {

@@ -20,6 +20,7 @@ type Stats struct {
 	Refused           uint64                    // messages of the peer treated as lost because too many answers wait
 	PayloadsLost      uint64                    // malformed payloads given up: asking for them again did not help
 	UnknownAttributes uint64                    // attributes of a newer version of the protocol, skipped
+	Contradicted      uint64                    // of Before, those that said something else than before
 	Stray             uint64                    // acknowledgements of and requests for numbers that were never sent
 
 	Nacked        uint64 // state messages that the peer asked for again
@@ -99,6 +100,7 @@ type State struct {
 	NacksOutstanding int   // NACKs that the peer has not acknowledged
 	ResyncPending    bool  // a resync was requested and the peer's table is not complete yet
 	BulkRunning      bool  // between BulkStarted and BulkSent
+	Doubtful         bool  // a message was contradicted, and the peer's table has not come since
 }
 
 // Handshake says how far the exchange of hellos has come.
@@ -123,6 +125,7 @@ func (s *FTFW) State() State {
 		Unacked: s.ring.state, UnackedControl: s.ring.control + len(s.again), OldestUnacked: s.oldestUnacked(),
 		Window: s.window.limit, NacksOutstanding: s.nacksOutstanding(),
 		ResyncPending: s.resync.phase != resyncIdle, BulkRunning: s.bulk.running,
+		Doubtful: s.doubt.open,
 	}
 }
 
