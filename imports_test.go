@@ -21,22 +21,23 @@ daemon/expr         daemon/flow
 daemon/lifetime     daemon/flow
 daemon/loglimit
 daemon/loop
+daemon/owned
 daemon/rtnetlink
 daemon/wire         daemon/flow
 daemon/cache        daemon/flow
 daemon/ctnetlink    daemon/flow
-daemon/config       daemon/flow
+daemon/config       daemon/flow daemon/owned
 daemon/keepalived   daemon/flow
 daemon/transport    daemon/rtnetlink
 daemon/session      daemon/flow daemon/wire
-daemon/control      daemon/flow daemon/expr
+daemon/control      daemon/flow daemon/expr daemon/owned
 daemon/metrics      daemon/control
 daemon/job          daemon/control
 daemon/kernel       daemon/flow daemon/ctnetlink
 daemon/link         daemon/transport daemon/rtnetlink daemon/loop daemon/config daemon/control
 daemon/core         daemon/flow daemon/lifetime daemon/loop daemon/wire daemon/cache daemon/ctnetlink daemon/config
 daemon/core         daemon/transport daemon/session daemon/control daemon/link
-daemon/role         daemon/control
+daemon/role         daemon/control daemon/owned
 daemon/restore      daemon/flow daemon/lifetime daemon/loop daemon/wire daemon/cache daemon/control daemon/job
 daemon/restore      daemon/kernel daemon/core
 daemon/upkeep       daemon/flow daemon/lifetime daemon/loop daemon/cache daemon/job daemon/kernel daemon/core
@@ -47,7 +48,7 @@ daemon/query        daemon/kernel daemon/core
 daemon              daemon/flow daemon/loop daemon/rtnetlink daemon/cache daemon/ctnetlink daemon/config daemon/keepalived
 daemon              daemon/session daemon/control daemon/metrics daemon/job daemon/kernel daemon/link daemon/core
 daemon              daemon/loglimit daemon/role daemon/restore daemon/upkeep daemon/takeover daemon/query notify
-notify              daemon/control
+notify              daemon/control daemon/owned
 tui/quiet
 tui                 daemon/flow daemon/expr daemon/control tui/quiet
 cmd/ctsyncd         daemon daemon/config

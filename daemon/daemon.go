@@ -85,8 +85,8 @@ type Daemon struct {
 }
 
 // New opens what may be refused (the control socket, the kernel's conntrack sockets) and builds the daemon. Nothing
-// runs yet. When it fails nothing stays open.
-func New(cfg *config.Config, opt Options) (*Daemon, error) {
+// runs yet. When it fails, or ctx ends meanwhile, nothing stays open.
+func New(ctx context.Context, cfg *config.Config, opt Options) (*Daemon, error) {
 	if opt.Recent == nil {
 		opt.Recent = NewRecent(opt.Logger.Handler())
 		opt.Logger = slog.New(opt.Recent)
@@ -105,7 +105,7 @@ func New(cfg *config.Config, opt Options) (*Daemon, error) {
 	d.needRestart.Store(new([]string))
 	d.loaded.Store(cfg)
 	d.inForce.Store(cfg)
-	if err := d.open(); err != nil {
+	if err := d.open(ctx); err != nil {
 		d.close()
 		return nil, err
 	}
@@ -115,8 +115,8 @@ func New(cfg *config.Config, opt Options) (*Daemon, error) {
 }
 
 // open opens what may be refused.
-func (d *Daemon) open() error {
-	if err := d.openSocket(); err != nil {
+func (d *Daemon) open(ctx context.Context) error {
+	if err := d.openSocket(ctx); err != nil {
 		return err
 	}
 	d.filter = filterSource{cfg: d.cfg, local: map[string]netip.Addr{}, loop: d.in, log: d.log}
@@ -135,12 +135,12 @@ func (d *Daemon) open() error {
 }
 
 // openSocket opens the control socket.
-func (d *Daemon) openSocket() error {
+func (d *Daemon) openSocket(ctx context.Context) error {
 	group := ""
 	if d.cfg.SocketGID >= 0 {
 		group = strconv.Itoa(d.cfg.SocketGID)
 	}
-	socket, err := control.Listen(d.cfg.Socket, group)
+	socket, err := control.Listen(ctx, d.cfg.Socket, group, d.log)
 	if err != nil {
 		return err
 	}
@@ -233,6 +233,7 @@ func (d *Daemon) tasks() []task {
 		{"injection", func(ctx context.Context) error { return d.restore.Run(ctx, want.Inject) }},
 		{"roles", func(ctx context.Context) error { return d.roles.Run(ctx, compared, d.takeover) }},
 		{"control socket", d.serveControl},
+		{"parked notifications", d.takeUpParked},
 		{"metrics", d.serveMetrics},
 		{"readiness", d.announceReady},
 	}
@@ -242,7 +243,6 @@ func (d *Daemon) tasks() []task {
 func (d *Daemon) Run(ctx context.Context) error {
 	defer d.close()
 	d.keepalivedComplaints()
-	d.unpark()
 	g, ctx := errgroup.WithContext(ctx)
 	for _, t := range d.tasks() {
 		g.Go(func() error {
@@ -318,13 +318,9 @@ func (d *Daemon) announceReady(ctx context.Context) error {
 	return nil
 }
 
-// unpark carries out what keepalived said while no daemon was there. Only the last word counts, but all are recorded.
-func (d *Daemon) unpark() {
-	parked, err := notify.Unpark(notify.ParkedPath(d.cfg.Socket))
-	if err != nil {
-		d.log.Error("parked notifications are not read", "err", err)
-	}
-	for _, n := range parked {
-		d.roles.Notify(n)
-	}
+// takeUpParked carries out what keepalived said while it could not reach the daemon. Only the last word counts, but all
+// are recorded.
+func (d *Daemon) takeUpParked(ctx context.Context) error {
+	path := notify.ParkedPath(d.cfg.Socket)
+	return notify.Watch(ctx, path, func(n control.Notification) { d.roles.Notify(n) }, d.log)
 }

@@ -24,12 +24,12 @@ func TestNewLeavesNothingOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	opt := Options{Logger: slog.New(slog.DiscardHandler)}
-	if _, err := New(cfg, opt); err == nil {
+	if _, err := New(t.Context(), cfg, opt); err == nil {
 		t.Fatal("a daemon without a socket")
 	}
 	before := open()
 	for range 5 {
-		if _, err := New(cfg, opt); err == nil {
+		if _, err := New(t.Context(), cfg, opt); err == nil {
 			t.Fatal("a daemon without a socket")
 		}
 	}

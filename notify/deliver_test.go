@@ -36,7 +36,7 @@ func serve(t *testing.T, socket string, f func(context.Context, control.Notifica
 
 func listen(t *testing.T, socket string) net.Listener {
 	t.Helper()
-	ln, err := control.Listen(socket, "")
+	ln, err := control.Listen(t.Context(), socket, "", slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,7 +158,7 @@ func TestDeliverParks(t *testing.T) {
 
 func TestUnparkBadLines(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "parked")
-	if err := park(path, sample("g", control.StateMaster)); err != nil {
+	if _, err := park(path, sample("g", control.StateMaster)); err != nil {
 		t.Fatal(err)
 	}
 	b, err := os.ReadFile(path)
@@ -195,7 +195,7 @@ func TestParkIsReadableByTheDaemon(t *testing.T) {
 	}
 	path := filepath.Join(dir, "parked")
 	old := syscall.Umask(0o077)
-	err := park(path, sample("g", control.StateMaster))
+	_, err := park(path, sample("g", control.StateMaster))
 	syscall.Umask(old)
 	if err != nil {
 		t.Fatal(err)
@@ -217,7 +217,7 @@ func TestParkIsBounded(t *testing.T) {
 	for i := range n {
 		m := sample("syncgrp", control.StateBackup)
 		m.Boottime = int64(i + 1)
-		if err := park(path, m); err != nil {
+		if _, err := park(path, m); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -251,7 +251,7 @@ func TestParkReplacesFull(t *testing.T) {
 	for i := int64(1); ; i++ {
 		m := sample("syncgrp", control.StateBackup)
 		m.Boottime = i
-		if err := park(path, m); err != nil {
+		if _, err := park(path, m); err != nil {
 			t.Fatal(err)
 		}
 		now, err := os.ReadFile(path)
@@ -298,7 +298,8 @@ func TestParkTogetherBeyondBound(t *testing.T) {
 			for i := range each {
 				m := sample("syncgrp", control.StateMaster)
 				m.Priority, m.Boottime = w, int64(1+i)
-				for park(path, m) != nil { // the lock is contended far more than by keepalived
+				// The lock is contended far more than by keepalived.
+				for _, err := park(path, m); err != nil; _, err = park(path, m) {
 				}
 			}
 		})
@@ -335,7 +336,8 @@ func TestParkDuringUnpark(t *testing.T) {
 			for i := range each {
 				m := sample("syncgrp", control.StateMaster)
 				m.Boottime = int64(1 + w*each + i)
-				for park(path, m) != nil { // the lock is contended far more than by keepalived
+				// The lock is contended far more than by keepalived.
+				for _, err := park(path, m); err != nil; _, err = park(path, m) {
 				}
 			}
 		})

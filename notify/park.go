@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ctsync/daemon/control"
+	"ctsync/daemon/owned"
 )
 
 // maxParked bounds the file of parked notifications, in bytes: about 300 of them. Beyond it the older half is dropped,
@@ -28,26 +29,26 @@ func ParkedPath(socket string) string { return socket + ".parked" }
 
 // park adds n to the file at path as one JSON line. It holds the file's lock for one write of some 200 bytes; a script
 // that is killed meanwhile leaves whole lines. Nothing waits for a disk: the file lies in /run and need not outlive the
-// machine.
-func park(path string, n control.Notification) error {
+// machine. moved says what else was there and had to be put aside.
+func park(path string, n control.Notification) (moved, err error) {
 	n.Source = SourceParked
 	line, err := json.Marshal(n)
 	if err != nil {
-		return fmt.Errorf("park notification: %w", err)
+		return nil, fmt.Errorf("park notification: %w", err)
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return fmt.Errorf("park notification: %w", err)
+		return nil, fmt.Errorf("park notification: %w", err)
 	}
-	f, err := openLocked(path, os.O_RDWR|os.O_APPEND|os.O_CREATE)
+	f, moved, err := openLocked(path, os.O_RDWR|os.O_CREATE)
 	if err != nil {
-		return fmt.Errorf("park notification: %w", err)
+		return moved, fmt.Errorf("park notification: %w", err)
 	}
 	defer f.Close()
 	shareWithDaemon(f)
 	if err := addLine(f, append(line, '\n')); err != nil {
-		return fmt.Errorf("park notification: %w", err)
+		return moved, fmt.Errorf("park notification: %w", err)
 	}
-	return nil
+	return moved, nil
 }
 
 // shareWithDaemon lets the daemon read what another user parked: it gives the file to the owner of the directory, who
@@ -73,7 +74,7 @@ func addLine(f *os.File, line []byte) error {
 		return err
 	}
 	if st.Size()+int64(len(line)) <= maxParked {
-		_, err := f.Write(line)
+		_, err := f.WriteAt(line, st.Size())
 		return err
 	}
 	keep := make([]byte, maxParked/2)
@@ -82,56 +83,60 @@ func addLine(f *os.File, line []byte) error {
 		return err
 	}
 	keep = keep[:n]
-	keep = keep[bytes.IndexByte(keep, '\n')+1:]
-	next, err := renameio.NewPendingFile(f.Name(), renameio.WithTempDir(filepath.Dir(f.Name())))
+	keep = append(keep[bytes.IndexByte(keep, '\n')+1:], line...)
+	if err := replace(f.Name(), keep); !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	// The file is another's in a directory with the sticky bit. The lines that are overwritten first are the oldest.
+	if _, err := f.WriteAt(keep, 0); err != nil {
+		return err
+	}
+	return f.Truncate(int64(len(keep)))
+}
+
+// replace puts a new file with that content at path.
+func replace(path string, content []byte) error {
+	next, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)))
 	if err != nil {
 		return err
 	}
 	defer next.Cleanup()
 	shareWithDaemon(next.File)
-	if _, err := next.Write(append(keep, line...)); err != nil {
+	if _, err := next.Write(content); err != nil {
 		return err
 	}
 	return next.CloseAtomicallyReplace()
 }
 
 // Unpark reads and removes the parked notifications, oldest first. A missing file holds none. Lines that cannot be read
-// are reported in err; ns has the others.
-//
-// The daemon calls it after its socket takes connections and before it answers any, so that it misses no notification:
-// see handOver.
+// are reported in err; ns has the others. If others keep the file locked, the error wraps os.ErrDeadlineExceeded.
 func Unpark(path string) (ns []control.Notification, err error) {
-	err = takeParked(path, func(n control.Notification) error { ns = append(ns, n); return nil })
-	return ns, err
-}
-
-// takeParked locks the file, calls take for each parked notification, and removes the file. When take fails, all of
-// them stay: those that take has accepted are then delivered twice, which is safe.
-func takeParked(path string, take func(control.Notification) error) error {
-	f, err := openLocked(path, os.O_RDWR)
+	f, moved, err := openLocked(path, os.O_RDWR)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		err = nil
 	}
-	if err != nil {
-		return fmt.Errorf("read parked notifications: %w", err)
+	if f == nil {
+		if err = errors.Join(moved, err); err != nil {
+			err = fmt.Errorf("read parked notifications: %w", err)
+		}
+		return nil, err
 	}
 	defer f.Close()
 	ns, bad, err := readParked(io.LimitReader(f, 2*maxParked))
-	for _, n := range ns {
-		if err := take(n); err != nil {
-			return err
-		}
+	if bad > 0 {
+		err = errors.Join(err, fmt.Errorf("%d lines are not readable", bad))
 	}
-	if err == nil && bad > 0 {
-		err = fmt.Errorf("%d lines are not readable", bad)
-	}
-	if rerr := os.Remove(path); rerr != nil { // the daemon would carry out what stays at every start
-		err = errors.Join(err, rerr)
+	err = errors.Join(moved, err)
+	// What stays would be carried out again and again. It may be that we can empty the file but not remove it.
+	if terr := f.Truncate(0); terr != nil {
+		err = errors.Join(err, terr, os.Remove(path))
+	} else {
+		_ = os.Remove(path)
 	}
 	if err != nil {
-		return fmt.Errorf("read parked notifications %s: %w", path, err)
+		return ns, fmt.Errorf("read parked notifications %s: %w", path, err)
 	}
-	return nil
+	return ns, nil
 }
 
 func readParked(r io.Reader) (ns []control.Notification, bad int, err error) {
@@ -151,23 +156,25 @@ func readParked(r io.Reader) (ns []control.Notification, bad int, err error) {
 const lockWait = 200 * time.Millisecond
 
 // openLocked opens the file and locks it against other processes. When the file was removed or replaced while we waited
-// for its lock, it opens the path again: nobody would read what we write into the old file.
-func openLocked(path string, flag int) (*os.File, error) {
+// for its lock, it opens the path again: nobody would read what we write into the old file. What is no file of those
+// who may park is put aside; see owned.Claim.
+func openLocked(path string, flag int) (f *os.File, moved, err error) {
 	for deadline := time.Now().Add(lockWait); ; time.Sleep(time.Millisecond) {
-		f, err := os.OpenFile(path, flag|unix.O_NOFOLLOW, 0o660)
+		f, aside, err := owned.Claim(path, flag, 0o660, owned.Group)
+		moved = errors.Join(moved, aside)
 		if err != nil {
-			return nil, err
+			return nil, moved, err
 		}
 		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil && linked(f) {
-			return f, nil
+			return f, moved, nil
 		}
 		f.Close()
 		if err != nil && !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
-			return nil, fmt.Errorf("lock %s: %w", path, err)
+			return nil, moved, fmt.Errorf("lock %s: %w", path, err)
 		}
 		if time.Now().After(deadline) {
-			return nil, fmt.Errorf("lock %s: %w", path, os.ErrDeadlineExceeded)
+			return nil, moved, fmt.Errorf("lock %s: %w", path, os.ErrDeadlineExceeded)
 		}
 	}
 }

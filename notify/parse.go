@@ -1,5 +1,5 @@
 // Package notify makes a notification of the arguments of a keepalived script and delivers it to the daemon, or parks
-// it in a file that the daemon reads when it starts.
+// it in a file that the daemon watches.
 //
 // The arguments of a script depend on keepalived's release and on the configuration. All of these mean the same; the
 // type, name, state and priority are what keepalived itself appends to the generic "notify" script, and to no other:

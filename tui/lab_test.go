@@ -172,7 +172,7 @@ func (d *fakeDaemon) serve(t testing.TB) *control.Client {
 
 func (d *fakeDaemon) listen(t testing.TB, socket string) string {
 	t.Helper()
-	ln, err := control.Listen(socket, "")
+	ln, err := control.Listen(t.Context(), socket, "", slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,7 +22,7 @@ import (
 func serveFake(t *testing.T, b control.Backend) string {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "s")
-	ln, err := control.Listen(socket, "")
+	ln, err := control.Listen(t.Context(), socket, "", slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

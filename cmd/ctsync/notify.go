@@ -18,8 +18,9 @@ func (a *app) notify() *cobra.Command {
 stop. keepalived's notify scripts call it.
 
 It returns within milliseconds: the daemon accepts the notification and does the work afterwards.
-When no daemon is running, the notification is parked beside the daemon's socket, and the daemon
-carries it out when it starts. In both cases the exit status is 0.
+When it cannot reach the daemon, it parks the notification in a file beside the daemon's socket. A
+running daemon takes it up from there at once, another one when it starts. In both cases the exit
+status is 0.
 
 The arguments that keepalived appends to a generic notify script are understood:
 
@@ -55,7 +56,7 @@ func (a *app) printDelivery(n control.Notification, d notify.Delivery) error {
 	}
 	switch {
 	case d.Transition == nil:
-		fmt.Fprintf(a.stderr, "ctsync: notify %s: parked in %s until the daemon starts: %s\n",
+		fmt.Fprintf(a.stderr, "ctsync: notify %s: parked in %s for the daemon: %s\n",
 			n.State, d.Parked, oneLine(d.Cause.Error()))
 	case d.Transition.Outcome != control.OutcomeRunning && d.Transition.Outcome != control.OutcomeDone:
 		fmt.Fprintf(a.stderr, "ctsync: notify %s: %s\n", n.State, oneLine(d.Transition.Outcome))

@@ -40,7 +40,7 @@ func daemonCmd(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: daemon plain|empty|refusing|breaking")
 	}
-	ln, err := control.Listen(ts.Getenv("CTSYNC_SOCKET"), "")
+	ln, err := control.Listen(context.Background(), ts.Getenv("CTSYNC_SOCKET"), "", slog.New(slog.DiscardHandler))
 	ts.Check(err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -53,9 +54,12 @@ func serve(opt options, out *output) error {
 		return err
 	}
 	out.noSyslog.Store(s.inUse.DisableSyslog)
-	s.daemon, err = daemon.New(s.inUse, daemon.Options{
+	s.daemon, err = daemon.New(ctx, s.inUse, daemon.Options{
 		Logger: s.log, Recent: recent, Version: buildVersion(), Restart: s.restart,
 	})
+	if err != nil && errors.Is(err, ctx.Err()) { // stopped before it could begin
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/exec"
 	"regexp"
 	"strings"
 	"syscall"
@@ -161,4 +162,30 @@ func TestSecondDaemonIsRefused(t *testing.T) {
 	}
 	first.signal(syscall.SIGHUP)
 	first.logs("configuration is unchanged")
+}
+
+// A daemon that waits for another one to let go of the socket obeys SIGTERM.
+func TestStoppedWhileTheSocketIsLocked(t *testing.T) {
+	nstest.RequireCommand(t, "flock", "util-linux")
+	first := startProcess(t, syncNamespace(t), onSync0)
+	first.hears("READY=1")
+	first.signal(syscall.SIGTERM)
+	first.exits()
+	lock := exec.Command("flock", "--no-fork", first.socket+".lock", "sh", "-c", "echo locked; exec sleep 60")
+	out, err := lock.StdoutPipe()
+	must(t, err)
+	must(t, lock.Start())
+	defer func() { lock.Process.Kill(); lock.Wait() }()
+	_, err = out.Read(make([]byte, 10))
+	must(t, err)
+
+	second := exec.Command(os.Args[0], "--config", first.config)
+	second.Env = append(os.Environ(), asDaemon+"=1")
+	must(t, second.Start())
+	time.Sleep(time.Second)
+	began := time.Now()
+	must(t, second.Process.Signal(syscall.SIGTERM))
+	if err := second.Wait(); err != nil || time.Since(began) > time.Second {
+		t.Errorf("%v, %v after SIGTERM", err, time.Since(began))
+	}
 }

@@ -11,10 +11,10 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"os"
 	"time"
 
 	"ctsync/daemon/flow"
+	"ctsync/daemon/owned"
 )
 
 // DefaultPath is where the daemon looks for its configuration file.
@@ -164,7 +164,7 @@ func (c *Config) Remote(link *Interface) netip.Addr {
 
 // Load reads and parses the file at path. The error is Problems if the file could be read.
 func Load(path string) (*Config, error) {
-	f, err := os.Open(path)
+	f, err := owned.OpenRegular(path)
 	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"ctsync/daemon/config"
 	"ctsync/daemon/flow"
@@ -193,9 +194,15 @@ func TestLoad(t *testing.T) {
 	if c, err := config.Load(path); err != nil || c.SyncGroup != "syncgrp" {
 		t.Errorf("Load = %+v, %v", c, err)
 	}
-	if _, err := config.Load("/dev/zero"); err == nil ||
-		err.Error() != "/dev/zero: larger than 65536 bytes: not a configuration file" {
+	if err := os.Truncate(path, 1<<40); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := config.Load(path); err == nil ||
+		err.Error() != path+": larger than 65536 bytes: not a configuration file" {
 		t.Errorf("endless file: %v", err)
+	}
+	if _, err := config.Load("/dev/zero"); err == nil || !strings.Contains(err.Error(), "it is a device") {
+		t.Errorf("device: %v", err)
 	}
 }
 
@@ -203,5 +210,16 @@ func write(t *testing.T, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A pipe in the place of the file would make the daemon wait for its writer.
+func TestLoadOfAPipe(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ctsync.toml")
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := config.Load(path); err == nil || !strings.Contains(err.Error(), "it is a FIFO") {
+		t.Errorf("error %v", err)
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+
+	"ctsync/daemon/owned"
 )
 
 // The times of Watch.
@@ -113,13 +115,9 @@ func (w *watcher) rearm() bool {
 	return complete
 }
 
-// fingerprint returns the SHA-256 of the content of the file, or the zero value if it cannot be read. It opens only a
-// regular file: a pipe would block.
+// fingerprint returns the SHA-256 of the content of the file, or the zero value if it cannot be read.
 func fingerprint(path string) (sum [sha256.Size]byte) {
-	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
-		return sum
-	}
-	f, err := os.Open(path)
+	f, err := owned.OpenRegular(path)
 	if err != nil {
 		return sum
 	}

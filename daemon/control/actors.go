@@ -1,6 +1,7 @@
 package control
 
 import (
+	"math"
 	"os"
 	"os/user"
 	"slices"
@@ -20,8 +21,24 @@ func ownActors() actors { return actors{uid: uint32(os.Geteuid()), gid: uint32(o
 // ActBy lets the members of group gid act, instead of those of the group that the daemon runs as. Call it before Serve.
 func (s *Server) ActBy(gid int) { s.actors.gid = uint32(gid) }
 
-func (a *actors) allow(c *Caller) bool {
-	return c.UID == 0 || c.UID == a.uid || c.GID == a.gid || slices.Contains(c.Groups, a.gid)
+func (a *actors) allow(c *Caller) bool { return a.rank(c) != reader }
+
+func (a *actors) rank(c *Caller) rank {
+	switch {
+	case c.UID == 0 || c.UID == a.uid:
+		return owner
+	case c.GID == a.gid || slices.Contains(c.Groups, a.gid):
+		return actor
+	}
+	return reader
+}
+
+// taker returns whose place c takes. Those whom the kernel does not know are one reader.
+func (a *actors) taker(c *Caller, known bool) taker {
+	if !known {
+		return taker{reader, math.MaxUint32}
+	}
+	return taker{a.rank(c), c.UID}
 }
 
 // groupName returns the name of a group, or its number where it has none.

@@ -65,7 +65,7 @@ func TestActors(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			path := filepath.Join(dir, strings.ReplaceAll(tt.name, " ", "-"))
-			ln, err := Listen(path, strconv.Itoa(tt.socket))
+			ln, err := Listen(t.Context(), path, strconv.Itoa(tt.socket), quietLog)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -10,46 +10,67 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// limited is a listener with at most cap(open) connections. More of them wait in the kernel's backlog.
-type limited struct {
+// Connections that are open at a time. All of them, and what else the daemon opens, fit into 1024 descriptors.
+var (
+	connectionRoom = [ranks]int{reader: 256, actor: 128, owner: 128}
+	connectionEach = [ranks]int{reader: 64, actor: 64, owner: 128}
+)
+
+// maxDoor bounds the connections beyond those, which only wait to be told that there is no place.
+const maxDoor = 64
+
+// door lets callers in. It never waits: whoever has no place is told so and leaves. So the kernel's backlog is empty,
+// and those who have one get in.
+type door struct {
 	net.Listener
-	open chan struct{}
-	done chan struct{} // closed by Close, so that an Accept which waits for its turn ends
-	once sync.Once
+	actors *actors
+	places places
+	queue  chan struct{} // one token for each that waits to be told
 }
 
-func limit(ln net.Listener, n int) net.Listener {
-	return &limited{Listener: ln, open: make(chan struct{}, n), done: make(chan struct{})}
-}
-
-func (l *limited) Accept() (net.Conn, error) {
-	select {
-	case l.open <- struct{}{}:
-	case <-l.done:
-		return nil, net.ErrClosed
+func newDoor(ln net.Listener, a *actors) *door {
+	return &door{
+		Listener: ln, actors: a, queue: make(chan struct{}, maxDoor),
+		places: places{what: "connections", room: connectionRoom, each: connectionEach},
 	}
-	c, err := l.Listener.Accept()
-	if err != nil {
-		<-l.open
-		return nil, err
+}
+
+// Accept implements net.Listener.
+func (d *door) Accept() (net.Conn, error) {
+	for {
+		c, err := d.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		g := &guest{Conn: c}
+		g.caller, g.known = peerOf(c)
+		u := d.actors.taker(&g.caller, g.known)
+		if g.crowded = d.places.enter(u); g.crowded == nil {
+			g.leave = sync.OnceFunc(func() { d.places.leave(u) })
+			return g, nil
+		}
+		select {
+		case d.queue <- struct{}{}:
+			g.leave = sync.OnceFunc(func() { <-d.queue })
+			return g, nil
+		default:
+			c.Close()
+		}
 	}
-	return &limitedConn{Conn: c, release: sync.OnceFunc(func() { <-l.open })}, nil
 }
 
-func (l *limited) Close() error {
-	l.once.Do(func() { close(l.done) })
-	return l.Listener.Close()
-}
-
-// limitedConn gives its place back when it is closed.
-type limitedConn struct {
+// guest is a connection that has come in. It gives its place back when it is closed.
+type guest struct {
 	net.Conn
-	release func()
+	caller  Caller
+	known   bool   // who the caller is
+	crowded *Error // why every request is refused; nil = it has a place
+	leave   func()
 }
 
-func (c *limitedConn) Close() error {
-	defer c.release()
-	return c.Conn.Close()
+func (g *guest) Close() error {
+	defer g.leave()
+	return g.Conn.Close()
 }
 
 // Caller is the process at the other end of a connection, as the kernel knew it when it connected (SO_PEERCRED,
@@ -61,7 +82,10 @@ type Caller struct {
 	Groups []uint32 // supplementary ones; nil where the kernel (before 4.13) does not say
 }
 
-type callerKey struct{}
+type (
+	callerKey  struct{}
+	crowdedKey struct{}
+)
 
 // CallerFrom returns who made the request of ctx. ok is false where the kernel could not say.
 func CallerFrom(ctx context.Context) (c Caller, ok bool) {
@@ -71,14 +95,23 @@ func CallerFrom(ctx context.Context) (c Caller, ok bool) {
 
 // withCaller is the ConnContext of the server.
 func withCaller(ctx context.Context, c net.Conn) context.Context {
-	if l, ok := c.(*limitedConn); ok {
-		c = l.Conn
-	}
-	who, ok := peerOf(c)
+	g, ok := c.(*guest)
 	if !ok {
 		return ctx
 	}
-	return asCaller(ctx, who)
+	if g.crowded != nil {
+		ctx = context.WithValue(ctx, crowdedKey{}, g.crowded)
+	}
+	if g.known {
+		ctx = asCaller(ctx, g.caller)
+	}
+	return ctx
+}
+
+// crowded returns why the caller has no place, nil if he has one.
+func crowded(ctx context.Context) *Error {
+	e, _ := ctx.Value(crowdedKey{}).(*Error)
+	return e
 }
 
 func asCaller(ctx context.Context, c Caller) context.Context {

@@ -110,10 +110,13 @@ func sampleFlow(i int) *flow.Flow {
 	return f
 }
 
+// quietLog is a log that nobody reads.
+var quietLog = slog.New(slog.DiscardHandler)
+
 // start serves b on a socket of its own until the test ends and returns a client of it.
 func start(t testing.TB, b Backend, set ...func(*Server)) *Client {
 	t.Helper()
-	ln, err := Listen(filepath.Join(t.TempDir(), "s"), "")
+	ln, err := Listen(t.Context(), filepath.Join(t.TempDir(), "s"), "", quietLog)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +129,7 @@ func start(t testing.TB, b Backend, set ...func(*Server)) *Client {
 // serveOn serves b on ln until the test ends, with shorter timeouts than the daemon has.
 func serveOn(t testing.TB, ln net.Listener, b Backend, set ...func(*Server)) *Server {
 	t.Helper()
-	s := NewServer(b, slog.New(slog.DiscardHandler))
+	s := NewServer(b, quietLog)
 	for _, f := range set {
 		f(s)
 	}

@@ -86,7 +86,11 @@ func TestDocumentHasEveryCode(t *testing.T) {
 			t.Errorf("code %s is described and is not there", m[1])
 		}
 	}
-	for _, limit := range []int{maxBody, maxHeader, maxConnections, maxStreams} {
+	limits := []int{maxBody, maxHeader}
+	for r := range ranks {
+		limits = append(limits, connectionRoom[r], connectionEach[r], streamRoom[r], streamEach[r])
+	}
+	for _, limit := range limits {
 		if !strings.Contains(text, fmt.Sprint(limit)) {
 			t.Errorf("nothing about the limit %d", limit)
 		}

@@ -17,6 +17,7 @@ const (
 	CodeTooLarge   Code = "too_large"
 	CodeBrokenOff  Code = "broken_off" // the request did not arrive whole
 	CodeRefused    Code = "refused"    // not possible in the present state
+	CodeCrowded    Code = "crowded"    // too many callers are there already; nothing was done
 	CodeBusy       Code = "busy"       // the same or a conflicting operation is running
 	CodeDisabled   Code = "disabled"   // switched off by configuration, or not part of this version
 	CodeInternal   Code = "internal"
@@ -31,6 +32,7 @@ var status = map[Code]int{
 	CodeTooLarge:   http.StatusRequestEntityTooLarge,
 	CodeBrokenOff:  http.StatusBadRequest,
 	CodeRefused:    http.StatusConflict,
+	CodeCrowded:    http.StatusServiceUnavailable,
 	CodeBusy:       http.StatusServiceUnavailable,
 	CodeDisabled:   http.StatusNotImplemented,
 	CodeInternal:   http.StatusInternalServerError,

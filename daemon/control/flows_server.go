@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"strconv"
 	"time"
@@ -12,9 +11,13 @@ import (
 	"ctsync/daemon/flow"
 )
 
+// Lists that are being read at a time: each holds a buffer, and perhaps a dump of the kernel's table.
+var (
+	streamRoom = [ranks]int{reader: 16, actor: 8, owner: 16}
+	streamEach = [ranks]int{reader: 8, actor: 8, owner: 16}
+)
+
 const (
-	// maxStreams bounds the lists that are being read at a time: each holds a buffer and perhaps a kernel dump.
-	maxStreams = 16
 	// streamBuffer is how much text is gathered before it is written.
 	streamBuffer = 64 << 10
 	// errorTrailer is where an error goes that ends a list of which a part was already sent.
@@ -41,7 +44,7 @@ func (s *Server) flows(w http.ResponseWriter, r *http.Request) {
 	if err == nil && (format == FormatVyOS || format == FormatConntrack) && q.Entries == EntriesExpect {
 		err = badQuery("format", r.URL.Query(), "conntrackd, xml or ndjson for expectations")
 	}
-	s.stream(w, q, format, err, func(out *stream) error {
+	s.stream(w, r, q, format, err, func(out *stream) error {
 		if q.Entries == EntriesExpect {
 			return s.backend.Expectations(r.Context(), q, out.addExpectation)
 		}
@@ -51,10 +54,11 @@ func (s *Server) flows(w http.ResponseWriter, r *http.Request) {
 
 // groups answers with one JSON value.
 func (s *Server) groups(w http.ResponseWriter, r *http.Request, q FlowQuery) {
-	if !s.enter(w) {
+	leave, ok := s.enter(w, r)
+	if !ok {
 		return
 	}
-	defer s.leave()
+	defer leave()
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // as in stream
 	g, err := s.backend.Groups(r.Context(), q)
 	if err != nil {
@@ -72,7 +76,7 @@ func (s *Server) differences(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		format, err = parseFormat(v, lineFormats)
 	}
-	s.stream(w, q, format, err, func(out *stream) error {
+	s.stream(w, r, q, format, err, func(out *stream) error {
 		counts, err := s.backend.Differences(r.Context(), q, out.addDifference)
 		if err == nil {
 			err = out.addCounts(counts)
@@ -89,34 +93,33 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		format, err = parseFormat(v, lineFormats)
 	}
-	s.stream(w, q, format, err, func(out *stream) error { return s.backend.Events(r.Context(), q, out.addEvents) })
+	s.stream(w, r, q, format, err, func(out *stream) error { return s.backend.Events(r.Context(), q, out.addEvents) })
 }
 
-// enter takes one of the places for readers, or refuses.
-func (s *Server) enter(w http.ResponseWriter) bool {
-	select {
-	case s.streams <- struct{}{}:
-		return true
-	default:
-		s.refuse(w, &Error{
-			Code: CodeBusy, Message: fmt.Sprintf("%d lists are being read already", maxStreams), Hint: "try again",
-		})
-		return false
+// enter takes one of the places for lists, or refuses.
+func (s *Server) enter(w http.ResponseWriter, r *http.Request) (leave func(), ok bool) {
+	c, known := CallerFrom(r.Context())
+	u := s.actors.taker(&c, known)
+	if full := s.streams.enter(u); full != nil {
+		s.refuse(w, full)
+		return nil, false
 	}
+	return func() { s.streams.leave(u) }, true
 }
-
-func (s *Server) leave() { <-s.streams }
 
 // stream answers a query with what write adds to the stream, or refuses it with err.
-func (s *Server) stream(w http.ResponseWriter, q FlowQuery, format Format, err error, write func(*stream) error) {
+func (s *Server) stream(
+	w http.ResponseWriter, r *http.Request, q FlowQuery, format Format, err error, write func(*stream) error,
+) {
 	if err != nil {
 		s.refuse(w, asError(err))
 		return
 	}
-	if !s.enter(w) {
+	leave, ok := s.enter(w, r)
+	if !ok {
 		return
 	}
-	defer s.leave()
+	defer leave()
 	out := &stream{
 		w: w, rc: http.NewResponseController(w), timeout: s.streamTimeout,
 		format: format, external: q.Table == TableExternal, now: time.Now(), limit: q.Limit,

@@ -24,7 +24,7 @@ const (
 // resend streams the messages in flight. Formats are conntrackd (its -s rsqueue) and ndjson.
 func (s *Server) resend(w http.ResponseWriter, r *http.Request) {
 	format, err := parseFormat(r.URL.Query(), resendFormats)
-	s.stream(w, FlowQuery{}, format, err, func(out *stream) error {
+	s.stream(w, r, FlowQuery{}, format, err, func(out *stream) error {
 		list, err := s.backend.Resend(r.Context())
 		if err == nil && format == FormatConntrackd {
 			out.buf = fmt.Appendf(out.buf, "resent queue (len=%d)\n", len(list))

@@ -52,6 +52,11 @@ var (
 func (s *Server) handler() http.Handler {
 	routes := s.routes()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if full := crowded(r.Context()); full != nil {
+			w.Header().Set("Connection", "close")
+			s.refuse(w, full)
+			return
+		}
 		t, known := routes[r.URL.Path]
 		if !known {
 			what := fmt.Sprintf("%.10s %.100q", r.Method, r.URL.Path)

@@ -16,12 +16,11 @@ import (
 
 // Limits of the server.
 const (
-	maxBody        = 16 << 10 // bytes of a request; the largest sensible one has 300
-	maxHeader      = 16 << 10
-	maxConnections = 1024
-	answerTimeout  = 30 * time.Second
-	idleTimeout    = 30 * time.Second
-	shutdownTime   = 300 * time.Millisecond // for answers under way when the daemon ends
+	maxBody       = 16 << 10 // bytes of a request; the largest sensible one has 300
+	maxHeader     = 16 << 10
+	answerTimeout = 30 * time.Second
+	idleTimeout   = 30 * time.Second
+	shutdownTime  = 300 * time.Millisecond // for answers under way when the daemon ends
 )
 
 // Server answers control requests from a Backend.
@@ -29,7 +28,7 @@ type Server struct {
 	backend Backend
 	log     *slog.Logger
 	ctx     context.Context // of Serve: actions end with it
-	streams chan struct{}   // one token per list being read
+	streams places          // lists that are being read
 	actors  actors
 
 	headerTimeout  time.Duration // from connecting to the end of the request's header
@@ -47,7 +46,8 @@ type Server struct {
 // NewServer returns a server that is not yet serving.
 func NewServer(b Backend, log *slog.Logger) *Server {
 	return &Server{
-		backend: b, log: log, streams: make(chan struct{}, maxStreams), actors: ownActors(),
+		backend: b, log: log, actors: ownActors(),
+		streams:       places{what: "lists", room: streamRoom, each: streamEach},
 		headerTimeout: 2 * time.Second, requestTimeout: 5 * time.Second, streamTimeout: 60 * time.Second,
 	}
 }
@@ -69,7 +69,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 
 		DisableGeneralOptionsHandler: true, // OPTIONS * is no part of this API either
 	}
-	if err := ServeUntil(ctx, srv, func() error { return srv.Serve(limit(ln, maxConnections)) }); err != nil {
+	if err := ServeUntil(ctx, srv, func() error { return srv.Serve(newDoor(ln, &s.actors)) }); err != nil {
 		return fmt.Errorf("serve control socket: %w", err)
 	}
 	s.mu.Lock()

@@ -1,8 +1,10 @@
 package control
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"os/user"
@@ -12,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"ctsync/daemon/owned"
 )
 
 // DefaultSocket is the control socket unless the configuration or --socket names another.
@@ -29,11 +33,12 @@ type Listener struct {
 
 // Listen makes the control socket at path with mode 0660 and the given group (name or number; empty leaves the
 // daemon's own), and its directory if that is missing. It replaces a socket file that a dead daemon left behind; if
-// somebody serves the socket, the error wraps ErrInUse.
+// somebody serves the socket, the error wraps ErrInUse. What a user whom the daemon does not trust has put at path, or
+// at that of the lock, is put aside and logged.
 //
-// While it looks, removes and binds it holds a lock on the directory. Without it, of two daemons that start at once
-// on the same dead socket, the second would remove the socket of the first.
-func Listen(path, group string) (*Listener, error) {
+// While it looks, removes and binds it holds a lock. Without it, of two daemons that start at once on the same dead
+// socket, the second would remove the socket of the first. ctx ends the wait for it.
+func Listen(ctx context.Context, path, group string, log *slog.Logger) (*Listener, error) {
 	gid, err := lookupGroup(group)
 	if err != nil {
 		return nil, err
@@ -41,15 +46,12 @@ func Listen(path, group string) (*Listener, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("make socket directory: %w", err)
 	}
-	dir, err := os.Open(filepath.Dir(path))
+	lock, err := lockSocket(ctx, path, log)
 	if err != nil {
-		return nil, fmt.Errorf("open socket directory: %w", err)
+		return nil, err
 	}
-	defer dir.Close() // releases the lock
-	if err := unix.Flock(int(dir.Fd()), unix.LOCK_EX); err != nil {
-		return nil, fmt.Errorf("lock socket directory: %w", err)
-	}
-	if err := removeStale(path); err != nil {
+	defer lock.Close() // releases it
+	if err := clearSocket(path, log); err != nil {
 		return nil, err
 	}
 	return bindSocket(path, gid)
@@ -74,7 +76,7 @@ func bindSocket(path string, gid int) (*Listener, error) {
 	}
 	l.SetUnlinkOnClose(false) // see Close
 	if gid >= 0 {
-		err = os.Chown(path, -1, gid)
+		err = os.Lchown(path, -1, gid)
 	}
 	st, serr := os.Lstat(path)
 	if err = errors.Join(err, serr); err != nil {
@@ -85,14 +87,23 @@ func bindSocket(path string, gid int) (*Listener, error) {
 	return &Listener{UnixListener: l, path: path, file: st}, nil
 }
 
-// removeStale removes a socket at path that nobody serves. It never removes anything but a socket.
-func removeStale(path string) error {
+// clearSocket removes a socket at path that nobody serves, and puts aside what somebody else has put there. It removes
+// nothing but a socket.
+func clearSocket(path string, log *slog.Logger) error {
 	st, err := os.Lstat(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("look at control socket: %w", err)
+	}
+	if uid := st.Sys().(*syscall.Stat_t).Uid; !owned.Trusts(uid, filepath.Dir(path)) {
+		moved, err := owned.PutAside(path, fmt.Errorf("%s belongs to uid %d", path, uid))
+		if err != nil {
+			return fmt.Errorf("listen on control socket: %w", err)
+		}
+		log.Warn("something else was in the place of the control socket: ask its owner", "what", moved)
+		return nil
 	}
 	if st.Mode().Type() != os.ModeSocket {
 		return fmt.Errorf("listen on %s: the file is there and is no socket", path)

@@ -17,7 +17,7 @@ func TestListenMode(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "new", "dir", "s")
 	old := syscall.Umask(0) // the mode must not depend on it
 	defer syscall.Umask(old)
-	ln, err := Listen(path, strconv.Itoa(os.Getgid()))
+	ln, err := Listen(t.Context(), path, strconv.Itoa(os.Getgid()), quietLog)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,19 +41,20 @@ func TestListenMode(t *testing.T) {
 
 func TestListenUnknownGroup(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
-	if _, err := Listen(path, "no-such-group"); err == nil || !strings.Contains(err.Error(), "no-such-group") {
+	if _, err := Listen(t.Context(), path, "no-such-group", quietLog); err == nil ||
+		!strings.Contains(err.Error(), "no-such-group") {
 		t.Errorf("error %v", err)
 	}
 }
 
 func TestListenTwice(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
-	ln, err := Listen(path, "")
+	ln, err := Listen(t.Context(), path, "", quietLog)
 	if err != nil {
 		t.Fatal(err)
 	}
 	serveOn(t, ln, fake())
-	_, err = Listen(path, "")
+	_, err = Listen(t.Context(), path, "", quietLog)
 	if !errors.Is(err, ErrInUse) || !strings.Contains(err.Error(), "pid "+strconv.Itoa(os.Getpid())) {
 		t.Errorf("second daemon: %v", err)
 	}
@@ -73,7 +74,7 @@ func TestListenRace(t *testing.T) {
 	const n = 8
 	for range n {
 		go func() {
-			ln, err := Listen(path, "")
+			ln, err := Listen(t.Context(), path, "", quietLog)
 			if err != nil && !errors.Is(err, ErrInUse) {
 				t.Error(err)
 			}
@@ -96,14 +97,14 @@ func TestListenRace(t *testing.T) {
 // A daemon that ends late does not remove the socket of its successor.
 func TestCloseKeepsSuccessor(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
-	old, err := Listen(path, "")
+	old, err := Listen(t.Context(), path, "", quietLog)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	successor, err := Listen(path, "")
+	successor, err := Listen(t.Context(), path, "", quietLog)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +123,7 @@ func TestListenOnForeignServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	if _, err := Listen(path, ""); !errors.Is(err, ErrInUse) {
+	if _, err := Listen(t.Context(), path, "", quietLog); !errors.Is(err, ErrInUse) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -135,7 +136,7 @@ func TestListenReplacesDeadSocket(t *testing.T) {
 	}
 	l.SetUnlinkOnClose(false)
 	l.Close()
-	ln, err := Listen(path, "")
+	ln, err := Listen(t.Context(), path, "", quietLog)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +149,7 @@ func TestListenKeepsOtherFiles(t *testing.T) {
 	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Listen(path, ""); err == nil || !strings.Contains(err.Error(), "no socket") {
+	if _, err := Listen(t.Context(), path, "", quietLog); err == nil || !strings.Contains(err.Error(), "no socket") {
 		t.Errorf("error %v", err)
 	}
 	if b, err := os.ReadFile(path); err != nil || string(b) != "precious" {

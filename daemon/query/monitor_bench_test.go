@@ -71,7 +71,7 @@ func BenchmarkMonitor(b *testing.B) {
 func serveCore(b *testing.B, d *looper) (socket string) {
 	b.Helper()
 	socket = filepath.Join(b.TempDir(), "s")
-	ln, err := control.Listen(socket, "")
+	ln, err := control.Listen(b.Context(), socket, "", slog.New(slog.DiscardHandler))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -15,10 +15,13 @@ import (
 	"github.com/google/renameio/v2"
 
 	"ctsync/daemon/control"
+	"ctsync/daemon/owned"
 )
 
-// historyLength is how many transitions are kept.
-const historyLength = 100
+const (
+	historyLength = 100      // transitions that are kept
+	maxHistory    = 16 << 20 // bytes of the file, far more than they take
+)
 
 // History is the list of transitions, oldest first, kept in a file so that the last failover can be explained after a
 // restart. It is not on any hot path, so it has a lock.
@@ -44,7 +47,7 @@ type historyFile struct {
 // case.
 func OpenHistory(path string) (*History, error) {
 	h := &History{path: path, file: historyFile{NextID: 1}}
-	b, err := os.ReadFile(path)
+	b, err := owned.Read(path, maxHistory)
 	if errors.Is(err, fs.ErrNotExist) {
 		return h, nil
 	}

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"ctsync/daemon/control"
 )
 
@@ -395,6 +397,27 @@ func TestRunWithADiskThatHangs(t *testing.T) {
 	for _, tr := range h.List() {
 		if tr.Outcome != control.OutcomeDone {
 			t.Errorf("%s: %s", tr.State, tr.Outcome)
+		}
+	}
+}
+
+// Whatever lies in the place of the file costs the past, not the start: it is put aside, and the next save succeeds.
+func TestHistoryInPlaceOfOther(t *testing.T) {
+	for what, put := range map[string]func(path string) error{
+		"a FIFO":          func(path string) error { return unix.Mkfifo(path, 0o666) },
+		"a directory":     func(path string) error { return os.Mkdir(path, 0o777) },
+		"a symbolic link": func(path string) error { return os.Symlink("/etc/passwd", path) },
+	} {
+		path := filepath.Join(t.TempDir(), "transitions.json")
+		if err := put(path); err != nil {
+			t.Fatal(err)
+		}
+		h, err := OpenHistory(path)
+		if err == nil || !strings.Contains(err.Error(), what) || !strings.Contains(err.Error(), "put aside") {
+			t.Errorf("%s: %v", what, err)
+		}
+		if err := h.save(); err != nil {
+			t.Errorf("%s: %v", what, err)
 		}
 	}
 }
