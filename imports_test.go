@@ -49,10 +49,11 @@ daemon              daemon/flow daemon/loop daemon/rtnetlink daemon/cache daemon
 daemon              daemon/session daemon/control daemon/metrics daemon/job daemon/kernel daemon/link daemon/core
 daemon              daemon/loglimit daemon/role daemon/restore daemon/upkeep daemon/takeover daemon/query notify
 notify              daemon/control daemon/owned
+tui/printable
 tui/quiet
-tui                 daemon/flow daemon/expr daemon/control tui/quiet
+tui                 daemon/flow daemon/expr daemon/control tui/printable tui/quiet
 cmd/ctsyncd         daemon daemon/config
-cmd/ctsync          daemon/flow daemon/expr daemon/control notify tui
+cmd/ctsync          daemon/flow daemon/expr daemon/control notify tui tui/printable
 
 daemon/nstest
 daemon/controltest  daemon/control

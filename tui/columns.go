@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"ctsync/daemon/flow"
 )
@@ -178,16 +177,6 @@ func protoName(p flow.Proto) string {
 		return name
 	}
 	return strconv.Itoa(int(p))
-}
-
-// printable makes a name from elsewhere harmless for a terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, s)
 }
 
 // source writes the source with its port, or what the protocol has instead.

@@ -28,7 +28,7 @@ func (m *model) View() string {
 	lines = append(append(lines, body[:room]...), foot...)
 	lines = lines[max(len(lines)-m.height, 0):]
 	for i := range lines {
-		lines[i] = m.look.cut(lines[i], m.width)
+		lines[i] = m.look.cut(unsteered(lines[i]), m.width)
 	}
 	return strings.Join(lines, "\n")
 }
@@ -58,7 +58,7 @@ func (m *model) header() string {
 	if s := &m.state.Status; m.state.known() {
 		left += "  " + l.in(title, strings.ToUpper(string(s.Role))) + "  " + m.stepWord()
 		if s.SyncGroup != "" && m.width >= 60 {
-			left += l.in(faint, "  "+printable(s.SyncGroup))
+			left += l.in(faint, "  "+s.SyncGroup)
 		}
 	}
 	right := m.headerRight()

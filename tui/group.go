@@ -116,7 +116,7 @@ func (t *table) groupCells(i, bar int) []cell {
 		stroke = "#"
 	}
 	return []cell{
-		{printable(g.Key), plain},
+		{g.Key, plain},
 		{t.units.count(g.Flows), plain},
 		{strconv.FormatFloat(percent, 'f', 1, 64) + "%", plain},
 		{strings.Repeat(stroke, int((g.Flows*uint64(max(bar, 0))+most-1)/most)), accent},

@@ -147,7 +147,7 @@ func (l *logView) selected() string {
 		return ""
 	}
 	one := shown[len(shown)-1]
-	return one.Time.Local().Format(time.DateTime) + " " + one.Level + " " + printable(one.Text)
+	return one.Time.Local().Format(time.DateTime) + " " + one.Level + " " + one.Text
 }
 
 // visible returns the visible lines for a file.

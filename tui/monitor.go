@@ -131,7 +131,7 @@ func (m *monitor) failure(err error) []string {
 	if err == nil {
 		return nil
 	}
-	return []string{" " + m.look.in(bad, "! "+printable(err.Error()))}
+	return []string{" " + m.look.in(bad, "! "+err.Error())}
 }
 
 // unanswered draws what stands where nothing has been read yet. It returns nil if something has.

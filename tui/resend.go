@@ -55,7 +55,7 @@ func (l *links) take(msg tea.Msg) tea.Cmd {
 func (l *links) resendLines() []string {
 	var lines []string
 	if l.err != nil {
-		lines = l.paragraph("", "! "+printable(l.err.Error()), bad)
+		lines = l.paragraph("", "! "+l.err.Error(), bad)
 	}
 	if len(l.resend) == 0 {
 		return lines

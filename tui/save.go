@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	tea "github.com/charmbracelet/bubbletea"
+
+	"ctsync/tui/printable"
 )
 
 // noteMsg is a note to the user from a command.
@@ -60,7 +62,8 @@ func writeNew(name string, write func(io.Writer) error) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(write(f), f.Close()); err != nil {
+	out := &printable.Writer{To: f} // it may be shown in a terminal
+	if err := errors.Join(write(out), out.Flush(), f.Close()); err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
 	return nil

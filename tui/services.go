@@ -83,7 +83,7 @@ func readServices(r io.Reader) (services, error) {
 		}
 		k := service{proto, uint16(port)}
 		if _, known := names[k]; !known {
-			names[k] = printable(fields[0])
+			names[k] = fields[0]
 		}
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"github.com/charmbracelet/lipgloss"
 	"github.com/charmbracelet/x/ansi"
 	"github.com/muesli/termenv"
+
+	"ctsync/tui/printable"
 )
 
 // paint says what a piece of text is. How that looks is up to the look.
@@ -54,6 +56,44 @@ var painted = func() (table [paints][2][2]string) {
 	}
 	return table
 }()
+
+// unsteered returns a line of a frame, painted or not, in which nothing steers the terminal but our own paint.
+func unsteered(line string) string {
+	if !strings.Contains(line, "\x1b") {
+		return printable.Text(line)
+	}
+	var b strings.Builder
+	for line != "" {
+		text, rest := line, ""
+		if at := strings.IndexByte(line, '\x1b'); at >= 0 {
+			text, rest = line[:at], line[at:]
+		}
+		b.WriteString(printable.Text(text))
+		n := paintAt(rest)
+		if n == 0 && rest != "" {
+			n = 1
+			b.WriteString(printable.Text(rest[:1]))
+		} else {
+			b.WriteString(rest[:n])
+		}
+		line = rest[n:]
+	}
+	return b.String()
+}
+
+// paintAt returns the length of the sequence of ours that text begins with, 0 if there is none.
+func paintAt(text string) int {
+	for p := range painted {
+		for _, around := range painted[p] {
+			for _, sequence := range around {
+				if sequence != "" && strings.HasPrefix(text, sequence) {
+					return len(sequence)
+				}
+			}
+		}
+	}
+	return 0
+}
 
 // look is what this terminal can show.
 type look struct {

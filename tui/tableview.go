@@ -227,7 +227,7 @@ func (t *table) exportFlows() export {
 func (t *table) exportGroups() export {
 	file := export{name: t.from().fileName() + "-by-" + t.group, head: []string{t.group, "flows", "packets", "bytes"}}
 	for _, g := range t.visibleGroups() {
-		file.add(g, printable(g.Key), fmt.Sprint(g.Flows), fmt.Sprint(g.Packets), fmt.Sprint(g.Bytes))
+		file.add(g, g.Key, fmt.Sprint(g.Flows), fmt.Sprint(g.Packets), fmt.Sprint(g.Bytes))
 	}
 	return file
 }

@@ -9,6 +9,8 @@ import (
 
 	tea "github.com/charmbracelet/bubbletea"
 	"golang.org/x/sys/unix"
+
+	"ctsync/tui/printable"
 )
 
 // terminal is standard output. The renderer and the clipboard both write to it, but not at the same time.
@@ -89,7 +91,7 @@ func (m *monitor) copyKey(help string, text func() string) binding {
 }
 
 func (m *monitor) copy(text string) tea.Cmd {
-	out := m.out
+	out, text := m.out, printable.Text(text) // it may be pasted into a shell
 	return func() tea.Msg {
 		if out == nil {
 			return noteMsg{text: "there is no terminal to copy through", bad: true}

@@ -136,8 +136,8 @@ func (m *monitor) transitionCells(t *control.Transition) []cell {
 	}
 	outcome, _, _ := strings.Cut(t.Outcome, ":")
 	return []cell{
-		{t.Received.Local().Format(time.DateTime), plain}, {printable(string(t.State)), title},
-		{printable(outcome), outcomePaint(t)}, {flows, plain}, {failed, in}, {duration, plain},
+		{t.Received.Local().Format(time.DateTime), plain}, {string(t.State), title},
+		{outcome, outcomePaint(t)}, {flows, plain}, {failed, in}, {duration, plain},
 	}
 }
 
@@ -146,7 +146,7 @@ func (t *transitions) selected() string {
 	if t.list.cursor >= len(t.all) {
 		return ""
 	}
-	return printable(t.transitionLine(&t.all[t.list.cursor]))
+	return t.transitionLine(&t.all[t.list.cursor])
 }
 
 // visible returns the visible rows for a file.
@@ -163,8 +163,8 @@ func (t *transitions) visible() export {
 		if !one.Finished.IsZero() && !one.Started.IsZero() {
 			took = fmt.Sprint(one.Finished.Sub(one.Started).Seconds())
 		}
-		file.add(one, one.Received.Format(time.RFC3339Nano), one.Type, printable(one.Group),
-			printable(string(one.State)), printable(one.Outcome), flows, failed, took)
+		file.add(one, one.Received.Format(time.RFC3339Nano), one.Type, one.Group,
+			string(one.State), one.Outcome, flows, failed, took)
 	}
 	return file
 }
@@ -172,10 +172,10 @@ func (t *transitions) visible() export {
 // transitionDetail draws what is known about a transition.
 func (m *monitor) transitionDetail(t *control.Transition) []string {
 	l := m.look
-	lines := []string{" " + l.in(title, string(t.State)) + "  " + strings.ToLower(t.Type) + " " + printable(t.Group)}
-	lines = append(lines, m.paragraph("Outcome", printable(t.Outcome), outcomePaint(t))...)
+	lines := []string{" " + l.in(title, string(t.State)) + "  " + strings.ToLower(t.Type) + " " + t.Group}
+	lines = append(lines, m.paragraph("Outcome", t.Outcome, outcomePaint(t))...)
 	lines = append(lines, m.paragraph("When", m.transitionTimes(t), plain)...)
-	lines = append(lines, m.paragraph("Source", printable(t.Source), faint)...)
+	lines = append(lines, m.paragraph("Source", t.Source, faint)...)
 	if c := t.Commit; c != nil {
 		lines = append(lines, m.commitLines(c)...)
 	}
@@ -229,11 +229,11 @@ func (m *monitor) commitLines(c *control.CommitResult) []string {
 			u.count(x.Created+x.Updated+x.Replaced), u.count(x.Total), u.count(x.Expired), u.count(x.Failed))
 		lines = append(lines, m.paragraph("Expectations", text, plain)...)
 		for _, n := range x.Named {
-			lines = append(lines, m.paragraph("", printable(n), faint)...)
+			lines = append(lines, m.paragraph("", n, faint)...)
 		}
 	}
 	for _, n := range c.Named {
-		lines = append(lines, m.paragraph("", printable(n), faint)...)
+		lines = append(lines, m.paragraph("", n, faint)...)
 	}
 	return lines
 }

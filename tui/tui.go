@@ -51,7 +51,7 @@ func Run(ctx context.Context, client *control.Client, opt Options) error {
 	m.look = lookOf(opt, os.Getenv)
 	m.out = out
 	if host, err := os.Hostname(); err == nil {
-		m.host = printable(host)
+		m.host = host
 	}
 	p := tea.NewProgram(m, tea.WithContext(ctx), tea.WithAltScreen(), tea.WithMouseCellMotion(), tea.WithOutput(out),
 		tea.WithFilter(sized),

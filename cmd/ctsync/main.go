@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"ctsync/tui/printable"
 )
 
 func main() {
@@ -22,12 +24,19 @@ func main() {
 	os.Exit(code)
 }
 
-// run carries out one command line and returns its exit status.
+// run carries out one command line and returns its exit status. What a command prints goes through two writers that
+// let nothing pass which would steer a terminal: much of it is what somebody else said. Only --watch, a
+// progress and the monitor write below them; see bare.
 func run(ctx context.Context, args []string, started time.Time, stdout, stderr io.Writer) int {
-	a := &app{started: started, stdout: stdout, stderr: stderr}
+	out, errs := &printable.Writer{To: stdout}, &printable.Writer{To: stderr}
+	a := &app{started: started, stdout: out, stderr: errs}
 	root := a.root()
 	root.SetArgs(args)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
-	return a.exit(root.ExecuteContext(ctx))
+	root.SetOut(out)
+	root.SetErr(errs)
+	err := root.ExecuteContext(ctx)
+	if ferr := out.Flush(); err == nil {
+		err = ferr
+	}
+	return a.exit(err)
 }

@@ -3,7 +3,18 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+
+	"ctsync/tui/printable"
 )
+
+// bare returns what w writes to without escaping, for those who draw on a terminal by sequences of their own.
+func bare(w io.Writer) io.Writer {
+	if p, ok := w.(*printable.Writer); ok {
+		return p.To
+	}
+	return w
+}
 
 // print writes finished text to stdout.
 func (a *app) print(b []byte) error {

@@ -17,14 +17,14 @@ type progress struct {
 
 // newProgress returns a progress that shows nothing unless w is a terminal.
 func newProgress(w io.Writer, name string) *progress {
-	f, ok := w.(*os.File)
+	f, ok := bare(w).(*os.File)
 	if !ok {
 		return &progress{}
 	}
 	if _, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err != nil {
 		return &progress{}
 	}
-	return &progress{w: w, name: name}
+	return &progress{w: f, name: name}
 }
 
 // clearLine returns to the start of the line and erases it.

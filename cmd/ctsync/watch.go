@@ -14,6 +14,7 @@ import (
 
 	"ctsync/daemon/control"
 	"ctsync/tui"
+	"ctsync/tui/printable"
 )
 
 // Escape sequences of terminals.
@@ -48,9 +49,9 @@ func (a *app) repeat(ctx context.Context, every time.Duration, show func(ctx con
 	for first := true; ; first = false {
 		rows, columns := terminalSize(out)
 		var frame bytes.Buffer
-		a.stdout = &frame
+		a.stdout = &printable.Writer{To: &frame}
 		if rows > 0 {
-			a.stderr = &frame
+			a.stderr = a.stdout
 		}
 		if err := show(ctx, rows); err != nil {
 			if ctx.Err() != nil {
@@ -100,7 +101,7 @@ func writeFrame(w io.Writer, head string, frame []byte, rows, columns int, first
 		b.WriteString(fit(string(bytes.TrimSuffix(line, []byte("\n"))), columns) + clearRest + "\r\n")
 	}
 	b.WriteString(clearBelow)
-	_, err := w.Write(b.Bytes())
+	_, err := bare(w).Write(b.Bytes())
 	return err
 }
 
@@ -122,7 +123,7 @@ func fit(line string, columns int) string {
 
 // terminalSize returns the size of the terminal w, or 0, 0 if w is no terminal.
 func terminalSize(w io.Writer) (rows, columns int) {
-	f, ok := w.(*os.File)
+	f, ok := bare(w).(*os.File)
 	if !ok {
 		return 0, 0
 	}

@@ -11,8 +11,11 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"syscall"
 	"time"
+
+	"ctsync/daemon/owned"
 )
 
 // ErrUnreachable is wrapped by every client error that means: no daemon answered. If the connection broke after it was
@@ -32,11 +35,20 @@ type Client struct {
 	http    http.Client
 }
 
-// New returns a client of the daemon at a socket. It does not connect yet.
+// New returns a client of the daemon at a socket. It does not connect yet. It speaks to no server but one of root, of
+// this process's user, or of the owner of the socket's directory (SO_PEERCRED).
 func New(socket string) *Client {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		var d net.Dialer
-		return d.DialContext(ctx, "unix", socket)
+		c, err := d.DialContext(ctx, "unix", socket)
+		if err != nil {
+			return nil, err
+		}
+		if err := checkServer(c, socket); err != nil {
+			c.Close()
+			return nil, err
+		}
+		return c, nil
 	}
 	return &Client{socket: socket, timeout: clientTimeout, http: http.Client{Transport: &http.Transport{
 		DialContext:        dial,
@@ -45,6 +57,25 @@ func New(socket string) *Client {
 		MaxIdleConns:       2,
 		IdleConnTimeout:    idleTimeout / 2, // before the server closes it under us
 	}}}
+}
+
+// foreignServerError says that a user whom owned.Trusts does not trust serves a socket.
+type foreignServerError struct{ server Caller }
+
+func (e *foreignServerError) Error() string {
+	return fmt.Sprintf("pid %d of uid %d serves it, who is neither root, nor you, nor the owner of the directory",
+		e.server.PID, e.server.UID)
+}
+
+// checkServer returns an error if the process that listens on a socket is not to be trusted: whoever may write in the
+// directory could have put a socket there. The answers go to root's terminal, and keepalived's word to whom it is not
+// meant for.
+func checkServer(c net.Conn, socket string) error {
+	server, ok := peerOf(c)
+	if ok && owned.Trusts(server.UID, filepath.Dir(socket)) {
+		return nil
+	}
+	return &foreignServerError{server}
 }
 
 // Close closes idle connections.
@@ -173,7 +204,10 @@ func readError(resp *http.Response) error {
 // unreachable says in plain words why no answer came. It keeps an error of the caller's context recognisable.
 func (c *Client) unreachable(err error) error {
 	why := "it broke off"
+	foreign, isForeign := errors.AsType[*foreignServerError](err)
 	switch {
+	case isForeign:
+		why = foreign.Error()
 	case errors.Is(err, context.Canceled):
 		return err
 	case errors.Is(err, context.DeadlineExceeded):
