@@ -17,6 +17,12 @@ var (
 	streamEach = [ranks]int{reader: 8, actor: 8, owner: 16}
 )
 
+// Lists of events, which do not end by themselves, have fewer places, besides.
+var (
+	watchRoom = [ranks]int{reader: 4, actor: 4, owner: 4}
+	watchEach = [ranks]int{reader: 2, actor: 4, owner: 4}
+)
+
 const (
 	// streamBuffer is how much text is gathered before it is written.
 	streamBuffer = 64 << 10
@@ -54,7 +60,7 @@ func (s *Server) flows(w http.ResponseWriter, r *http.Request) {
 
 // groups answers with one JSON value.
 func (s *Server) groups(w http.ResponseWriter, r *http.Request, q FlowQuery) {
-	leave, ok := s.enter(w, r)
+	leave, ok := s.enter(w, r, &s.streams)
 	if !ok {
 		return
 	}
@@ -93,18 +99,23 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		format, err = parseFormat(v, lineFormats)
 	}
+	leave, ok := s.enter(w, r, &s.watches)
+	if !ok {
+		return
+	}
+	defer leave()
 	s.stream(w, r, q, format, err, func(out *stream) error { return s.backend.Events(r.Context(), q, out.addEvents) })
 }
 
-// enter takes one of the places for lists, or refuses.
-func (s *Server) enter(w http.ResponseWriter, r *http.Request) (leave func(), ok bool) {
+// enter takes one of some places, or refuses.
+func (s *Server) enter(w http.ResponseWriter, r *http.Request, of *places) (leave func(), ok bool) {
 	c, known := CallerFrom(r.Context())
 	u := s.actors.taker(&c, known)
-	if full := s.streams.enter(u); full != nil {
+	if full := of.enter(u); full != nil {
 		s.refuse(w, full)
 		return nil, false
 	}
-	return func() { s.streams.leave(u) }, true
+	return func() { of.leave(u) }, true
 }
 
 // stream answers a query with what write adds to the stream, or refuses it with err.
@@ -115,7 +126,7 @@ func (s *Server) stream(
 		s.refuse(w, asError(err))
 		return
 	}
-	leave, ok := s.enter(w, r)
+	leave, ok := s.enter(w, r, &s.streams)
 	if !ok {
 		return
 	}

@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"ctsync/daemon/flow"
 	"ctsync/daemon/nstest"
 )
 
@@ -126,13 +125,10 @@ func TestReadersDoNotTakeAllLists(t *testing.T) {
 		<-ctx.Done()
 		return ctx.Err()
 	}
-	b.Flows = func(_ context.Context, _ FlowQuery, fn func(*flow.Flow, Meta) error) error {
-		return fn(sampleFlow(0), Meta{})
-	}
 	c, s := serveReaders(t, b)
 	for uid := somebody; uid < somebody+4; uid++ {
 		nstest.As(t, uid, ofReaders, func() {
-			for range streamEach[reader] {
+			for range 3 * streamEach[reader] {
 				conn, err := net.Dial("unix", c.socket)
 				if err != nil {
 					t.Error(err)
@@ -143,13 +139,25 @@ func TestReadersDoNotTakeAllLists(t *testing.T) {
 			}
 		})
 	}
-	nstest.Eventually(t, 10*time.Second, func() bool { return s.streams.open() == streamRoom[reader] },
+	nstest.Eventually(t, 10*time.Second, func() bool { return s.watches.open() == watchRoom[reader] },
 		func() string { return "readers do not hold their places" })
-	r, err := c.FlowText(t.Context(), FlowQuery{Table: TableInternal}, FormatConntrackd)
-	if err != nil {
-		t.Fatal(err)
+	for range watchRoom[owner] {
+		r, err := c.EventText(t.Context(), FlowQuery{}, FormatText)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
 	}
-	r.Close()
+	if _, err := c.EventText(t.Context(), FlowQuery{}, FormatText); !hasCode(err, CodeCrowded) {
+		t.Errorf("one list more than allowed: %v", err)
+	}
+	sum := 0
+	for _, n := range watchRoom {
+		sum += n
+	}
+	if sum != MaxWatchers {
+		t.Errorf("%d places for %d watchers", sum, MaxWatchers)
+	}
 }
 
 // Places are given back, each once.

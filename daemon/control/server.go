@@ -29,6 +29,7 @@ type Server struct {
 	log     *slog.Logger
 	ctx     context.Context // of Serve: actions end with it
 	streams places          // lists that are being read
+	watches places          // of them, those of events
 	actors  actors
 
 	headerTimeout  time.Duration // from connecting to the end of the request's header
@@ -48,6 +49,7 @@ func NewServer(b Backend, log *slog.Logger) *Server {
 	return &Server{
 		backend: b, log: log, actors: ownActors(),
 		streams:       places{what: "lists", room: streamRoom, each: streamEach},
+		watches:       places{what: "lists of events", room: watchRoom, each: watchEach},
 		headerTimeout: 2 * time.Second, requestTimeout: 5 * time.Second, streamTimeout: 60 * time.Second,
 	}
 }

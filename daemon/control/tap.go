@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	// MaxWatchers is how many watchers a Tap may have.
-	MaxWatchers = 8
+	// MaxWatchers is how many watchers a Tap may have: as many as there are places for them, see watchRoom.
+	MaxWatchers = 12
 
 	watchedEvents = 4096 // that wait for a watcher; twice that many are its memory, 3 MB
 	tappedEvents  = 64   // in a block
