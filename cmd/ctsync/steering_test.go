@@ -206,7 +206,7 @@ func harmless(t *testing.T, out []byte) {
 // onPTY calls f with a terminal and returns what reached it.
 func onPTY(t *testing.T, f func(tty *os.File)) []byte {
 	t.Helper()
-	pty, tty := openPTY(t)
+	pty, tty := openTerminal(t, unix.Winsize{Row: 40, Col: 120})
 	var out bytes.Buffer
 	done := make(chan struct{})
 	go func() { defer close(done); io.Copy(&out, pty) }() // ends with EIO when the last one has closed the terminal
@@ -215,29 +215,6 @@ func onPTY(t *testing.T, f func(tty *os.File)) []byte {
 	<-done
 	pty.Close()
 	return out.Bytes()
-}
-
-// openPTY opens a pseudo terminal of 120 columns and 40 rows.
-func openPTY(t *testing.T) (pty, tty *os.File) {
-	t.Helper()
-	pty, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Skip(err)
-	}
-	n, err := unix.IoctlGetInt(int(pty.Fd()), unix.TIOCGPTN)
-	if err == nil {
-		err = unix.IoctlSetPointerInt(int(pty.Fd()), unix.TIOCSPTLCK, 0)
-	}
-	if err == nil {
-		tty, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
-	}
-	if err == nil {
-		err = unix.IoctlSetWinsize(int(tty.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 40, Col: 120})
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pty, tty
 }
 
 // The same for the monitor, in all its views, and for --watch.
@@ -254,7 +231,7 @@ func TestSocketDoesNotSteerTheMonitor(t *testing.T) {
 		for _, args := range [][]string{{"tui"}, {"show", "status", "--watch=100ms"}, {"show", "log", "--follow"}} {
 			t.Run(fmt.Sprint(args, refuse), func(t *testing.T) {
 				t.Parallel()
-				pty, tty := openPTY(t)
+				pty, tty := openTerminal(t, unix.Winsize{Row: 40, Col: 120})
 				args = append(args, "--socket", steeringServer(t, refuse))
 				cmd := exec.Command(filepath.Join(dir, "ctsync"), args...)
 				cmd.Env = append(os.Environ(), "TERM=xterm-256color", "LANG=C.UTF-8", "LC_ALL=C.UTF-8")
