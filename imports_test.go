@@ -18,6 +18,7 @@ const module = "ctsync/"
 const table = `
 daemon/flow
 daemon/expr         daemon/flow
+daemon/lately
 daemon/lifetime     daemon/flow
 daemon/loglimit
 daemon/loop
@@ -29,14 +30,15 @@ daemon/ctnetlink    daemon/flow
 daemon/config       daemon/flow daemon/owned
 daemon/keepalived   daemon/flow
 daemon/transport    daemon/rtnetlink
-daemon/session      daemon/flow daemon/wire
+daemon/session      daemon/flow daemon/wire daemon/lately
 daemon/control      daemon/flow daemon/expr daemon/owned
 daemon/metrics      daemon/control
 daemon/job          daemon/control
 daemon/kernel       daemon/flow daemon/ctnetlink
 daemon/link         daemon/transport daemon/rtnetlink daemon/loop daemon/config daemon/control
+daemon/link         daemon/lately
 daemon/core         daemon/flow daemon/lifetime daemon/loop daemon/wire daemon/cache daemon/ctnetlink daemon/config
-daemon/core         daemon/transport daemon/session daemon/control daemon/link
+daemon/core         daemon/lately daemon/transport daemon/session daemon/control daemon/link
 daemon/role         daemon/control daemon/owned
 daemon/restore      daemon/flow daemon/lifetime daemon/loop daemon/wire daemon/cache daemon/control daemon/job
 daemon/restore      daemon/kernel daemon/core

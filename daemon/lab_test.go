@@ -60,6 +60,8 @@ type router struct {
 	log  *logBuffer
 	cmd  *exec.Cmd
 	kern *ctnetlink.Conn // the test's own hand in the kernel
+
+	forged bool // somebody speaks in the peer's name
 }
 
 // newPair makes two routers joined by sync0, with conntrack running in both.
@@ -68,18 +70,23 @@ func newPair(t *testing.T) (a, b *router) {
 	nsA, nsB := nstest.New(t), nstest.New(t)
 	nstest.Veth(t, nsA, "sync0", []string{"10.255.0.1/24", "fd00:ff::1/64"}, nsB, "sync0",
 		[]string{"10.255.0.2/24", "fd00:ff::2/64"})
-	mk := func(ns *nstest.NS, name, addr, peer string) *router {
-		r := &router{t: t, ns: ns, name: name, dir: t.TempDir(), addr: netip.MustParseAddr(addr),
-			peer: netip.MustParseAddr(peer), log: &logBuffer{}}
-		var err error
-		ns.Do(func() { r.kern, err = ctnetlink.Dial() })
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { r.kern.Close() })
-		return r
+	return newRouter(t, nsA, "a", "10.255.0.1", "10.255.0.2"), newRouter(t, nsB, "b", "10.255.0.2", "10.255.0.1")
+}
+
+// newRouter is a router in a namespace that has its links.
+func newRouter(t *testing.T, ns *nstest.NS, name, addr, peer string) *router {
+	t.Helper()
+	r := &router{
+		t: t, ns: ns, name: name, dir: t.TempDir(), addr: netip.MustParseAddr(addr), peer: netip.MustParseAddr(peer),
+		log: &logBuffer{},
 	}
-	return mk(nsA, "a", "10.255.0.1", "10.255.0.2"), mk(nsB, "b", "10.255.0.2", "10.255.0.1")
+	var err error
+	ns.Do(func() { r.kern, err = ctnetlink.Dial() })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.kern.Close() })
+	return r
 }
 
 // flushKernel empties the router's conntrack table.
@@ -94,6 +101,7 @@ func (r *router) socket() string { return filepath.Join(r.dir, "ctsync.sock") }
 // options are what a test changes of the usual configuration.
 type options struct {
 	multicast bool
+	named     bool // multicast, and mcast-peer names the peer
 	ipv6      bool
 	links     int    // dedicated links: 0 and 1 are sync0, 2 adds sync1
 	expect    bool   // replicate all expectations
@@ -118,6 +126,8 @@ func (r *router) writeConfig(o options) string {
 		links += fmt.Sprintf("[interface.sync%d]\nport = %d\n", i, 3780+i)
 		if !o.multicast {
 			links += fmt.Sprintf("peer = %q\n", o.onLink(r.peer, i))
+		} else if o.named {
+			links += fmt.Sprintf("mcast-peer = %q\n", o.onLink(r.peer, i))
 		}
 	}
 	extra := o.extra
@@ -158,12 +168,32 @@ func (r *router) spawn(name string, args ...string) {
 	}
 	cmd := r.cmd
 	go cmd.Wait()
+	r.t.Cleanup(func() { r.believesThePeer(cmd) })
 	r.t.Cleanup(func() {
 		_ = cmd.Process.Kill()
 		if r.t.Failed() && r.cmd == cmd {
 			r.t.Logf("log of %s:\n%s", r.name, r.log)
 		}
 	})
+}
+
+// believesThePeer says it if a daemon that runs took its one peer for two: no real speaker of the protocol gives one
+// number to two messages.
+func (r *router) believesThePeer(cmd *exec.Cmd) {
+	if r.forged || r.cmd != cmd || r.exited() || r.isConntrackd() || r.t.Failed() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	defer cancel()
+	program := filepath.Join(binDir, "ctsync")
+	out, err := r.ns.Exec(ctx, program, "--socket", r.socket(), "show", "statistics", "--json").Output()
+	var s control.Statistics
+	if err != nil || json.Unmarshal(out, &s) != nil {
+		return // it is stopped, or its socket was moved
+	}
+	if n := s.Tracking.Contradicted; n > 0 {
+		r.t.Errorf("router %s: %d messages contradict earlier ones of the peer", r.name, n)
+	}
 }
 
 // exited reports whether the process that spawn started has ended.

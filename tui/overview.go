@@ -42,6 +42,9 @@ func (m *monitor) overviewLines() []string {
 	if l := s.ActiveLink; l != nil {
 		lines = append(lines, m.paragraph("Active link", m.activeText(l), plain)...)
 	}
+	for i := range s.Senders {
+		lines = append(lines, m.paragraph("Another sender", "! "+s.Senders[i].String(), warn)...)
+	}
 	for _, w := range s.Warnings {
 		lines = append(lines, m.paragraph("Warning", "! "+w, warn)...)
 	}

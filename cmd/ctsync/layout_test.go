@@ -271,6 +271,12 @@ func TestStatusLayout(t *testing.T) {
 	s.Warnings = []string{"the sync link on eth2 cannot stand in for the one on eth3: eth2 is NO-CARRIER"}
 	golden(t, "status-two-links", appendStatus(nil, s))
 
+	s.Senders = []control.Sender{
+		{
+			Address: "198.51.100.9", Device: "eth2", Seems: control.SeemsRouter, Why: "a pair has two members", Datagrams: 77,
+			First: at(10), Last: at(99),
+		},
+	}
 	s.Injecting, s.Injected, s.External = true, 4000, 0
 	golden(t, "status-inject", appendStatus(nil, s))
 }

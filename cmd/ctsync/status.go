@@ -46,6 +46,11 @@ func appendStatus(b []byte, s control.Status) []byte {
 	for _, j := range s.Jobs {
 		b = appendLine(b, "running", jobText(j))
 	}
+	for i := range s.Senders {
+		o := &s.Senders[i]
+		heard := fmt.Sprintf("%s to %s", o.First.Local().Format(timeLayout), o.Last.Local().Format(time.TimeOnly))
+		b = appendLine(b, "another sender", o.String()+", "+heard)
+	}
 	for _, w := range s.Warnings {
 		b = appendLine(b, "warning", w)
 	}

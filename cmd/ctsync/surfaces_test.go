@@ -36,6 +36,7 @@ var (
 		{`Status\.Injected`, "the same as Flows of Inject in the statistics"},
 		{`Status\.ActiveLink\.(Device|Since|Reason)`, "names and an event: link_info shows which link sends"},
 		{`Status\.ActiveLink\.Changes`, "the same as LinkChanges in the statistics"},
+		{`Status\.Senders\[0\]\.First`, "an event: when a sender was last heard is there"},
 		{`Status\.LastTransition\.Inject\..*`, "an event: what the kernel refuses is counted by Inject in the statistics"},
 		{`Inject\.Named\[.*`, "examples: Errors says how many there are"},
 		{`Statistics\.Uptime`, "the difference of two moments that are there"},

@@ -104,10 +104,11 @@ func (x *ExternalExpect) BeginSweep() {
 	}
 }
 
-// Sweep removes the entries that the peer did not send since BeginSweep, and returns how many.
-func (x *ExternalExpect) Sweep() (removed int) {
+// Sweep removes the entries that the peer did not send since BeginSweep, and returns how many. Those that were last
+// sent before keep stay.
+func (x *ExternalExpect) Sweep(keep int64) (removed int) {
 	for i := range x.records {
-		if r := &x.records[i]; r.shown && !r.seen {
+		if r := &x.records[i]; r.shown && !r.seen && r.updated >= keep {
 			x.Remove(x.ref(i))
 			removed++
 		}

@@ -274,7 +274,7 @@ func TestExpectSweepAndScan(t *testing.T) {
 	for i := range 20 {
 		_ = x.Update(exp(i, 1), 1)
 	}
-	if n := x.Sweep(); n != 30 || x.Len() != 20 {
+	if n := x.Sweep(0); n != 30 || x.Len() != 20 {
 		t.Errorf("%d swept, %d left", n, x.Len())
 	}
 	seen := map[string]bool{}

@@ -173,14 +173,17 @@ func (x *External) BeginSweep() {
 	clear(x.v6.seen)
 }
 
-// Sweep removes entries that the peer did not send since BeginSweep, looking at no more than max entries, and returns
-// how many it removed. Call it again with next until that is 0.
-func (x *External) Sweep(from Ref, max int) (removed int, next Ref) {
+// Sweep removes entries that the peer did not send since BeginSweep, looking at no more than max of those, and returns
+// how many it removed. Those that were last sent before keep stay. Call it again with next until that is 0.
+func (x *External) Sweep(from Ref, max int, keep int64) (removed int, next Ref) {
+	looked := 0
 	for r := x.unconfirmed(from); r != 0; r = x.unconfirmed(r + 1) {
-		if removed == max {
+		if looked == max {
 			return removed, r
 		}
-		if x.sees(r) { // else it has ended, and waits to be taken out of the kernel
+		looked++
+		// What is not seen has ended, and waits to be taken out of the kernel.
+		if x.sees(r) && x.nanosecond(x.body(r).updated) >= keep {
 			x.Remove(r)
 			removed++
 		}

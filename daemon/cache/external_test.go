@@ -86,7 +86,7 @@ func (m *shelf) gone(k flow.Tuple) {
 
 func (m *shelf) sweep() {
 	for from, more := Ref(0), true; more; more = from != 0 {
-		_, from = m.x.Sweep(from, 2)
+		_, from = m.x.Sweep(from, 2, 0)
 	}
 	for _, k := range m.keys {
 		if !m.heard[k] {

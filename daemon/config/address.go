@@ -59,6 +59,13 @@ func (p *parser) peer(n *node) {
 	}
 }
 
+func (p *parser) mcastPeer(n *node) {
+	if a, ok := p.unicast(n, "mcast-peer"); ok {
+		p.link().McastPeer = a
+		p.links[len(p.links)-1].mcastPeer = n.at
+	}
+}
+
 func (p *parser) mcastGroup(n *node) {
 	a, ok := p.address(n, "mcast-group")
 	switch {
@@ -105,12 +112,34 @@ func (p *parser) relations() {
 	p.required()
 	p.metricsRelations()
 	for i := range p.cfg.Interfaces {
-		p.peerZone(i)
+		l := &p.cfg.Interfaces[i]
+		p.peerZone(l, &l.Peer, "peer", p.links[i].peer)
+		p.peerZone(l, &l.McastPeer, "mcast-peer", p.links[i].mcastPeer)
 	}
+	p.mcastPeers()
 	p.kinds()
 	p.samePeer()
 	if p.given["listen-address"] != nil && len(p.cfg.ListenAddress) > 0 {
 		p.listening(p.given["listen-address"].at)
+	}
+}
+
+// mcastPeers checks that mcast-peer belongs to a multicast link, and that all links name the peer if one does.
+func (p *parser) mcastPeers() {
+	c := p.cfg
+	first := slices.IndexFunc(c.Interfaces, func(l Interface) bool { return l.McastPeer.IsValid() })
+	for i := range c.Interfaces {
+		l, at := &c.Interfaces[i], p.links[i].mcastPeer
+		switch {
+		case first < 0:
+		case l.McastPeer.IsValid() && l.Peer.IsValid():
+			p.problem(at, "peer and mcast-peer exclude each other: %s has the peer %s, which makes the link unicast", l.table(), l.Peer)
+		case l.McastPeer.IsValid() && l.McastPeer.Is4() != c.McastGroup.Is4():
+			p.problem(at, "mcast-peer = %q is not of the family of mcast-group, %s", l.McastPeer, c.McastGroup)
+		case !l.McastPeer.IsValid():
+			p.problem(p.links[i].at, "%s has no mcast-peer and %s has one (line %d): name the other router on every link, or "+
+				"on none", l.table(), c.Interfaces[first].table(), p.links[first].mcastPeer.line)
+		}
 	}
 }
 
@@ -163,7 +192,9 @@ func (p *parser) listening(at position) {
 		if a.Zone() != "" && !onLink && len(c.Interfaces) > 0 {
 			p.problem(at, "listen-address = %q is on interface %s, %s", a, a.Zone(), c.linksAre())
 		}
-		if i := slices.IndexFunc(c.Interfaces, func(l Interface) bool { return l.Peer == a.WithZone("") }); i >= 0 {
+		if i := slices.IndexFunc(c.Interfaces, func(l Interface) bool {
+			return l.Peer == a.WithZone("") || l.McastPeer == a.WithZone("")
+		}); i >= 0 {
 			p.problem(at, "listen-address and peer are both %s: peer is the address of the other router", a)
 		}
 	}
@@ -219,11 +250,11 @@ func (p *parser) required() {
 	}
 }
 
-// peerZone checks that the zone of a link-local peer is the interface of its link, and takes it off.
-func (p *parser) peerZone(i int) {
-	l := &p.cfg.Interfaces[i]
-	if zone := l.Peer.Zone(); zone != "" && zone != l.Name {
-		p.problem(p.links[i].peer, "peer = %q is on interface %s, the link is on %s", l.Peer, zone, l.Name)
+// peerZone checks that the zone of a link-local address of the peer, given by a key at a place, is the interface of its
+// link, and takes it off.
+func (p *parser) peerZone(l *Interface, a *netip.Addr, key string, at position) {
+	if zone := a.Zone(); zone != "" && zone != l.Name {
+		p.problem(at, "%s = %q is on interface %s, the link is on %s", key, *a, zone, l.Name)
 	}
-	l.Peer = l.Peer.WithZone("")
+	*a = a.WithZone("")
 }

@@ -55,9 +55,9 @@ func (c *Config) settings() []setting {
 	}
 	for i := range c.Interfaces {
 		l := &c.Interfaces[i]
-		list = append(list, setting{l.table() + " peer", address(l.Peer), false}, setting{
-			l.table() + " port", strconv.Itoa(l.Port), false,
-		})
+		list = append(list, setting{l.table() + " peer", address(l.Peer), false},
+			setting{l.table() + " mcast-peer", address(l.McastPeer), false},
+			setting{l.table() + " port", strconv.Itoa(l.Port), false})
 	}
 	return list
 }

@@ -118,6 +118,9 @@ type Interface struct {
 	// Peer (peer) is the unicast address of the other router, or the zero Addr for a multicast link. A link-local
 	// address has no zone: it is on Name.
 	Peer netip.Addr
+	// McastPeer (mcast-peer) is the address from which the other router sends to McastGroup: nobody else is heard. The
+	// zero Addr is whoever is heard first.
+	McastPeer netip.Addr
 }
 
 // table returns the header of the link's table in the file.

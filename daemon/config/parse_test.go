@@ -48,6 +48,9 @@ func TestParseGood(t *testing.T) {
 			c.Interfaces[0].Peer, c.Interfaces[0].Port = netip.MustParseAddr("198.51.100.2"), 3781
 			c.McastGroup = netip.Addr{}
 		}},
+		{"named on the group", tables + "mcast-peer = '198.51.100.2'", func(c *config.Config) {
+			c.Interfaces[0].McastPeer = netip.MustParseAddr("198.51.100.2")
+		}},
 		{"IPv6 group", "mcast-group = 'ff02::50'\nlisten-address = ['198.51.100.1', 'fe80::1%eth0']\n" + tables, func(c *config.Config) {
 			c.McastGroup = netip.MustParseAddr("ff02::50")
 			c.ListenAddress = []netip.Addr{netip.MustParseAddr("198.51.100.1"), netip.MustParseAddr("fe80::1%eth0")}

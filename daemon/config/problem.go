@@ -71,6 +71,7 @@ func (p *parser) sorted(name string) Problems {
 
 // linkTable says where the parts of an [interface.NAME] are.
 type linkTable struct {
-	at   position
-	peer position // of the key; the zero value if there is no valid one
+	at        position
+	peer      position // of the key; the zero value if there is no valid one
+	mcastPeer position // likewise
 }

@@ -62,6 +62,7 @@ var vrrpKeys = []key{
 }
 
 var interfaceKeys = []key{
+	{"mcast-peer", (*parser).mcastPeer},
 	{"peer", (*parser).peer},
 	{"port", func(p *parser, n *node) { p.integer(n, &p.link().Port, 1, 65535) }},
 }

@@ -29,6 +29,12 @@ func (s *Status) block() (b Block) {
 	b.add("", s.InStep, "in_step", "1 while the other router knows what this one knows and the reverse, as far as this one can tell.")
 	b.add("", len(s.Why), "not_in_step_reasons", "How many reasons there are against being in step: ctsync show status names them.")
 	b.add("", len(s.Warnings), "warnings", "Things on this router that an operator should mend: ctsync show status names them.")
+	b.add("", len(s.Senders), "other_senders", "Others than the peer that were heard on a dedicated link within the last hour: a pair has two members. ctsync show status names them.")
+	for _, o := range s.Senders {
+		b.add("", o.Datagrams, "other_sender_datagrams", "Datagrams of another one than the peer, all dropped; the labels say who it is, what it seems to be and why they are dropped. At most 16 are remembered, for an hour.",
+			"address", o.Address, "device", o.Device, "seems", o.Seems, "why", o.Why)
+		b.add("", o.Last, "other_sender_heard_timestamp_seconds", "When another one than the peer was last heard.", "address", o.Address, "device", o.Device)
+	}
 	b.add("", len(s.NeedRestart), "restart_needed_settings", "Settings changed in the configuration file that wait for a restart of ctsyncd.")
 	b.add("", s.Established, "peer_established", "1 once the peer has answered our hello; it stays 1 while a known peer is silent.")
 	b.add("", s.PeerHeard, "peer_heard_timestamp_seconds", "When the peer was last heard, 0 for never. A healthy one sends something every second.")

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"fmt"
 	"strconv"
 	"time"
 )
@@ -46,6 +47,7 @@ type Status struct {
 	Jobs        []Job     `json:"jobs,omitempty"`         // long work under way
 	NeedRestart []string  `json:"need_restart,omitempty"` // changed settings that wait for a restart
 
+	Senders         []Sender    `json:"senders,omitempty"`     // others than the peer, of the last hour, the latest first
 	ActiveLink      *ActiveLink `json:"active_link,omitempty"` // nil where there is only one link
 	LastTransition  *Transition `json:"last_transition,omitempty"`
 	Internal        uint64      `json:"internal"`                   // flows in the internal cache
@@ -53,6 +55,30 @@ type Status struct {
 	Injecting       bool        `json:"injecting,omitempty"`        // disable-external-cache is on
 	Injected        uint64      `json:"injected,omitempty"`         // flows of the peer, which go into the kernel then
 	ExpectationSync []string    `json:"expectation_sync,omitempty"` // helpers whose expectations are replicated
+}
+
+// What a sender seems to be by its latest datagrams.
+const (
+	SeemsRouter     = "a router"             // it speaks protocol v1
+	SeemsStarting   = "a router that starts" // and says hello
+	SeemsUnreadable = "no router"            // it does not
+)
+
+// Sender is another one than the peer whose datagrams arrive on a dedicated link and are dropped. At most 16 are
+// remembered.
+type Sender struct {
+	Address   string    `json:"address"`
+	Device    string    `json:"device"` // of the link
+	Seems     string    `json:"seems"`  // SeemsRouter, SeemsStarting or SeemsUnreadable
+	Why       string    `json:"why"`    // its datagrams are dropped
+	Datagrams uint64    `json:"datagrams"`
+	First     time.Time `json:"first"`
+	Last      time.Time `json:"last"`
+}
+
+// String says all of it but the times.
+func (s *Sender) String() string {
+	return fmt.Sprintf("%s on %s seems to be %s; dropped: %s (%d datagrams)", s.Address, s.Device, s.Seems, s.Why, s.Datagrams)
 }
 
 // ActiveLink is the dedicated link that sends, of several.

@@ -29,6 +29,7 @@ func (c *Core) FlushExternal() (n int, ok bool) {
 	}
 	n = c.Peer.External.Len() + c.Peer.Expect.Len()
 	c.DropExternal()
+	c.Links.TakeStandIn() // there is nothing left to be kept for the peer
 	c.Peer.emptied = true
 	return n, true
 }

@@ -25,6 +25,7 @@ import (
 	"ctsync/daemon/config"
 	"ctsync/daemon/control"
 	"ctsync/daemon/ctnetlink"
+	"ctsync/daemon/lately"
 	"ctsync/daemon/link"
 	"ctsync/daemon/loop"
 	"ctsync/daemon/wire"
@@ -61,6 +62,8 @@ type Core struct {
 	scratch cache.Entry // for one look at an entry
 	invalid uint64      // flows that a cache cannot hold: their tuples make no sense
 	refused uint64      // flows that found a cache full
+
+	ignoring lately.Count // expectations of the peer, while expect-sync is off
 
 	lacks, lacksLogged [wire.NumLacks]uint64 // counted, and as last logged
 }

@@ -53,6 +53,7 @@ func (c *Core) reviewLinks(now int64) {
 	}
 	c.reader.reviewed = now
 	c.reportLacks()
+	c.ignoring.See(c.Peer.ignored, now)
 	c.Links.Review(!c.Links.Silent(now) && c.Peer.session.Deaf(now), now) // a silent peer is no proof
 	c.followLinks()
 }

@@ -72,7 +72,7 @@ func (c *Core) Receive(ch *link.Channel, src netip.Addr, datagram []byte) {
 	c.Peer.at = now
 	from := link.Sender{Addr: src}
 	if !c.Links.Knows(ch, src) {
-		from.Readable, from.Continues = session.Readable(datagram), c.Peer.session.Continues(datagram)
+		from = c.sender(src, datagram)
 	}
 	verdict := c.Links.Admit(ch, from, now)
 	if verdict == link.Stranger {
@@ -86,6 +86,13 @@ func (c *Core) Receive(ch *link.Channel, src netip.Addr, datagram []byte) {
 	if c.Peer.session.Heard() == now { // only a datagram that can be read counts as heard
 		c.Links.Heard(ch, news, now)
 		c.followLinks()
+	}
+}
+
+// sender says what is known of one that may not be the peer.
+func (c *Core) sender(src netip.Addr, d []byte) link.Sender {
+	return link.Sender{
+		Addr: src, Readable: session.Readable(d), Hello: session.Greets(d), Continues: c.Peer.session.Continues(d),
 	}
 }
 
@@ -226,6 +233,15 @@ func (c *Core) HasTable() bool { return c.Peer.table || !c.Config.StartupResync 
 
 // PeerHeard returns when the peer last said something readable; 0 = never.
 func (c *Core) PeerHeard() int64 { return c.Links.Peer().Heard }
+
+// HeardOf returns when the router was last heard that spoke of a flow at updated: while another one stands in for the
+// peer, who is heard says nothing of the flows from before.
+func (c *Core) HeardOf(updated int64) int64 {
+	if absent, standsIn := c.Links.Absent(); standsIn && updated < absent.Left {
+		return absent.Heard
+	}
+	return c.PeerHeard()
+}
 
 // AppendInFlight appends the messages in flight. They are few enough to be copied in one visit to the loop.
 func (c *Core) AppendInFlight(list []session.InFlight) []session.InFlight {

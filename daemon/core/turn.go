@@ -144,6 +144,9 @@ func (c *Core) readLink(ch *link.Channel) {
 	more, err := ch.Open.Read(b)
 	if c.Peer.session != nil && !ch.Gone() {
 		b.Each(func(src netip.AddrPort, d []byte) { c.Receive(ch, src.Addr(), d) })
+		b.Refused(func(src netip.Addr, why transport.Refusal, d []byte) {
+			c.Links.Refused(ch, c.sender(src, d), why, c.now())
+		})
 		if c.Tap.Watched() {
 			c.publish(false)
 		}

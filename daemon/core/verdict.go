@@ -15,12 +15,14 @@ func (c *Core) Answers() bool {
 
 // Why lists what this router knows that stands against the two being in step; nothing if they are.
 func (c *Core) Why() []string {
-	var why []string
+	why := c.Links.Why(c.now())
 	say := func(format string, args ...any) { why = append(why, fmt.Sprintf(format, args...)) }
-	if no := c.Links.NoLink(); no != "" {
-		say("%s", no)
+	if c.Peer.session != nil {
+		why = append(why, c.Peer.session.Why()...)
 	}
-	c.whyPeer(say)
+	if n := c.ignoring.Now(c.now()); n > 0 {
+		say("%d expectations of the peer were ignored: set expect-sync alike on both routers", n)
+	}
 	if n := c.dirty(); n > transmitSlice {
 		say("%d changed flows wait to be sent", n)
 	}
@@ -47,35 +49,6 @@ func (c *Core) Why() []string {
 		say("the internal cache may miss changes until it has been compared with the kernel's table")
 	}
 	return why
-}
-
-// whyPeer says what stands against it in the conversation with the peer.
-func (c *Core) whyPeer(say func(format string, args ...any)) {
-	now, heard := c.now(), c.PeerHeard()
-	switch {
-	case heard == 0:
-		say("the peer has not been heard")
-	case now-heard >= int64(aliveInterval):
-		say("the peer has been silent for %v", time.Duration(now-heard).Round(time.Second))
-	case !c.Peer.session.State().Established:
-		say("the peer has not answered our hello")
-	}
-	if c.Peer.session == nil {
-		return
-	}
-	st := c.Peer.session.State()
-	if st.OldestUnacked != 0 && now-st.OldestUnacked > int64(aliveInterval) {
-		say("%d messages are not acknowledged", st.Unacked)
-	}
-	if st.NacksOutstanding > 0 {
-		say("gaps in what the peer sent are not repaired: %d", st.NacksOutstanding)
-	}
-	if st.Doubtful {
-		say("another sender speaks with the peer's numbers, the tables are sent again: keep others off the sync link")
-	}
-	if st.ResyncPending {
-		say("the peer's table has been asked for and is not complete")
-	}
 }
 
 // whyNotInjected says what stands against the kernel having all that the peer announced.

@@ -56,6 +56,7 @@ func (l *Link) MaxPayload() int {
 func (l *Link) FD() int                             { return -1 }
 func (l *Link) Read(*transport.Batch) (bool, error) { return false, io.EOF }
 func (l *Link) Local() netip.Addr                   { return l.Address }
+func (l *Link) Alternatives() []netip.Addr          { return nil }
 func (l *Link) Stats() transport.Stats              { return transport.Stats{} }
 func (l *Link) Up() (bool, string)                  { return true, "RUNNING" }
 func (l *Link) Valid() error                        { return nil }

@@ -1,6 +1,7 @@
 package coretest
 
 import (
+	"net/netip"
 	"testing"
 
 	"ctsync/daemon/core"
@@ -15,12 +16,20 @@ type Peer struct {
 	l *Link
 	s *session.FTFW
 	n session.Ref
+
+	addr netip.Addr
 }
 
-// NewPeer returns a peer that has found c, whose one link is l.
+// NewPeer returns a peer at AddrB that has found c, whose one link is l.
 func NewPeer(t testing.TB, c *core.Core, l *Link) *Peer {
 	t.Helper()
-	p := &Peer{c: c, l: l}
+	return NewPeerAt(t, c, l, AddrB)
+}
+
+// NewPeerAt returns a peer with an address of its own.
+func NewPeerAt(t testing.TB, c *core.Core, l *Link, addr netip.Addr) *Peer {
+	t.Helper()
+	p := &Peer{c: c, l: l, addr: addr}
 	p.s = session.New(session.Config{Seq: 1000}, session.Handler{
 		Flow:        func(wire.Type, *flow.Flow) {},
 		Expectation: func(wire.Type, *flow.Expectation) {},
@@ -54,7 +63,7 @@ func (p *Peer) exchange() {
 	buf, ends := p.s.Output()
 	at := 0
 	for _, e := range ends {
-		p.c.Receive(p.c.Links.Channels()[0], AddrB, buf[at:e])
+		p.c.Receive(p.c.Links.Channels()[0], p.addr, buf[at:e])
 		at = e
 	}
 	p.s.Reset()

@@ -14,6 +14,7 @@ type Link interface {
 	Read(b *transport.Batch) (more bool, err error)
 	MaxPayload() int
 	Local() netip.Addr
+	Alternatives() []netip.Addr
 	Stats() transport.Stats
 	Up() (running bool, text string)
 	Valid() error
@@ -34,6 +35,8 @@ type Channel struct {
 	trouble    string          // why it is not open
 	before     transport.Stats // of its sockets that are closed, so that counters never run backwards
 	peer       netip.Addr      // the peer's address on this link, once it has been heard here
+	absent     netip.Addr      // that of the peer for which another router stands in; see Set.absent
+	troubles   troubles        // what is lost here
 	foreign    uint64          // datagrams from a second sender
 	unreadable uint64          // datagrams of an unknown sender that are not protocol v1
 	failed     chan<- error    // carries to the keeper why Open cannot be read any more
@@ -59,6 +62,40 @@ func (ch *Channel) Gone() bool { return ch.gone }
 
 func (ch *Channel) multicast() bool { return !ch.cfg.Peer.IsValid() }
 
+// names is the peer as configured, for a link of either kind; invalid if a multicast link names none. The link delivers
+// nothing from others.
+func (ch *Channel) names() netip.Addr {
+	if ch.multicast() {
+		return ch.cfg.From
+	}
+	return ch.cfg.Peer
+}
+
+func (ch *Channel) named() bool { return ch.names().IsValid() }
+
+// to is where the link sends.
+func (ch *Channel) to() netip.Addr {
+	if ch.multicast() {
+		return ch.cfg.Group
+	}
+	return ch.cfg.Peer
+}
+
+func (ch *Channel) port() int {
+	if ch.cfg.Port == 0 {
+		return transport.DefaultPort
+	}
+	return ch.cfg.Port
+}
+
+// stats are the counters of the link since it was first open.
+func (ch *Channel) stats() transport.Stats {
+	if ch.Open == nil {
+		return ch.before
+	}
+	return ch.before.Add(ch.Open.Stats())
+}
+
 // Usable reports whether datagrams can be sent by the link.
 func (ch *Channel) Usable() bool { return ch.Open != nil && ch.state == running && !ch.gone }
 
@@ -70,7 +107,12 @@ func (ch *Channel) wrong() string {
 	if ch.Open == nil && ch.trouble != "" {
 		return ch.trouble
 	}
-	return ch.Name() + " is " + ch.state
+	do := map[string]string{"DOWN": "ip link set " + ch.Name() + " up", "NO-CARRIER": "check the cable and the other end"}
+	text := ch.Name() + " is " + ch.state
+	if do[ch.state] != "" {
+		text += " (" + do[ch.state] + ")"
+	}
+	return text
 }
 
 func (ch *Channel) transport() string {

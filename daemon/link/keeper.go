@@ -220,7 +220,7 @@ func Configs(cfg *config.Config) []transport.Config {
 	for i := range cfg.Interfaces {
 		l := &cfg.Interfaces[i]
 		list[i] = transport.Config{
-			Interface: l.Name, Port: l.Port, Peer: l.Peer, Group: cfg.McastGroup,
+			Interface: l.Name, Port: l.Port, Peer: l.Peer, Group: cfg.McastGroup, From: l.McastPeer,
 			Listen: cfg.Listen(l), SendBuffer: cfg.SyncQueueSize, RecvBuffer: cfg.SyncQueueSize,
 		}
 	}

@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// peerSilence is how long the peer must have been silent before another sender on a multicast link may take its place.
-// Protocol v1 has one sequence space per receiver: two senders heard at once would look like endless loss.
+// peerSilence is how long the peer must have been silent before another sender on a multicast link that names nobody
+// may stand in for it. Protocol v1 has one sequence space per receiver: two senders heard at once would look like
+// endless loss.
 const peerSilence = int64(10 * time.Second)
 
 // peerMoves is how long the peer must have been silent, though it says something every second, before a sender on
@@ -18,6 +19,7 @@ type Peer struct {
 	Addr  netip.Addr // from which it last spoke
 	At    *Channel   // by which it last spoke
 	Heard int64      // when it last said something readable; 0 = never
+	Left  int64      // when another router first stood in for it; 0 = none does
 }
 
 // Verdict is what Admit thinks of a sender.
@@ -30,19 +32,16 @@ const (
 	AnotherPeer // the sender is the peer from now on; it is not the one of before
 )
 
-// Sender is what is known of a datagram before it is accepted.
-type Sender struct {
-	Addr      netip.Addr
-	Readable  bool // the datagram is well-formed protocol v1
-	Continues bool // its number is near the peer's last one
-}
-
 // Knows reports whether addr is the peer's address on a link: Admit takes all that comes from there.
 func (s *Set) Knows(ch *Channel, addr netip.Addr) bool { return addr == ch.peer }
 
-// Admit decides whether the sender of a datagram on a link is the peer. On a unicast link it is the configured peer. On
-// a multicast link a sender that has not been heard there may be the peer, which sends by another link than before, or
-// another router; that becomes the peer when the old one has been silent.
+// Admit decides whether the sender of a datagram on a link is the peer. On a link that names the peer it is. On another
+// one, which is multicast, a sender that has not been heard there may be the peer, which sends by another link than
+// before, or another router.
+//
+// That one stands in for the peer when the peer has been silent for long: the other router may have got another
+// address. But it may as well be a stranger, and the peer dead for an hour. So the peer is taken again as soon as it is
+// heard, and until then its flows are kept (see Absent) and the pair is not in step.
 func (s *Set) Admit(ch *Channel, from Sender, now int64) Verdict {
 	v := ThePeer
 	if from.Addr != ch.peer {
@@ -59,28 +58,71 @@ func (s *Set) admit(ch *Channel, from Sender, now int64) Verdict {
 	silent, known := now-s.peer.Heard, s.peer.Addr.IsValid()
 	moved := from.Continues && ch != s.peer.At
 	switch {
-	case ch.multicast() && !from.Readable: // noise must not take the place of a peer that has not spoken yet
+	case !ch.named() && !from.Readable: // noise must not take the place of a peer that has not spoken yet
 		ch.unreadable++
+		s.ignore(ch, from, whyUnreadable, now)
 		return Stranger
 	case !known:
 		s.log.Info("peer heard", "peer", from.Addr, "interface", ch.Name())
-	case !ch.multicast(), moved && (silent >= peerMoves || !s.peer.At.Usable()):
+	case ch.named(), moved && (silent >= peerMoves || !s.peer.At.Usable()):
 		s.log.Info("peer heard on another link", "peer", from.Addr, "interface", ch.Name(), "was", s.peer.Addr)
+	case from.Addr == ch.absent:
+		s.log.Warn("the peer is back, who stood in for it is ignored from now on", "peer", from.Addr,
+			"stood-in", s.peer.Addr, "silent-for", seconds(now-s.absent.Heard))
+		s.back()
+		return AnotherPeer
 	case silent >= peerSilence:
-		s.log.Info("peer has a new address", "was", s.peer.Addr, "peer", from.Addr, "interface", ch.Name())
-		s.forgetPeer()
-		s.news.AnotherPeer = true
+		s.standIn(now)
+		s.log.Warn("another router stands in for the peer, whose flows are kept until it is back: "+
+			"ctsync reset external-cache takes the other one for good", "peer", s.absent.Addr, "stands-in", from.Addr,
+			"interface", ch.Name())
 		return AnotherPeer
 	default:
 		s.foreign++
 		ch.foreign++
-		if n := s.foreign; n&(n-1) == 0 && !moved {
-			s.log.Warn("another sender on the sync link is ignored: a pair has two members",
-				"interface", ch.Name(), "peer", s.peer.Addr, "sender", from.Addr, "datagrams", n)
+		if !moved {
+			s.ignore(ch, from, whySecond, now)
 		}
 		return Stranger
 	}
 	return ThePeer
+}
+
+// standIn makes room for another router in the place of the peer.
+func (s *Set) standIn(now int64) {
+	if !s.absent.Addr.IsValid() {
+		s.absent = s.peer
+		s.absent.Left = now
+		for _, ch := range s.channels {
+			ch.absent = ch.peer
+		}
+	}
+	s.anotherPeer()
+}
+
+// back makes the absent peer the peer again.
+func (s *Set) back() {
+	s.anotherPeer()
+	for _, ch := range s.channels {
+		ch.peer = ch.absent
+	}
+	s.TakeStandIn()
+}
+
+// TakeStandIn takes the router that stands in for the absent peer, if there is one, for the peer from now on.
+func (s *Set) TakeStandIn() {
+	s.absent = Peer{}
+	for _, ch := range s.channels {
+		ch.absent = netip.Addr{}
+	}
+}
+
+// Absent returns what is known of the peer for which another router stands in, and whether one does.
+func (s *Set) Absent() (p Peer, standsIn bool) { return s.absent, s.absent.Addr.IsValid() }
+
+func (s *Set) anotherPeer() {
+	s.forgetPeer()
+	s.news.AnotherPeer = true
 }
 
 // Heard takes note that the peer said something readable by a link. news says that it was something new, and not a

@@ -19,6 +19,8 @@ type Set struct {
 	channels []*Channel // in the order of the configuration
 	choice   choice     // which of them sends
 	peer     Peer
+	absent   Peer // the peer, while another router stands in for it
+	senders  senders
 	datagram int // bytes that every open link carries; 0 = none was open yet
 	news     News
 	log      *slog.Logger
@@ -94,9 +96,12 @@ func (s *Set) Follow(links []*Channel, cfgs []transport.Config, now int64) {
 	s.fitDatagrams()
 	if !same {
 		s.log.Info("another peer is configured", "was", s.peer.Addr)
-		s.forgetPeer()
-		s.news.AnotherPeer = true
+		s.anotherPeer()
 	}
+	if !same || slices.ContainsFunc(links, (*Channel).named) {
+		s.TakeStandIn() // the configuration says who is the peer
+	}
+	s.senders.forget(now)
 }
 
 // Opened puts an open link into service. failed, which has room for one error, gets why it cannot be read any more.
@@ -139,6 +144,8 @@ func (s *Set) Closed(ch *Channel) {
 // Review looks at the silence of the peer, every ReviewInterval. deaf says that the peer, which is heard, shows no sign
 // of hearing us.
 func (s *Set) Review(deaf bool, now int64) {
+	s.watch(now)
+	s.senders.forget(now)
 	if len(s.channels) > 1 {
 		s.chose(s.Sending().Name(), s.choice.tick(deaf, now), now)
 	}
@@ -177,15 +184,16 @@ func (s *Set) fitDatagrams() {
 }
 
 // samePeer reports whether a link that is to become cfg leads, for all that is known, to the router that we talk with,
-// and forgets the address that the peer has there if not. A multicast link does: who speaks there will show.
+// and forgets the address that the peer has there if not. A multicast link that names nobody does: who speaks there
+// will show.
 func (s *Set) samePeer(ch *Channel, exists bool, cfg transport.Config) bool {
-	old := ch.peer.WithZone("")
+	old, was, is := ch.peer.WithZone(""), ch.names(), (&Channel{cfg: cfg}).names()
 	switch {
-	case !cfg.Peer.IsValid():
+	case !is.IsValid():
 		return true
-	case exists && ch.cfg.Peer == cfg.Peer, exists && ch.multicast() && old == cfg.Peer:
+	case exists && was == is, exists && !was.IsValid() && old == is:
 		return true
-	case !cfg.Peer.IsLinkLocalUnicast() && s.peer.Addr == cfg.Peer: // the same router by an interface of another name
+	case !is.IsLinkLocalUnicast() && s.peer.Addr == is: // the same router by an interface of another name
 		return true
 	}
 	ch.peer = netip.Addr{}

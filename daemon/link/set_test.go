@@ -13,13 +13,19 @@ import (
 // fakeLink is a link that is up. What the Set does not ask for is missing.
 type fakeLink struct {
 	Link
-	size int // of a datagram
-	sent uint64
+	size  int // of a datagram
+	sent  uint64
+	stats transport.Stats
+	also  []netip.Addr // that the interface has
 }
 
-func (l *fakeLink) MaxPayload() int        { return l.size }
-func (l *fakeLink) Up() (bool, string)     { return true, running }
-func (l *fakeLink) Stats() transport.Stats { return transport.Stats{DatagramsSent: l.sent} }
+func (l *fakeLink) MaxPayload() int            { return l.size }
+func (l *fakeLink) Up() (bool, string)         { return true, running }
+func (l *fakeLink) Local() netip.Addr          { return otherA }
+func (l *fakeLink) Alternatives() []netip.Addr { return l.also }
+func (l *fakeLink) Stats() transport.Stats {
+	return l.stats.Add(transport.Stats{DatagramsSent: l.sent})
+}
 
 var (
 	addrA    = netip.MustParseAddr("10.0.0.1")
@@ -93,10 +99,11 @@ func TestPeerOnSeveralLinks(t *testing.T) {
 		{"and back, without delay", 10, 0, addrA, true, false, ThePeer, 0},
 		{"a stranger where it was", 5, 1, stranger, true, false, Stranger, 0},
 		{"another router after a long silence", 11000, 1, stranger, false, false, AnotherPeer, 1},
-		{"the peer of before, now the stranger", 100, 0, addrA, false, false, Stranger, 1},
+		{"the peer is back", 100, 0, addrA, false, false, AnotherPeer, 1},
+		{"who stood in for it is a stranger", 100, 1, stranger, false, false, Stranger, 1},
 	} {
 		now += step.after * 1e6
-		v := s.hear(step.link, Sender{step.src, true, step.continues}, !step.repeated, now)
+		v := s.hear(step.link, Sender{Addr: step.src, Readable: true, Continues: step.continues}, !step.repeated, now)
 		if v != step.want || s.choice.active != step.active {
 			t.Fatalf("%s: verdict %d, active link %d", step.name, v, s.choice.active)
 		}
@@ -107,7 +114,7 @@ func TestPeerOnSeveralLinks(t *testing.T) {
 			t.Errorf("%s: %+v", step.name, p)
 		}
 	}
-	if a, b := s.channels[0].foreign, s.channels[1].foreign; a != 2 || b != 4 || s.foreign != 6 {
+	if a, b := s.channels[0].foreign, s.channels[1].foreign; a != 1 || b != 5 || s.foreign != 6 {
 		t.Errorf("strangers counted: %d on the first, %d on the second, %d in all", a, b, s.foreign)
 	}
 }
@@ -121,7 +128,7 @@ func TestPeerFollowedWhereItsLinkIsDown(t *testing.T) {
 	if s.choice.active != 1 || s.changes != 1 || !s.News().Moved || s.News().Moved {
 		t.Errorf("active link %d after %d changes", s.choice.active, s.changes)
 	}
-	if v := s.hear(1, Sender{otherA, true, true}, true, now); v != ThePeer || s.foreign != 0 {
+	if v := s.hear(1, Sender{Addr: otherA, Readable: true, Continues: true}, true, now); v != ThePeer || s.foreign != 0 {
 		t.Errorf("verdict %d, %d strangers", v, s.foreign)
 	}
 }

@@ -9,10 +9,7 @@ import (
 
 // statistics are the counters of a link.
 func (ch *Channel) statistics(active bool) control.LinkStatistics {
-	st := ch.before
-	if ch.Open != nil {
-		st = st.Add(ch.Open.Stats())
-	}
+	st := ch.stats()
 	s := control.LinkStatistics{
 		Transport: ch.transport(), Device: ch.Name(), State: ch.state, Role: control.LinkBackup,
 		BytesSent: st.BytesSent, BytesReceived: st.BytesRecv, PacketsSent: st.DatagramsSent, PacketsReceived: st.DatagramsRecv,
@@ -29,7 +26,8 @@ func (ch *Channel) statistics(active bool) control.LinkStatistics {
 		"truncated": st.Truncated, "queue overflow": st.KernelDrops, "second sender": ch.foreign,
 		"unknown sender, not protocol v1": ch.unreadable,
 		"not sent, queue full":            st.SendQueueFull, "not sent, unreachable": st.SendUnreachable,
-		"not sent, blocked by the firewall": st.SendBlocked, "not sent, other error": st.SendOther,
+		"not sent, blocked by the firewall": st.SendBlocked, "not sent, too long": st.SendTooLong,
+		"not sent, other error": st.SendOther,
 	} {
 		if n > 0 {
 			s.Dropped[reason] = n
@@ -61,9 +59,10 @@ func (s *Set) Status(to *control.Status, now int64) {
 	}
 	active := s.Sending()
 	to.Transport = active.transport()
-	if active.cfg.Peer.IsValid() && !s.peer.Addr.IsValid() {
-		to.Peer = active.cfg.Peer.String()
+	if active.named() && !s.peer.Addr.IsValid() {
+		to.Peer = active.names().String()
 	}
+	s.senders.status(to, now)
 	if len(s.channels) > 1 {
 		to.ActiveLink = &control.ActiveLink{Device: active.Name(), Changes: s.changes, Reason: s.reason}
 		if s.reason != "" {

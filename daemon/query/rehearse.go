@@ -92,7 +92,7 @@ func (x *comparison) foresee(c *core.Core, s *suspect, found *flow.Flow, errno u
 		x.counts.Filtered++
 	case wire.Uncarried(f) != "":
 		v.what = control.WouldLose
-	case lifetime.Expired(f, v.entry.Updated, c.PeerHeard(), v.now.cache):
+	case lifetime.Expired(f, v.entry.Updated, c.HeardOf(v.entry.Updated), v.now.cache):
 		v.what = control.WouldExpire
 	case errno == unix.ENOENT:
 		v.what = control.WouldCreate

@@ -186,7 +186,7 @@ func (m *commit) pass(ctx context.Context, plan []planned, cur, other *block) er
 
 // load fills a block from the cache. An entry that went away since the plan was made is no longer wanted.
 func (m *commit) load(c *core.Core, b *block, plan []planned) {
-	now, heard := c.Now(), c.PeerHeard()
+	now := c.Now()
 	var e, known cache.Entry
 	for _, p := range plan {
 		if !c.Peer.External.Load(p.ref(), &e) {
@@ -202,7 +202,7 @@ func (m *commit) load(c *core.Core, b *block, plan []planned) {
 		case reason != "":
 			b.fail(f, reason)
 			m.drop(c, p.ref())
-		case lifetime.Expired(f, e.Updated, heard, now):
+		case lifetime.Expired(f, e.Updated, c.HeardOf(e.Updated), now):
 			b.result.Expired++
 			m.drop(c, p.ref())
 		default:

@@ -104,7 +104,7 @@ func classKnown(c *core.Core, e *flow.Expectation) bool {
 
 // restorable returns those of entries that can be restored, with the timeout that they are to have.
 func (x *expectations) restorable(c *core.Core, entries []cache.ExpectEntry) []flow.Expectation {
-	now, heard := c.Now(), c.PeerHeard()
+	now := c.Now()
 	list := make([]flow.Expectation, 0, len(entries))
 	for i := range entries {
 		e := entries[i].Expectation
@@ -120,7 +120,7 @@ func (x *expectations) restorable(c *core.Core, entries []cache.ExpectEntry) []f
 			x.lost(&e, why)
 			continue
 		}
-		if lifetime.ExpectationExpired(&e, entries[i].Updated, heard, now) {
+		if lifetime.ExpectationExpired(&e, entries[i].Updated, c.HeardOf(entries[i].Updated), now) {
 			x.result.Expired++
 			continue
 		}

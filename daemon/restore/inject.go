@@ -147,7 +147,7 @@ func (in *injector) take(c *core.Core, it *cache.Item) {
 		c.Inject.Counts.CreateFailed++
 		x.Unplaced(it.Ref, &f.Orig)
 		return
-	case lifetime.Expired(f, it.Updated, c.PeerHeard(), in.now):
+	case lifetime.Expired(f, it.Updated, c.HeardOf(it.Updated), in.now):
 		b.result.Expired++
 		x.Rest(it.Ref, &f.Orig)
 		return

@@ -99,7 +99,7 @@ func (in *injector) keepAlive(ctx context.Context) error {
 func (in *injector) due(c *core.Core, it *cache.Item) {
 	f, x := &it.Flow, c.Peer.External
 	switch {
-	case lifetime.RunsOut(f):
+	case lifetime.RunsOut(f), c.HeardOf(it.Updated) != c.PeerHeard(): // or the peer is absent, and another one is heard
 		x.Rest(it.Ref, &f.Orig)
 	case c.Own.Internal.Has(&f.Orig):
 		// By its packets, if there are any: else it comes back as lost.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"ctsync/daemon/flow"
+	"ctsync/daemon/lately"
 	"ctsync/daemon/wire"
 )
 
@@ -106,6 +107,8 @@ type FTFW struct {
 	resync resyncState
 	bulk   bulkState
 	stats  Stats
+
+	unreadable, refused lately.Count // of stats, see watchMalformed
 }
 
 // New starts a conversation. Its first message, which carries HELLO, leaves with the first Tick or Finish.
@@ -142,6 +145,7 @@ func (s *FTFW) Tick(now int64) (next int64) {
 	if s.now-s.staleAt >= staleEvery {
 		s.staleAt = s.now
 		s.loseStale()
+		s.watchMalformed()
 	}
 	s.tickDoubt()
 	s.tickResync()

@@ -48,6 +48,12 @@ func (s *FTFW) Continues(datagram []byte) bool {
 	return bad == wire.OK && s.in.known && h.Seq-s.in.last+nearby <= 2*nearby
 }
 
+// Greets reports whether a readable datagram says that its sender has started.
+func Greets(datagram []byte) bool {
+	h, _, _, bad := wire.Next(datagram)
+	return bad == wire.OK && h.Flags&wire.Hello != 0
+}
+
 // Readable reports whether a datagram is of this protocol: it holds at least one message, and a new session would take
 // in every one. The caller asks before it takes an unknown sender for the peer. A peer whose datagram holds one bad
 // message is recognized by its next one: every speaker of the protocol sends something each second.

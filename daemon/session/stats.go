@@ -100,7 +100,6 @@ type State struct {
 	NacksOutstanding int   // NACKs that the peer has not acknowledged
 	ResyncPending    bool  // a resync was requested and the peer's table is not complete yet
 	BulkRunning      bool  // between BulkStarted and BulkSent
-	Doubtful         bool  // a message was contradicted, and the peer's table has not come since
 }
 
 // Handshake says how far the exchange of hellos has come.
@@ -125,7 +124,6 @@ func (s *FTFW) State() State {
 		Unacked: s.ring.state, UnackedControl: s.ring.control + len(s.again), OldestUnacked: s.oldestUnacked(),
 		Window: s.window.limit, NacksOutstanding: s.nacksOutstanding(),
 		ResyncPending: s.resync.phase != resyncIdle, BulkRunning: s.bulk.running,
-		Doubtful: s.doubt.open,
 	}
 }
 

@@ -6,8 +6,9 @@
 //
 // The protocol neither authenticates nor names the sender, so the link decides who may talk: it delivers a datagram
 // only if it arrived on the configured interface, and came from the configured peer (unicast) or from an address that
-// is on the link of that interface (multicast). It drops everything else and counts it by reason. It never sees
-// multicast of other interfaces, which may belong to another link of the pair.
+// is on the link of that interface (multicast, unless Config.From names the peer). It counts everything else by reason,
+// and hands it over apart (Batch.Refused), so that it can be said who speaks. It never sees multicast of other
+// interfaces, which may belong to another link of the pair.
 //
 // Runs of datagrams of one size leave by one sendmsg with UDP_SEGMENT and arrive by recvmmsg with UDP_GRO. Where the
 // kernel lacks them, datagrams go one by one. Neither Send nor Read allocates.

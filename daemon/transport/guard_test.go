@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"ctsync/daemon/nstest"
 )
 
@@ -41,7 +43,28 @@ func TestUnicastSource(t *testing.T) {
 			if texts, _ := atA.all(); len(texts) != 1 || texts[0] != "peer" {
 				t.Errorf("received %q", texts)
 			}
+			atA.mu.Lock()
+			defer atA.mu.Unlock()
+			if d := cmp.Diff([]string{tt.other + " stranger", tt.other + " stranger again"}, atA.refused); d != "" {
+				t.Errorf("refused (-want +got):\n%s", d)
+			}
 		})
+	}
+}
+
+// TestMulticastFrom names the only sender that is heard on the group.
+func TestMulticastFrom(t *testing.T) {
+	l := newLab(t)
+	l.b.Run(t, "ip", "address", "add", "10.1.0.3/24", "dev", "sync0")
+	a, b := mustOpen(t, l.a, Config{From: addr("10.1.0.2")}), mustOpen(t, l.b, Config{})
+	other := mustOpen(t, l.b, Config{Listen: []netip.Addr{addr("10.1.0.3")}})
+	atA := collect(t, a)
+	sendText(t, other, "neighbour")
+	sendText(t, b, "peer")
+	atA.wait(t, 1)
+	dropped(t, a, 0, 1, 0)
+	if atA.has("neighbour") || !atA.has("peer") {
+		t.Error("another one than the peer is heard")
 	}
 }
 

@@ -87,7 +87,8 @@ type received struct {
 	mu        sync.Mutex
 	sources   []netip.AddrPort
 	datagrams []string
-	inRuns    int // datagrams that arrived together with others by UDP_GRO
+	refused   []string // "source datagram"
+	inRuns    int      // datagrams that arrived together with others by UDP_GRO
 }
 
 // await waits a moment for datagrams. It reports false when the link is closed.
@@ -144,6 +145,7 @@ func collect(t testing.TB, l *Link) *received {
 				r.sources = append(r.sources, src)
 				r.datagrams = append(r.datagrams, string(d))
 			})
+			b.Refused(func(src netip.Addr, _ Refusal, d []byte) { r.refused = append(r.refused, src.String()+" "+string(d)) })
 			r.mu.Unlock()
 		}
 	}()

@@ -69,6 +69,21 @@ func bestLocal(list []rtnetlink.Address, remote netip.Addr) netip.Addr {
 	return best
 }
 
+// Alternatives returns the other addresses from which the link could send to the same place, as far as Config.Listen
+// does not choose: with a virtual address among them, the other router may expect another one than Local.
+func (l *Link) Alternatives() []netip.Addr {
+	if len(l.cfg.Listen) > 0 {
+		return nil
+	}
+	var list []netip.Addr
+	for _, a := range l.sources.Load().own {
+		if a != l.local && a.Is4() == l.local.Is4() && a.IsLinkLocalUnicast() == l.local.IsLinkLocalUnicast() {
+			list = append(list, a)
+		}
+	}
+	return list
+}
+
 func hasAddress(list []rtnetlink.Address, ip netip.Addr) bool {
 	return slices.ContainsFunc(list, func(a rtnetlink.Address) bool { return a.IP == ip })
 }

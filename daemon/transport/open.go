@@ -31,6 +31,7 @@ type Config struct {
 	Port      int        // UDP port at both ends, 0 = DefaultPort
 	Peer      netip.Addr // unicast: the other router
 	Group     netip.Addr // multicast: the group both routers join
+	From      netip.Addr // multicast: the only sender that is heard; invalid = any that is on the link
 	// Listen holds own addresses. The link sends from the first of them that its interface has, and a unicast link
 	// receives on it. A unicast link takes the only one even if another interface has it. None = see Open.
 	Listen []netip.Addr
@@ -42,7 +43,7 @@ type Config struct {
 
 // Equal reports whether c and o are the same configuration, so that the link need not be opened again.
 func (c Config) Equal(o Config) bool {
-	return c.Interface == o.Interface && c.Port == o.Port && c.Peer == o.Peer && c.Group == o.Group &&
+	return c.Interface == o.Interface && c.Port == o.Port && c.Peer == o.Peer && c.Group == o.Group && c.From == o.From &&
 		slices.Equal(c.Listen, o.Listen) && c.SendBuffer == o.SendBuffer && c.RecvBuffer == o.RecvBuffer
 }
 
@@ -122,7 +123,7 @@ func (l *Link) open() error {
 		return err
 	}
 	l.localOn = hasAddress(list, l.local)
-	l.sources.Store(newSources(l.dev.index, l.cfg.Peer, list))
+	l.sources.Store(newSources(l.dev.index, &l.cfg, list))
 	if err := l.recv.prepare(family, l.cfg.RecvBuffer); err != nil {
 		return err
 	}
@@ -154,7 +155,7 @@ func (c Config) complete() (Config, error) {
 		c.Group = DefaultGroup
 	}
 	c.Listen = slices.Clone(c.Listen)
-	addrs := []*netip.Addr{&c.Peer, &c.Group}
+	addrs := []*netip.Addr{&c.Peer, &c.Group, &c.From}
 	for i := range c.Listen {
 		addrs = append(addrs, &c.Listen[i])
 	}

@@ -49,11 +49,22 @@ type mmsghdr struct {
 	size uint32
 }
 
-// arrival is one allowed datagram, or a run of several of one sender that UDP_GRO put together.
+// arrival is one datagram, or a run of several of one sender that UDP_GRO put together.
 type arrival struct {
 	src     netip.AddrPort
 	data    []byte
-	segment int // size of each datagram of a run but the last; 0 = one datagram
+	segment int     // size of each datagram of a run but the last; 0 = one datagram
+	refusal Refusal // why it is dropped
+}
+
+// each calls fn for every datagram of an arrival.
+func (a *arrival) each(fn func(src netip.AddrPort, datagram []byte)) {
+	rest := a.data
+	for a.segment > 0 && len(rest) > a.segment {
+		fn(a.src, rest[:a.segment:a.segment])
+		rest = rest[a.segment:]
+	}
+	fn(a.src, rest)
 }
 
 // Batch holds the datagrams of one Read. The zero value is ready. Use it again for the next Read, and do not copy it.
@@ -97,17 +108,22 @@ func (b *Batch) rearm(n int) {
 	}
 }
 
-// Each calls fn for every datagram of the batch, in the order of arrival. The bytes belong to the batch and are valid
-// until the next Read. The zone of a link-local source is the name of the interface.
+// Each calls fn for every datagram of the batch that may be the peer's, in the order of arrival. The bytes belong to
+// the batch and are valid until the next Read. The zone of a link-local source is the name of the interface.
 func (b *Batch) Each(fn func(src netip.AddrPort, datagram []byte)) {
 	for i := range b.arrived[:b.n] {
-		a := &b.arrived[i]
-		rest := a.data
-		for a.segment > 0 && len(rest) > a.segment {
-			fn(a.src, rest[:a.segment:a.segment])
-			rest = rest[a.segment:]
+		if a := &b.arrived[i]; a.refusal == allowed {
+			a.each(fn)
 		}
-		fn(a.src, rest)
+	}
+}
+
+// Refused calls fn for every other datagram of the batch, which was counted and is to be dropped; see Each.
+func (b *Batch) Refused(fn func(src netip.Addr, why Refusal, datagram []byte)) {
+	for i := range b.arrived[:b.n] {
+		if a := &b.arrived[i]; a.refusal != allowed {
+			a.each(func(src netip.AddrPort, d []byte) { fn(src.Addr(), a.refusal, d) })
+		}
 	}
 }
 
@@ -115,9 +131,8 @@ func (b *Batch) Each(fn func(src netip.AddrPort, datagram []byte)) {
 // is invalid after Close.
 func (l *Link) FD() int { return l.recv.fd }
 
-// Read fills b with the datagrams that wait in the socket, and does not wait for any. b gets only datagrams from an
-// allowed source on the right interface, which may be none. more says that there may be more in the socket. The error
-// is net.ErrClosed after Close; any other means that the socket no longer works.
+// Read fills b with the datagrams that wait in the socket, and does not wait for any. more says that there may be more
+// in the socket. The error is net.ErrClosed after Close; any other means that the socket no longer works.
 func (l *Link) Read(b *Batch) (more bool, err error) {
 	r := &l.recv
 	r.mu.Lock()
@@ -173,22 +188,20 @@ func (l *Link) take(b *Batch, i int) {
 		c.truncated.Add(1)
 		return
 	}
-	switch l.judge(a.src.Addr(), index) {
-	case wrongInterface:
+	switch a.refusal = l.judge(a.src.Addr(), index); a.refusal {
+	case WrongInterface:
 		c.wrongInterface.Add(datagrams)
-		return
-	case wrongSource:
+	case WrongSource:
 		c.wrongSource.Add(datagrams)
-		return
-	case looped:
+	case Looped:
 		c.looped.Add(datagrams)
-		return
+	default:
+		c.bytes.Add(uint64(len(a.data)))
+		c.datagrams.Add(datagrams)
 	}
 	if needsScope(a.src.Addr()) {
 		a.src = netip.AddrPortFrom(a.src.Addr().WithZone(l.cfg.Interface), a.src.Port())
 	}
-	c.bytes.Add(uint64(len(a.data)))
-	c.datagrams.Add(datagrams)
 	b.arrived[b.n] = a
 	b.n++
 }

@@ -71,6 +71,7 @@ func TestEachSplits(t *testing.T) {
 		{data: []byte("aabbc"), segment: 2},
 		{data: []byte{}},
 		{data: []byte("xy"), segment: 2},
+		{data: []byte("nnoo"), segment: 2, refusal: WrongSource},
 	} {
 		a.src = src
 		b.arrived[i] = a
@@ -85,5 +86,15 @@ func TestEachSplits(t *testing.T) {
 	})
 	if d := cmp.Diff([]string{"alone", "aa", "bb", "cc", "aa", "bb", "c", "", "xy"}, got); d != "" {
 		t.Errorf("datagrams (-want +got):\n%s", d)
+	}
+	got = nil
+	b.Refused(func(from netip.Addr, why Refusal, d []byte) {
+		if from != src.Addr() || why != WrongSource {
+			t.Errorf("source %v, refusal %d", from, why)
+		}
+		got = append(got, string(d))
+	})
+	if d := cmp.Diff([]string{"nn", "oo"}, got); d != "" {
+		t.Errorf("refused datagrams (-want +got):\n%s", d)
 	}
 }

@@ -31,30 +31,36 @@ func TestJudge(t *testing.T) {
 	for _, tt := range []struct {
 		name, peer, src string
 		index           int
-		want            verdict
+		want            Refusal
+		from            string
 	}{
-		{"peer", "10.1.0.2", "10.1.0.2", 7, allowed},
-		{"neighbour of the peer", "10.1.0.2", "10.1.0.3", 7, wrongSource},
-		{"peer by another interface", "10.1.0.2", "10.1.0.2", 8, wrongInterface},
-		{"peer, interface unknown", "10.1.0.2", "10.1.0.2", 0, wrongInterface},
-		{"IPv6 peer", "2001:db8::2", "2001:db8::2", 7, allowed},
-		{"IPv6 neighbour", "2001:db8::2", "fe80::2", 7, wrongSource},
-		{"mapped peer", "10.1.0.2", "::ffff:10.1.0.2", 7, wrongSource},
-		{"on link", "", "10.1.0.77", 7, allowed},
-		{"on the second link prefix", "", "10.2.0.2", 7, allowed},
-		{"past the second link prefix", "", "10.2.0.4", 7, wrongSource},
-		{"off link", "", "192.0.2.1", 7, wrongSource},
-		{"on link by another interface", "", "10.1.0.77", 8, wrongInterface},
-		{"ourselves", "", "10.1.0.1", 7, looped},
-		{"ourselves by another interface", "", "10.1.0.1", 8, wrongInterface},
-		{"IPv6 on link", "", "2001:db8::2", 7, allowed},
-		{"IPv6 off link", "", "2001:db8:1::2", 7, wrongSource},
-		{"IPv6 link-local", "", "fe80::2", 7, allowed},
-		{"IPv6 link-local ourselves", "", "fe80::1", 7, looped},
-		{"IPv4 link-local without such a prefix", "", "169.254.0.1", 7, wrongSource},
+		{"peer", "10.1.0.2", "10.1.0.2", 7, allowed, ""},
+		{"neighbour of the peer", "10.1.0.2", "10.1.0.3", 7, WrongSource, ""},
+		{"peer by another interface", "10.1.0.2", "10.1.0.2", 8, WrongInterface, ""},
+		{"peer, interface unknown", "10.1.0.2", "10.1.0.2", 0, WrongInterface, ""},
+		{"IPv6 peer", "2001:db8::2", "2001:db8::2", 7, allowed, ""},
+		{"IPv6 neighbour", "2001:db8::2", "fe80::2", 7, WrongSource, ""},
+		{"mapped peer", "10.1.0.2", "::ffff:10.1.0.2", 7, WrongSource, ""},
+		{"on link", "", "10.1.0.77", 7, allowed, ""},
+		{"on the second link prefix", "", "10.2.0.2", 7, allowed, ""},
+		{"past the second link prefix", "", "10.2.0.4", 7, WrongSource, ""},
+		{"off link", "", "192.0.2.1", 7, WrongSource, ""},
+		{"on link by another interface", "", "10.1.0.77", 8, WrongInterface, ""},
+		{"ourselves", "", "10.1.0.1", 7, Looped, ""},
+		{"ourselves by another interface", "", "10.1.0.1", 8, WrongInterface, ""},
+		{"IPv6 on link", "", "2001:db8::2", 7, allowed, ""},
+		{"IPv6 off link", "", "2001:db8:1::2", 7, WrongSource, ""},
+		{"IPv6 link-local", "", "fe80::2", 7, allowed, ""},
+		{"IPv6 link-local ourselves", "", "fe80::1", 7, Looped, ""},
+		{"IPv4 link-local without such a prefix", "", "169.254.0.1", 7, WrongSource, ""},
+		{"named on the group", "", "10.1.0.77", 7, allowed, "10.1.0.77"},
+		{"another one on the group", "", "10.1.0.78", 7, WrongSource, "10.1.0.77"},
+		{"named, in no network of the interface", "", "192.0.2.1", 7, allowed, "192.0.2.1"},
+		{"ourselves, with another one named", "", "10.1.0.1", 7, Looped, "10.1.0.77"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := newSources(7, addr(tt.peer), list).judge(addr(tt.src), tt.index); got != tt.want {
+			cfg := &Config{Peer: addr(tt.peer), From: addr(tt.from)}
+			if got := newSources(7, cfg, list).judge(addr(tt.src), tt.index); got != tt.want {
 				t.Errorf("verdict %d, want %d", got, tt.want)
 			}
 		})

@@ -13,10 +13,11 @@ type Stats struct {
 	BytesSent, DatagramsSent uint64
 	BytesRecv, DatagramsRecv uint64
 
-	SendErrors      uint64 // lost before they left, the sum of the four below
+	SendErrors      uint64 // lost before they left, the sum of the five below
 	SendQueueFull   uint64 // the socket buffer or the queue of the interface was full (EAGAIN, ENOBUFS)
 	SendUnreachable uint64 // no route, no answer to ARP or neighbour discovery, no source address, interface down
 	SendBlocked     uint64 // the firewall of this router (EPERM)
+	SendTooLong     uint64 // the path carries less than the interface (EMSGSIZE)
 	SendOther       uint64 // anything else
 
 	RecvErrors     uint64 // failed reads
@@ -40,6 +41,7 @@ func (s Stats) Add(later Stats) Stats {
 	later.SendQueueFull += s.SendQueueFull
 	later.SendUnreachable += s.SendUnreachable
 	later.SendBlocked += s.SendBlocked
+	later.SendTooLong += s.SendTooLong
 	later.SendOther += s.SendOther
 	later.RecvErrors += s.RecvErrors
 	later.WrongInterface += s.WrongInterface
@@ -52,8 +54,9 @@ func (s Stats) Add(later Stats) Stats {
 
 // sendCounts and recvCounts are the counters behind Stats.
 type sendCounts struct {
-	bytes, datagrams                       atomic.Uint64
-	queueFull, unreachable, blocked, other atomic.Uint64
+	bytes, datagrams                atomic.Uint64
+	queueFull, unreachable, blocked atomic.Uint64
+	tooLong, other                  atomic.Uint64
 }
 
 type recvCounts struct {
@@ -74,6 +77,8 @@ func (c *sendCounts) lost(errno unix.Errno, datagrams int) {
 		kind = &c.queueFull
 	case unix.EPERM, unix.EACCES:
 		kind = &c.blocked
+	case unix.EMSGSIZE:
+		kind = &c.tooLong
 	case unix.ENETUNREACH, unix.EHOSTUNREACH, unix.ENETDOWN, unix.EHOSTDOWN, unix.ECONNREFUSED,
 		unix.EADDRNOTAVAIL, unix.ENODEV, unix.ENXIO,
 		unix.EINVAL: // the router no longer has the source address (net/ipv4/route.c, ip_route_output_key_hash_rcu)
@@ -89,12 +94,12 @@ func (l *Link) Stats() Stats {
 		BytesSent: s.bytes.Load(), DatagramsSent: s.datagrams.Load(),
 		BytesRecv: r.bytes.Load(), DatagramsRecv: r.datagrams.Load(),
 		SendQueueFull: s.queueFull.Load(), SendUnreachable: s.unreachable.Load(),
-		SendBlocked: s.blocked.Load(), SendOther: s.other.Load(),
+		SendBlocked: s.blocked.Load(), SendTooLong: s.tooLong.Load(), SendOther: s.other.Load(),
 		RecvErrors: r.errors.Load(), WrongInterface: r.wrongInterface.Load(), WrongSource: r.wrongSource.Load(),
 		Looped: r.looped.Load(), Truncated: r.truncated.Load(),
 		SendBuffer: l.send.buffer, RecvBuffer: l.recv.buffer,
 	}
-	st.SendErrors = st.SendQueueFull + st.SendUnreachable + st.SendBlocked + st.SendOther
+	st.SendErrors = st.SendQueueFull + st.SendUnreachable + st.SendBlocked + st.SendTooLong + st.SendOther
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.closed {

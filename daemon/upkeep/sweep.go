@@ -72,9 +72,9 @@ func (u *Upkeep) expire(ctx context.Context) error {
 // expired appends the external entries that cannot be alive any more, of a slice from a position on. It returns the
 // position to go on from, 0 at the end.
 func expired(c *core.Core, from cache.Ref, refs []cache.Ref) ([]cache.Ref, cache.Ref) {
-	now, heard := c.Now(), c.PeerHeard()
+	now := c.Now()
 	next := c.Peer.External.Scan(from, loop.SliceSize, func(e *cache.Entry) bool {
-		if lifetime.Expired(&e.Flow, e.Updated, heard, now) {
+		if lifetime.Expired(&e.Flow, e.Updated, c.HeardOf(e.Updated), now) {
 			refs = append(refs, e.Ref)
 		}
 		return true
@@ -84,9 +84,9 @@ func expired(c *core.Core, from cache.Ref, refs []cache.Ref) ([]cache.Ref, cache
 
 // expireExpectations removes the external expectations whose timeout has passed and returns how many.
 func expireExpectations(c *core.Core) (removed int) {
-	now, heard := c.Now(), c.PeerHeard()
+	now := c.Now()
 	c.Peer.Expect.Scan(0, math.MaxInt, func(x *cache.ExpectEntry) {
-		if lifetime.ExpectationExpired(&x.Expectation, x.Updated, heard, now) {
+		if lifetime.ExpectationExpired(&x.Expectation, x.Updated, c.HeardOf(x.Updated), now) {
 			c.Peer.Expect.Forget(x.Ref)
 			removed++
 		}
