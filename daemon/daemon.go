@@ -189,7 +189,7 @@ func (d *Daemon) build() {
 		Config: d.inForce.Load, Wake: d.wakeLinks, Log: d.steady,
 	}
 	d.registry = metrics.NewRegistry(d.snapshot)
-	d.server = control.NewServer(d.backend(), d.log)
+	d.server = control.NewServer(d.backend(), d.steady)
 }
 
 // Check reads the files that cfg names. The error says what is wrong with the web configuration of the metrics, the

@@ -23,14 +23,14 @@ const maxDoor = 64
 // and those who have one get in.
 type door struct {
 	net.Listener
-	actors *actors
+	server *Server
 	places places
 	queue  chan struct{} // one token for each that waits to be told
 }
 
-func newDoor(ln net.Listener, a *actors) *door {
+func newDoor(ln net.Listener, s *Server) *door {
 	return &door{
-		Listener: ln, actors: a, queue: make(chan struct{}, maxDoor),
+		Listener: ln, server: s, queue: make(chan struct{}, maxDoor),
 		places: places{what: "connections", room: connectionRoom, each: connectionEach},
 	}
 }
@@ -44,11 +44,12 @@ func (d *door) Accept() (net.Conn, error) {
 		}
 		g := &guest{Conn: c}
 		g.caller, g.known = peerOf(c)
-		u := d.actors.taker(&g.caller, g.known)
+		u := d.server.actors.taker(&g.caller, g.known)
 		if g.crowded = d.places.enter(u); g.crowded == nil {
 			g.leave = sync.OnceFunc(func() { d.places.leave(u) })
 			return g, nil
 		}
+		d.server.noPlace(&g.caller, g.crowded)
 		select {
 		case d.queue <- struct{}{}:
 			g.leave = sync.OnceFunc(func() { <-d.queue })

@@ -200,6 +200,7 @@ func (s *Statistics) daemonBlock() Block {
 	b.add("uptime", s.Uptime, "", "")
 	b.add("unknown requests", s.Requests.Unknown, "requests_unknown_total", "Requests on the control socket that are not part of the API, or make no sense.")
 	b.add("requests not read", s.Requests.ReadFailed, "requests_unread_total", "Requests on the control socket that were broken off, too slow or too large.")
+	b.add("callers without a place", s.Requests.Crowded, "requests_crowded_total", "Connections and lists on the control socket that were refused because the caller, or all like it, had too many.")
 	return b
 }
 

@@ -112,6 +112,7 @@ func (s *Server) enter(w http.ResponseWriter, r *http.Request, of *places) (leav
 	c, known := CallerFrom(r.Context())
 	u := s.actors.taker(&c, known)
 	if full := of.enter(u); full != nil {
+		s.noPlace(&c, full)
 		s.refuse(w, full)
 		return nil, false
 	}

@@ -82,7 +82,7 @@ func TestReadersDoNotStopTheWord(t *testing.T) {
 
 // A user gets no more places than his share, and hears why. Others of his rank still get in.
 func TestPlacesOfOneUser(t *testing.T) {
-	c, _ := serveReaders(t, fake())
+	c, server := serveReaders(t, fake())
 	get := func() (status, body string) {
 		conn, err := net.Dial("unix", c.socket)
 		if err != nil {
@@ -108,6 +108,9 @@ func TestPlacesOfOneUser(t *testing.T) {
 			t.Errorf("one too many: %s %s", status, body)
 		}
 	})
+	if n := server.Requests().Crowded; n != 1 {
+		t.Errorf("%d callers had no place", n)
+	}
 	nstest.As(t, somebody+1, ofReaders, func() {
 		if status, body := get(); !strings.HasPrefix(status, "200") {
 			t.Errorf("another user: %s %s", status, body)

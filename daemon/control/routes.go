@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 )
 
 // route is one call of the API.
@@ -110,9 +109,6 @@ func (t *route) wants() string {
 	return "want one of " + strings.Join(t.params, ", ")
 }
 
-// deniedEvery bounds how often the log says that somebody may not act.
-const deniedEvery = time.Second
-
 // mayAct returns nil or why the caller may only read.
 func (s *Server) mayAct(r *http.Request) *Error {
 	c, ok := CallerFrom(r.Context())
@@ -124,17 +120,8 @@ func (s *Server) mayAct(r *http.Request) *Error {
 	if s.actors.allow(&c) {
 		return nil
 	}
-	s.mu.Lock()
-	now := time.Now()
-	say := now.Sub(s.deniedAt) >= deniedEvery
-	if say {
-		s.deniedAt = now
-	}
-	s.mu.Unlock()
-	if say {
-		s.log.Warn("refused a caller who may read but not act: to allow it, set control-group",
-			"call", r.URL.Path, "pid", c.PID, "uid", c.UID)
-	}
+	s.log.Warn("refused a caller who may read but not act: to allow it, set control-group",
+		"call", r.URL.Path, "pid", c.PID, "uid", c.UID)
 	return &Error{
 		Code: CodeForbidden, Message: fmt.Sprintf("uid %d may read but not act", c.UID),
 		Hint: "be root or a member of group " + groupName(s.actors.gid) +

@@ -36,15 +36,14 @@ type Server struct {
 	requestTimeout time.Duration // ... to the end of its body
 	streamTimeout  time.Duration // how long a reader may leave a list unread
 
-	unknown, unread atomic.Uint64 // RequestStatistics
+	unknown, unread, crowded atomic.Uint64 // RequestStatistics
 
-	mu       sync.Mutex
-	stopped  bool
-	deniedAt time.Time      // when it was last logged that somebody may not act
-	busy     sync.WaitGroup // requests being handled
+	mu      sync.Mutex
+	stopped bool
+	busy    sync.WaitGroup // requests being handled
 }
 
-// NewServer returns a server that is not yet serving.
+// NewServer returns a server that is not yet serving. log should hold back what repeats: callers cause it.
 func NewServer(b Backend, log *slog.Logger) *Server {
 	return &Server{
 		backend: b, log: log, actors: ownActors(),
@@ -71,7 +70,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 
 		DisableGeneralOptionsHandler: true, // OPTIONS * is no part of this API either
 	}
-	if err := ServeUntil(ctx, srv, func() error { return srv.Serve(newDoor(ln, &s.actors)) }); err != nil {
+	if err := ServeUntil(ctx, srv, func() error { return srv.Serve(newDoor(ln, s)) }); err != nil {
 		return fmt.Errorf("serve control socket: %w", err)
 	}
 	s.mu.Lock()
@@ -123,7 +122,14 @@ func (s *Server) tracked(h http.Handler) http.Handler {
 
 // Requests returns what the server counts for Statistics.
 func (s *Server) Requests() RequestStatistics {
-	return RequestStatistics{Unknown: s.unknown.Load(), ReadFailed: s.unread.Load()}
+	return RequestStatistics{Unknown: s.unknown.Load(), ReadFailed: s.unread.Load(), Crowded: s.crowded.Load()}
+}
+
+// noPlace counts and logs that there is no place for a caller.
+func (s *Server) noPlace(c *Caller, full *Error) {
+	s.crowded.Add(1)
+	s.log.Warn("no place for a caller of the control socket: end the processes that hold the others",
+		"why", full.Message, "pid", c.PID, "uid", c.UID)
 }
 
 // answer makes a handler of a function that returns a value to be written as JSON.

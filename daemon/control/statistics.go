@@ -189,6 +189,7 @@ type SessionStatistics struct {
 type RequestStatistics struct {
 	Unknown    uint64 `json:"unknown"`     // not part of the API, or making no sense
 	ReadFailed uint64 `json:"read_failed"` // broken off, too slow or too large
+	Crowded    uint64 `json:"crowded"`     // connections and lists for which there was no place
 }
 
 // KernelStatistics are the counters of the ctnetlink side.
