@@ -217,7 +217,8 @@ func TestParkInFullFileOfAnother(t *testing.T) {
 		}
 	}
 	nstest.As(t, somebody, []uint32{members}, fill(1, 100))
-	nstest.As(t, somebody+3, []uint32{members}, fill(100, n))
+	fill(100, 101)() // as root
+	nstest.As(t, somebody+3, []uint32{members}, fill(101, n))
 	nstest.As(t, daemon, []uint32{members}, func() {
 		ns, err := Unpark(path)
 		if err != nil || len(ns) < 100 || len(ns) == n-1 {
