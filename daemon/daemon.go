@@ -322,5 +322,5 @@ func (d *Daemon) announceReady(ctx context.Context) error {
 // are recorded.
 func (d *Daemon) takeUpParked(ctx context.Context) error {
 	path := notify.ParkedPath(d.cfg.Socket)
-	return notify.Watch(ctx, path, func(n control.Notification) { d.roles.Notify(n) }, d.log)
+	return notify.Watch(ctx, path, func(n control.Notification) { d.roles.Notify(n) }, d.steady)
 }

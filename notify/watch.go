@@ -11,18 +11,15 @@ import (
 	"ctsync/daemon/control"
 )
 
-// The times of Watch.
-const (
-	lookEvery    = time.Second // without an event, and while the file is locked
-	complainOnce = time.Minute // about the same
-)
+// lookEvery is how often Watch looks without an event, and while the file is locked.
+const lookEvery = time.Second
 
 // Watch calls take for each notification that is parked at path, those that are parked already and those to come, until
 // ctx ends. So a word that could not be delivered to a running daemon is late by milliseconds: it needs neither a
 // connection nor a start.
 //
 // It looks when inotify(7) reports a change in the directory, and once a second besides: there may be no directory yet,
-// or no inotify, and somebody may hold the lock.
+// or no inotify, and somebody may hold the lock. log should hold back what repeats: whoever may park can cause it.
 func Watch(ctx context.Context, path string, take func(control.Notification), log *slog.Logger) error {
 	var events <-chan fsnotify.Event
 	var trouble <-chan error
@@ -37,15 +34,13 @@ func Watch(ctx context.Context, path string, take func(control.Notification), lo
 	}
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
-	said, at := "", time.Time{}
 	for {
 		ns, err := Unpark(path)
 		for _, n := range ns {
 			take(n)
 		}
-		if err != nil && (err.Error() != said || time.Since(at) > complainOnce) {
-			said, at = err.Error(), time.Now()
-			log.Error("parked notifications are not all read", "err", err)
+		if err != nil {
+			log.Error("parked notifications are not all read: see who else writes in that directory", "err", err)
 		}
 		for look := false; !look; {
 			select {

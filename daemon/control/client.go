@@ -38,18 +38,7 @@ type Client struct {
 // New returns a client of the daemon at a socket. It does not connect yet. It speaks to no server but one of root, of
 // this process's user, or of the owner of the socket's directory (SO_PEERCRED).
 func New(socket string) *Client {
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-		var d net.Dialer
-		c, err := d.DialContext(ctx, "unix", socket)
-		if err != nil {
-			return nil, err
-		}
-		if err := checkServer(c, socket); err != nil {
-			c.Close()
-			return nil, err
-		}
-		return c, nil
-	}
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return dialServer(ctx, socket) }
 	return &Client{socket: socket, timeout: clientTimeout, http: http.Client{Transport: &http.Transport{
 		DialContext:        dial,
 		DisableCompression: true,
@@ -67,15 +56,19 @@ func (e *foreignServerError) Error() string {
 		e.server.PID, e.server.UID)
 }
 
-// checkServer returns an error if the process that listens on a socket is not to be trusted: whoever may write in the
-// directory could have put a socket there. The answers go to root's terminal, and keepalived's word to whom it is not
-// meant for.
-func checkServer(c net.Conn, socket string) error {
-	server, ok := peerOf(c)
-	if ok && owned.Trusts(server.UID, filepath.Dir(socket)) {
-		return nil
+// dialServer connects to a socket if it is served by somebody to be trusted: whoever may write in the directory could
+// have put a socket there. The answers go to root's terminal, and keepalived's word must reach the daemon.
+func dialServer(ctx context.Context, socket string) (net.Conn, error) {
+	var d net.Dialer
+	c, err := d.DialContext(ctx, "unix", socket)
+	if err != nil {
+		return nil, err
 	}
-	return &foreignServerError{server}
+	if server, ok := peerOf(c); !ok || !owned.Trusts(server.UID, filepath.Dir(socket)) {
+		c.Close()
+		return nil, &foreignServerError{server}
+	}
+	return c, nil
 }
 
 // Close closes idle connections.
