@@ -92,7 +92,7 @@ func (m *monitor) flowCell(r *row, column string) cell {
 	f := &r.flow
 	switch column {
 	case "PROTO":
-		return cell{protoName(f.Orig.Proto), plain}
+		return cell{f.Orig.Proto.Name(), plain}
 	case "SOURCE":
 		return cell{m.names.source(&f.Orig), plain}
 	case "DESTINATION":
@@ -170,13 +170,6 @@ func natWords(f *flow.Flow) string {
 		return "dnat"
 	}
 	return ""
-}
-
-func protoName(p flow.Proto) string {
-	if name := p.String(); name != "unknown" {
-		return name
-	}
-	return strconv.Itoa(int(p))
 }
 
 // source writes the source with its port, or what the protocol has instead.

@@ -196,7 +196,7 @@ func (e *expectations) cells(r *expectRow) []cell {
 	return []cell{
 		{string(r.table), plain},
 		{flow.HelperName(&x.Helper), plain},
-		{protoName(x.Expect.Proto) + " " + e.names.anySource(x) + arrow + e.names.destination(&x.Expect), plain},
+		{x.Expect.Proto.Name() + " " + e.names.anySource(x) + arrow + e.names.destination(&x.Expect), plain},
 		{e.names.source(&x.Master) + arrow + e.names.destination(&x.Master), plain},
 		{timeout, plain},
 	}
@@ -233,7 +233,7 @@ func (e *expectations) visible() export {
 			Table control.Table `json:"table"`
 			control.ExpectEntry
 		}{r.table, control.ExpectEntry{ExpectationJSON: x.JSON(), Created: r.created}},
-			string(r.table), flow.HelperName(&x.Helper), protoName(x.Expect.Proto),
+			string(r.table), flow.HelperName(&x.Helper), x.Expect.Proto.Name(),
 			numbers.anySource(x), numbers.destination(&x.Expect),
 			numbers.source(&x.Master), numbers.destination(&x.Master), timeout)
 	}

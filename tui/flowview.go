@@ -53,7 +53,7 @@ func (f *flowView) all() []string {
 	}
 	l := f.look
 	source, destination := f.names.source(&f.orig), f.names.destination(&f.orig)
-	head := " " + l.in(title, protoName(f.orig.Proto)+"  "+source+" "+l.sign(signArrow)+" "+destination)
+	head := " " + l.in(title, f.orig.Proto.Name()+"  "+source+" "+l.sign(signArrow)+" "+destination)
 	if f.following {
 		head += "  " + l.in(accent, "[followed]")
 	}
@@ -163,7 +163,7 @@ var flowAttributes = []struct {
 		}
 		t := &r.flow.Master
 		arrow := " " + m.look.sign(signArrow) + " "
-		return protoName(t.Proto) + " " + m.names.source(t) + arrow + m.names.destination(t)
+		return t.Proto.Name() + " " + m.names.source(t) + arrow + m.names.destination(t)
 	}},
 	{"Window scale", pair(flow.HasTCPWScale, func(f *flow.Flow, d int) string { return itoa(int(f.TCPWScale[d])) })},
 	{"TCP flags", pair(flow.HasTCPFlags, func(f *flow.Flow, d int) string { return tcpFlags(f.TCPFlags[d]) })},

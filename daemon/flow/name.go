@@ -39,59 +39,6 @@ func (d Direction) String() string {
 	return "reply"
 }
 
-// String returns the name that conntrack(8) prints for p: tcp, udp, udplite, icmp, icmpv6, sctp, gre, dccp, and
-// "unknown" for every other protocol.
-func (p Proto) String() string {
-	switch p {
-	case TCP:
-		return "tcp"
-	case UDP:
-		return "udp"
-	case UDPLite:
-		return "udplite"
-	case ICMP:
-		return "icmp"
-	case ICMPv6:
-		return "icmpv6"
-	case SCTP:
-		return "sctp"
-	case GRE:
-		return "gre"
-	case DCCP:
-		return "dccp"
-	}
-	return unknownName
-}
-
-// Protos returns the protocols that have a name.
-func Protos() []Proto { return []Proto{TCP, UDP, UDPLite, ICMP, ICMPv6, SCTP, GRE, DCCP} }
-
-// Name returns what ParseProto reads back: the name of p, or its number if it has no name.
-func (p Proto) Name() string {
-	if name := p.String(); name != unknownName {
-		return name
-	}
-	return strconv.Itoa(int(p))
-}
-
-// ParseProto reads a name as Proto.String prints it, in any case, or icmp6 or ipv6-icmp for icmpv6, or a decimal
-// protocol number.
-func ParseProto(name string) (Proto, error) {
-	for _, p := range Protos() {
-		if strings.EqualFold(name, p.String()) {
-			return p, nil
-		}
-	}
-	if strings.EqualFold(name, "icmp6") || strings.EqualFold(name, "ipv6-icmp") {
-		return ICMPv6, nil
-	}
-	n, err := strconv.ParseUint(name, 10, 8)
-	if err != nil {
-		return 0, fmt.Errorf("parse protocol %q: want a name such as tcp or a number up to 255", name)
-	}
-	return Proto(n), nil
-}
-
 // State names as conntrack(8) prints them, indexed by enum tcp_conntrack, sctp_conntrack and ct_dccp_states.
 var (
 	tcpStates = [...]string{
@@ -133,7 +80,8 @@ func StateName(p Proto, s uint8) string {
 	return states[s]
 }
 
-// ParseState is the inverse of StateName, in any case. LISTEN is an older name of TCP's SYN_SENT2.
+// ParseState is the inverse of StateName, in any case. Of TCP's states LISTEN is an older name of SYN_SENT2, and CLOSED
+// is conntrackd's name of CLOSE.
 func ParseState(p Proto, name string) (uint8, error) {
 	for i, s := range States(p) {
 		if strings.EqualFold(name, s) {
@@ -141,7 +89,10 @@ func ParseState(p Proto, name string) (uint8, error) {
 		}
 	}
 	if p == TCP && strings.EqualFold(name, "LISTEN") {
-		return uint8(len(tcpStates) - 1), nil
+		return TCPSynSent2, nil
+	}
+	if p == TCP && strings.EqualFold(name, "CLOSED") {
+		return TCPClose, nil
 	}
 	return 0, fmt.Errorf("parse state %q: %v has no such state", name, p)
 }

@@ -20,7 +20,11 @@ func TestProtoNames(t *testing.T) {
 		{"sctp", 132, nil},
 		{"gre", 47, nil},
 		{"dccp", 33, nil},
-		{"unknown", 50, []string{"50"}},
+		{"esp", 50, []string{"50", "IPSEC-ESP"}},
+		{"vrrp", 112, []string{"VRRP"}},
+		{"igmp", 2, nil},
+		{"ospf", 89, []string{"OSPFIGP"}},
+		{"unknown", 253, []string{"253"}},
 	}
 	for _, tt := range tests {
 		if got := tt.proto.String(); got != tt.name {
@@ -67,6 +71,9 @@ func TestStateNames(t *testing.T) {
 	}
 	if got := StateName(UDP, 1); got != "" {
 		t.Errorf("UDP has state %q", got)
+	}
+	if got, err := ParseState(TCP, "CLOSED"); got != TCPClose || err != nil {
+		t.Errorf("CLOSED is %d, %v", got, err)
 	}
 	if got, err := ParseState(TCP, "listen"); got != 9 || err != nil {
 		t.Errorf("listen is %d, %v; want 9", got, err)
