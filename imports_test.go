@@ -27,7 +27,8 @@ daemon/rtnetlink
 daemon/wire         daemon/flow
 daemon/cache        daemon/flow
 daemon/ctnetlink    daemon/flow
-daemon/config       daemon/flow daemon/owned
+daemon/conntrackd
+daemon/config       daemon/flow daemon/conntrackd daemon/owned
 daemon/keepalived   daemon/flow
 daemon/transport    daemon/rtnetlink
 daemon/session      daemon/flow daemon/wire daemon/lately

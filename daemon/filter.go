@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"ctsync/daemon/cache"
@@ -19,8 +20,9 @@ import (
 // One filter says which flows are replicated, wherever they come from and go to: the kernel applies what it can of it
 // to events, the core loop all of it to events, comparisons with the kernel, bulk updates, commits and purges. As in
 // conntrackd, what the peer sends enters the external cache unfiltered, and is filtered when it leaves it for the
-// kernel. The filter looks at what never changes while a flow exists, so a flow that does not pass is nowhere, and its
-// end needs no special case: an end passes if its beginning did.
+// kernel. Protocol and addresses never change while a flow exists: a flow that does not pass by them is nowhere. State
+// and status do change. A flow that comes into a state that does not pass stays as it was last, here and at the peer,
+// until it passes again or ends: an end always passes.
 
 // filterSource is what the filter is made of. It has a lock because the configuration, the addresses of this router and
 // the link change in goroutines of their own; the core has a copy of what comes out.
@@ -52,11 +54,24 @@ func (s *filterSource) build() (changed bool, err error) {
 // newFilter makes the filter. Besides what the configuration says, flows that belong to this router alone never pass:
 // loopback traffic, and the sync channel itself, on every link: local holds our address by interface.
 func newFilter(cfg *config.Config, local map[string]netip.Addr, own []netip.Addr) flow.Filter {
-	r := flow.Rules{Accept: cfg.AcceptProtocol, Ignore: []netip.Prefix{
-		netip.PrefixFrom(netip.AddrFrom4([4]byte{127}), 8),
-		netip.PrefixFrom(netip.IPv6Loopback(), 128),
-	}}
-	r.Ignore = append(r.Ignore, cfg.IgnoreAddress...)
+	r := flow.Rules{
+		Accept: cfg.AcceptProtocol, AcceptAt: cfg.AcceptAddress, IgnoreAt: cfg.IgnoreAddress,
+		TCPStates: cfg.AcceptState, Status: cfg.AcceptStatus,
+		Ignore: []netip.Prefix{
+			netip.PrefixFrom(netip.AddrFrom4([4]byte{127}), 8),
+			netip.PrefixFrom(netip.IPv6Loopback(), 128),
+		},
+	}
+	if len(r.Accept) == 0 {
+		r.IgnoreProto = cfg.IgnoreProtocol
+	}
+	if len(cfg.IgnoreState) > 0 {
+		for state := range uint8(len(flow.States(flow.TCP))) {
+			if !slices.Contains(cfg.IgnoreState, state) {
+				r.TCPStates = append(r.TCPStates, state)
+			}
+		}
+	}
 	for _, a := range own {
 		r.Ignore = append(r.Ignore, netip.PrefixFrom(a, a.BitLen()))
 	}

@@ -28,7 +28,10 @@ func TestNewFilter(t *testing.T) {
 		{Name: "sync0", Port: 3780, Peer: netip.MustParseAddr("10.255.0.2")},
 		{Name: "sync1", Port: 3781, Peer: netip.MustParseAddr("10.254.0.2")},
 	}
-	unicast.IgnoreAddress = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::1/128")}
+	unicast.IgnoreAddress = []flow.Place{
+		{Net: netip.MustParsePrefix("192.0.2.0/24"), Sides: flow.OrigSides},
+		{Net: netip.MustParsePrefix("2001:db8::1/128"), Sides: flow.OrigSides},
+	}
 	protocols := config.Default()
 	protocols.Interfaces = []config.Interface{{Name: "sync0", Port: 3780}, {Name: "sync1", Port: 3781}}
 	protocols.AcceptProtocol = []flow.Proto{flow.TCP, flow.ICMPv6}
@@ -66,7 +69,7 @@ func TestNewFilter(t *testing.T) {
 	} {
 		f := newFilter(tt.cfg, local, own)
 		orig := between(tt.proto, tt.src, tt.dst)
-		if got := f.Pass(&orig); got != tt.want {
+		if got := f.PassOrig(&orig); got != tt.want {
 			t.Errorf("%s: Pass = %v, want %v", tt.name, got, tt.want)
 		}
 	}

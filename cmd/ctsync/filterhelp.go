@@ -44,8 +44,8 @@ Times are written 90, 90s, 5m, 2h, 1d, 1w or 1h30m, sizes 1000, 1k, 1M or 1Ki, m
 	}
 	return append(b, `
 A word without a key can be an address or network, the beginning of an address (10.0. or fd00:1), an address and port
-(10.0.0.7:443), a port, a CONN ID, a part of the name of a protocol, state or helper, or one of assured, unreplied,
-expected, offload, nat, snat, dnat, ipv4, ipv6. Upper and lower case are the same.
+(10.0.0.7:443), a port, a CONN ID, a part of the name of a protocol, state or helper, or one of assured, replied,
+unreplied, expected, offload, nat, snat, dnat, ipv4, ipv6. Upper and lower case are the same.
 `...)
 }
 

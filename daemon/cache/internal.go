@@ -132,9 +132,14 @@ func (n *Internal) Destroy(f *flow.Flow, _ int64) {
 		n.stats.DestroyFailed++
 		return
 	}
+	n.end(r)
+}
+
+// end makes an entry one that has ended.
+func (n *Internal) end(r Ref) {
 	n.hide(r)
-	if !n.out.end(r, &b.state) {
-		n.drop(r, &b.state)
+	if s := &n.body(r).state; !n.out.end(r, s) {
+		n.drop(r, s)
 	}
 }
 

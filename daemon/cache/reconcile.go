@@ -74,6 +74,38 @@ func (n *Internal) Reconcile(f *flow.Flow, now int64) (changed bool, err error) 
 	return changed, nil
 }
 
+// Confirm takes a record of the dump of a flow whose present state is not to be cached. The entry that is there, if it
+// is of the same incarnation, is seen and stays as it is; one of another has ended.
+func (n *Internal) Confirm(f *flow.Flow) {
+	r, _ := n.find(&f.Orig)
+	switch {
+	case r == 0 || n.body(r).is(dead):
+	case otherID(n.body(r), f):
+		n.end(r)
+	default:
+		n.show(r) // a flush may have hidden it
+		n.seen(r).set(r.number())
+	}
+}
+
+// Complete takes from what was read of a flow what its events left out of the entry: sequence adjustments, of which the
+// kernel raises no event, and what the entry does not have. What an event did say may be newer, and stays.
+func (n *Internal) Complete(f *flow.Flow, now int64) error {
+	r, _ := n.find(&f.Orig)
+	if r == 0 || !n.sees(r) || otherID(n.body(r), f) {
+		return nil
+	}
+	n.get(r, &n.old)
+	read := *f
+	read.Has &^= n.old.Has &^ flow.HasSeqAdj
+	n.fresh = n.old
+	n.fresh.Merge(&read)
+	if Differences(&n.old, &n.fresh) == 0 {
+		return nil
+	}
+	return n.Update(&read, now)
+}
+
 // adopt makes the dump's record f the content of r, or of a new record when r is 0.
 func (n *Internal) adopt(r Ref, h uint64, f *flow.Flow, now int64) (changed bool, err error) {
 	if r, err = n.renew(r, h, f, now); err != nil {

@@ -111,6 +111,7 @@ func (p *parser) listenAddress(n *node) {
 func (p *parser) relations() {
 	p.required()
 	p.metricsRelations()
+	p.filterRelations()
 	for i := range p.cfg.Interfaces {
 		l := &p.cfg.Interfaces[i]
 		p.peerZone(l, &l.Peer, "peer", p.links[i].peer)

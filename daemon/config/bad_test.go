@@ -105,7 +105,7 @@ f: [interface.NAME] is missing: it names the dedicated link to the peer, such as
 	{"link key at the top", "peer = '198.51.100.2'\n" + tables,
 		`f:1:1: unknown key "peer": it belongs in [interface.NAME]`},
 	{"misspelt link key at the top", "Port = 3780\n" + tables,
-		`f:1:1: unknown key "Port"; did you mean "port" in [interface.NAME]?`},
+		`f:1:1: unknown key "Port": for conntrackd's Port write port (in [interface.NAME])`},
 
 	// Types and values.
 	{"integers", "cache-limit = 'many'\npurge-timeout = '60s'\nsync-queue-size = 1.5\nevent-listen-queue-size = true\n" + tables + "port = '3780'",
@@ -221,11 +221,34 @@ f:1:1: listen-address has no address for [interface.eth1]: the link sends to ff0
 	// What is replicated.
 	{"one protocol", "accept-protocol = 'tcp'\n" + tables,
 		`f:1:19: accept-protocol wants a list: write accept-protocol = ["tcp"]`},
-	{"protocols", "accept-protocol = [6, 'TCP', 'gre', 'icmpv6', 'udp']\n" + tables,
-		`f:1:20: accept-protocol wants the name of a protocol in quotes, not the integer 6
-f:1:23: accept-protocol = "TCP" is none of tcp, udp, icmp, icmp6, ipv6-icmp, sctp, dccp
-f:1:30: accept-protocol = "gre" is none of tcp, udp, icmp, icmp6, ipv6-icmp, sctp, dccp
-f:1:37: accept-protocol = "icmpv6" is none of tcp, udp, icmp, icmp6, ipv6-icmp, sctp, dccp`},
+	{"protocols", "accept-protocol = [6, true, 'tpc', 256, 'udp']\nignore-protocol = ['nonsense']\n" + tables,
+		`f:1:23: accept-protocol wants names or numbers of protocols, not true
+f:1:29: accept-protocol = "tpc" is no protocol: write a name of /etc/protocols or a number from 0 to 255; did you mean "tcp"?
+f:1:36: accept-protocol = "256" is no protocol: write a name of /etc/protocols or a number from 0 to 255
+f:2:20: ignore-protocol = "nonsense" is no protocol: write a name of /etc/protocols or a number from 0 to 255`},
+	{"protocols both ways", "accept-protocol = ['tcp']\nignore-protocol = ['udp']\n" + tables,
+		`f:2:1: ignore-protocol and accept-protocol (line 1) exclude each other: what is not accepted is ignored; remove one`},
+	{"states both ways", "ignore-state = ['SYN_SENT']\naccept-state = ['ESTABLISHED']\n" + tables,
+		`f:1:1: ignore-state and accept-state (line 2) exclude each other: what is not accepted is ignored; remove one`},
+	{"states", "accept-state = ['OPEN', 1]\n" + tables,
+		`f:1:17: accept-state = "OPEN" is no state of TCP: write any of SYN_SENT, SYN_RECV, ESTABLISHED, FIN_WAIT, CLOSE_WAIT, LAST_ACK, TIME_WAIT, CLOSE, SYN_SENT2, CLOSED, LISTEN
+f:1:25: accept-state = "1" is no state of TCP: write any of SYN_SENT, SYN_RECV, ESTABLISHED, FIN_WAIT, CLOSE_WAIT, LAST_ACK, TIME_WAIT, CLOSE, SYN_SENT2, CLOSED, LISTEN`},
+	{"status", "accept-status = ['answered']\n" + tables,
+		`f:1:18: accept-status = "answered" is none of replied, assured`},
+	{"accepted addresses", "accept-address = ['own', 'src:here', 'reply-dst:192.0.2.1/24']\n" + tables,
+		`f:1:19: accept-address = "own" is not an IPv4 or IPv6 address or network
+f:1:26: accept-address = "src:here" is not an IPv4 or IPv6 address or network
+f:1:38: accept-address = "reply-dst:192.0.2.1/24" has host bits set: write "192.0.2.0/24" for the network or "192.0.2.1" for the address`},
+	{"words of conntrackd", "CommitTimeout = 180\nstate-accept = []\nHashLimit = 1\nexpectation_sync = []\nTCP = 1\nexpect-sync = ['ras', 'TNS', 'rpc', 'on']\n" + tables,
+		`f:1:1: unknown key "CommitTimeout": conntrackd's CommitTimeout is not needed: a flow is restored with the timeout that it has left
+f:2:1: unknown key "state-accept": write accept-state
+f:3:1: unknown key "HashLimit": for conntrackd's HashLimit write cache-limit
+f:4:1: unknown key "expectation_sync": for conntrackd's ExpectationSync write expect-sync (["all"] for on; ras, q.931 and h.245 are "h323", rpc is "nfs", tns is "sqlnet")
+f:5:1: unknown key "TCP": conntrackd's TCP is not in ctsync: use UDP, which FTFW makes reliable
+f:6:16: expect-sync = "ras" is none of all, ftp, h323, nfs, sip, sqlnet: the helper ras belongs to "h323"
+f:6:23: expect-sync = "TNS" is none of all, ftp, h323, nfs, sip, sqlnet: the helper tns belongs to "sqlnet"
+f:6:30: expect-sync = "rpc" is none of all, ftp, h323, nfs, sip, sqlnet: the helper rpc belongs to "nfs"
+f:6:37: expect-sync = "on" is none of all, ftp, h323, nfs, sip, sqlnet; did you mean "all"?`},
 	{"one network", "ignore-address = '192.0.2.0/24'\n" + tables,
 		`f:1:18: ignore-address wants a list: write ignore-address = ["192.0.2.0/24"]`},
 	{"ignored addresses", "ignore-address = [true, 'self', '192.0.2.1/24', '2001:db8::1/64', '192.0.2.0/33', 'fe80::1%eth0', '::ffff:192.0.2.1', '::ffff:192.0.2.0/120', '']\n" + tables,
@@ -240,7 +263,7 @@ f:1:119: ignore-address = "::ffff:192.0.2.0/120" is an IPv4 network written as I
 f:1:143: ignore-address = "" is not an IPv4 or IPv6 address or network, nor "own"`},
 	{"protocols of expect-sync", "expect-sync = ['ftp', 1, 'FTP', 'ftp', 'pptp']\n" + tables,
 		`f:1:23: expect-sync wants the name of a protocol in quotes, not the integer 1
-f:1:26: expect-sync = "FTP" is none of all, ftp, h323, nfs, sip, sqlnet
+f:1:26: expect-sync = "FTP" is none of all, ftp, h323, nfs, sip, sqlnet; did you mean "ftp"?
 f:1:33: expect-sync has ftp twice
 f:1:40: expect-sync = "pptp" is none of all, ftp, h323, nfs, sip, sqlnet`},
 	{"all and more", "expect-sync = ['all', 'ftp']\n" + tables,

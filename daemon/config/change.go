@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"ctsync/daemon/flow"
 )
 
 // Change is one key whose value differs between two configurations.
@@ -27,7 +25,10 @@ type setting struct {
 // metrics or its state.
 func (c *Config) settings() []setting {
 	list := []setting{
-		{"accept-protocol", protocols(c.AcceptProtocol), false},
+		{"accept-address", placeText(c.AcceptAddress, false), false},
+		{"accept-protocol", protocolText(c.AcceptProtocol), false},
+		{"accept-state", stateText(c.AcceptState), false},
+		{"accept-status", statusText(c.AcceptStatus), false},
 		{"cache-limit", strconv.Itoa(c.CacheLimit), false},
 		{"coalesce", c.Coalesce.String(), false},
 		{"control-group", group(c.ControlGID), true},
@@ -35,7 +36,9 @@ func (c *Config) settings() []setting {
 		{"disable-syslog", strconv.FormatBool(c.DisableSyslog), false},
 		{"event-listen-queue-size", megabytes(c.EventListenQueueSize), false},
 		{"expect-sync", strings.Join(slices.Sorted(slices.Values(c.ExpectSync)), " "), false},
-		{"ignore-address", ignored(c), false},
+		{"ignore-address", placeText(c.IgnoreAddress, c.IgnoreOwn), false},
+		{"ignore-protocol", protocolText(c.IgnoreProtocol), false},
+		{"ignore-state", stateText(c.IgnoreState), false},
 		{"keepalived-config", c.KeepalivedConfig, false},
 		{"listen-address", addresses(c.ListenAddress), false},
 		{"mcast-group", address(c.McastGroup), false},
@@ -127,27 +130,6 @@ func addresses(list []netip.Addr) string {
 		texts = append(texts, a.String())
 	}
 	return strings.Join(texts, " ")
-}
-
-// protocols and ignored sort and compact: order and repetition mean nothing here.
-func protocols(list []flow.Proto) string {
-	var texts []string
-	for _, p := range slices.Compact(slices.Sorted(slices.Values(list))) {
-		texts = append(texts, protocolName(p))
-	}
-	return strings.Join(texts, " ")
-}
-
-func ignored(c *Config) string {
-	var texts []string
-	for _, p := range c.IgnoreAddress {
-		texts = append(texts, network(p))
-	}
-	if c.IgnoreOwn {
-		texts = append(texts, ownWord)
-	}
-	slices.Sort(texts)
-	return strings.Join(slices.Compact(texts), " ")
 }
 
 // network returns a network as text, a single address without its length.

@@ -25,7 +25,7 @@ func TestChanges(t *testing.T) {
 		{"ignore-address = ['own', '192.0.2.1', '2001:db8::/32', '192.0.2.1/32']\naccept-protocol = ['udp', 'icmp6']\n" + tables,
 			"ignore-address = ['2001:db8::/32', '192.0.2.1', 'own']\naccept-protocol = ['ipv6-icmp', 'udp', 'udp']\n" + tables, nil},
 		{"ignore-address = ['192.0.2.1']\n" + tables, "ignore-address = ['192.0.2.0/24', 'own']\naccept-protocol = ['tcp', 'icmp6']\n" + tables, []config.Change{
-			{"accept-protocol", "", "tcp icmp6", false},
+			{"accept-protocol", "", "tcp icmpv6", false},
 			{"ignore-address", "192.0.2.1", "192.0.2.0/24 own", false},
 		}},
 		{tables, "cache-limit = 5\ndisable-external-cache = true\npurge-timeout = 10\nsweep-interval = '2m'\ndisable-syslog = true\nstartup-resync = false\ntcp-window-tracking = true\nkeepalived-config = '/k'\nrestore-labels = false\n" + tables, []config.Change{
@@ -109,8 +109,17 @@ func TestChangesKnowsEveryField(t *testing.T) {
 			*x = append(*x, "ftp")
 		case *[]netip.Addr:
 			*x = append(*x, netip.MustParseAddr("192.0.2.77"))
-		case *[]netip.Prefix:
-			*x = append(*x, netip.MustParsePrefix("192.0.2.0/24"))
+		case *[]flow.Place:
+			*x = append(*x, flow.Place{Net: netip.MustParsePrefix("192.0.2.0/24"), Sides: flow.ReplySrc})
+		case *[]uint8:
+			*x = append(*x, flow.TCPSynSent)
+		case *uint32:
+			*x |= flow.StatusAssured
+		case *config.Filter:
+			for i := range v.NumField() {
+				mutate(c, v.Field(i), path+"."+v.Type().Field(i).Name)
+			}
+			return
 		case *[]flow.Proto:
 			*x = append(*x, flow.SCTP)
 		case *netip.AddrPort:

@@ -28,13 +28,8 @@ const maxFile = 64 << 10
 
 // Config is a validated configuration. A key that is not in the file has its default.
 type Config struct {
-	// AcceptProtocol (accept-protocol) holds the layer-4 protocols of the flows that are replicated. Empty means all.
-	AcceptProtocol []flow.Proto
-	// IgnoreAddress (ignore-address) holds networks and single addresses. Flows with an original source or destination
-	// in one of them are not replicated.
-	IgnoreAddress []netip.Prefix
-	// IgnoreOwn ("own" in ignore-address) does the same for the addresses of this router's interfaces.
-	IgnoreOwn bool
+	// Filter says which flows are replicated.
+	Filter
 	// EventListenQueueSize (event-listen-queue-size, MB in the file) is the limit in bytes to which the receive buffer
 	// of the ctnetlink event socket may grow. The default of 64 MB is more than that of VyOS: an event takes 1,280
 	// bytes there, and only events that wait use memory.
@@ -129,6 +124,7 @@ func (i *Interface) table() string { return "[interface." + quoteKey(i.Name) + "
 // Default returns a Config with all defaults. SyncGroup and Interfaces have no default and are empty.
 func Default() *Config {
 	return &Config{
+		Filter:               Filter{IgnoreProtocol: []flow.Proto{flow.IGMP, flow.VRRP}},
 		EventListenQueueSize: 64 << 20,
 		SyncQueueSize:        8 << 20,
 		McastGroup:           netip.AddrFrom4([4]byte{225, 0, 0, 50}),

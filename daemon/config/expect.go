@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -54,6 +55,24 @@ func (c *Config) ExpectHelper(name string) bool {
 	return false
 }
 
+// helperHint names the word of expect-sync for the kernel's or conntrackd's name of a helper.
+func helperHint(name string) string {
+	for _, h := range expectHelpers {
+		for _, helper := range h.helpers {
+			if helper != h.word && strings.EqualFold(helper, name) {
+				return fmt.Sprintf(": the helper %s belongs to %q", helper, h.word)
+			}
+		}
+		if strings.EqualFold(h.word, name) {
+			return fmt.Sprintf("; did you mean %q?", h.word)
+		}
+	}
+	if strings.EqualFold(name, ExpectAll) || strings.EqualFold(name, "on") {
+		return fmt.Sprintf("; did you mean %q?", ExpectAll)
+	}
+	return ""
+}
+
 // expectSync reads the list of protocols.
 func (p *parser) expectSync(n *node) {
 	if n.kind != unstable.Array {
@@ -70,7 +89,8 @@ func (p *parser) expectSync(n *node) {
 		case item.kind != unstable.String:
 			p.problem(item.valueAt, "expect-sync wants the name of a protocol in quotes, not %s", item)
 		case !known:
-			p.problem(item.valueAt, "expect-sync = %s is none of all, ftp, h323, nfs, sip, sqlnet", quote(item.text))
+			p.problem(item.valueAt, "expect-sync = %s is none of all, ftp, h323, nfs, sip, sqlnet%s", quote(item.text),
+				helperHint(item.text))
 		case slices.Contains(words, item.text):
 			p.problem(item.valueAt, "expect-sync has %s twice", item.text)
 		default:

@@ -87,7 +87,26 @@ func TestParseGood(t *testing.T) {
 		{"ignored addresses", "ignore-address = ['192.0.2.0/24', 'own', '2001:db8::1', '198.51.100.7', '::/0']\n" + tables, func(c *config.Config) {
 			c.IgnoreOwn = true
 			for _, p := range []string{"192.0.2.0/24", "2001:db8::1/128", "198.51.100.7/32", "::/0"} {
-				c.IgnoreAddress = append(c.IgnoreAddress, netip.MustParsePrefix(p))
+				c.IgnoreAddress = append(c.IgnoreAddress, flow.Place{Net: netip.MustParsePrefix(p), Sides: flow.OrigSides})
+			}
+		}},
+		{"protocols as conntrackd writes them", "accept-protocol = ['TCP', 'IPv6-ICMP', 'VRRP', 'OSPFIGP', '50', 47, 'IPSEC-AH']\n" + tables, func(c *config.Config) {
+			c.AcceptProtocol = []flow.Proto{flow.TCP, flow.GRE, 50, 51, flow.ICMPv6, 89, flow.VRRP}
+		}},
+		{"no protocol ignored", "ignore-protocol = []\n" + tables, func(c *config.Config) { c.IgnoreProtocol = nil }},
+		{"states and status", "ignore-state = ['SYN_SENT', 'closed', 'time-wait', 'LISTEN']\naccept-status = ['assured', 'replied']\n" + tables, func(c *config.Config) {
+			c.IgnoreState = []uint8{flow.TCPSynSent, flow.TCPTimeWait, flow.TCPClose, flow.TCPSynSent2}
+			c.AcceptStatus = flow.StatusAssured | flow.StatusSeenReply
+		}},
+		{"sides of addresses", "accept-address = ['src:10.0.0.0/8', 'reply-src:fd00::1', 'dst: 192.0.2.1', 'reply-dst:198.51.100.0/24', 'fd00::/8']\n" + tables, func(c *config.Config) {
+			for _, p := range []struct {
+				net   string
+				sides flow.Sides
+			}{
+				{"10.0.0.0/8", flow.OrigSrc}, {"fd00::1/128", flow.ReplySrc}, {"192.0.2.1/32", flow.OrigDst},
+				{"198.51.100.0/24", flow.ReplyDst}, {"fd00::/8", flow.OrigSides},
+			} {
+				c.AcceptAddress = append(c.AcceptAddress, flow.Place{Net: netip.MustParsePrefix(p.net), Sides: p.sides})
 			}
 		}},
 		{"nothing filtered", "accept-protocol = []\nignore-address = []\n" + tables, func(*config.Config) {}},

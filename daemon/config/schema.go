@@ -31,7 +31,10 @@ const (
 const maxCacheLimit = 33_546_240
 
 var topKeys = []key{
-	{"accept-protocol", (*parser).acceptProtocol},
+	{"accept-address", func(p *parser, n *node) { p.addressRules(n, &p.cfg.AcceptAddress, nil) }},
+	{"accept-protocol", func(p *parser, n *node) { p.protocols(n, &p.cfg.AcceptProtocol) }},
+	{"accept-state", func(p *parser, n *node) { p.tcpStates(n, &p.cfg.AcceptState) }},
+	{"accept-status", (*parser).acceptStatus},
 	{"cache-limit", func(p *parser, n *node) { p.integer(n, &p.cfg.CacheLimit, 0, maxCacheLimit) }},
 	{"coalesce", func(p *parser, n *node) { p.duration(n, &p.cfg.Coalesce, 0, 100*time.Millisecond) }},
 	{"control-group", func(p *parser, n *node) { p.group(n, &p.cfg.ControlGID) }},
@@ -39,7 +42,9 @@ var topKeys = []key{
 	{"disable-syslog", func(p *parser, n *node) { p.boolean(n, &p.cfg.DisableSyslog) }},
 	{"event-listen-queue-size", func(p *parser, n *node) { p.megabytes(n, &p.cfg.EventListenQueueSize, maxEventQueue) }},
 	{"expect-sync", (*parser).expectSync},
-	{"ignore-address", (*parser).ignoreAddress},
+	{"ignore-address", func(p *parser, n *node) { p.addressRules(n, &p.cfg.IgnoreAddress, &p.cfg.IgnoreOwn) }},
+	{"ignore-protocol", func(p *parser, n *node) { p.protocols(n, &p.cfg.IgnoreProtocol) }},
+	{"ignore-state", func(p *parser, n *node) { p.tcpStates(n, &p.cfg.IgnoreState) }},
 	{"keepalived-config", func(p *parser, n *node) { p.path(n, &p.cfg.KeepalivedConfig) }},
 	{"listen-address", (*parser).listenAddress},
 	{"mcast-group", (*parser).mcastGroup},

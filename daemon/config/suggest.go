@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"ctsync/daemon/conntrackd"
 	"ctsync/daemon/flow"
 )
 
@@ -25,13 +26,16 @@ func names(keys []key) []string {
 	return list
 }
 
-// unknownHint says which key was probably meant by an unknown one: a similar one of the same table, or one of another
-// table. It is "" if none is similar.
+// unknownHint says which key was probably meant by an unknown one: what stands here for a word of conntrackd.conf, a
+// similar key of the same table, or one of another table. It is "" if none is similar.
 func unknownHint(name string, keys []key, more []string) string {
 	for _, t := range tables {
 		if slices.Contains(t.keys, name) {
 			return ": it belongs " + t.where
 		}
+	}
+	if hint := conntrackd.Hint(name); hint != "" {
+		return hint
 	}
 	if near := flow.Nearest(name, append(names(keys), more...)); near != "" {
 		return fmt.Sprintf("; did you mean %q?", near)

@@ -73,7 +73,7 @@ type Want struct {
 	Reconcile chan struct{} // compare the internal cache with the kernel
 	Bulk      chan struct{} // send the internal cache to the peer
 	Sweep     chan struct{} // remove what the peer no longer has
-	Reread    chan struct{} // read masters of expectations again; see Adjusted
+	Reread    chan struct{} // read some flows again; see Partial
 	Inject    chan struct{} // put the peer's flows into the kernel
 }
 

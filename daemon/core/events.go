@@ -24,9 +24,8 @@ func (c *Core) Apply(b *ctnetlink.Block) {
 			continue
 		}
 		f := &b.Flow[i]
-		if !c.Own.Filter.Pass(&f.Orig) {
+		if !c.passes(b.Kind[i], f) {
 			c.Own.counts.filtered++
-			c.filteredEvent(b.Kind[i], f)
 			continue
 		}
 		if c.Tap.Watched() {
@@ -37,6 +36,9 @@ func (c *Core) Apply(b *ctnetlink.Block) {
 		case ctnetlink.EventNew:
 			err = c.Own.Internal.New(f, now)
 		case ctnetlink.EventUpdate:
+			if c.Own.Filter.Varies() && !c.Own.Internal.Has(&f.Orig) {
+				c.readAgain(&f.Orig)
+			}
 			err = c.Own.Internal.Update(c.completed(f), now)
 		case ctnetlink.EventDestroy:
 			c.endedHere(f, now)
@@ -68,11 +70,21 @@ func (c *Core) overrun() {
 	c.wantCompare()
 }
 
-// filteredEvent takes the end of a flow that does not pass now, but did when it began: before the filter changed.
-func (c *Core) filteredEvent(kind ctnetlink.Kind, f *flow.Flow) {
-	if kind == ctnetlink.EventDestroy && c.Own.Internal.Has(&f.Orig) {
-		c.Own.Internal.Destroy(f, c.now())
+// passes reports whether the filter lets an event pass, and takes the end of a flow that does not pass now, but did
+// when it began: before the filter changed. A flow that is not in the cache is in a state that does not pass if the
+// event says nothing of it.
+func (c *Core) passes(kind ctnetlink.Kind, f *flow.Flow) bool {
+	x := &c.Own.Filter
+	switch end := kind == ctnetlink.EventDestroy; {
+	case !x.PassTuples(f):
+		if end && c.Own.Internal.Has(&f.Orig) {
+			c.Own.Internal.Destroy(f, c.now())
+		}
+		return false
+	case end || !x.Varies():
+		return true
 	}
+	return x.Pass(f) && (x.Judges(f) || c.Own.Internal.Has(&f.Orig))
 }
 
 // wantCompare asks for a comparison with the kernel's table.

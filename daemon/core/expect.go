@@ -18,9 +18,9 @@ type orphan struct {
 
 // Bounds of what waits: masters come in the same block of events or the next.
 const (
-	orphanWait  = int64(time.Second)
-	maxOrphans  = 256
-	maxAdjusted = 256
+	orphanWait = int64(time.Second)
+	maxOrphans = 256
+	maxPartial = 4096
 )
 
 // Expecting reports whether expectations are replicated.
@@ -51,13 +51,8 @@ func (c *Core) keepExpectation(e *flow.Expectation, now int64) {
 	if err := c.Own.Expect.New(e, now); err != nil {
 		c.Refused(InternalExpect, err)
 	}
-	switch {
-	case !e.Has.Is(flow.HasNAT):
-	case len(c.Own.adjusted) < maxAdjusted:
-		c.Own.adjusted = append(c.Own.adjusted, e.Master)
-		loop.Signal(c.Want.Reread)
-	default:
-		c.wantCompare() // too many at once to be looked at one by one
+	if e.Has.Is(flow.HasNAT) {
+		c.readAgain(&e.Master)
 	}
 }
 
@@ -90,36 +85,33 @@ func (c *Core) adoptOrphans(now int64) {
 	c.Own.orphans = left
 }
 
-// Adjusted returns, once, the masters whose sequence numbers may have shifted since they were last read: a helper that
-// puts another address into the payload shifts them, of which the kernel raises no event.
-func (c *Core) Adjusted() []flow.Flow {
-	keys := make([]flow.Flow, len(c.Own.adjusted))
-	for i := range keys {
-		keys[i].Orig = c.Own.adjusted[i]
-	}
-	c.Own.adjusted = c.Own.adjusted[:0]
-	return keys
-}
-
-// Readjust updates a cached flow whose sequence numbers are shifted otherwise than the cache says.
-func (c *Core) Readjust(f *flow.Flow) {
-	ref, ok := c.Own.Internal.Lookup(&f.Orig)
-	if !ok || !c.Own.Internal.Load(ref, &c.scratch) {
+// readAgain asks for a flow to be read from the kernel, because no event says all of it.
+func (c *Core) readAgain(key *flow.Tuple) {
+	if len(c.Own.partial) == maxPartial {
+		c.wantCompare() // too many at once to be looked at one by one
 		return
 	}
-	have := &c.scratch.Flow
-	if f.Has.Is(flow.HasSeqAdj) && (have.SeqAdj != f.SeqAdj || !have.Has.Is(flow.HasSeqAdj)) {
-		if err := c.Own.Internal.Update(f, c.now()); err != nil {
-			c.Refused(InternalCache, err)
-		}
+	c.Own.partial = append(c.Own.partial, *key)
+	loop.Signal(c.Want.Reread)
+}
+
+// Partial returns, once, the flows to be read from the kernel again: masters of expectations, for a helper that puts
+// another address into the payload shifts the sequence numbers, of which the kernel raises no event; and flows that
+// began to pass the filter by an event, which does not carry everything.
+func (c *Core) Partial() []flow.Flow {
+	keys := make([]flow.Flow, len(c.Own.partial))
+	for i := range keys {
+		keys[i].Orig = c.Own.partial[i]
 	}
+	c.Own.partial = c.Own.partial[:0]
+	return keys
 }
 
 // retainExpectations ends the internal expectations that are not replicated any more: their helper is not listed, or
 // the filter does not let their master pass.
 func (c *Core) retainExpectations() {
 	c.Own.Expect.Retain(func(e *flow.Expectation) bool {
-		return expectsHelper(c.Config, e) && c.Own.Filter.Pass(&e.Master)
+		return expectsHelper(c.Config, e) && c.Own.Filter.PassOrig(&e.Master)
 	})
 }
 

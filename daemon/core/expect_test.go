@@ -227,19 +227,26 @@ func TestNATExpectationHasItsMasterReadAgain(t *testing.T) {
 	default:
 		t.Fatal("not asked for")
 	}
-	keys := p.A.Adjusted()
-	if len(keys) != 1 || keys[0].Orig != masters.Flow[0].Orig || len(p.A.Adjusted()) != 0 {
+	keys := p.A.Partial()
+	if len(keys) != 1 || keys[0].Orig != masters.Flow[0].Orig || len(p.A.Partial()) != 0 {
 		t.Fatalf("to be read: %+v", keys)
 	}
 	p.settle()
 	read := masters.Flow[0]
-	p.A.Readjust(&read) // nothing is shifted
+	complete(t, p.A, &read) // nothing is shifted
 	if n := p.A.Own.Internal.Dirty(); n != 0 {
 		t.Errorf("%d changed flows wait to be sent, though nothing changed", n)
 	}
 	read.Has, read.SeqAdj[0].OffsetAfter = read.Has|flow.HasSeqAdj, 7
-	p.A.Readjust(&read)
+	complete(t, p.A, &read)
 	if n := p.A.Own.Internal.Dirty(); n != 1 {
 		t.Errorf("%d changed flows wait to be sent, want 1", n)
+	}
+}
+
+func complete(t *testing.T, c *core.Core, f *flow.Flow) {
+	t.Helper()
+	if err := c.Own.Internal.Complete(f, c.Now()); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -33,13 +33,10 @@ func (c *Core) followBlock(read int64, before uint32) {
 	}
 }
 
-// passed reports whether all that was queued when the probe began has left.
-func (c *Core) passed() bool { return c.Own.Internal.Passed(c.probe.place) }
-
 // followSent notes that message seq was built.
 func (c *Core) followSent(seq uint32) {
 	p := &c.probe
-	if !c.passed() {
+	if !c.Own.Internal.Passed(p.place) {
 		return
 	}
 	if !p.again {
@@ -50,7 +47,7 @@ func (c *Core) followSent(seq uint32) {
 
 // followEnd ends a probe whose records have all left without a message: the filter changed, or they ended unsent.
 func (c *Core) followEnd() {
-	if c.probe.state == probeQueued && c.passed() {
+	if c.probe.state == probeQueued && c.Own.Internal.Passed(c.probe.place) {
 		c.probe.state = probeIdle
 	}
 }

@@ -50,7 +50,11 @@ func (c *Core) Merge(flows []flow.Flow) {
 			c.Own.Internal.Prefetch(flows[i:])
 		}
 		f := &flows[i]
-		if !c.Own.Filter.Pass(&f.Orig) || c.Peer.External.Injected(&f.Orig) && !c.Own.Internal.Has(&f.Orig) {
+		if !c.Own.Filter.PassTuples(f) || c.Peer.External.Injected(&f.Orig) && !c.Own.Internal.Has(&f.Orig) {
+			continue
+		}
+		if !c.Own.Filter.Pass(f) {
+			c.Own.Internal.Confirm(f)
 			continue
 		}
 		changed, err := c.Own.Internal.Reconcile(f, now)

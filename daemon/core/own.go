@@ -11,8 +11,8 @@ type Own struct {
 	Expect   *cache.InternalExpect // there also while expect-sync is off: the peer's copies are then still to be ended
 	Filter   flow.Filter           // in force; see SetFilter
 
-	orphans  []orphan     // expectations whose master is not in Internal yet
-	adjusted []flow.Tuple // masters to be read again; see Adjusted
+	orphans []orphan     // expectations whose master is not in Internal yet
+	partial []flow.Tuple // flows to be read again; see Partial
 
 	reconciled bool // the internal cache has been compared with the kernel since the start
 	suspect    bool // events were lost, and the comparison is not finished
@@ -61,7 +61,7 @@ func (c *Core) EvictFrom(from cache.Ref, most int) (next cache.Ref, evicted int)
 
 // evicts ends an entry of the internal cache if the filter does not let it pass.
 func (c *Core) evicts(e *cache.Entry) bool {
-	if c.Own.Filter.Pass(&e.Flow.Orig) {
+	if c.Own.Filter.Pass(&e.Flow) {
 		return false
 	}
 	c.Own.Internal.Destroy(&e.Flow, c.now())

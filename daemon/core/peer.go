@@ -48,7 +48,7 @@ func (c *Core) newSession() {
 	}, session.Handler{
 		Flow:            c.gatherFlow,
 		Expectation:     func(t wire.Type, e *flow.Expectation) { c.applyGathered(); c.peerExpectation(t, e) },
-		Dirty:           c.dirty,
+		Dirty:           c.Own.Internal.Dirty,
 		Acked:           c.acked,
 		Lost:            c.lost,
 		ResyncRequested: c.resyncRequested,

@@ -62,7 +62,7 @@ func (c *Core) Statistics(s *control.Statistics) {
 	if c.Peer.session != nil {
 		c.sessionStatistics(s)
 	}
-	s.Session.Waiting = uint64(c.dirty())
+	s.Session.Waiting = uint64(c.Own.Internal.Dirty())
 	s.Session.ResendLimit = session.InFlightMost
 	s.Session.WaitingLimit = s.Internal.Limit
 	if s.Expect != nil {

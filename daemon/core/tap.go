@@ -5,8 +5,6 @@ import (
 	"ctsync/daemon/flow"
 )
 
-// Without a watcher the tap costs one comparison per event.
-
 // tapFlow notes an event of the kernel, or of the peer, before it is applied: the cache still has what the event leaves
 // out.
 func (c *Core) tapFlow(kind control.EventKind, f *flow.Flow, peer bool) {

@@ -23,9 +23,6 @@ type outgoing struct {
 	expect cache.OutgoingExpect
 }
 
-// dirty returns how many messages of state wait to be sent.
-func (c *Core) dirty() int { return c.Own.Internal.Dirty() }
-
 // Transmit sends what is dirty in the internal cache as far as the session has room.
 func (c *Core) Transmit() {
 	if c.Peer.session == nil || c.holdsBack() {
@@ -49,7 +46,7 @@ func (c *Core) Transmit() {
 // sendFlow sends the flow in c.outgoing.flow.
 func (c *Core) sendFlow(now int64) {
 	o := &c.outgoing.flow
-	if o.Type != cache.KindDestroy && !c.Own.Filter.Pass(&o.Flow.Orig) {
+	if o.Type != cache.KindDestroy && !c.Own.Filter.Pass(&o.Flow) {
 		return // the filter has changed and will have the flow's end sent, if the peer knows of it
 	}
 	if l, lacking := wire.FlowLack(&o.Flow); lacking && o.Type != cache.KindDestroy {

@@ -174,7 +174,7 @@ func (c *Core) Tick() time.Duration {
 	c.reviewLinks(now)
 	next := c.Peer.session.Tick(now)
 	c.flushOutput()
-	if c.dirty() > 0 && c.Peer.session.Room() > 0 && !c.holdsBack() {
+	if c.Own.Internal.Dirty() > 0 && c.Peer.session.Room() > 0 && !c.holdsBack() {
 		return 0
 	}
 	return time.Duration(min(max(next-now, 0), sleep))

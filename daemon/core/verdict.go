@@ -23,7 +23,7 @@ func (c *Core) Why() []string {
 	if n := c.ignoring.Now(c.now()); n > 0 {
 		say("%d expectations of the peer were ignored: set expect-sync alike on both routers", n)
 	}
-	if n := c.dirty(); n > transmitSlice {
+	if n := c.Own.Internal.Dirty(); n > transmitSlice {
 		say("%d changed flows wait to be sent", n)
 	}
 	if c.Peer.bulkWanted || c.Peer.isNew || c.Peer.session != nil && c.Peer.session.State().BulkRunning {

@@ -30,6 +30,12 @@ func TestFilterEvents(t *testing.T) {
 		{Endpoints: []flow.Endpoint{{Proto: flow.UDP, Addr: netip.MustParseAddrPort("10.2.0.1:53")}, {Proto: flow.TCP, Addr: netip.MustParseAddrPort("[fd02::1]:80")}}},
 		{Ignore: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}},
 		{Ignore: []netip.Prefix{netip.MustParsePrefix("::/0")}},
+		{Status: flow.StatusAssured}, {Status: flow.StatusSeenReply}, {IgnoreProto: []flow.Proto{flow.TCP}},
+		{TCPStates: []uint8{flow.TCPEstablished}}, {TCPStates: []uint8{flow.TCPSynSent, flow.TCPTimeWait, flow.TCPClose}},
+		{AcceptAt: []flow.Place{{Net: netip.MustParsePrefix("10.1.0.1/32"), Sides: flow.OrigSrc}}},
+		{AcceptAt: []flow.Place{{Net: netip.MustParsePrefix("10.0.0.0/8"), Sides: flow.ReplySides}}},
+		{IgnoreAt: []flow.Place{{Net: netip.MustParsePrefix("10.2.0.0/16"), Sides: flow.ReplySrc}}},
+		{IgnoreAt: []flow.Place{{Net: netip.MustParsePrefix("fd01::/16"), Sides: flow.ReplyDst}}},
 	}
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 20 { // prefixes around the addresses of the samples
@@ -58,7 +64,7 @@ func TestFilterEvents(t *testing.T) {
 		mustApply(t, c.Delete, fs)
 		var want []event
 		for _, e := range read(t, all, 3*len(fs)) {
-			if e.Kind == EventDestroy || f.Pass(&e.Flow.Orig) {
+			if e.Kind == EventDestroy || f.Pass(&e.Flow) {
 				want = append(want, e)
 			}
 		}
@@ -239,7 +245,7 @@ func passing(b *testing.B, l *Listener, f *flow.Filter, want int) (passed int) {
 			b.Fatal("overrun")
 		}
 		for i := range block.N {
-			if f.Pass(&block.Flow[i].Orig) {
+			if f.Pass(&block.Flow[i]) {
 				passed++
 			}
 		}

@@ -32,7 +32,9 @@ import (
 //	          64    88  CTA_PROTO_DST_PORT
 //
 // The program checks this layout and keeps an event with another one: user space, which walks attributes, decides
-// then. It compares numbers in host order with what a big-endian load gives.
+// then. It compares numbers in host order with what a big-endian load gives. What has no fixed place, the reply tuple,
+// the status and the state of TCP, the kernel finds by its type (SKF_AD_NLATTR in linux/filter.h); what an event does
+// not carry does not count against it.
 
 const (
 	attrOrig  = headerLen          // struct nlattr of CTA_TUPLE_ORIG
@@ -105,17 +107,120 @@ func (c *compiler) when(load bpf.Instruction, cond bpf.JumpTest, v uint32, yes, 
 // flows adds the tests of the events of one family and returns where they begin.
 func (c *compiler) flows(l *layout) label {
 	next := c.endpoints(l, c.keep)
-	ranges := wordRanges(c.filter.Ignored(l.family), l.addr/4)
-	next = c.address(l.attrDst()+attrLen, ranges, next)
-	next = c.address(attrSrc+attrLen, ranges, next)
-	if accepted := c.filter.Accepted(); accepted != nil {
-		other := c.drop
-		for _, p := range accepted {
-			other = c.test(bpf.JumpEqual, uint32(p), next, other)
+	next = c.tcpState(l, next)
+	next = c.status(next)
+	next = c.accepted(l, next)
+	next = c.replies(l, (*flow.Filter).Ignored, c.drop, next)
+	ignored := func(side flow.Sides) []wordRange { return wordRanges(c.filter.Ignored(l.family, side), l.addr/4) }
+	next = c.address(fixed(l.attrDst()+attrLen), ignored(flow.OrigDst), c.drop, next)
+	next = c.address(fixed(attrSrc+attrLen), ignored(flow.OrigSrc), c.drop, next)
+	return c.shape(l, c.protocols(l, next))
+}
+
+// protocols adds the test of the protocol.
+func (c *compiler) protocols(l *layout, next label) label {
+	var steps []step
+	for p := range 256 {
+		to := c.drop
+		if c.filter.PassProto(flow.Proto(p)) {
+			to = next
 		}
-		next = c.add(bpf.LoadAbsolute{Off: l.attrNum() + attrLen, Size: 1})
+		if len(steps) == 0 || steps[len(steps)-1].to != to {
+			steps = append(steps, step{uint32(p), to})
+		}
 	}
-	return c.shape(l, next)
+	if len(steps) == 1 {
+		return steps[0].to
+	}
+	c.search(steps)
+	return c.add(bpf.LoadAbsolute{Off: l.attrNum() + attrLen, Size: 1})
+}
+
+// accepted adds the tests that one of the addresses must pass.
+func (c *compiler) accepted(l *layout, next label) label {
+	if _, some := c.filter.Accepted(l.family, flow.OrigSrc); !some {
+		return next
+	}
+	set := func(f *flow.Filter, family flow.Family, side flow.Sides) flow.AddrSet {
+		set, _ := f.Accepted(family, side)
+		return set
+	}
+	ranges := func(side flow.Sides) []wordRange { return wordRanges(set(c.filter, l.family, side), l.addr/4) }
+	other := c.replies(l, set, next, c.drop)
+	other = c.address(fixed(l.attrDst()+attrLen), ranges(flow.OrigDst), next, other)
+	return c.address(fixed(attrSrc+attrLen), ranges(flow.OrigSrc), next, other)
+}
+
+// replies adds the tests of both addresses of the reply tuple against sets of a filter.
+func (c *compiler) replies(
+	l *layout, set func(*flow.Filter, flow.Family, flow.Sides) flow.AddrSet, inside, outside label,
+) label {
+	src := wordRanges(set(c.filter, l.family, flow.ReplySrc), l.addr/4)
+	dst := wordRanges(set(c.filter, l.family, flow.ReplyDst), l.addr/4)
+	if len(src)+len(dst) == 0 {
+		return outside
+	}
+	const ip, first = attrLen, 2 * attrLen // CTA_TUPLE_IP and the attribute of the source, from CTA_TUPLE_REPLY
+	second := uint32(first + attrLen + l.addr)
+	next := c.address(found(second+attrLen), dst, inside, outside)
+	next = c.address(found(first+attrLen), src, inside, next)
+	shape := func(off uint32, typ uint16) {
+		want := uint32(loaded16(uint16(attrLen+l.addr)))<<16 | uint32(loaded16(typ))
+		next = c.when(bpf.LoadIndirect{Off: off, Size: 4}, bpf.JumpEqual, want, next, c.keep)
+	}
+	shape(second, l.dst)
+	shape(first, l.src)
+	next = c.when(bpf.LoadIndirect{Off: ip + 2, Size: 2}, bpf.JumpEqual, uint32(loaded16(nested|ctaTupleIP)), next, c.keep)
+	return c.attribute(c.add(bpf.TAX{}), c.keep, ctaTupleReply)
+}
+
+// status adds the test of the status bits that a flow must have.
+func (c *compiler) status(next label) label {
+	bits, absent := c.filter.Status(), next
+	for bit := range 32 {
+		if bits>>bit&1 != 0 {
+			next = c.test(bpf.JumpBitsSet, 1<<bit, next, c.drop)
+		}
+	}
+	if bits == 0 {
+		return next
+	}
+	c.add(bpf.LoadIndirect{Off: attrLen, Size: 4})
+	return c.attribute(c.add(bpf.TAX{}), absent, ctaStatus)
+}
+
+// tcpState adds the test of the state of a TCP flow.
+func (c *compiler) tcpState(l *layout, next label) label {
+	states := c.filter.TCPStates()
+	if states == 0 {
+		return next
+	}
+	other := c.drop
+	for state := range uint32(16) {
+		if states>>state&1 != 0 {
+			other = c.test(bpf.JumpEqual, state, next, other)
+		}
+	}
+	c.add(bpf.LoadIndirect{Off: attrLen, Size: 1})
+	match := c.attribute(c.add(bpf.TAX{}), next, ctaProtoinfo, ctaProtoinfoTCP, ctaProtoinfoTCPState)
+	return c.when(bpf.LoadAbsolute{Off: l.attrNum() + attrLen, Size: 1}, bpf.JumpEqual, uint32(flow.TCP), match, next)
+}
+
+// attribute adds the search for an attribute inside others, the outermost first. The accumulator has its place when
+// next is reached; an event without it goes on at absent.
+func (c *compiler) attribute(next, absent label, path ...uint32) label {
+	for i := len(path) - 1; i >= 0; i-- {
+		next = c.test(bpf.JumpEqual, 0, absent, next)
+		if i > 0 {
+			c.add(bpf.LoadExtension{Num: bpf.ExtNetlinkAttrNested})
+			next = c.add(bpf.LoadConstant{Dst: bpf.RegX, Val: path[i]})
+			continue
+		}
+		c.add(bpf.LoadExtension{Num: bpf.ExtNetlinkAttr})
+		c.add(bpf.LoadConstant{Dst: bpf.RegX, Val: path[i]})
+		next = c.add(bpf.LoadConstant{Dst: bpf.RegA, Val: headerLen})
+	}
+	return next
 }
 
 // shape adds the tests that the attributes stand where they are read; an event with another layout is kept.
@@ -183,9 +288,9 @@ func wordRanges(ranges []flow.Range, n int) []wordRange {
 	return list
 }
 
-// address adds the test of the address at off: in one of ranges, which are ordered and apart, it is dropped. It is a
-// binary search of the first word; a value of it for which the following words decide leads to a search of those.
-func (c *compiler) address(off uint32, ranges []wordRange, outside label) label {
+// address adds the test of an address: whether it is in one of ranges, which are ordered and apart. It is a binary
+// search of the first word; a value of it for which the following words decide leads to a search of those.
+func (c *compiler) address(at place, ranges []wordRange, inside, outside label) label {
 	if len(ranges) == 0 {
 		return outside
 	}
@@ -195,9 +300,9 @@ func (c *compiler) address(off uint32, ranges []wordRange, outside label) label 
 		to := outside
 		switch {
 		case whole:
-			to = c.drop
+			to = inside
 		case len(inner) > 0:
-			to = c.address(off+4, inner, outside)
+			to = c.address(place{at.off + 4, at.found}, inner, inside, outside)
 		}
 		if len(steps) == 0 || steps[len(steps)-1].to != to {
 			steps = append(steps, step{uint32(from), to})
@@ -211,7 +316,23 @@ func (c *compiler) address(off uint32, ranges []wordRange, outside label) label 
 		return steps[0].to
 	}
 	c.search(steps)
-	return c.add(bpf.LoadAbsolute{Off: off, Size: 4})
+	return c.add(at.load())
+}
+
+// place is where a word of an event is: from its beginning, or from the attribute that X has the place of.
+type place struct {
+	off   uint32
+	found bool
+}
+
+func fixed(off uint32) place { return place{off: off} }
+func found(off uint32) place { return place{off, true} }
+
+func (p place) load() bpf.Instruction {
+	if p.found {
+		return bpf.LoadIndirect{Off: p.off, Size: 4}
+	}
+	return bpf.LoadAbsolute{Off: p.off, Size: 4}
 }
 
 // cut looks at the values of the first word from one value on: till is the last one that is treated alike, whole that

@@ -83,7 +83,7 @@ var keys = []Key{
 		Doc: "state of the protocol", kind: kindName, test: testState,
 	},
 	{
-		Name: "status", Kind: "status bit or unreplied", Values: statusValues, Example: "status:assured",
+		Name: "status", Kind: "status bit, replied or unreplied", Values: statusValues, Example: "status:assured",
 		Doc: "the kernel's status bits; of a list, any one", kind: kindName, test: testStatus,
 	},
 	{

@@ -43,16 +43,19 @@ func testState(t *term, f *flow.Flow, _ flow.Ages) bool {
 	return int(s) < len(index) && t.has(index[s])
 }
 
-// statusValues are the names of the status bits by number. The last value stands for a flow that is not replied.
+// statusValues are the names of the status bits by number. The last two values stand for a flow without a reply and one
+// with a reply.
 var statusValues = func() (list []string) {
 	for _, name := range flow.StatusNames(flow.StatusAll) {
 		list = append(list, strings.ToLower(name))
 	}
-	return append(list, "unreplied")
+	return append(list, "unreplied", "replied")
 }()
 
 func testStatus(t *term, f *flow.Flow, _ flow.Ages) bool {
-	return f.Status&flow.StatusAll&uint32(t.bits[0]) != 0 || t.has(uint8(len(statusValues)-1)) && f.Unreplied()
+	unreplied, replied := uint8(len(statusValues)-2), uint8(len(statusValues)-1)
+	return f.Status&flow.StatusAll&uint32(t.bits[0]) != 0 || t.has(unreplied) && f.Unreplied() ||
+		t.has(replied) && f.Status&flow.StatusSeenReply != 0
 }
 
 // translated reports which ends of f are translated. It compares the tuples or, without a reply tuple, reads the

@@ -15,7 +15,7 @@ import (
 //	10.0.0.7:443 [fd00::1]:443    address and port of one end
 //	443                           one of the four ports, or the kernel's ID
 //	tcp est time-w syn_           part of the name of the protocol or state, or the two letters of a TCP state
-//	assured unreplied snat dnat   a property of the flow, or at least the first three letters of one
+//	assured replied snat dnat     a property of the flow, or at least the first three letters of one; also unreplied
 //	ftp                           part of the helper's name
 //	ipv4 ipv6                     the family
 //
@@ -161,6 +161,9 @@ func (x *text) words(word string) {
 	is := func(name string) bool { return strings.HasPrefix(name, word) }
 	if is("assured") {
 		x.status |= flow.StatusAssured
+	}
+	if is("replied") {
+		x.status |= flow.StatusSeenReply
 	}
 	if is("offload") {
 		x.status |= flow.StatusOffload | flow.StatusHWOffload

@@ -74,7 +74,7 @@ func TestFilter(t *testing.T) {
 	} {
 		f := NewFilter(tc.rules)
 		orig := origTuple(tc.proto, tc.src, tc.dst)
-		if got := f.Pass(&orig); got != tc.pass {
+		if got := f.PassOrig(&orig); got != tc.pass {
 			t.Errorf("%s: Pass = %v, want %v", tc.name, got, tc.pass)
 		}
 	}
@@ -85,7 +85,7 @@ func TestFilterRanges(t *testing.T) {
 	f := NewFilter(Rules{Ignore: prefixes("10.0.0.128/25", "10.0.0.0/25", "10.0.0.7/32", "10.0.1.0/32", "10.0.1.2/32",
 		"255.255.255.255/32", "0.0.0.0/32", "::/64", "0:0:0:1::/64", "fd00::1/128", "fd00::1/128")})
 	text := func(family Family) (list []string) {
-		for _, r := range f.Ignored(family) {
+		for _, r := range f.Ignored(family, OrigDst) {
 			list = append(list, fmt.Sprintf("%v-%v", r.First().IP(family), r.Last().IP(family)))
 		}
 		return list
@@ -112,14 +112,18 @@ func TestFilterEqual(t *testing.T) {
 		{},
 		{Accept: []Proto{TCP}, Ignore: prefixes("10.0.0.0/24", "fd00::/8")},
 		{Accept: []Proto{TCP, UDP}, Ignore: prefixes("10.0.0.0/24", "fd00::/9")},
+		{Accept: []Proto{TCP, UDP}, Ignore: prefixes("10.0.0.0/24", "fd00::/8"), Status: StatusAssured},
+		{Accept: []Proto{TCP, UDP}, Ignore: prefixes("10.0.0.0/24", "fd00::/8"), TCPStates: []uint8{TCPClose}},
+		{Accept: []Proto{TCP, UDP}, Ignore: prefixes("10.0.0.0/24", "fd00::/8"), AcceptAt: []Place{{prefixes("10.1.0.0/16")[0], OrigSrc}}},
+		{Accept: []Proto{TCP, UDP}, Ignore: prefixes("10.0.0.0/24", "fd00::/8"), IgnoreAt: []Place{{prefixes("10.1.0.0/16")[0], ReplySrc}}},
 		{Accept: []Proto{TCP, UDP}, Ignore: prefixes("10.0.0.0/24", "fd00::/8"), Endpoints: []Endpoint{{UDP, netip.MustParseAddrPort("10.0.0.1:1")}}},
 	} {
 		if b := NewFilter(r); a.Equal(&b) {
 			t.Errorf("%+v is equal", r)
 		}
 	}
-	if p := a.WithoutAddresses(); !cmp.Equal(p.Accepted(), []Proto{TCP, UDP}) ||
-		p.Ignored(IPv4) != nil && len(p.Ignored(IPv4)) > 0 {
+	protocols := NewFilter(Rules{Accept: []Proto{TCP, UDP}})
+	if p := a.WithoutAddresses(); !p.Equal(&protocols) {
 		t.Errorf("without addresses: %+v", p)
 	}
 }
@@ -164,7 +168,7 @@ func TestFilterProperty(t *testing.T) {
 		for _, p := range r.Ignore {
 			want = want && !p.Contains(src) && !p.Contains(dst)
 		}
-		if got := f.Pass(&orig); got != want {
+		if got := f.PassOrig(&orig); got != want {
 			t.Fatalf("Pass = %v, want %v: %+v, %v > %v", got, want, r, src, dst)
 		}
 	})
@@ -184,31 +188,145 @@ func dozens() Filter {
 	return NewFilter(r)
 }
 
-func TestFilterDoesNotAllocate(t *testing.T) {
-	f := dozens()
-	v4, v6 := origTuple(UDP, "10.0.0.1:1", "198.51.100.3:3780"), origTuple(TCP, "[fd00::1]:1", "[2001:db8::1]:2")
-	if n := testing.AllocsPerRun(100, func() {
-		if !f.Pass(&v4) || f.Pass(&v6) {
-			t.Fatal("wrong answer")
+// passing is a TCP flow as the kernel reports it.
+func passing(src, dst string) Flow {
+	f := Flow{
+		Orig: origTuple(TCP, src, dst), Has: HasReply | HasStatus | HasTCPState, TCPState: TCPEstablished,
+		Status: StatusSeenReply | StatusAssured | StatusConfirmed,
+	}
+	f.Reply = f.Orig.Inverse()
+	return f
+}
+
+// TestFilterSides: an address counts on the sides that a rule names.
+func TestFilterSides(t *testing.T) {
+	f := passing("10.0.0.1:1", "203.0.113.1:80") // by destination NAT to 10.9.0.1, by source NAT from 198.51.100.1
+	f.Reply.Src, f.Reply.Dst = AddrFrom(netip.MustParseAddr("10.9.0.1")), AddrFrom(netip.MustParseAddr("198.51.100.1"))
+	bare := f
+	bare.Has &^= HasReply
+	bare.Reply = Tuple{}
+	for _, tt := range []struct {
+		addr    string
+		sides   Sides
+		matches bool
+	}{
+		{"10.0.0.1/32", OrigSrc, true},
+		{"10.0.0.1/32", OrigDst | ReplySides, false},
+		{"203.0.113.1/32", OrigDst, true},
+		{"203.0.113.1/32", OrigSides, true},
+		{"203.0.113.1/32", OrigSrc | ReplySides, false},
+		{"10.9.0.0/16", ReplySrc, true},
+		{"10.9.0.0/16", OrigSides | ReplyDst, false},
+		{"198.51.100.0/24", ReplyDst, true},
+		{"198.51.100.0/24", OrigSides | ReplySrc, false},
+		{"fd00::/8", OrigSides | ReplySides, false},
+	} {
+		place := []Place{{netip.MustParsePrefix(tt.addr), tt.sides}}
+		ignore, accept := NewFilter(Rules{IgnoreAt: place}), NewFilter(Rules{AcceptAt: place})
+		if got := ignore.Pass(&f); got == tt.matches {
+			t.Errorf("ignore %s at %b: passes %v", tt.addr, tt.sides, got)
 		}
-	}); n != 0 {
-		t.Errorf("%v allocations", n)
+		if got := accept.Pass(&f); got != tt.matches {
+			t.Errorf("accept %s at %b: passes %v", tt.addr, tt.sides, got)
+		}
+		// What a flow does not say does not count against it.
+		if !ignore.Pass(&bare) && tt.sides&OrigSides == 0 {
+			t.Errorf("ignore %s at %b: a flow without a reply tuple does not pass", tt.addr, tt.sides)
+		}
+		if got := accept.Pass(&bare); got != (tt.matches || tt.sides&ReplySides != 0) {
+			t.Errorf("accept %s at %b: a flow without a reply tuple passes: %v", tt.addr, tt.sides, got)
+		}
+	}
+	six := passing("[fd00::1]:1", "[fd00::2]:2")
+	if four := NewFilter(Rules{AcceptAt: []Place{{netip.MustParsePrefix("0.0.0.0/0"), OrigSides}}}); four.Pass(&six) {
+		t.Error("an IPv6 flow has an accepted IPv4 address")
+	}
+}
+
+// TestFilterStates: TCP state and status decide about a flow as it is now, and not about what says nothing of them.
+func TestFilterStates(t *testing.T) {
+	tcp, udp := passing("10.0.0.1:1", "10.0.0.2:2"), passing("10.0.0.1:1", "10.0.0.2:2")
+	udp.Orig.Proto, udp.Reply.Proto, udp.Has = UDP, UDP, udp.Has&^HasTCPState
+	halfOpen, silent := tcp, tcp
+	halfOpen.TCPState, halfOpen.Status = TCPSynRecv, StatusSeenReply|StatusConfirmed
+	silent.Has &^= HasTCPState | HasStatus
+	for _, tt := range []struct {
+		name      string
+		rules     Rules
+		f         Flow
+		pass      bool
+		tuples    bool
+		judges    bool
+		notVaries bool
+	}{
+		{"no rules", Rules{}, silent, true, true, true, true},
+		{"state", Rules{TCPStates: []uint8{TCPEstablished, TCPClose}}, tcp, true, true, true, false},
+		{"other state", Rules{TCPStates: []uint8{TCPEstablished}}, halfOpen, false, true, true, false},
+		{"no state known", Rules{TCPStates: []uint8{TCPEstablished}}, silent, true, true, false, false},
+		{"a state that no kernel has", Rules{TCPStates: []uint8{TCPEstablished}}, Flow{Orig: tcp.Orig, Has: HasTCPState, TCPState: 200}, false, true, true, false},
+		{"state of UDP", Rules{TCPStates: []uint8{TCPEstablished}}, udp, true, true, true, false},
+		{"assured", Rules{Status: StatusAssured}, tcp, true, true, true, false},
+		{"not assured", Rules{Status: StatusAssured}, halfOpen, false, true, true, false},
+		{"replied", Rules{Status: StatusSeenReply}, halfOpen, true, true, true, false},
+		{"replied and assured", Rules{Status: StatusSeenReply | StatusAssured}, halfOpen, false, true, true, false},
+		{"no status known", Rules{Status: StatusAssured}, silent, true, true, false, false},
+		{"ignored protocol", Rules{IgnoreProto: []Proto{TCP}}, tcp, false, false, true, true},
+		{"other ignored protocol", Rules{IgnoreProto: []Proto{IGMP, VRRP, 255}}, tcp, true, true, true, true},
+	} {
+		f := NewFilter(tt.rules)
+		if got := f.Pass(&tt.f); got != tt.pass {
+			t.Errorf("%s: Pass = %v", tt.name, got)
+		}
+		if got := f.PassTuples(&tt.f); got != tt.tuples {
+			t.Errorf("%s: PassTuples = %v", tt.name, got)
+		}
+		if got := f.Judges(&tt.f); got != tt.judges {
+			t.Errorf("%s: Judges = %v", tt.name, got)
+		}
+		if got := f.Varies(); got == tt.notVaries {
+			t.Errorf("%s: Varies = %v", tt.name, got)
+		}
+	}
+}
+
+// whole is a filter with everything that a configuration can ask for.
+func whole() Filter {
+	return NewFilter(Rules{
+		IgnoreProto: []Proto{IGMP, VRRP}, Ignore: prefixes("172.16.0.0/24", "2001:db8::/48"), Status: StatusAssured,
+		TCPStates: []uint8{TCPEstablished, TCPCloseWait},
+		IgnoreAt:  []Place{{netip.MustParsePrefix("192.0.2.0/24"), ReplySides}},
+		AcceptAt:  []Place{{netip.MustParsePrefix("10.0.0.0/8"), OrigSides}, {netip.MustParsePrefix("fd00::/8"), ReplySrc}},
+	})
+}
+
+func TestFilterDoesNotAllocate(t *testing.T) {
+	v4, v6 := passing("10.0.0.1:1", "198.51.100.3:3780"), passing("[fd00::1]:1", "[2001:db8::1]:2")
+	for _, f := range []Filter{dozens(), whole()} {
+		if n := testing.AllocsPerRun(100, func() {
+			if !f.Pass(&v4) || f.Pass(&v6) {
+				t.Fatal("wrong answer")
+			}
+		}); n != 0 {
+			t.Errorf("%v allocations", n)
+		}
 	}
 }
 
 func BenchmarkFilter(b *testing.B) {
-	f := dozens()
+	dozens, whole := dozens(), whole()
 	for _, tc := range []struct {
-		name string
-		orig Tuple
+		name   string
+		filter *Filter
+		f      Flow
 	}{
-		{"ipv4", origTuple(TCP, "10.1.0.1:1", "10.2.0.1:443")},
-		{"ipv6", origTuple(TCP, "[fd01::1]:1", "[fd02::1]:443")},
+		{"ipv4", &dozens, passing("10.1.0.1:1", "10.2.0.1:443")},
+		{"ipv6", &dozens, passing("[fd01::1]:1", "[fd02::1]:443")},
+		{"whole", &whole, passing("10.1.0.1:1", "10.2.0.1:443")},
 	} {
 		b.Run(tc.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if !f.Pass(&tc.orig) {
+				if !tc.filter.Pass(&tc.f) {
 					b.Fatal("does not pass")
 				}
 			}

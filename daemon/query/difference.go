@@ -114,7 +114,7 @@ func (x *comparison) internal(ctx context.Context) error {
 			return err
 		}
 		x.counts.Compared++
-		if !x.filter.Pass(&f.Orig) {
+		if !x.filter.PassTuples(f) {
 			x.counts.Filtered++
 			return nil
 		}
@@ -137,7 +137,7 @@ func (x *comparison) internal(ctx context.Context) error {
 	if err := copyOut(ctx, x.Reader, &q, wholeEntries, func(entries []cache.Entry, _ moment) error {
 		for i := range entries {
 			e := &entries[i]
-			if x.q.Family != 0 && e.Flow.Orig.Family != x.q.Family || x.has(e.Ref) || !x.filter.Pass(&e.Flow.Orig) {
+			if x.q.Family != 0 && e.Flow.Orig.Family != x.q.Family || x.has(e.Ref) || !x.filter.Pass(&e.Flow) {
 				continue
 			}
 			x.counts.Compared++
@@ -159,7 +159,8 @@ func (x *comparison) compareDumped(ctx context.Context) error {
 				x.note(ref)
 			}
 			switch {
-			case ref == 0 && c.Peer.External.Injected(&x.slice[i].Orig): // the peer's, put here at once
+			case !x.filter.Pass(&x.slice[i]), // the cache has it as it was when it passed, or not at all
+				ref == 0 && c.Peer.External.Injected(&x.slice[i].Orig): // the peer's, put here at once
 				x.counts.Filtered++
 			case ref == 0 || attributes != 0:
 				x.suspect = append(x.suspect, suspect{flow: x.slice[i], kernel: true, checked: true})
@@ -277,7 +278,7 @@ func (x *comparison) judge(c *core.Core, s *suspect, found *flow.Flow, errno uni
 	} else {
 		ref, _ = c.Own.Internal.Lookup(&s.flow.Orig)
 	}
-	same := there && ref != 0 && v.attributes == 0 || !there && ref == 0
+	same := there && (ref != 0 && v.attributes == 0 || !x.filter.Pass(found)) || !there && ref == 0
 	if same || ref == 0 && c.Peer.External.Injected(&s.flow.Orig) {
 		return verdict{}
 	}

@@ -88,7 +88,7 @@ func (x *comparison) foresee(c *core.Core, s *suspect, found *flow.Flow, errno u
 	f := &v.entry.Flow
 	v.now = momentOf(c)
 	switch {
-	case !c.Own.Filter.Pass(&f.Orig):
+	case !c.Own.Filter.Pass(f):
 		x.counts.Filtered++
 	case wire.Uncarried(f) != "":
 		v.what = control.WouldLose

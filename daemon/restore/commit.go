@@ -196,7 +196,7 @@ func (m *commit) load(c *core.Core, b *block, plan []planned) {
 		f := &e.Flow
 		reason := wire.Uncarried(f)
 		switch {
-		case !c.Own.Filter.Pass(&f.Orig):
+		case !c.Own.Filter.Pass(f):
 			b.result.Filtered++
 			m.drop(c, p.ref())
 		case reason != "":

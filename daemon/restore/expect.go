@@ -108,7 +108,7 @@ func (x *expectations) restorable(c *core.Core, entries []cache.ExpectEntry) []f
 	list := make([]flow.Expectation, 0, len(entries))
 	for i := range entries {
 		e := entries[i].Expectation
-		if !c.Own.Filter.Pass(&e.Master) {
+		if !c.Own.Filter.PassOrig(&e.Master) {
 			x.result.Filtered++
 			continue
 		}

@@ -138,7 +138,7 @@ func (in *injector) take(c *core.Core, it *cache.Item) {
 	case it.Ended:
 		in.ends.items = append(in.ends.items, *it)
 		return
-	case !c.Own.Filter.Pass(&f.Orig):
+	case !c.Own.Filter.PassTuples(f), !it.Settled && !c.Own.Filter.Pass(f): // what the kernel has is kept up to date
 		b.result.Filtered++
 		x.Unplaced(it.Ref, &f.Orig)
 		return

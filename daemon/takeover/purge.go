@@ -75,7 +75,7 @@ func (t *Takeover) shorten(
 			seen++
 			o, r := &e.Flow.Orig, &e.Flow.Reply
 			_, served := c.Peer.External.Lookup(o)
-			if served && c.Own.Filter.Pass(o) && !own[o.Src] && !own[o.Dst] && !own[r.Src] && !own[r.Dst] {
+			if served && c.Own.Filter.PassTuples(&e.Flow) && !own[o.Src] && !own[o.Dst] && !own[r.Src] && !own[r.Dst] {
 				flows = append(flows, flow.Flow{Orig: *o, Has: flow.HasTimeout, Timeout: PurgedTimeout})
 			}
 			return true

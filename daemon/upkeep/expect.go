@@ -67,7 +67,7 @@ func (u *Upkeep) RunReread(ctx context.Context, wanted <-chan struct{}) error {
 
 func (u *Upkeep) reread(ctx context.Context) error {
 	var keys []flow.Flow
-	if err := u.Loop.Do(ctx, func(c *core.Core) { keys = c.Adjusted() }); err != nil || len(keys) == 0 {
+	if err := u.Loop.Do(ctx, func(c *core.Core) { keys = c.Partial() }); err != nil || len(keys) == 0 {
 		return err
 	}
 	found, errs := make([]flow.Flow, len(keys)), make([]unix.Errno, len(keys))
@@ -77,7 +77,9 @@ func (u *Upkeep) reread(ctx context.Context) error {
 	return u.Loop.Do(ctx, func(c *core.Core) {
 		for i := range found {
 			if errs[i] == 0 && found[i].Orig == keys[i].Orig {
-				c.Readjust(&found[i])
+				if err := c.Own.Internal.Complete(&found[i], c.Now()); err != nil {
+					c.Refused(core.InternalCache, err)
+				}
 			}
 		}
 	})
