@@ -39,6 +39,10 @@ func (r *router) conntrackdConfig(o options) string {
 		}
 		links += kind + fmt.Sprintf("  Interface sync%d\n  SndSocketBuffer 4194304\n  RcvSocketBuffer 4194304\n  Checksum on\n }\n", i)
 	}
+	mode := ""
+	if o.timeout > 0 {
+		mode = fmt.Sprintf("  CommitTimeout %d\n", o.timeout)
+	}
 	sync := ""
 	if o.expect {
 		sync = " Options { ExpectationSync on }\n"
@@ -47,7 +51,7 @@ func (r *router) conntrackdConfig(o options) string {
  Mode FTFW {
   DisableExternalCache %s
   StartupResync yes
- }
+%s }
  %s%s}
 General {
  HashSize 32768
@@ -65,7 +69,7 @@ General {
   Address Ignore { IPv4_address 127.0.0.1 IPv4_address 10.255.0.0/24 IPv4_address 10.254.0.0/24 IPv6_address ::1 IPv6_address fd00:ff::/64 IPv6_address fd00:fe::/64 IPv6_address fe80::/10 IPv6_address ff02::/16 }
  }
 }
-`, map[bool]string{true: "On", false: "Off"}[o.noCache], links, sync, r.dir, r.dir)
+`, map[bool]string{true: "On", false: "Off"}[o.noCache], mode, links, sync, r.dir, r.dir)
 	path := filepath.Join(r.dir, "conntrackd.conf")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		r.t.Fatal(err)

@@ -106,6 +106,7 @@ type options struct {
 	links     int    // dedicated links: 0 and 1 are sync0, 2 adds sync1
 	expect    bool   // replicate all expectations
 	noCache   bool   // of conntrackd: DisableExternalCache
+	timeout   int    // of conntrackd: CommitTimeout in seconds; 0 = none
 	extra     string // more top-level lines
 }
 

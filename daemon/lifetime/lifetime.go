@@ -68,8 +68,8 @@ func RunsOut(f *flow.Flow) bool {
 	return false
 }
 
-// Restore gives a flow the timeout to be restored with: what is left of the one the peer sent at updated, see Left. A
-// flow sent without a timeout (by a conntrackd with CommitTimeout) gets the floor.
+// Restore gives a flow the timeout to be restored with: what is left of the one it had at updated, see Left. A flow of
+// which neither the peer nor this kernel said one gets the floor.
 func Restore(f *flow.Flow, updated, now int64) {
 	if !f.Has.Is(flow.HasTimeout) {
 		f.Timeout = Floor

@@ -36,6 +36,7 @@ type comparison struct {
 
 	dump, k kernel.Table // k looks up while dump is being read
 	filter  flow.Filter
+	own     *kernel.Timeouts
 	seen    []uint64 // refs of the internal cache that the dump has, as a bit set
 	slice   []flow.Flow
 	suspect []suspect
@@ -97,7 +98,7 @@ func (r *Reader) newComparison(
 ) *comparison {
 	x := &comparison{
 		Reader: r, q: q, fn: fn, left: q.Limit, counts: control.DifferenceCounts{Found: map[string]uint64{}},
-		dump: dump, k: k, slice: make([]flow.Flow, 0, compareSlice),
+		dump: dump, k: k, own: kernel.ReadTimeouts(), slice: make([]flow.Flow, 0, compareSlice),
 		keys: make([]flow.Flow, compareSlice), found: make([]flow.Flow, compareSlice),
 		errs: make([]unix.Errno, compareSlice), verdicts: make([]verdict, compareSlice),
 	}

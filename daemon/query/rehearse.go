@@ -87,6 +87,7 @@ func (x *comparison) foresee(c *core.Core, s *suspect, found *flow.Flow, errno u
 	}
 	f := &v.entry.Flow
 	v.now = momentOf(c)
+	x.own.Fill(f)
 	switch {
 	case !c.Own.Filter.Pass(f):
 		x.counts.Filtered++

@@ -27,6 +27,7 @@ type commit struct {
 	placer
 	take    bool // what is dealt with leaves the cache
 	again   bool // only what an earlier commit left for want of room; see Offer
+	own     *kernel.Timeouts
 	result  control.CommitResult
 	left    []flow.Tuple // for which the kernel had no room
 	waiting []planned    // flows whose master may come in a later block
@@ -88,7 +89,7 @@ func (r *Restorer) commit(
 		began = true
 		k.SetLiberal(liberal)
 		m.Restorer, m.k, m.scratch, m.report = r, k, newScratch(), report
-		m.result.Errors = control.Reasons{}
+		m.result.Errors, m.own = control.Reasons{}, kernel.ReadTimeouts()
 		start := time.Now()
 		err := m.run(ctx)
 		m.result.Duration = control.Duration(time.Since(start))
@@ -194,6 +195,7 @@ func (m *commit) load(c *core.Core, b *block, plan []planned) {
 		}
 		b.result.Total++
 		f := &e.Flow
+		m.own.Fill(f)
 		reason := wire.Uncarried(f)
 		switch {
 		case !c.Own.Filter.Pass(f):

@@ -124,10 +124,9 @@ func (x *expectations) restorable(c *core.Core, entries []cache.ExpectEntry) []f
 			x.result.Expired++
 			continue
 		}
-		if !e.Has.Is(flow.HasTimeout) {
-			e.Timeout, e.Has = lifetime.Floor, e.Has|flow.HasTimeout
+		if e.Has.Is(flow.HasTimeout) { // else it keeps the one that the helper gives it
+			e.Timeout = lifetime.Left(e.Timeout, (now-entries[i].Updated)/1e9)
 		}
-		e.Timeout = lifetime.Left(e.Timeout, (now-entries[i].Updated)/1e9)
 		list = append(list, e)
 	}
 	return list
@@ -161,7 +160,13 @@ func (x *expectations) place(list []flow.Expectation) (made []flow.Expectation, 
 		made = append(made, list[i])
 	}
 	// A create takes the timeout from the helper's policy. An expectation that is gone by now has been used.
-	if err := x.k.UpdateExpectations(made, errs[:len(made)]); err != nil {
+	timed := make([]flow.Expectation, 0, len(made))
+	for i := range made {
+		if made[i].Has.Is(flow.HasTimeout) {
+			timed = append(timed, made[i])
+		}
+	}
+	if err := x.k.UpdateExpectations(timed, errs[:len(timed)]); err != nil {
 		return nil, fmt.Errorf("set the timeouts of expectations: %w", err)
 	}
 	return made, nil

@@ -25,6 +25,7 @@ type injector struct {
 	taken   int       // records of the block, also those that need nothing
 	now     int64     // when the block was taken
 	ends    ends
+	own     *kernel.Timeouts
 
 	withdrawn withdrawn // by Withdraw
 }
@@ -42,7 +43,7 @@ func (e *ends) reset() { *e = ends{items: e.items[:0], kept: e.kept[:0], deleted
 func (r *Restorer) newInjector() *injector {
 	return &injector{
 		placer: placer{Restorer: r, beside: true, scratch: newScratch()}, block: newBlock(),
-		ends: ends{items: make([]cache.Item, 0, blockSize)},
+		ends: ends{items: make([]cache.Item, 0, blockSize)}, own: kernel.ReadTimeouts(),
 	}
 }
 
@@ -129,6 +130,7 @@ func (in *injector) take(c *core.Core, it *cache.Item) {
 	ours := c.Own.Internal.Has(&f.Orig) && !c.Yields(&f.Orig)
 	if !it.Ended {
 		c.Disown(&f.Orig)
+		in.own.Fill(f)
 	}
 	switch {
 	case it.Ended && ours:

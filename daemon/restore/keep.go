@@ -10,6 +10,7 @@ import (
 	"ctsync/daemon/cache"
 	"ctsync/daemon/core"
 	"ctsync/daemon/flow"
+	"ctsync/daemon/kernel"
 	"ctsync/daemon/lifetime"
 	"ctsync/daemon/loop"
 )
@@ -53,6 +54,7 @@ func (r *Restorer) Run(ctx context.Context, wanted <-chan struct{}) error {
 		case <-keep.C:
 			err = in.keepAlive(ctx)
 		case <-retry.C:
+			in.own = kernel.ReadTimeouts() // somebody may have changed them
 			err = r.Loop.Do(ctx, (*core.Core).RetryInjection)
 		}
 		if err != nil && ctx.Err() == nil {
@@ -98,6 +100,7 @@ func (in *injector) keepAlive(ctx context.Context) error {
 // due puts an entry whose timer is due into the block, unless it needs none.
 func (in *injector) due(c *core.Core, it *cache.Item) {
 	f, x := &it.Flow, c.Peer.External
+	in.own.Fill(f)
 	switch {
 	case lifetime.RunsOut(f), c.HeardOf(it.Updated) != c.PeerHeard(): // or the peer is absent, and another one is heard
 		x.Rest(it.Ref, &f.Orig)
