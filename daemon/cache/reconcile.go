@@ -75,16 +75,21 @@ func (n *Internal) Reconcile(f *flow.Flow, now int64) (changed bool, err error) 
 }
 
 // Confirm takes a record of the dump of a flow whose present state is not to be cached. The entry that is there, if it
-// is of the same incarnation, is seen and stays as it is; one of another has ended.
+// is of the same incarnation, is seen and stays as it is; one of another has ended, or is left to Stale if it is newer.
 func (n *Internal) Confirm(f *flow.Flow) {
 	r, _ := n.find(&f.Orig)
+	if r == 0 || n.body(r).is(dead) || n.repair.has(f) {
+		return
+	}
+	i := r.number()
 	switch {
-	case r == 0 || n.body(r).is(dead):
-	case otherID(n.body(r), f):
-		n.end(r)
-	default:
+	case !otherID(n.body(r), f):
 		n.show(r) // a flush may have hidden it
-		n.seen(r).set(r.number())
+		n.seen(r).set(i)
+	case n.seen(r).has(i) || n.heard(r).recent.has(i):
+		n.seen(r).clear(i)
+	default:
+		n.end(r)
 	}
 }
 

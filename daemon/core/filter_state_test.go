@@ -3,6 +3,8 @@ package core_test
 import (
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"ctsync/daemon/cache"
 	"ctsync/daemon/core"
 	"ctsync/daemon/coretest"
@@ -108,6 +110,20 @@ func TestFilterStateLeft(t *testing.T) {
 	if f := external(t, p.B, open.Orig); f.TCPState != flow.TCPEstablished || f.Mark != 7 || p.A.Own.Internal.Len() != 1 {
 		t.Errorf("internal %d, the peer has %+v", p.A.Own.Internal.Len(), f)
 	}
+	reborn := open // an event is newer than the record of a dump
+	reborn.ID += 7
+	p.A.BeginCompare()
+	p.A.Apply(coretest.Events(ctnetlink.EventDestroy, open))
+	p.A.Apply(coretest.Events(ctnetlink.EventNew, reborn))
+	stale := closing
+	stale.ID += 3
+	p.A.Merge([]flow.Flow{closing, stale})
+	if n, _ := p.A.StaleFrom(0, 100, make([]cache.Entry, 10)); n != 1 || p.A.Own.Internal.Len() != 1 {
+		t.Errorf("%d flows, the kernel is asked about %d, want 1 each", p.A.Own.Internal.Len(), n)
+	}
+	p.A.Settle([]flow.Flow{reborn}, []flow.Flow{reborn}, make([]unix.Errno, 1))
+	p.A.EndCompare(nil)
+	closing.ID = reborn.ID
 	another := closing // in the place of the first, which ended unseen
 	another.ID++
 	p.A.BeginCompare()

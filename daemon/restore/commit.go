@@ -28,6 +28,7 @@ type commit struct {
 	take    bool // what is dealt with leaves the cache
 	again   bool // only what an earlier commit left for want of room; see Offer
 	own     *kernel.Timeouts
+	untimed int // flows for which the peer told no timeout
 	result  control.CommitResult
 	left    []flow.Tuple // for which the kernel had no room
 	waiting []planned    // flows whose master may come in a later block
@@ -92,6 +93,10 @@ func (r *Restorer) commit(
 		m.result.Errors, m.own = control.Reasons{}, kernel.ReadTimeouts()
 		start := time.Now()
 		err := m.run(ctx)
+		if m.untimed > 0 {
+			r.Log.Warn("the peer told no timeout of some flows, they get this kernel's own: "+
+				"take CommitTimeout out of its conntrackd.conf", "flows", m.untimed)
+		}
 		m.result.Duration = control.Duration(time.Since(start))
 		*result = m.result
 		return err
@@ -195,6 +200,9 @@ func (m *commit) load(c *core.Core, b *block, plan []planned) {
 		}
 		b.result.Total++
 		f := &e.Flow
+		if !f.Has.Is(flow.HasTimeout) {
+			m.untimed++
+		}
 		m.own.Fill(f)
 		reason := wire.Uncarried(f)
 		switch {
