@@ -115,12 +115,21 @@ func addressSets(places []Place) (four, six [4]AddrSet, sides Sides) {
 		}
 		four[side], six[side] = NewAddrSet(v4, IPv4), NewAddrSet(v6, IPv6)
 	}
+	// The same addresses on both sides of a direction are one set in memory: a search finds it in the processor's cache.
+	for i := 0; i < len(four); i += 2 {
+		if slices.Equal(four[i], four[i+1]) {
+			four[i+1] = four[i]
+		}
+		if slices.Equal(six[i], six[i+1]) {
+			six[i+1] = six[i]
+		}
+	}
 	return four, six, sides
 }
 
 // Pass reports whether fl is replicated as it is now. What fl does not carry does not count against it; see Judges.
 func (f *Filter) Pass(fl *Flow) bool {
-	if fl.Has.Is(HasStatus) && fl.Status&f.status != f.status {
+	if f.status != 0 && fl.Has.Is(HasStatus) && fl.Status&f.status != f.status {
 		return false
 	}
 	if f.states != 0 && fl.Orig.Proto == TCP && fl.Has.Is(HasTCPState) && f.states>>fl.TCPState&1 == 0 {
@@ -147,7 +156,7 @@ func (f *Filter) PassOrig(orig *Tuple) bool {
 	if orig.Family == IPv6 {
 		ignored = &f.six.ignore
 	}
-	if src, dst := ignored[0], ignored[1]; len(src) > 0 && src.Has(&orig.Src) || len(dst) > 0 && dst.Has(&orig.Dst) {
+	if len(ignored[0]) > 0 && ignored[0].Has(&orig.Src) || len(ignored[1]) > 0 && ignored[1].Has(&orig.Dst) {
 		return false
 	}
 	for i := range f.endpoints {
