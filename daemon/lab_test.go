@@ -172,6 +172,9 @@ func (r *router) spawn(name string, args ...string) {
 	r.t.Cleanup(func() { r.believesThePeer(cmd) })
 	r.t.Cleanup(func() {
 		_ = cmd.Process.Kill()
+		if strings.Contains(r.log.String(), "map[") {
+			r.t.Errorf("the log of %s has lines that nobody can read:\n%s", r.name, r.log)
+		}
 		if r.t.Failed() && r.cmd == cmd {
 			r.t.Logf("log of %s:\n%s", r.name, r.log)
 		}

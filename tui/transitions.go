@@ -274,7 +274,7 @@ func outcomePaint(t *control.Transition) paint {
 	switch {
 	case strings.HasPrefix(t.Outcome, control.OutcomeFailed):
 		return bad
-	case lacks > 0:
+	case lacks > 0, strings.HasPrefix(t.Outcome, control.OutcomeIncomplete):
 		return warn
 	case t.Outcome == control.OutcomeDone:
 		return good

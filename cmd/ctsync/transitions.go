@@ -98,11 +98,7 @@ func outcomes(c *control.CommitResult) string {
 		return "nothing to do"
 	}
 	if c.Failed > 0 {
-		var kinds []string
-		for _, e := range slices.Sorted(maps.Keys(c.Errors)) {
-			kinds = append(kinds, fmt.Sprintf("%d %s", c.Errors[e], e))
-		}
-		parts[len(parts)-1] += " (" + strings.Join(kinds, ", ") + ")"
+		parts[len(parts)-1] += " (" + c.Errors.String() + ")"
 	}
 	return strings.Join(parts, ", ")
 }

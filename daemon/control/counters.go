@@ -232,6 +232,7 @@ func (c *CommitStatistics) block() Block {
 	b.add("commits", c.Commits, "commits_total", "Commits of the external cache into the kernel.")
 	b.outcomes("commit_flows_total", "Flows of commits by outcome: created, updated, replaced (another flow with the tuple was deleted), expired, filtered, failed.",
 		c.Created, c.Updated, c.Replaced, c.Expired, c.Filtered, c.Failed)
+	b.add("waiting for room", c.NoRoom, "commit_waiting_flows", "Flows of the peer that wait in the external cache because the kernel's table is full; they are offered again every 10 s: raise nf_conntrack_max.")
 	b.each("failed: ", c.Errors, "commit_flow_failures_total", "Flows that a commit could not restore, by errno or by what protocol v1 does not carry.", "reason")
 	return b
 }

@@ -1,5 +1,13 @@
 package control
 
+import (
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+)
+
 // maxReasons bounds the reasons that are counted one by one: some hold the name of a helper, which the peer chooses.
 const maxReasons = 64
 
@@ -27,3 +35,15 @@ func (r *Reasons) Add(more Reasons) {
 		r.Count(why, n)
 	}
 }
+
+// String returns the counts for people, in the order of the reasons: "3 EEXIST, 1 helper ftp".
+func (r Reasons) String() string {
+	parts := make([]string, 0, len(r))
+	for _, why := range slices.Sorted(maps.Keys(r)) {
+		parts = append(parts, fmt.Sprintf("%d %s", r[why], why))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// LogValue implements slog.LogValuer: a log line shows the counts as String does.
+func (r Reasons) LogValue() slog.Value { return slog.StringValue(r.String()) }

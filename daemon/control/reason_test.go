@@ -2,6 +2,8 @@ package control
 
 import (
 	"fmt"
+	"log/slog"
+	"strings"
 	"testing"
 )
 
@@ -26,5 +28,14 @@ func TestReasonsAreBounded(t *testing.T) {
 	}
 	if len(total) > maxReasons+1 || sum != commits*flows || total[otherReasons] == 0 {
 		t.Errorf("%d reasons, %d in all, %d others", len(total), sum, total[otherReasons])
+	}
+}
+
+// TestReasonsInLogLines: an operator reads counts and reasons, not how Go prints a map.
+func TestReasonsInLogLines(t *testing.T) {
+	var line strings.Builder
+	slog.New(slog.NewTextHandler(&line, nil)).Info("x", "why", Reasons{"helper ftp": 1, "EEXIST": 3}, "none", Reasons(nil))
+	if got := line.String(); !strings.Contains(got, `why="3 EEXIST, 1 helper ftp" none=""`) {
+		t.Error(got)
 	}
 }

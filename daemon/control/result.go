@@ -1,6 +1,9 @@
 package control
 
-import "maps"
+import (
+	"maps"
+	"slices"
+)
 
 // MaxNamed is how many flows a result names.
 const MaxNamed = 20
@@ -39,6 +42,25 @@ func (r *CommitResult) Add(round *CommitResult) {
 	r.Name(round.Named...)
 	r.Expect = r.Expect.Add(round.Expect)
 	r.Duration += round.Duration
+}
+
+// Clone returns a copy to which Add can add without changing r.
+func (r *CommitResult) Clone() CommitResult {
+	c := *r
+	c.Errors, c.Degraded, c.Named = maps.Clone(r.Errors), maps.Clone(r.Degraded), slices.Clone(r.Named)
+	if r.Expect != nil {
+		x := *r.Expect
+		x.Errors, x.Named = maps.Clone(x.Errors), slices.Clone(x.Named)
+		c.Expect = &x
+	}
+	return c
+}
+
+// AddAgain adds another round of the same takeover, which took up again what had no room.
+func (r *CommitResult) AddAgain(round *CommitResult) {
+	r.Total -= r.NoRoom
+	r.NoRoom = 0
+	r.Add(round)
 }
 
 // Name adds examples to Named, as far as there is room.
@@ -94,6 +116,7 @@ type CommitStatistics struct {
 	Expired  uint64        `json:"expired"`
 	Filtered uint64        `json:"filtered"`
 	Failed   uint64        `json:"failed"`
+	NoRoom   uint64        `json:"no_room"`          // flows that wait now because the kernel's table is full
 	Errors   Reasons       `json:"errors,omitempty"` // failed, by errno name
 	Expect   *ExpectResult `json:"expect,omitempty"` // of expectations, without Named; nil while none were committed
 }

@@ -1,6 +1,10 @@
 package control
 
-import "time"
+import (
+	"fmt"
+	"strings"
+	"time"
+)
 
 // State is keepalived's word for what a group or instance became, in upper case.
 type State string
@@ -57,6 +61,7 @@ const (
 	OutcomeRepeated   = "repeated"   // the router is that already
 	OutcomeIgnored    = "ignored: "
 	OutcomeFailed     = "failed: "
+	OutcomeIncomplete = "incomplete: " // a takeover for whose flows the kernel's table has no room
 )
 
 // Transition is the record of one notification and of its outcome.
@@ -75,6 +80,21 @@ type Transition struct {
 	Outcome  string        `json:"outcome"`
 	Commit   *CommitResult `json:"commit,omitempty"` // of a takeover, unless disable-external-cache is on
 	Inject   *InjectResult `json:"inject,omitempty"` // of a takeover with disable-external-cache
+}
+
+// Worked sets the outcome of work that did not fail: it is done, or incomplete as long as flows wait for room in the
+// kernel's table.
+func (t *Transition) Worked() {
+	t.Outcome = OutcomeDone
+	if t.Commit != nil && t.Commit.NoRoom > 0 {
+		t.Outcome = fmt.Sprintf("%s%d flows wait for room in the kernel's table", OutcomeIncomplete, t.Commit.NoRoom)
+	}
+}
+
+// HasWorked reports whether the work of t was carried out, even if flows were left for which the kernel had no room:
+// when the daemon restarts it is not done again.
+func (t *Transition) HasWorked() bool {
+	return t.Outcome == OutcomeDone || strings.HasPrefix(t.Outcome, OutcomeIncomplete)
 }
 
 // InjectResult says what a takeover found with disable-external-cache, where there is no commit: the peer's flows are

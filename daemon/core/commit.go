@@ -56,7 +56,7 @@ func (c *Core) Committed(r *control.CommitResult, again, whole bool) {
 // WaitForRoom sets Peer.NoRoom, what the kernel's full table did not take of a takeover, the most valuable flows first.
 // When nothing waits any more, a sweep that was put off is due.
 func (c *Core) WaitForRoom(list []flow.Tuple) {
-	if c.Peer.NoRoom = list; len(list) == 0 && c.Peer.sweepDue {
+	if c.Peer.NoRoom, c.totals.NoRoom = list, uint64(len(list)); len(list) == 0 && c.Peer.sweepDue {
 		loop.Signal(c.Want.Sweep)
 	}
 }

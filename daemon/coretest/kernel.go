@@ -21,6 +21,9 @@ type Kernel struct {
 
 	Stuck map[flow.Tuple]bool // entries that it does not delete
 
+	Helpers   map[string]bool // that it has; for any other it runs modprobe, which costs one of Modprobes and finds nothing
+	Modprobes int
+
 	mu  sync.Mutex
 	now func() int64
 }
@@ -65,6 +68,10 @@ func (k *Kernel) Create(flows []flow.Flow, errs []unix.Errno) error {
 		}
 		if k.Full != nil && k.Full() {
 			return unix.ENOMEM
+		}
+		if f.Has.Is(flow.HasHelper) && !k.Helpers[flow.HelperName(&f.Helper)] {
+			k.Modprobes++
+			return unix.EOPNOTSUPP
 		}
 		if _, ok := k.Flows[f.Master]; f.Has.Is(flow.HasMaster) && !ok {
 			return unix.ENOENT

@@ -42,6 +42,8 @@ type item struct {
 	path    path
 	outcome outcome
 	errno   unix.Errno // of lost
+
+	helpless bool // it does without its helper, which this kernel does not have
 }
 
 // noRoom reports whether the kernel refused the flow for want of room, so that it may take it later.

@@ -49,14 +49,13 @@ func (r *Restorer) Commit(
 	return result, err
 }
 
-// Offer puts the flows into the kernel for which it had no room at a Commit, and returns how many are still left. This
-// router serves connections meanwhile: what its kernel knows better than the peer stands.
-func (r *Restorer) Offer(ctx context.Context) (left int, err error) {
-	var result control.CommitResult
+// Offer puts the flows into the kernel for which it had no room at a Commit, and says what became of them. This router
+// serves connections meanwhile: what its kernel knows better than the peer stands.
+func (r *Restorer) Offer(ctx context.Context) (result control.CommitResult, err error) {
 	m := &commit{take: true, again: true}
 	m.beside = true
 	_, err = r.commit(ctx, m, &result, nil)
-	return int(result.NoRoom), err
+	return result, err
 }
 
 // commit runs m. began is false when ctx ended before the kernel was free.

@@ -47,7 +47,7 @@ func (m *commit) expectations(ctx context.Context) error {
 
 // expectBlock restores one block.
 func (m *commit) expectBlock(ctx context.Context, entries []cache.ExpectEntry) error {
-	x := expectations{k: m.k, result: m.result.Expect}
+	x := expectations{k: m.k, helpers: &m.helpers, result: m.result.Expect}
 	var list []flow.Expectation
 	if err := m.Loop.Do(ctx, func(c *core.Core) { list = x.restorable(c, entries) }); err != nil {
 		return err
@@ -81,6 +81,7 @@ func (m *commit) expectBlock(ctx context.Context, entries []cache.ExpectEntry) e
 // expectations are a block of expectations that go into the kernel together.
 type expectations struct {
 	k       kernel.Table
+	helpers *helpers // as the flows found them
 	result  *control.ExpectResult
 	removed []flow.Expectation // of the kernel, without an event here
 }
@@ -115,6 +116,9 @@ func (x *expectations) restorable(c *core.Core, entries []cache.ExpectEntry) []f
 		why := wire.ExpectUncarried(&e)
 		if why == "" && !classKnown(c, &e) {
 			why = "its class is not one of the master's helper"
+		}
+		if why == "" && e.Has.Is(flow.HasHelper) && x.helpers.lacks(helperOf(&e.Helper, &e.Master)) {
+			why = noHelper(&e)
 		}
 		if why != "" {
 			x.lost(&e, why)
@@ -208,8 +212,7 @@ func refusal(e *flow.Expectation, errno unix.Errno) string {
 	name := unix.ErrnoName(errno)
 	switch {
 	case errno == unix.EOPNOTSUPP && e.Has.Is(flow.HasHelper):
-		// ErrnoName gives its other name.
-		return "EOPNOTSUPP, no helper " + flow.HelperName(&e.Helper) + " on the master"
+		return noHelper(e)
 	case errno == unix.ENOENT:
 		return name + ", no master"
 	}

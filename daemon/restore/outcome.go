@@ -11,6 +11,9 @@ import (
 func (b *block) tally() {
 	r := &b.result
 	for i := range b.items {
+		if it, f := &b.items[i], &b.flows[i]; it.helpless && it.outcome.restored() {
+			b.degrade(f, "helper "+flow.HelperName(&f.Helper))
+		}
 		switch it := &b.items[i]; it.outcome {
 		case created:
 			r.Created++

@@ -18,6 +18,8 @@ type placer struct {
 	k      kernel.Table
 	beside bool // this kernel serves connections too: what it knows better than the peer stands
 	last   bool // no master will come any more
+
+	helpers helpers
 	scratch
 }
 
@@ -51,6 +53,9 @@ func (p *placer) place(ctx context.Context, b *block) error {
 		case it.outcome == lost && it.errno == unix.ENOENT:
 			it.path, it.outcome = create, unknown
 		}
+	}
+	if err := p.askHelpers(b); err != nil {
+		return err
 	}
 	wanted := func(i int) bool { return b.items[i].path == create && b.items[i].outcome == unknown }
 	if err := p.create(b, p.ask(b, wanted), created); err != nil {
@@ -136,8 +141,8 @@ func (p *placer) degrade(b *block) error {
 		case it.outcome != lost:
 			return false
 		case it.errno == unix.EOPNOTSUPP && f.Has.Is(flow.HasHelper):
-			b.degrade(f, "helper "+flow.HelperName(&f.Helper))
-			f.Has &^= flow.HasHelper
+			p.helpers.learn(helperOf(&f.Helper, &f.Orig), false)
+			b.loseHelper(i)
 		case it.errno == unix.ENOENT && f.Has.Is(flow.HasMaster):
 			b.degrade(f, "master")
 			f.Has &^= flow.HasMaster

@@ -15,8 +15,9 @@ type Work interface {
 	// Begin does the work of a transition and may add to its record. ctx ends with the role.
 	Begin(ctx context.Context, t *control.Transition) error
 
-	// Later does what is due while the role lasts, after Begin has succeeded. ctx ends with the role.
-	Later(ctx context.Context, t control.Transition)
+	// Later does what is due while the role lasts, after Begin has succeeded, and has keep update the record. ctx ends with
+	// the role.
+	Later(ctx context.Context, t control.Transition, keep func(control.Transition))
 }
 
 // Roles turns keepalived's notifications into role changes: Notify decides which of them count, Run has their work
@@ -74,7 +75,7 @@ func New(group string, h *History, log *slog.Logger) *Roles {
 		case counts(&t):
 			r.state, r.since, r.sent = t.State, t.Received, t.Boottime
 			r.made, r.began, r.phase, r.inherited = t.ID, t.Boottime, finished, &t
-			if t.Outcome != control.OutcomeDone {
+			if !t.HasWorked() {
 				r.phase = failed
 			}
 		}

@@ -317,7 +317,7 @@ func (w *recorder) expect(t *testing.T, want ...string) {
 	}
 }
 
-func (w *recorder) Later(ctx context.Context, t control.Transition) {
+func (w *recorder) Later(ctx context.Context, t control.Transition, _ func(control.Transition)) {
 	w.did <- "later " + string(t.State)
 	<-ctx.Done()
 	w.did <- "end " + string(t.State)

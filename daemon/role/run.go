@@ -36,11 +36,11 @@ func (r *Roles) resume(ctx context.Context, work Work) (end func()) {
 	t := r.inherited
 	switch {
 	case t == nil:
-	case t.Outcome != control.OutcomeDone:
+	case !t.HasWorked():
 		r.log.Info("doing again what was cut short before the restart", "state", t.State, "outcome", t.Outcome)
 		return during(ctx, func(role context.Context) { r.transition(ctx, role, work, *t) })
 	case t.State != control.StateMaster:
-		return during(ctx, func(role context.Context) { work.Later(role, *t) })
+		return during(ctx, func(role context.Context) { work.Later(role, *t, r.keep) })
 	}
 	return func() {}
 }
@@ -66,7 +66,7 @@ func (r *Roles) transition(daemon, ctx context.Context, work Work, t control.Tra
 	t.Finished = time.Now()
 	switch {
 	case err == nil:
-		t.Outcome = control.OutcomeDone
+		t.Worked()
 		r.finish(t.ID, finished)
 	case daemon.Err() != nil:
 		t.Outcome = control.OutcomeFailed + "the daemon ended before it was finished"
@@ -79,7 +79,7 @@ func (r *Roles) transition(daemon, ctx context.Context, work Work, t control.Tra
 	}
 	r.keep(t)
 	if err == nil {
-		work.Later(ctx, t)
+		work.Later(ctx, t, r.keep)
 	}
 }
 

@@ -56,14 +56,14 @@ func (t *Takeover) Begin(ctx context.Context, tr *control.Transition) (err error
 }
 
 // Later does what is due while the role lasts.
-func (t *Takeover) Later(ctx context.Context, tr control.Transition) {
+func (t *Takeover) Later(ctx context.Context, tr control.Transition, keep func(control.Transition)) {
 	switch {
 	case tr.State != control.StateMaster:
 		t.purgeLater(ctx)
 	case tr.Commit != nil:
 		var both sync.WaitGroup
 		both.Go(func() { t.verifyLater(ctx) })
-		t.offerAgain(ctx, tr.Commit.NoRoom)
+		t.offerAgain(ctx, tr, keep)
 		both.Wait()
 	}
 }
@@ -71,22 +71,31 @@ func (t *Takeover) Later(ctx context.Context, tr control.Transition) {
 // offerInterval is how often flows are offered to a kernel that had no room for them. Tests shorten it.
 var offerInterval = 10 * time.Second
 
-// offerAgain offers flows again for which the kernel had no room. It returns when none wait any more, or with the role.
-func (t *Takeover) offerAgain(ctx context.Context, left uint64) {
-	for left > 0 {
+// offerAgain offers flows again for which the kernel had no room, and keeps in the record of the takeover what became of
+// them. It returns when none wait any more, or with the role.
+func (t *Takeover) offerAgain(ctx context.Context, tr control.Transition, keep func(control.Transition)) {
+	for tr.Commit.NoRoom > 0 {
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(offerInterval):
 		}
-		n, err := t.Restore.Offer(ctx)
-		if ctx.Err() != nil {
+		round, err := t.Restore.Offer(ctx)
+		switch {
+		case ctx.Err() != nil:
 			return
-		}
-		if left = uint64(n); err != nil {
+		case err != nil:
 			t.Log.Error("offering flows to the kernel again failed, trying again", "err", err)
-			left = 1
-		} else if left == 0 {
+			continue
+		case round.NoRoom == tr.Commit.NoRoom:
+			continue
+		}
+		commit := tr.Commit.Clone() // the one before belongs to whoever reads the history
+		commit.AddAgain(&round)
+		tr.Commit = &commit
+		tr.Worked()
+		keep(tr)
+		if commit.NoRoom == 0 {
 			t.Log.Info("no flows of the peer wait for room in the kernel's table any more")
 		}
 	}
@@ -139,9 +148,7 @@ func (t *Takeover) commit(ctx context.Context) (*control.CommitResult, error) {
 // round commits once, adds that to the result and returns how many entries are left in the external cache.
 func (t *Takeover) round(ctx context.Context, result *control.CommitResult) (left int, err error) {
 	round, err := t.Restore.Commit(ctx, true, nil)
-	result.Total -= result.NoRoom // these were taken up again
-	result.NoRoom = 0
-	result.Add(&round)
+	result.AddAgain(&round)
 	if err != nil {
 		return 0, err
 	}

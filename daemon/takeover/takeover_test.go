@@ -85,12 +85,19 @@ func TestTakeoverIntoAFullTable(t *testing.T) {
 	full := true
 	r.k.Full = func() bool { return full && len(r.k.Flows) >= room }
 	tr := r.begin(control.StateMaster)
+	if tr.Worked(); tr.Outcome != "incomplete: 500 flows wait for room in the kernel's table" {
+		t.Errorf("outcome %q", tr.Outcome)
+	}
 	if c := tr.Commit; c.Total != n || c.Created != room || c.NoRoom != n-room || c.Failed != 0 {
 		t.Fatalf("%+v", *c)
 	}
 	ctx, end := context.WithTimeout(t.Context(), 20*time.Second)
 	defer end()
-	coretest.Run(t, func(context.Context) error { r.Later(ctx, tr); return nil })
+	kept := make(chan control.Transition, 1)
+	coretest.Run(t, func(context.Context) error {
+		r.Later(ctx, tr, func(t control.Transition) { kept <- t })
+		return nil
+	})
 	r.k.Do(func() { full = false })
 	if err := r.Loop.Poll(ctx, func(c *core.Core) bool { return c.Peer.External.Len() == 0 }); err != nil {
 		t.Fatal(err)
@@ -99,6 +106,12 @@ func TestTakeoverIntoAFullTable(t *testing.T) {
 	r.k.Do(func() { in = len(r.k.Flows) })
 	if in != n {
 		t.Errorf("%d of %d flows are in the kernel", in, n)
+	}
+	if got := <-kept; got.Outcome != control.OutcomeDone || got.Commit.Created != n || got.Commit.Total != n {
+		t.Errorf("recorded: %s, %+v", got.Outcome, *got.Commit)
+	}
+	if tr.Commit.Created != room {
+		t.Errorf("the record was changed under its readers: %+v", *tr.Commit)
 	}
 	end()
 }
@@ -123,7 +136,8 @@ func (r *router) offered(left uint64) {
 	r.t.Helper()
 	ctx, end := context.WithTimeout(r.t.Context(), 20*time.Second)
 	defer end()
-	if r.offerAgain(ctx, left); ctx.Err() != nil {
+	tr := control.Transition{Commit: &control.CommitResult{NoRoom: left}}
+	if r.offerAgain(ctx, tr, func(control.Transition) {}); ctx.Err() != nil {
 		r.t.Fatal("the flows are offered without end")
 	}
 }
@@ -239,7 +253,7 @@ func TestBackupPurges(t *testing.T) {
 	r.begin(control.StateMaster)
 	r.say(n - 1) // of the last one nobody else says that it has it
 	tr := r.begin(control.StateBackup)
-	r.Later(context.Background(), tr)
+	r.Later(context.Background(), tr, nil)
 	short := 0
 	r.k.Do(func() {
 		for _, f := range r.k.Flows {
