@@ -21,8 +21,8 @@ type Kernel struct {
 
 	Stuck map[flow.Tuple]bool // entries that it does not delete
 
-	Helpers   map[string]bool // that it has; for any other it runs modprobe, which costs one of Modprobes and finds nothing
-	Modprobes int
+	Helpers   map[string]bool // that it has
+	Modprobes int             // times that it looked for another one
 
 	mu  sync.Mutex
 	now func() int64

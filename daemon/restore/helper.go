@@ -60,8 +60,8 @@ func (h *helpers) learn(k helperKey, there bool) {
 	}
 }
 
-// askHelpers creates, ahead of the others, the first flow of the block with each helper of which the kernel has not said
-// whether it has it, and takes the helper from the flows whose helper it lacks.
+// askHelpers creates, ahead of the others, the first flow of the block with each helper of which the kernel has not
+// said whether it has it, and takes the helper from the flows whose helper it lacks.
 func (p *placer) askHelpers(b *block) error {
 	p.helpers.forget(time.Now())
 	for {

@@ -16,8 +16,8 @@ func helped(i int, name string) flow.Flow {
 	return f
 }
 
-// TestMissingHelpers: a kernel runs modprobe for each helper that it lacks, and not for each flow that has it. Each flow
-// is restored without its helper, and counted.
+// TestMissingHelpers: a kernel runs modprobe for each helper that it lacks, and not for each flow that has it. Each
+// flow is restored without its helper, and counted.
 func TestMissingHelpers(t *testing.T) {
 	const n = 3*blockSize + 100
 	p := newRestorer(t, false)

@@ -25,7 +25,8 @@ type expectBlock struct {
 // and are to be injected first.
 func (in *injector) expectations(ctx context.Context) (late bool, err error) {
 	for !late {
-		b := expectBlock{expectations: expectations{k: in.k, helpers: &in.helpers, result: &control.ExpectResult{Errors: control.Reasons{}}}}
+		b := expectBlock{expectations: expectations{k: in.k, helpers: &in.helpers}}
+		b.result = &control.ExpectResult{Errors: control.Reasons{}}
 		var list []flow.Expectation
 		if err := in.Loop.Do(ctx, func(c *core.Core) {
 			if !c.Expecting() || c.Peer.Expect.Pending() == 0 {

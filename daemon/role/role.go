@@ -15,8 +15,8 @@ type Work interface {
 	// Begin does the work of a transition and may add to its record. ctx ends with the role.
 	Begin(ctx context.Context, t *control.Transition) error
 
-	// Later does what is due while the role lasts, after Begin has succeeded, and has keep update the record. ctx ends with
-	// the role.
+	// Later does what is due while the role lasts, after Begin has succeeded, and has keep update the record. ctx ends
+	// with the role.
 	Later(ctx context.Context, t control.Transition, keep func(control.Transition))
 }
 

@@ -71,8 +71,8 @@ func (t *Takeover) Later(ctx context.Context, tr control.Transition, keep func(c
 // offerInterval is how often flows are offered to a kernel that had no room for them. Tests shorten it.
 var offerInterval = 10 * time.Second
 
-// offerAgain offers flows again for which the kernel had no room, and keeps in the record of the takeover what became of
-// them. It returns when none wait any more, or with the role.
+// offerAgain offers flows again for which the kernel had no room, and keeps in the record of the takeover what became
+// of them. It returns when none wait any more, or with the role.
 func (t *Takeover) offerAgain(ctx context.Context, tr control.Transition, keep func(control.Transition)) {
 	for tr.Commit.NoRoom > 0 {
 		select {
