@@ -16,7 +16,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 .PHONY: build
-build: ## build bin/ctsyncd and bin/ctsync, statically linked
+build: ## build bin/ctsyncd, bin/ctsync and bin/ctsync-exporter, statically linked
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/ ./cmd/...
 
 .PHONY: deps
@@ -82,22 +82,31 @@ RELOCATE = sed -e 's,/usr/\(sbin\|bin\|libexec/ctsync\)/ctsync,$(PREFIX)/\1/ctsy
 install: build ## install into $(DESTDIR)$(PREFIX); keeps an existing configuration in $(DESTDIR)/etc/ctsync
 	install -D -m 0755 bin/ctsyncd $(DESTDIR)$(PREFIX)/sbin/ctsyncd
 	install -D -m 0755 bin/ctsync $(DESTDIR)$(PREFIX)/bin/ctsync
+	install -D -m 0755 bin/ctsync-exporter $(DESTDIR)$(PREFIX)/bin/ctsync-exporter
 	install -d $(DESTDIR)$(PREFIX)/libexec/ctsync $(DESTDIR)$(PREFIX)/lib/systemd/system
 	install -d $(DESTDIR)$(PREFIX)/share/doc/ctsync
 	install -D -m 0644 scripts/systemd/ctsync.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/ctsync.conf
 	$(RELOCATE) scripts/ctsync-notify >$(DESTDIR)$(PREFIX)/libexec/ctsync/ctsync-notify
 	chmod 0755 $(DESTDIR)$(PREFIX)/libexec/ctsync/ctsync-notify
-	$(RELOCATE) scripts/systemd/ctsyncd.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/ctsyncd.service
+	for unit in ctsyncd ctsync-exporter; do \
+		$(RELOCATE) scripts/systemd/$$unit.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit.service; \
+	done
 	install -m 0644 docs/api.md scripts/prometheus/ctsync.rules.yml scripts/prometheus/ctsync.rules.test.yml \
 		scripts/grafana/ctsync.json $(DESTDIR)$(PREFIX)/share/doc/ctsync
 	$(RELOCATE) scripts/keepalived.conf.example >$(DESTDIR)$(PREFIX)/share/doc/ctsync/keepalived.conf.example
-	install -D -m 0644 cmd/ctsync/completion/ctsync.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ctsync
-	install -D -m 0644 cmd/ctsync/completion/_ctsync $(DESTDIR)$(ZSHDIR)/_ctsync
-	install -D -m 0644 cmd/ctsync/completion/ctsync.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/ctsync.fish
+	for program in ctsync ctsync-exporter; do \
+		from=cmd/$$program/completion; \
+		install -D -m 0644 $$from/$$program.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$program; \
+		install -D -m 0644 $$from/_$$program $(DESTDIR)$(ZSHDIR)/_$$program; \
+		install -D -m 0644 $$from/$$program.fish \
+			$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/$$program.fish; \
+	done
 	install -d $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man8
 	for page in docs/man/*.[58]; do \
 		$(RELOCATE) $$page >$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; \
 	done
+	[ -e $(DESTDIR)/etc/default/ctsync-exporter ] || \
+		install -D -m 0644 scripts/systemd/ctsync-exporter.default $(DESTDIR)/etc/default/ctsync-exporter
 	[ -e $(DESTDIR)/etc/ctsync/ctsync.toml ] || install -D -m 0644 scripts/ctsync.toml $(DESTDIR)/etc/ctsync/ctsync.toml
 
 .PHONY: clean

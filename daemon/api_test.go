@@ -32,7 +32,8 @@ func TestDocumentedCalls(t *testing.T) {
 	}
 	a, b := newPair(t)
 	b.start(options{expect: true})
-	a.start(options{expect: true, extra: "metrics-listen = 9780\n"})
+	a.start(options{expect: true})
+	a.export(nil)
 	a.create(testFlows(20))
 	b.create(testFlows(20))
 	for _, r := range []*router{a, b} {
@@ -107,16 +108,10 @@ func cutLast(s string) (before, last string, ok bool) {
 	return s[:at], s[at+1:], len(s) > at+1
 }
 
-// page fetches metrics inside r's namespace: over TCP, or through the control socket where at is empty.
-func (r *router) page(at string) (string, error) {
-	args := []string{"-sS", "--fail", "--max-time", "20"}
-	if at == "" {
-		args = append(args, "--unix-socket", r.socket(), "http://ctsync/metrics")
-	} else {
-		args = append(args, "http://"+at+"/metrics")
-	}
-	out, err := r.ns.Exec(r.t.Context(), "curl", args...).Output()
-	return string(out), err
+// page fetches the metrics through the control socket.
+func (r *router) page() string {
+	r.t.Helper()
+	return r.ns.Run(r.t, "curl", "-sS", "--fail", "--max-time", "20", "--unix-socket", r.socket(), "http://ctsync/metrics")
 }
 
 // metric returns the value of a series as it stands in a page.
@@ -143,7 +138,7 @@ func TestMetrics(t *testing.T) {
 	const n = 300
 	began := time.Now()
 	a, b := newPair(t)
-	b.start(options{extra: "metrics-listen = 9780\n"})
+	b.start(options{})
 	a.start(options{})
 	a.eventually(10*time.Second, "hears its peer", func() bool { return a.status().Established })
 	a.create(testFlows(n))
@@ -157,10 +152,7 @@ func TestMetrics(t *testing.T) {
 	// The kernel takes a moment.
 	b.eventually(10*time.Second, "sees its link up", func() bool { return b.activeLink().State == "RUNNING" })
 
-	page, err := b.page("127.0.0.1:9780")
-	if err != nil {
-		t.Fatal(err)
-	}
+	page := b.page()
 	s := b.statistics()
 	for series, want := range map[string]float64{
 		`ctsync_role{role="master",sync_group="syncgrp"}`:                                          1,
@@ -188,12 +180,14 @@ func TestMetrics(t *testing.T) {
 	if age := float64(time.Now().Unix()) - metric(t, page, "ctsync_peer_heard_timestamp_seconds"); age < -1 || age > 60 {
 		t.Errorf("the peer was heard %v s ago", age)
 	}
-	other, err := b.page("")
-	if err != nil || strings.Count(other, "# TYPE") != strings.Count(page, "# TYPE") {
-		t.Errorf("the page on the socket is another one: %v", err)
-	}
+	checkPage(t, page)
+}
+
+// checkPage has Prometheus judge a page.
+func checkPage(t *testing.T, page string) {
+	t.Helper()
 	check := exec.Command("promtool", "check", "metrics")
-	check.Stdin = bytes.NewReader([]byte(page))
+	check.Stdin = strings.NewReader(page)
 	if out, err := check.CombinedOutput(); err != nil {
 		t.Errorf("promtool check metrics: %v\n%s", err, out)
 	}
@@ -207,71 +201,6 @@ func goVersion(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return string(bytes.TrimSpace(out[bytes.LastIndexByte(out, ' ')+1:]))
-}
-
-// TestMetricsAddressComesLater: an address that is missing or taken costs the metrics, not the daemon, and is said.
-func TestMetricsAddressComesLater(t *testing.T) {
-	nstest.RequireCommand(t, "curl", "curl")
-	t.Parallel()
-	const at = "192.0.2.1:9780"
-	a, _ := newPair(t)
-	a.start(options{extra: fmt.Sprintf("metrics-listen = %q\n", at)})
-	a.eventually(10*time.Second, "says what is wrong", func() bool {
-		return strings.Contains(strings.Join(a.status().Warnings, "\n"), "metrics are not served at "+at+": ")
-	})
-	if page, err := a.page(""); err != nil || metric(t, page, "ctsync_warnings") != 1 {
-		t.Errorf("the page on the socket does not report it: %v", err)
-	}
-	a.ns.Run(t, "ip", "addr", "add", "192.0.2.1/32", "dev", "lo")
-	a.eventually(10*time.Second, "serves", func() bool { _, err := a.page(at); return err == nil })
-	if w := a.status().Warnings; len(w) != 0 {
-		t.Errorf("warnings %v", w)
-	}
-	curl := a.ns.Exec(t.Context(), "curl", "-sS", "--fail", "http://"+at+"/v1/status")
-	if out, err := curl.CombinedOutput(); err == nil {
-		t.Errorf("the control API is on the network: %s", out)
-	}
-}
-
-// TestMetricsWithoutTheirTLS: a web configuration that is wrong is found by --check; a daemon that has it serves no
-// metrics until it is right.
-func TestMetricsWithoutTheirTLS(t *testing.T) {
-	nstest.RequireCommand(t, "curl", "curl")
-	t.Parallel()
-	a, _ := newPair(t)
-	web := filepath.Join(a.dir, "web.yml")
-	write := func(text string) {
-		if err := os.WriteFile(web, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write("tls_server_config: {cert_file: missing.pem, key_file: missing.pem}\n")
-	o := options{extra: fmt.Sprintf("metrics-listen = 9780\nmetrics-web-config = %q\n", web)}
-	config := a.writeConfig(o)
-	check := func() (string, error) {
-		out, err := exec.Command(filepath.Join(binDir, "ctsyncd"), "--check", "--config", config).CombinedOutput()
-		return string(out), err
-	}
-	if out, err := check(); err == nil || !strings.Contains(out, "metrics-web-config "+web) ||
-		!strings.Contains(out, "missing.pem") {
-		t.Errorf("--check: %v: %s", err, out)
-	}
-	a.start(o)
-	a.eventually(10*time.Second, "says what is wrong", func() bool {
-		return strings.Contains(strings.Join(a.status().Warnings, "\n"), "missing.pem")
-	})
-	if page, err := a.page("127.0.0.1:9780"); err == nil {
-		t.Errorf("metrics are served all the same: %.100s", page)
-	}
-	write("basic_auth_users: {prometheus: '$2y$04$gvqpTGAUXnVYlyr1HYuRM.GjZ5ITKlaIOPpRRk8tUeJyM7I5vDbIq'}\n") // some password
-	if out, err := check(); err != nil {
-		t.Errorf("--check: %v: %s", err, out)
-	}
-	a.eventually(10*time.Second, "asks for a password", func() bool {
-		out, _ := a.ns.Exec(t.Context(), "curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}",
-			"http://127.0.0.1:9780/metrics").Output()
-		return string(out) == "401"
-	})
 }
 
 // TestLatencyByPeer follows events to either program and back.

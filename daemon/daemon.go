@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"strconv"
 	"sync/atomic"
@@ -80,8 +81,6 @@ type Daemon struct {
 	loaded      atomic.Pointer[config.Config] // as last read from the file
 	inForce     atomic.Pointer[config.Config] // of it, what a running daemon takes up
 	wakeLinks   chan struct{}                 // inForce changed
-
-	metricsTrouble atomic.Pointer[string] // why metrics are not served over TCP; nil = they are, or need not be
 }
 
 // New opens what may be refused (the control socket, the kernel's conntrack sockets) and builds the daemon. Nothing
@@ -145,7 +144,20 @@ func (d *Daemon) openSocket(ctx context.Context) error {
 		return err
 	}
 	d.socket = socket
+	if gid, ok := d.metricsGroup(); ok {
+		if err := socket.LetIn(gid); err != nil { // a router is better off without its metrics than without its daemon
+			d.log.Warn("ctsync-exporter cannot read the metrics: set socket-group to its group", "err", err)
+		}
+	}
 	return nil
+}
+
+// metricsGroup returns the group whose members may read the metrics and nothing else, false if there is none.
+func (d *Daemon) metricsGroup() (gid int, ok bool) {
+	if d.cfg.MetricsGID >= 0 {
+		return d.cfg.MetricsGID, true
+	}
+	return control.LookupExporterGroup()
 }
 
 // openRoles reads what keepalived said before.
@@ -192,17 +204,11 @@ func (d *Daemon) build() {
 	d.server = control.NewServer(d.backend(), d.steady)
 }
 
-// Check reads the files that cfg names. The error says what is wrong with the web configuration of the metrics, the
-// warnings say what is wrong with keepalived's configuration. A running daemon copes with both and shows them in its
-// status.
-func Check(cfg *config.Config) (warnings []string, err error) {
-	if cfg.MetricsWebConfig != "" {
-		if err := metrics.CheckWebConfig(cfg.MetricsWebConfig); err != nil {
-			return nil, err
-		}
-	}
+// Check reads the files that cfg names. The warnings say what is wrong with keepalived's configuration. A running
+// daemon copes with it and shows them in its status.
+func Check(cfg *config.Config) (warnings []string) {
 	k := keepalived.Watch{Log: slog.New(slog.DiscardHandler)}
-	return k.Complaints(cfg.KeepalivedConfig, cfg.SyncGroup), nil
+	return k.Complaints(cfg.KeepalivedConfig, cfg.SyncGroup)
 }
 
 // Ready is closed when every part serves.
@@ -234,7 +240,6 @@ func (d *Daemon) tasks() []task {
 		{"roles", func(ctx context.Context) error { return d.roles.Run(ctx, compared, d.takeover) }},
 		{"control socket", d.serveControl},
 		{"parked notifications", d.takeUpParked},
-		{"metrics", d.serveMetrics},
 		{"readiness", d.announceReady},
 	}
 }
@@ -270,22 +275,14 @@ func (d *Daemon) serveControl(ctx context.Context) error {
 	if d.cfg.ControlGID >= 0 {
 		d.server.ActBy(d.cfg.ControlGID)
 	}
-	return d.server.Serve(ctx, d.socket)
-}
-
-// serveMetrics serves metrics over TCP, if that is configured. Each surface has a page of its own, so that strangers
-// who keep the one busy do not keep the other.
-func (d *Daemon) serveMetrics(ctx context.Context) error {
-	at := d.cfg.MetricsListen
-	if !at.IsValid() {
-		return nil
-	}
-	srv := metrics.Server{Page: metrics.Handler(d.registry, d.log), Log: d.log, WebConfig: d.cfg.MetricsWebConfig}
-	return srv.Run(ctx, at, func(trouble string) {
-		if d.metricsTrouble.Store(nil); trouble != "" {
-			d.metricsTrouble.Store(&trouble)
+	if gid, ok := d.metricsGroup(); ok {
+		socket := d.cfg.SocketGID
+		if socket < 0 {
+			socket = os.Getegid()
 		}
-	})
+		d.server.LimitToMetrics(gid, socket)
+	}
+	return d.server.Serve(ctx, d.socket)
 }
 
 // flushLog logs what was held back when its time has come.

@@ -24,8 +24,8 @@ import (
 	"ctsync/daemon/nstest"
 )
 
-// The tests of this package run the real programs: ctsyncd and ctsync as built from this tree, Debian's conntrackd,
-// and the kernel, in namespaces joined by a veth pair named sync0.
+// The tests of this package run the real programs: ctsyncd, ctsync and ctsync-exporter as built from this tree,
+// Debian's conntrackd, and the kernel, in namespaces joined by a veth pair named sync0.
 
 var binDir string
 
@@ -40,7 +40,11 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	build := exec.Command("go", "build", "-o", dir, "ctsync/cmd/ctsyncd", "ctsync/cmd/ctsync")
+	if err := os.Chmod(dir, 0o755); err != nil { // ctsync-exporter runs as another user
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	build := exec.Command("go", "build", "-o", dir, "ctsync/cmd/...")
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
 		return 1

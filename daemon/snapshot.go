@@ -63,9 +63,6 @@ func (d *Daemon) warnings() []string {
 	if text, err := link.ListenWarning(d.inForce.Load()); err == nil && text != "" {
 		w = append(w, text)
 	}
-	if trouble := d.metricsTrouble.Load(); trouble != nil {
-		w = append(w, *trouble)
-	}
 	if d.history != "" {
 		w = append(w, d.history)
 	}

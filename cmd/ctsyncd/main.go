@@ -110,16 +110,12 @@ func parseFlags(args []string) (opt options, err error) {
 
 // check carries out --check. What is wrong in keepalived's configuration is a warning: ours may be valid all the same.
 func check(path string, stdout, stderr io.Writer) int {
-	var warnings []string
 	cfg, err := config.Load(path)
-	if err == nil {
-		warnings, err = daemon.Check(cfg)
-	}
 	if err != nil {
 		fmt.Fprintln(stderr, err)
 		return exitFailure
 	}
-	for _, w := range warnings {
+	for _, w := range daemon.Check(cfg) {
 		fmt.Fprintf(stderr, "%s: warning: %s\n", path, w)
 	}
 	fmt.Fprintf(stdout, "%s: ok\n", path)

@@ -110,7 +110,6 @@ func (p *parser) listenAddress(n *node) {
 // relations checks what concerns more than one key, and that nothing required is missing.
 func (p *parser) relations() {
 	p.required()
-	p.metricsRelations()
 	p.filterRelations()
 	for i := range p.cfg.Interfaces {
 		l := &p.cfg.Interfaces[i]

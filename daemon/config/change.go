@@ -21,8 +21,8 @@ type setting struct {
 	restart    bool
 }
 
-// settings lists every key. A change needs a restart if the running daemon would have to move its control socket, its
-// metrics or its state.
+// settings lists every key. A change needs a restart if the running daemon would have to move its control socket or
+// its state.
 func (c *Config) settings() []setting {
 	list := []setting{
 		{"accept-address", placeText(c.AcceptAddress, false), false},
@@ -42,8 +42,7 @@ func (c *Config) settings() []setting {
 		{"keepalived-config", c.KeepalivedConfig, false},
 		{"listen-address", addresses(c.ListenAddress), false},
 		{"mcast-group", address(c.McastGroup), false},
-		{"metrics-listen", addrPort(c.MetricsListen), true},
-		{"metrics-web-config", c.MetricsWebConfig, true},
+		{"metrics-group", group(c.MetricsGID), true},
 		{"purge-timeout", strconv.Itoa(int(c.PurgeTimeout.Seconds())), false},
 		{"restore-labels", strconv.FormatBool(c.RestoreLabels), false},
 		{"socket", c.Socket, true},
@@ -109,8 +108,7 @@ func (c *Config) NeedRestart(old *Config) []string {
 func (c *Config) TakeLive(loaded *Config) *Config {
 	force := *loaded
 	force.Socket, force.SocketGID, force.ControlGID = c.Socket, c.SocketGID, c.ControlGID
-	force.MetricsListen, force.MetricsWebConfig = c.MetricsListen, c.MetricsWebConfig
-	force.StateDirectory = c.StateDirectory
+	force.MetricsGID, force.StateDirectory = c.MetricsGID, c.StateDirectory
 	return &force
 }
 

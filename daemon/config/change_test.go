@@ -47,10 +47,8 @@ func TestChanges(t *testing.T) {
 			{"state-directory", "/var/lib/ctsync", "/d", true},
 			{"sync-queue-size", "8", "2", false},
 		}},
-		{tables, "control-group = 0\nmetrics-listen = 9780\nmetrics-web-config = '/w'\n" + tables, []config.Change{
-			{"control-group", "", "0", true},
-			{"metrics-listen", "", "127.0.0.1:9780", true},
-			{"metrics-web-config", "", "/w", true},
+		{tables, "control-group = 0\nmetrics-group = 0\n" + tables, []config.Change{
+			{"control-group", "", "0", true}, {"metrics-group", "", "0", true},
 		}},
 		{"expect-sync = ['sip', 'ftp']\n" + tables, "expect-sync = ['ftp', 'sip']\n" + tables, nil},
 		{tables, "expect-sync = ['sip', 'ftp']\n" + tables, []config.Change{{"expect-sync", "", "ftp sip", false}}},

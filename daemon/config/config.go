@@ -58,11 +58,9 @@ type Config struct {
 	// ControlGID (control-group, a name or a number in the file) is the group whose members may act through the control
 	// socket and not only read. -1 is the group that the daemon runs as.
 	ControlGID int
-	// MetricsListen (metrics-listen) is where the daemon serves metrics over TCP. The zero AddrPort is nowhere.
-	MetricsListen netip.AddrPort
-	// MetricsWebConfig (metrics-web-config) is the absolute path of a web configuration of Prometheus'
-	// exporter-toolkit, with TLS and users for MetricsListen. "" is none.
-	MetricsWebConfig string
+	// MetricsGID (metrics-group, a name or a number in the file) is the group whose members may connect, too, to read the
+	// metrics and nothing else. -1 is the group ctsync-exporter, if there is one.
+	MetricsGID int
 	// ExpectSync (expect-sync) holds the protocols whose expectations are replicated: ExpectAll alone, or any of ftp,
 	// h323, nfs, sip and sqlnet. It is empty by default.
 	ExpectSync []string
@@ -132,6 +130,7 @@ func Default() *Config {
 		Socket:               "/run/ctsync/ctsync.sock",
 		SocketGID:            -1,
 		ControlGID:           -1,
+		MetricsGID:           -1,
 		Coalesce:             5 * time.Millisecond,
 		StateDirectory:       "/var/lib/ctsync",
 		SweepInterval:        60 * time.Second,

@@ -137,13 +137,7 @@ restore-labels = false
 			c.Socket, c.SocketGID, c.StateDirectory = "/tmp/s", 27, "/tmp/state"
 			c.CacheLimit, c.Coalesce, c.SweepInterval, c.PurgeTimeout = 1000000, 0, 90*time.Second, 5*time.Second
 		}},
-		{"metrics", "control-group = 28\nmetrics-listen = '[2001:db8::1]:9780'\nmetrics-web-config = '/etc/ctsync//web.yml'\n" + tables, func(c *config.Config) {
-			c.ControlGID, c.MetricsListen = 28, netip.MustParseAddrPort("[2001:db8::1]:9780")
-			c.MetricsWebConfig = "/etc/ctsync/web.yml"
-		}},
-		{"metrics at a bare port", "metrics-listen = 9780\n" + tables, func(c *config.Config) { c.MetricsListen = netip.MustParseAddrPort("127.0.0.1:9780") }},
-		{"metrics at a bare port in quotes", "metrics-listen = '9780'\n" + tables, func(c *config.Config) { c.MetricsListen = netip.MustParseAddrPort("127.0.0.1:9780") }},
-		{"metrics at a mapped address", "metrics-listen = '[::ffff:192.0.2.1]:1'\n" + tables, func(c *config.Config) { c.MetricsListen = netip.MustParseAddrPort("192.0.2.1:1") }},
+		{"groups", "control-group = 28\nmetrics-group = 29\n" + tables, func(c *config.Config) { c.ControlGID, c.MetricsGID = 28, 29 }},
 		{"group by name", "socket-group = 'root'\n" + tables, func(c *config.Config) { c.SocketGID = 0 }},
 		{"carriage returns", strings.ReplaceAll("cache-limit = 7\n"+tables, "\n", "\r\n"), func(c *config.Config) { c.CacheLimit = 7 }},
 	}

@@ -48,8 +48,7 @@ var topKeys = []key{
 	{"keepalived-config", func(p *parser, n *node) { p.path(n, &p.cfg.KeepalivedConfig) }},
 	{"listen-address", (*parser).listenAddress},
 	{"mcast-group", (*parser).mcastGroup},
-	{"metrics-listen", (*parser).metricsListen},
-	{"metrics-web-config", func(p *parser, n *node) { p.path(n, &p.cfg.MetricsWebConfig) }},
+	{"metrics-group", func(p *parser, n *node) { p.group(n, &p.cfg.MetricsGID) }},
 	{"mode", (*parser).mode},
 	{"purge-timeout", (*parser).purgeTimeout},
 	{"restore-labels", func(p *parser, n *node) { p.boolean(n, &p.cfg.RestoreLabels) }},
@@ -93,6 +92,10 @@ func (p *parser) top(root *node) {
 func (p *parser) keys(table *node, keys []key, more ...string) {
 	for _, f := range table.fields {
 		i := slices.IndexFunc(keys, func(k key) bool { return k.name == f.key })
+		if i < 0 && moved[f.key] != "" {
+			p.movedKey(f)
+			continue
+		}
 		if i < 0 {
 			p.problem(f.at, "unknown key %q%s", f.key, unknownHint(f.key, keys, more))
 			continue

@@ -4,7 +4,6 @@ import (
 	"math"
 	"os"
 	"os/user"
-	"slices"
 	"strconv"
 )
 
@@ -27,7 +26,7 @@ func (a *actors) rank(c *Caller) rank {
 	switch {
 	case c.UID == 0 || c.UID == a.uid:
 		return owner
-	case c.GID == a.gid || slices.Contains(c.Groups, a.gid):
+	case c.in(a.gid):
 		return actor
 	}
 	return reader

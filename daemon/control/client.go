@@ -94,6 +94,23 @@ func (c *Client) Transitions(ctx context.Context) (v []Transition, err error) {
 	return v, c.call(ctx, http.MethodGet, "/v1/transitions", nil, &v)
 }
 
+// Metrics returns the page of metrics, in the text format of Prometheus.
+func (c *Client) Metrics(ctx context.Context) ([]byte, error) {
+	resp, err := c.send(ctx, http.MethodGet, metricsPath, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	page, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	if err != nil {
+		return nil, c.unreachable(err)
+	}
+	if len(page) > maxAnswer {
+		return nil, fmt.Errorf("read answer to %s: it has more than %d bytes", metricsPath, maxAnswer)
+	}
+	return page, nil
+}
+
 // Notify hands over a notification and returns the record that the daemon made of it, without waiting for its work.
 func (c *Client) Notify(ctx context.Context, n Notification) (v Transition, err error) {
 	return v, c.call(ctx, http.MethodPost, "/v1/notify", n, &v)

@@ -32,7 +32,7 @@ func (s *Server) routes() map[string]route {
 		"/v1/actions":     {method: http.MethodPost, handle: s.action, acts: true},
 	}
 	if m := s.backend.Metrics; m != nil {
-		table["/metrics"] = route{method: http.MethodGet, handle: m.ServeHTTP}
+		table[metricsPath] = route{method: http.MethodGet, handle: m.ServeHTTP}
 	}
 	return table
 }
@@ -63,6 +63,10 @@ func (s *Server) handler() http.Handler {
 			return
 		}
 		if err := t.fits(w, r); err != nil {
+			s.refuse(w, err)
+			return
+		}
+		if err := s.mayRead(r); err != nil {
 			s.refuse(w, err)
 			return
 		}

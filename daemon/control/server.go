@@ -32,6 +32,8 @@ type Server struct {
 	watches places          // of them, those of events
 	actors  actors
 
+	scrapers scrapers
+
 	headerTimeout  time.Duration // from connecting to the end of the request's header
 	requestTimeout time.Duration // ... to the end of its body
 	streamTimeout  time.Duration // how long a reader may leave a list unread

@@ -7,7 +7,7 @@
 // a series appears with the first of its kind; a kernel counter is there if this kernel has it; all others are there
 // from the start.
 //
-// The page is served on the control socket and, if wanted, on a TCP address of its own; see Server.
+// The page is served on the control socket alone; ctsync-exporter reads it there and serves it over TCP.
 package metrics
 
 import (

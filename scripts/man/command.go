@@ -32,7 +32,7 @@ func commandPage(root command) []byte {
 			p.text(c.Long)
 		}
 	}
-	p.references("ctsyncd(8)", "ctsync.toml(5)", "conntrackd(8)", "conntrack(8)", "keepalived(8)")
+	p.references("ctsyncd(8)", "ctsync-exporter(8)", "ctsync.toml(5)", "conntrackd(8)", "conntrack(8)", "keepalived(8)")
 	return p.Bytes()
 }
 

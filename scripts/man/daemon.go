@@ -5,19 +5,19 @@ import (
 	"strings"
 )
 
-// daemonPage makes ctsyncd(8) from the program's package comment and its usage.
-func daemonPage(doc, usage string) []byte {
+// programPage makes the page of a program that has only flags, from its package comment and its usage.
+func programPage(name, doc, usage string, references ...string) []byte {
 	first, rest, _ := strings.Cut(doc, "\n\n")
-	short := strings.TrimSuffix(strings.TrimPrefix(first, "Command ctsyncd "), ".")
-	p := newPage("ctsyncd", 8, short)
+	short := strings.TrimSuffix(strings.TrimPrefix(first, "Command "+name+" "), ".")
+	p := newPage(name, 8, short)
 	forms, options, _ := strings.Cut(usage, "\n\n")
 	p.section("Synopsis")
 	for i, form := range strings.Split(forms, "\n") {
 		if i > 0 {
 			p.WriteString(".br\n")
 		}
-		name, flags, _ := strings.Cut(strings.TrimSpace(strings.TrimPrefix(form, "usage:")), " ")
-		fmt.Fprintf(p, "\\fB%s\\fR %s\n", escape(name), escape(flags))
+		program, flags, _ := strings.Cut(strings.TrimSpace(strings.TrimPrefix(form, "usage:")), " ")
+		fmt.Fprintf(p, "\\fB%s\\fR %s\n", escape(program), escape(flags))
 	}
 	p.section("Description")
 	p.text(rest)
@@ -36,6 +36,6 @@ func daemonPage(doc, usage string) []byte {
 		text += " " + strings.TrimLeft(l, " ")
 	}
 	p.item(tag, text)
-	p.references("ctsync(8)", "ctsync.toml(5)", "conntrackd(8)", "keepalived(8)")
+	p.references(references...)
 	return p.Bytes()
 }

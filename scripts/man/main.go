@@ -1,6 +1,7 @@
-// Command man writes the manual pages ctsync(8), ctsyncd(8) and ctsync.toml(5) into a folder. It adds only the
-// headings: commands and flags come from --help, the daemon's page from its package comment, and the configuration from
-// scripts/ctsync.toml. `make man` runs it in the root of the module; a test fails when it has to run again.
+// Command man writes the manual pages ctsync(8), ctsyncd(8), ctsync-exporter(8) and ctsync.toml(5) into a folder. It
+// adds only the headings: commands and flags come from --help, the pages of the other programs from their package
+// comments, and the configuration from scripts/ctsync.toml. `make man` runs it in the root of the module; a test fails
+// when it has to run again.
 //
 // cobra's generator (cobra/doc) was tried for ctsync(8) and is worse. It writes 23 pages of one command each, names
 // some flags "--limit=0" and "--help[=false]", fills indented examples like prose, leaves out the filter language, and
@@ -20,10 +21,7 @@ import (
 )
 
 // Where the texts are, seen from the module's root.
-const (
-	daemonSource  = "cmd/ctsyncd/main.go"
-	configExample = "scripts/ctsync.toml"
-)
+const configExample = "scripts/ctsync.toml"
 
 func main() {
 	if len(os.Args) != 2 {
@@ -59,24 +57,39 @@ func generate() (map[string][]byte, error) {
 	if err := json.Unmarshal(tree, &root); err != nil {
 		return nil, fmt.Errorf("read commands: %w", err)
 	}
-	usage, err := output("./cmd/ctsyncd", "--help")
+	daemon, err := program("ctsyncd",
+		"ctsync(8)", "ctsync-exporter(8)", "ctsync.toml(5)", "conntrackd(8)", "keepalived(8)")
 	if err != nil {
 		return nil, err
 	}
-	const mode = parser.ParseComments | parser.PackageClauseOnly
-	source, err := parser.ParseFile(token.NewFileSet(), daemonSource, nil, mode)
+	exporter, err := program("ctsync-exporter", "ctsyncd(8)", "ctsync(8)")
 	if err != nil {
-		return nil, fmt.Errorf("read package comment: %w", err)
+		return nil, err
 	}
 	example, err := os.ReadFile(configExample)
 	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)
 	}
 	return map[string][]byte{
-		"ctsync.8":      commandPage(root),
-		"ctsyncd.8":     daemonPage(source.Doc.Text(), string(usage)),
-		"ctsync.toml.5": configPage(string(example)),
+		"ctsync.8":          commandPage(root),
+		"ctsyncd.8":         daemon,
+		"ctsync-exporter.8": exporter,
+		"ctsync.toml.5":     configPage(string(example)),
 	}, nil
+}
+
+// program makes the page of a program that has only flags.
+func program(name string, references ...string) ([]byte, error) {
+	usage, err := output("./cmd/"+name, "--help")
+	if err != nil {
+		return nil, err
+	}
+	const mode = parser.ParseComments | parser.PackageClauseOnly
+	source, err := parser.ParseFile(token.NewFileSet(), filepath.Join("cmd", name, "main.go"), nil, mode)
+	if err != nil {
+		return nil, fmt.Errorf("read package comment: %w", err)
+	}
+	return programPage(name, source.Doc.Text(), string(usage), references...), nil
 }
 
 // output runs a program of this module and returns what it prints. CTSYNC_SOCKET is unset, because it would change the

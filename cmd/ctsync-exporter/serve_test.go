@@ -1,4 +1,4 @@
-package metrics
+package main
 
 import (
 	"context"
@@ -22,18 +22,29 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// serve runs a server of the sample until the test ends and returns its address.
-func serve(t *testing.T, webConfig string) string {
+// sample is the page of a daemon.
+const sample = "# HELP ctsync_in_step x\n# TYPE ctsync_in_step gauge\nctsync_in_step 1\n"
+
+// quiet is a log that nobody reads.
+var quiet = slog.New(slog.DiscardHandler)
+
+func answered(context.Context) ([]byte, error) { return []byte(sample), nil }
+
+// start serves the sample until the test ends and returns the address.
+func start(t *testing.T, webConfig string) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	return startAs(t, newHandler(newSource(answered, quiet)), webConfig)
+}
+
+func startAs(t *testing.T, h http.Handler, webConfig string) string {
+	t.Helper()
+	ln, err := listen(t.Context(), "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := slog.New(slog.DiscardHandler)
-	s := Server{Page: Handler(NewRegistry(of(sample())), log), Log: log, WebConfig: webConfig}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- s.Serve(ctx, ln) }()
+	go func() { done <- serve(ctx, ln, h, webConfig, quiet) }()
 	t.Cleanup(func() {
 		cancel()
 		select {
@@ -74,20 +85,22 @@ func client(t *testing.T, config *tls.Config) *http.Client {
 	return &http.Client{Transport: tr, Timeout: 20 * time.Second}
 }
 
-// TestServerShowsMetricsOnly: strangers find nothing else, least of all the control API.
-func TestServerShowsMetricsOnly(t *testing.T) {
-	at, c := "http://"+serve(t, ""), client(t, nil)
+// TestTwoPages: strangers find nothing else, least of all the control API.
+func TestTwoPages(t *testing.T) {
+	at, c := "http://"+start(t, ""), client(t, nil)
 	for _, tt := range []struct {
 		method, path string
 		status       int
 	}{
 		{"GET", "/metrics", 200}, {"HEAD", "/metrics", 200}, {"GET", "/metrics?x=1", 200},
 		{"POST", "/metrics", 405}, {"DELETE", "/metrics", 405},
-		{"GET", "/", 404}, {"GET", "/metrics/", 404}, {"GET", "/v1/status", 404}, {"POST", "/v1/actions", 404}, {"GET", "/debug/pprof/", 404}, {"GET", "/debug/requests", 404},
+		{"GET", "/", 200}, {"HEAD", "/", 200}, {"POST", "/", 405},
+		{"GET", "/metrics/", 404}, {"GET", "/v1/status", 404}, {"POST", "/v1/actions", 404}, {"GET", "/debug/pprof/", 404}, {"GET", "/debug/requests", 404},
 	} {
 		status, body, err := get(t, c, tt.method, at+tt.path)
-		shown := strings.Contains(body, "ctsync_in_step 1\n")
-		if err != nil || status != tt.status || (tt.method == "GET" && status == 200) != shown {
+		shown := strings.HasPrefix(body, sample+"# HELP ctsync_up ") && strings.Contains(body, "\nctsync_up 1\n")
+		page := tt.method == "GET" && status == 200 && tt.path != "/"
+		if err != nil || status != tt.status || page != shown {
 			t.Errorf("%s %s: %d, %v, %d bytes; want %d", tt.method, tt.path, status, err, len(body), tt.status)
 		}
 	}
@@ -95,7 +108,7 @@ func TestServerShowsMetricsOnly(t *testing.T) {
 
 // TestSilentStrangers: those who connect and say nothing, or not everything, lose their place soon.
 func TestSilentStrangers(t *testing.T) {
-	at := serve(t, "")
+	at := start(t, "")
 	var silent []net.Conn
 	for i := range 2 * maxConnections {
 		conn, err := net.Dial("tcp", at)
@@ -122,7 +135,7 @@ func TestSilentStrangers(t *testing.T) {
 
 // A header without end is refused, not gathered.
 func TestEndlessHeader(t *testing.T) {
-	conn, err := net.Dial("tcp", serve(t, ""))
+	conn, err := net.Dial("tcp", start(t, ""))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,10 +160,10 @@ func TestWebConfig(t *testing.T) {
 	web := filepath.Join(dir, "web.yml")
 	write(t, web, "tls_server_config:\n  cert_file: cert.pem\n  key_file: key.pem\n"+
 		"basic_auth_users:\n  prometheus: "+string(hash)+"\n")
-	if err := CheckWebConfig(web); err != nil {
+	if err := checkWebConfig(web); err != nil {
 		t.Fatal(err)
 	}
-	at := serve(t, web)
+	at := start(t, web)
 	c := client(t, &tls.Config{RootCAs: pool, ServerName: "router"})
 	status, body, err := get(t, c, "GET", "https://"+at+"/metrics", "prometheus", "secret")
 	if status != 200 || !strings.Contains(body, "ctsync_in_step 1\n") {
@@ -179,15 +192,14 @@ func TestBadWebConfig(t *testing.T) {
 		if text != "" {
 			write(t, path, text)
 		}
-		if err := CheckWebConfig(path); err == nil || !strings.Contains(err.Error(), path) {
+		if err := checkWebConfig(path); err == nil || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: checked: %v", name, err)
 		}
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		ln, err := listen(t.Context(), "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := Server{Page: http.NotFoundHandler(), Log: slog.New(slog.DiscardHandler), WebConfig: path}
-		if err := s.Serve(t.Context(), ln); err == nil {
+		if err := serve(t.Context(), ln, http.NotFoundHandler(), path, quiet); err == nil {
 			t.Errorf("%s: served", name)
 		}
 		if c, err := net.Dial("tcp", ln.Addr().String()); err == nil {
