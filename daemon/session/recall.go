@@ -17,6 +17,7 @@ const recallMost = 8192
 type recall struct {
 	seed maphash.Seed
 	last []heardAs // at number modulo recallMost
+	kept bool      // something, since clear
 }
 
 // heardAs is a message in few bytes.
@@ -35,7 +36,7 @@ func (r *recall) sum(message []byte) uint32 {
 
 // keep notes that the message with number q was taken in.
 func (r *recall) keep(q uint32, message []byte) {
-	r.last[q%recallMost] = heardAs{q, r.sum(message)}
+	r.last[q%recallMost], r.kept = heardAs{q, r.sum(message)}, true
 }
 
 // contradicts reports whether the message with number q that was taken in is known and was another one.
@@ -44,8 +45,13 @@ func (r *recall) contradicts(q uint32, message []byte) bool {
 	return s.sum != 0 && s.seq == q && s.sum != r.sum(message)
 }
 
-// clear forgets all: the peer's numbers start again.
-func (r *recall) clear() { clear(r.last) }
+// clear forgets all: the peer's numbers start again. After the first one, a flood of forged hellos clears nothing.
+func (r *recall) clear() {
+	if r.kept {
+		clear(r.last)
+		r.kept = false
+	}
+}
 
 // doubtEvery is how often Contradicted is called at most: whoever forges messages decides how often one is
 // contradicted, and the answer is whole tables.
