@@ -198,7 +198,8 @@ func (d *Daemon) build() {
 			_, err := d.filter.change(ctx, func(s *filterSource) { s.local[name] = local })
 			return err
 		},
-		Config: d.inForce.Load, Wake: d.wakeLinks, Log: d.steady,
+		Virtual: func() []netip.Addr { return keepalived.Virtual(d.loaded.Load().KeepalivedConfig) },
+		Config:  d.inForce.Load, Wake: d.wakeLinks, Log: d.steady,
 	}
 	d.registry = metrics.NewRegistry(d.snapshot)
 	d.server = control.NewServer(d.backend(), d.steady)

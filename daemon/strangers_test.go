@@ -2,6 +2,8 @@ package daemon_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -139,7 +141,8 @@ func TestNamedPeerOnTheGroup(t *testing.T) {
 }
 
 // TestVirtualAddressFirst: a virtual address stands before the own one on the sync interface, so the kernel calls the
-// own one secondary. What the peer drops for it is named on both routers, with what to do.
+// own one secondary. What the peer drops for it is named on both routers, with what to do. Where keepalived's
+// configuration says that the address is virtual, the own one is taken.
 func TestVirtualAddressFirst(t *testing.T) {
 	a, b := newPair(t)
 	a.ns.Run(t, "ip", "addr", "flush", "dev", "sync0")
@@ -153,10 +156,17 @@ func TestVirtualAddressFirst(t *testing.T) {
 	a.eventually(20*time.Second, "doubts its own address", func() bool {
 		return a.because("this router sends from 10.255.0.100, and sync0 also has 10.255.0.1: name the right one as listen-address")
 	})
-	a.stop(syscall.SIGTERM)
-	a.start(options{extra: `listen-address = ["10.255.0.1"]` + "\n"})
-	a.inStep(30 * time.Second)
-	b.inStep(30 * time.Second)
+	file := filepath.Join(a.dir, "keepalived.conf")
+	text := "vrrp_sync_group syncgrp { group { I } }\nvrrp_instance I { virtual_ipaddress { 10.255.0.100/24 dev sync0 } }\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, extra := range []string{`listen-address = ["10.255.0.1"]`, fmt.Sprintf("keepalived-config = %q", file)} {
+		a.stop(syscall.SIGTERM)
+		a.start(options{extra: extra + "\n"})
+		a.inStep(30 * time.Second)
+		b.inStep(30 * time.Second)
+	}
 }
 
 // TestWhyNothingIsSent: what the kernel of this router refuses to send is a reason while it happens.

@@ -4,6 +4,7 @@ package keepalived
 import (
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +17,8 @@ import (
 type Config struct {
 	Path   string
 	Groups []Group // in the order of the file
+	// Virtual are the addresses that keepalived adds and removes, of all instances.
+	Virtual []netip.Addr
 	// Elsewhere says that keepalived also announces transitions where no group shows it: in a FIFO, or over D-Bus.
 	Elsewhere bool
 	// Doubt says why there may be more groups than these; "" if there are not.

@@ -37,6 +37,9 @@ type parser struct {
 	open     []int // groups whose block is open
 	openedAt int   // depth inside that block
 
+	virtualNext bool // the next { opens a block of virtual addresses
+	virtualAt   int  // depth inside the open one; 0 = none is open
+
 	// Of consecutive lines with different conditions that each open a block, only one applies.
 	id     string // condition of the line before, or ""
 	before int    // depth before the first of these lines
@@ -98,6 +101,7 @@ func (p *parser) line(path string, words []word, nesting int) {
 	case slices.Contains([]string{"notify_fifo", "vrrp_notify_fifo", "enable_dbus"}, first.text):
 		p.c.Elsewhere = true
 	}
+	p.virtual(words)
 	p.body(words, condition)
 }
 

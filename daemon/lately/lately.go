@@ -4,8 +4,9 @@ package lately
 
 import "time"
 
-// within is how long a counter may stand still until what it counts counts as over.
-const within = int64(10 * time.Second)
+// within is how long a counter may stand still until what it counts counts as over. What goes wrong with each message
+// goes wrong every second: a speaker of the protocol says something so often.
+const within = int64(5 * time.Second)
 
 // Count watches a counter. The zero value has seen none of it. Times are in nanoseconds of one clock.
 type Count struct {

@@ -22,6 +22,10 @@ type Keeper struct {
 	// Local hears our address on the link of an interface, before anything is sent there.
 	Local func(ctx context.Context, name string, local netip.Addr) error
 
+	// Virtual are the addresses that keepalived moves between the routers, as far as its configuration says. nil = not
+	// known.
+	Virtual func() []netip.Addr
+
 	Config func() *config.Config // in force
 	Wake   <-chan struct{}       // Config returns another one
 	Log    *slog.Logger
@@ -131,7 +135,11 @@ func (k *Keeper) start(ctx context.Context, ch *Channel, cfg transport.Config) *
 func (k *Keeper) keep(ctx context.Context, t *task) {
 	complained := ""
 	for {
-		l, err := transport.Open(t.cfg)
+		cfg := t.cfg
+		if k.Virtual != nil {
+			cfg.Virtual = k.Virtual()
+		}
+		l, err := transport.Open(cfg)
 		if err == nil {
 			complained = ""
 			k.Log.Info("sync link open", "interface", t.cfg.Interface, "datagram", l.MaxPayload())

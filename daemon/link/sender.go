@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	sendersMost = 16                      // that are remembered; the one that has been silent for longest makes room
-	senderKept  = int64(time.Hour)        // after its last datagram
-	senderHere  = int64(10 * time.Second) // a sender that spoke within this time counts as present
+	sendersMost = 16                     // that are remembered; the one that has been silent for longest makes room
+	senderKept  = int64(time.Hour)       // after its last datagram
+	senderHere  = int64(5 * time.Second) // a sender that spoke within this time counts as present
 )
 
 // Sender is what is known of a datagram before it is accepted.

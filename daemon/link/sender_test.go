@@ -129,8 +129,8 @@ func TestNamedPeer(t *testing.T) {
 		for range 3 {
 			s.Refused(s.channels[0], router(tt.from), tt.why, now)
 		}
-		s.has(t, now+9*sec, tt.want, true)
-		s.has(t, now+10*sec, tt.from.String(), false)
+		s.has(t, now+4*sec, tt.want, true)
+		s.has(t, now+5*sec, tt.from.String(), false)
 		list := statusOf(s, now+10*sec).Senders
 		want := control.Sender{
 			Address: tt.from.String(), Device: "sync0", Seems: control.SeemsRouter, Datagrams: 3,

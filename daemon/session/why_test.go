@@ -18,7 +18,7 @@ func TestUnreadableIsAReason(t *testing.T) {
 	}
 	p.pass(second)
 	is("when it came", true)
-	p.pass(8 * second)
+	p.pass(3 * second)
 	is("a moment later", true)
 	p.pass(3 * second)
 	is("when it is over", false)

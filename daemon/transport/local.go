@@ -23,7 +23,7 @@ func (l *Link) chooseLocal(list []rtnetlink.Address) (netip.Addr, error) {
 		return netip.Addr{}, fmt.Errorf("interface %s has none (or not yet) of the listen addresses %v, "+
 			"add one or correct listen-address: %w", l.cfg.Interface, l.cfg.Listen, ErrNoAddress)
 	}
-	local := bestLocal(list, l.remote)
+	local := bestLocal(list, l.remote, l.cfg.Virtual)
 	if !local.IsValid() {
 		return local, fmt.Errorf("interface %s has no address (or not yet) that reaches %v, "+
 			"give it one (ip address add ... dev %[1]s): %[3]w", l.cfg.Interface, l.remote, ErrNoAddress)
@@ -36,9 +36,9 @@ func (l *Link) chooseLocal(list []rtnetlink.Address) (netip.Addr, error) {
 //
 // A peer on a connected prefix is reached from that prefix. A link-local group is reached from a link-local address and
 // a wider group from a global one, but either from the other if need be, as the kernel does it. Addresses that may
-// vanish in a failover (secondary ones and host addresses, which is what keepalived adds) come last; tentative and
-// deprecated ones do not come at all.
-func bestLocal(list []rtnetlink.Address, remote netip.Addr) netip.Addr {
+// vanish in a failover come last: those that are known to be virtual, and secondary ones and host addresses, which is
+// what keepalived adds. Tentative and deprecated ones do not come at all.
+func bestLocal(list []rtnetlink.Address, remote netip.Addr, virtual []netip.Addr) netip.Addr {
 	var best netip.Addr
 	bestRank := 0
 	for _, a := range list {
@@ -51,9 +51,12 @@ func bestLocal(list []rtnetlink.Address, remote netip.Addr) netip.Addr {
 		}
 		rank := 1
 		if sameScope {
-			rank += 8
+			rank += 16
 		}
 		if a.Prefix.Contains(remote) {
+			rank += 8
+		}
+		if !slices.Contains(virtual, a.IP) {
 			rank += 4
 		}
 		if a.Flags&unix.IFA_F_SECONDARY == 0 || a.IP.Is6() { // IPv6: the same bit means a temporary address
@@ -70,14 +73,15 @@ func bestLocal(list []rtnetlink.Address, remote netip.Addr) netip.Addr {
 }
 
 // Alternatives returns the other addresses from which the link could send to the same place, as far as Config.Listen
-// does not choose: with a virtual address among them, the other router may expect another one than Local.
+// does not choose and Config.Virtual does not have them: the other router may expect another one than Local.
 func (l *Link) Alternatives() []netip.Addr {
 	if len(l.cfg.Listen) > 0 {
 		return nil
 	}
 	var list []netip.Addr
 	for _, a := range l.sources.Load().own {
-		if a != l.local && a.Is4() == l.local.Is4() && a.IsLinkLocalUnicast() == l.local.IsLinkLocalUnicast() {
+		likely := a.Is4() == l.local.Is4() && a.IsLinkLocalUnicast() == l.local.IsLinkLocalUnicast()
+		if likely && a != l.local && !slices.Contains(l.cfg.Virtual, a) {
 			list = append(list, a)
 		}
 	}

@@ -36,12 +36,16 @@ type Config struct {
 	// receives on it. A unicast link takes the only one even if another interface has it. None = see Open.
 	Listen []netip.Addr
 
+	// Virtual are addresses that may vanish in a failover: the link sends from another one if it can choose. They
+	// matter when the link is opened, and a change of them is no reason to open it again.
+	Virtual []netip.Addr
+
 	// SendBuffer and RecvBuffer are the sizes of the socket buffers in bytes, like conntrackd's SndSocketBuffer and
 	// RcvSocketBuffer (the kernel doubles the number for its own overhead). 0 leaves the system default.
 	SendBuffer, RecvBuffer int
 }
 
-// Equal reports whether c and o are the same configuration, so that the link need not be opened again.
+// Equal reports whether c and o are the same configuration but for Virtual, so that the link need not be opened again.
 func (c Config) Equal(o Config) bool {
 	return c.Interface == o.Interface && c.Port == o.Port && c.Peer == o.Peer && c.Group == o.Group && c.From == o.From &&
 		slices.Equal(c.Listen, o.Listen) && c.SendBuffer == o.SendBuffer && c.RecvBuffer == o.RecvBuffer

@@ -91,6 +91,16 @@ func TestBestLocal(t *testing.T) {
 			"connected secondary before a primary elsewhere", "10.1.0.2", "10.1.0.1",
 			join(addresses(0, "10.9.0.1/24"), addresses(unix.IFA_F_SECONDARY, "10.1.0.1/24")),
 		},
+		{
+			"a known virtual address before the own one", "10.1.0.2", "10.1.0.1",
+			join(addresses(0, "10.1.0.77/24"), addresses(unix.IFA_F_SECONDARY, "10.1.0.1/24")),
+		},
+		{
+			"the same for a group", "225.0.0.50", "10.1.0.1",
+			join(addresses(0, "10.1.0.77/24"), addresses(unix.IFA_F_SECONDARY, "10.1.0.1/24")),
+		},
+		{"a known virtual address in IPv6", "2001:db8::2", "2001:db8::1", addresses(0, "2001:db8::77/64", "2001:db8::1/64")},
+		{"a known virtual address that alone reaches the peer", "10.1.0.2", "10.1.0.77", addresses(0, "10.9.0.1/24", "10.1.0.77/24")},
 		{"virtual address better than none", "192.0.2.9", "10.1.0.100", addresses(0, "10.1.0.100/32")},
 		{"global peer", "2001:db8::2", "2001:db8::1", addresses(0, "fe80::1/64", "2001:db8::1/64")},
 		{"link-local peer", "fe80::2", "fe80::1", addresses(0, "2001:db8::1/64", "fe80::1/64")},
@@ -110,7 +120,8 @@ func TestBestLocal(t *testing.T) {
 		{"group, tentative address", "ff02::c7", "", addresses(unix.IFA_F_TENTATIVE, "fe80::1/64")},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := bestLocal(tt.list, addr(tt.remote)); got != addr(tt.want) {
+			virtual := []netip.Addr{addr("10.1.0.77"), addr("2001:db8::77")}
+			if got := bestLocal(tt.list, addr(tt.remote), virtual); got != addr(tt.want) {
 				t.Errorf("chose %v, want %q", got, tt.want)
 			}
 		})
