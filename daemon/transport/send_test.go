@@ -55,11 +55,12 @@ func TestLostKinds(t *testing.T) {
 	var c sendCounts
 	for _, errno := range []unix.Errno{
 		unix.EAGAIN, unix.ENOBUFS, unix.EPERM, unix.ENETUNREACH, unix.EHOSTUNREACH, unix.ENETDOWN, unix.ECONNREFUSED, unix.EMSGSIZE,
+		unix.EIO,
 	} {
 		c.lost(errno, 10)
 	}
-	got := [4]uint64{c.queueFull.Load(), c.unreachable.Load(), c.blocked.Load(), c.other.Load()}
-	if want := [4]uint64{20, 40, 10, 10}; got != want {
-		t.Errorf("queue full, unreachable, blocked, other: %v, want %v", got, want)
+	got := [5]uint64{c.queueFull.Load(), c.unreachable.Load(), c.blocked.Load(), c.tooLong.Load(), c.other.Load()}
+	if want := [5]uint64{20, 40, 10, 10, 10}; got != want {
+		t.Errorf("queue full, unreachable, blocked, too long, other: %v, want %v", got, want)
 	}
 }
