@@ -167,7 +167,15 @@ func (d *Daemon) openRoles() {
 		d.history = "past transitions are not known: " + err.Error()
 		d.log.Error("past transitions are not known", "err", err)
 	}
-	d.roles = role.New(d.cfg.SyncGroup, history, d.log)
+	d.roles = role.New(followed(d.cfg), history, d.log)
+}
+
+// followed is what cfg names.
+func followed(cfg *config.Config) control.Followed {
+	if cfg.Instance != "" {
+		return control.Followed{Type: control.TypeInstance, Name: cfg.Instance}
+	}
+	return control.Followed{Type: control.TypeGroup, Name: cfg.SyncGroup}
 }
 
 // build makes the parts and gives each what it needs.
@@ -311,7 +319,7 @@ func (d *Daemon) announceReady(ctx context.Context) error {
 	if err := d.in.Do(ctx, func(c *core.Core) { n, links = c.Own.Internal.Len(), c.Links.Names() }); err != nil {
 		return err
 	}
-	d.log.Info("ready", "version", d.version, "sync-group", d.cfg.SyncGroup, "interface", links, "flows", n)
+	d.log.Info("ready", "version", d.version, "follows", followed(d.inForce.Load()), "interface", links, "flows", n)
 	close(d.ready)
 	return nil
 }

@@ -19,7 +19,7 @@ func (d *Daemon) Reload(loaded *config.Config) []string {
 	restart := loaded.NeedRestart(d.cfg)
 	d.needRestart.Store(&restart)
 	cfg := d.cfg.TakeLive(loaded)
-	d.roles.Follow(cfg.SyncGroup)
+	d.roles.Follow(followed(cfg))
 	d.inForce.Store(cfg)
 	loop.Signal(d.wakeLinks)
 	ctx, cancel := d.whileRunning()

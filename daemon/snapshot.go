@@ -36,6 +36,8 @@ func (d *Daemon) statusAround() control.Status {
 		Version: d.version, PID: os.Getpid(), Started: d.started, Mode: "ftfw", Jobs: d.jobs.Snapshot(),
 		NeedRestart: *d.needRestart.Load(), Warnings: d.warnings(),
 	}
+	cfg := d.inForce.Load()
+	s.SyncGroup, s.Instance = cfg.SyncGroup, cfg.Instance
 	state, since := d.roles.Current()
 	s.Role, s.RoleSince = state.Role(), since
 	for _, t := range d.roles.History.List() {

@@ -57,8 +57,8 @@ func (m *model) header() string {
 	}
 	if s := &m.state.Status; m.state.known() {
 		left += "  " + l.in(title, strings.ToUpper(string(s.Role))) + "  " + m.stepWord()
-		if s.SyncGroup != "" && m.width >= 60 {
-			left += l.in(faint, "  "+s.SyncGroup)
+		if name := s.Followed().Name; name != "" && m.width >= 60 {
+			left += l.in(faint, "  "+name)
 		}
 	}
 	right := m.headerRight()

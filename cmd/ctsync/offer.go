@@ -174,8 +174,8 @@ func (a *app) offerNotify(cmd *cobra.Command, args []string, _ string) ([]string
 		defer cancel()
 		c := control.New(a.socket)
 		defer c.Close()
-		if s, err := c.Status(ctx); err == nil && plain(s.SyncGroup) {
-			return []string{s.SyncGroup + "\tthe daemon's sync-group"}, noFiles
+		if s, err := c.Status(ctx); err == nil && plain(s.Followed().Name) {
+			return []string{s.Followed().Name + "\twhat the daemon follows"}, noFiles
 		}
 	}
 	return nil, noFiles

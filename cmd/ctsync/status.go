@@ -23,7 +23,7 @@ func appendStatus(b []byte, s control.Status) []byte {
 		expect = strings.Join(s.ExpectationSync, ", ")
 	}
 	b = appendLine(b, "sync-interface", s.Interface)
-	b = appendLine(b, "failover-mechanism", fmt.Sprintf("vrrp [sync-group %s]", s.SyncGroup))
+	b = appendLine(b, "failover-mechanism", fmt.Sprintf("vrrp [%s]", s.Followed()))
 	b = appendLine(b, "last state transition", last)
 	b = appendLine(b, "ExpectationSync", expect)
 

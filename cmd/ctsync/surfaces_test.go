@@ -29,6 +29,7 @@ var (
 		{`Times\..*\.Buckets\[0\]\.Count`, "the text has median and 99 %"},
 	}
 	notInMetrics = []exception{
+		{`Status\.SyncGroup`, "Instance takes its place"},
 		{`Commit\.Expect\.Total`, "the sum of its outcomes"},
 		{`Commit\.Expect\.Named\[.*`, "never set in totals"},
 		{`Status\.PID`, "a name, not a number: it says nothing over time"},

@@ -238,8 +238,12 @@ func (c *Config) names() []string {
 	return names
 }
 
-// required reports the two tables that a file must have.
+// required reports the two tables that a file must have, and one key too many of those that make the role.
 func (p *parser) required() {
+	if group, instance := p.given["sync-group"], p.given["instance"]; group != nil && instance != nil {
+		p.problem(instance.at, "instance and sync-group (line %d) exclude each other: keepalived moves the members of a "+
+			"group together, so the group alone makes the role; remove one of the two", group.at.line)
+	}
 	if p.given["failover-mechanism"] == nil {
 		p.problem(position{}, "%s with its sync-group is missing: it names the vrrp_sync_group of keepalived.conf",
 			vrrpTable)

@@ -85,6 +85,12 @@ f:6:2: [interface.eth2] has no peer, which makes it multicast, and [interface.et
 		`f:1:2: unknown failover mechanism "carp": vrrp is the only one, write [failover-mechanism.vrrp]`},
 	{"sync-group one table too high", "[failover-mechanism]\nsync-group = 'g'\n[interface.eth0]",
 		`f:2:1: sync-group belongs in [failover-mechanism.vrrp]`},
+	{"instance one table too high", "[failover-mechanism]\ninstance = 'VI_1'\n[interface.eth0]",
+		`f:2:1: instance belongs in [failover-mechanism.vrrp]`},
+	{"sync-group and instance", "[failover-mechanism.vrrp]\nsync-group = 'g'\ninstance = 'VI_1'\n[interface.eth0]",
+		`f:3:1: instance and sync-group (line 2) exclude each other: keepalived moves the members of a group together, so the group alone makes the role; remove one of the two`},
+	{"instance with a quote", "[failover-mechanism.vrrp]\ninstance = 'V\"1'\n[interface.eth0]",
+		`f:2:12: instance = "V\"1" is not a valid name of a vrrp_instance`},
 	{"no sync-group", "[failover-mechanism.vrrp]\n[interface.eth0]",
 		`f:1:2: [failover-mechanism.vrrp] has no sync-group: it names the vrrp_sync_group of keepalived.conf`},
 
@@ -155,7 +161,7 @@ f:2:1: metrics-web-config is now a flag of ctsync-exporter, which serves the met
 	{"empty sync-group", "[failover-mechanism.vrrp]\nsync-group = ' '\n[interface.eth0]",
 		`f:2:14: sync-group is empty: it names the vrrp_sync_group of keepalived.conf`},
 	{"list as sync-group", "[failover-mechanism.vrrp]\nsync-group = ['g']\n[interface.eth0]",
-		`f:2:1: sync-group wants the name of a keepalived sync group in quotes, not a list`},
+		`f:2:1: sync-group wants the name of a vrrp_sync_group of keepalived.conf in quotes, not a list`},
 	{"sync-group over two lines", "[failover-mechanism.vrrp]\nsync-group = \"a\\nb\"\n[interface.eth0]",
 		`f:2:14: sync-group = "a\nb" is not a valid name of a vrrp_sync_group`},
 

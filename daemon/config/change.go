@@ -53,6 +53,7 @@ func (c *Config) settings() []setting {
 		{"sync-queue-size", megabytes(c.SyncQueueSize), false},
 		{"tcp-window-tracking", strconv.FormatBool(c.TCPWindowTracking), false},
 		{vrrpTable + " sync-group", c.SyncGroup, false},
+		{vrrpTable + " instance", c.Instance, false},
 		{"interface", strings.Join(c.names(), " "), false},
 	}
 	for i := range c.Interfaces {

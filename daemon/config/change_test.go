@@ -60,6 +60,10 @@ func TestChanges(t *testing.T) {
 			{"[interface.eth1] peer", "", "192.0.2.2", false},
 			{"[interface.eth1] port", "3780", "9", false},
 		}},
+		{tables, "[failover-mechanism.vrrp]\ninstance = 'VI_1'\n[interface.eth0]", []config.Change{
+			{"[failover-mechanism.vrrp] sync-group", "syncgrp", "", false},
+			{"[failover-mechanism.vrrp] instance", "", "VI_1", false},
+		}},
 		{tables, tables + "[interface.eth1]\n[interface.eth2]\nport = 3781\n", []config.Change{
 			{"interface", "eth0", "eth0 eth1 eth2", false},
 			{"[interface.eth2] port", "3780", "3781", false},

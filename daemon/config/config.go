@@ -84,10 +84,10 @@ type Config struct {
 	// checks their sequence numbers against the restored window.
 	TCPWindowTracking bool
 	// SyncGroup (sync-group in [failover-mechanism.vrrp]) is the keepalived sync group whose transitions decide the
-	// role.
-	SyncGroup string
+	// role, Instance (instance) the vrrp_instance of which the same is true. One of them is "".
+	SyncGroup, Instance string
 	// KeepalivedConfig (keepalived-config) is the absolute path of keepalived's configuration, in which the daemon
-	// looks for SyncGroup.
+	// looks for SyncGroup or Instance.
 	KeepalivedConfig string
 	// RestoreLabels (restore-labels) restores the connection labels of the peer's flows.
 	RestoreLabels bool
@@ -119,7 +119,7 @@ type Interface struct {
 // table returns the header of the link's table in the file.
 func (i *Interface) table() string { return "[interface." + quoteKey(i.Name) + "]" }
 
-// Default returns a Config with all defaults. SyncGroup and Interfaces have no default and are empty.
+// Default returns a Config with all defaults. SyncGroup, Instance and Interfaces have no default and are empty.
 func Default() *Config {
 	return &Config{
 		Filter:               Filter{IgnoreProtocol: []flow.Proto{flow.IGMP, flow.VRRP}},

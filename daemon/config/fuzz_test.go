@@ -32,8 +32,8 @@ func FuzzParse(f *testing.F) {
 			checkLink(t, c, &c.Interfaces[i])
 		}
 		switch {
-		case c.SyncGroup == "":
-			t.Error("no sync-group")
+		case (c.SyncGroup == "") == (c.Instance == ""):
+			t.Errorf("sync-group %q, instance %q: want one of them", c.SyncGroup, c.Instance)
 		case c.McastGroup.IsValid() && (!c.McastGroup.IsMulticast() || c.McastGroup.Zone() != ""):
 			t.Errorf("group %v", c.McastGroup)
 		case c.EventListenQueueSize < 1<<20, c.SyncQueueSize < 1<<20, c.CacheLimit < 0, c.SocketGID < -1:

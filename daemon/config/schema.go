@@ -62,7 +62,8 @@ var topKeys = []key{
 }
 
 var vrrpKeys = []key{
-	{"sync-group", (*parser).syncGroup},
+	{"instance", func(p *parser, n *node) { p.followed(n, &p.cfg.Instance, "vrrp_instance") }},
+	{"sync-group", func(p *parser, n *node) { p.followed(n, &p.cfg.SyncGroup, "vrrp_sync_group") }},
 }
 
 var interfaceKeys = []key{
@@ -117,13 +118,13 @@ func (p *parser) failover(n *node) {
 	}
 	for _, f := range n.fields {
 		switch {
-		case f.key == "sync-group":
-			p.problem(f.at, "sync-group belongs in %s", vrrpTable)
+		case f.key == "sync-group" || f.key == "instance":
+			p.problem(f.at, "%s belongs in %s", f.key, vrrpTable)
 		case f.key != "vrrp":
 			p.problem(f.at, "unknown failover mechanism %q: vrrp is the only one, write %s", f.key, vrrpTable)
 		case f.kind != unstable.Table:
 			p.problem(f.at, "vrrp is a table: write %s and below it sync-group = \"...\"", vrrpTable)
-		case f.field("sync-group") == nil:
+		case f.field("sync-group") == nil && f.field("instance") == nil:
 			p.problem(f.at, "%s has no sync-group: it names the vrrp_sync_group of keepalived.conf", vrrpTable)
 			fallthrough
 		default:

@@ -184,16 +184,17 @@ func (p *parser) group(n *node, dst *int) {
 	*dst = int(gid)
 }
 
-func (p *parser) syncGroup(n *node) {
-	name, ok := p.str(n, "the name of a keepalived sync group in quotes")
+// followed reads the name of what makes the role, a block of keepalived.conf.
+func (p *parser) followed(n *node, dst *string, block string) {
+	name, ok := p.str(n, "the name of a "+block+" of keepalived.conf in quotes")
 	switch {
 	case !ok:
 	case strings.TrimSpace(name) == "":
-		p.problem(n.valueAt, "sync-group is empty: it names the vrrp_sync_group of keepalived.conf")
+		p.problem(n.valueAt, "%s is empty: it names the %s of keepalived.conf", n.key, block)
 	case len(name) > 255 || strings.ContainsFunc(name, func(c rune) bool { return unicode.IsControl(c) || c == '"' }):
-		p.problem(n.valueAt, "sync-group = %s is not a valid name of a vrrp_sync_group", quote(name))
+		p.problem(n.valueAt, "%s = %s is not a valid name of a %s", n.key, quote(name), block)
 	default:
-		p.cfg.SyncGroup = name
+		*dst = name
 	}
 }
 

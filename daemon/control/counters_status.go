@@ -14,14 +14,14 @@ func (s *Snapshot) Blocks() []Block {
 func (s *Status) block() (b Block) {
 	last := or(s.LastTransition)
 	b.add("", true, "build_info", "Always 1; the labels say which ctsyncd runs.", "version", s.Version, "goversion", runtime.Version())
-	b.add("", true, "pair_info", "Always 1; the labels say which pair this router belongs to and how it reaches the other one. peer is empty until it is known.",
-		"sync_group", s.SyncGroup, "mode", s.Mode, "interface", s.Interface, "transport", s.Transport, "peer", s.Peer)
+	b.add("", true, "pair_info", "Always 1; the labels say which pair this router belongs to and how it reaches the other one. sync_group is the instance where one is followed in place of a group; peer is empty until it is known.",
+		"sync_group", s.Followed().Name, "mode", s.Mode, "interface", s.Interface, "transport", s.Transport, "peer", s.Peer)
 	b.add("", s.Time, "snapshot_timestamp_seconds", "When these numbers were taken, by the router's clock as all other moments: compare with this rather than with the clock of Prometheus.")
 	b.add("", s.Started, "started_timestamp_seconds", "When ctsyncd started; every counter of its own counts since then.")
 	b.add("", s.Ready, "ready", "1 once the kernel's table was read and everything serves.")
 	for _, r := range []Role{RoleUnknown, RoleMaster, RoleBackup, RoleFault, RoleStop} {
 		b.add("", s.Role == r, "role", "1 for the role that keepalived last gave to this router, 0 for the others; unknown until it first said something.",
-			"sync_group", s.SyncGroup, "role", string(r))
+			"sync_group", s.Followed().Name, "role", string(r))
 	}
 	b.add("", s.RoleSince, "role_since_timestamp_seconds", "When keepalived gave this router its role, 0 if it never did.")
 	b.add("", last.Sent, "last_transition_timestamp_seconds", "When keepalived said what last changed the role, 0 if it never did.")

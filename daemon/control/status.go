@@ -34,7 +34,9 @@ type Status struct {
 	Mode      string    `json:"mode"`  // of the protocol: "ftfw"
 	Role      Role      `json:"role"`
 	RoleSince time.Time `json:"role_since,omitzero"`
-	SyncGroup string    `json:"sync_group"`
+
+	SyncGroup string `json:"sync_group"`         // that is followed; "" where Instance is
+	Instance  string `json:"instance,omitempty"` // the vrrp_instance that is followed in place of a group
 
 	Interface   string    `json:"interface"`              // of each dedicated link, as configured: "eth2, eth3"
 	Transport   string    `json:"transport"`              // TransportMulticast or TransportUDP
@@ -79,6 +81,14 @@ type Sender struct {
 // String says all of it but the times.
 func (s *Sender) String() string {
 	return fmt.Sprintf("%s on %s seems to be %s; dropped: %s (%d datagrams)", s.Address, s.Device, s.Seems, s.Why, s.Datagrams)
+}
+
+// Followed returns what makes the role.
+func (s *Status) Followed() Followed {
+	if s.Instance != "" {
+		return Followed{TypeInstance, s.Instance}
+	}
+	return Followed{TypeGroup, s.SyncGroup}
 }
 
 // ActiveLink is the dedicated link that sends, of several.

@@ -39,7 +39,27 @@ const (
 	TypeInstance = "INSTANCE"
 )
 
-// Notification is what keepalived said. Name is empty when only a state was given: the configured sync-group is meant.
+// Followed is what of keepalived's makes the role of this router: a sync group, or an instance that is in no group.
+type Followed struct {
+	Type string // TypeGroup or TypeInstance
+	Name string
+}
+
+// String returns f as the configuration file names it, "sync-group NAME" or "instance NAME".
+func (f Followed) String() string {
+	if f.Type == TypeInstance {
+		return "instance " + f.Name
+	}
+	return "sync-group " + f.Name
+}
+
+// Means reports whether n is about f. A script that is given a state and a name, and not keepalived's own words, cannot
+// say of what type the name is: its notifications say GROUP, and may be about an instance.
+func (f Followed) Means(n *Notification) bool {
+	return (n.Type == f.Type || n.Type == TypeGroup) && (n.Name == f.Name || n.Name == "")
+}
+
+// Notification is what keepalived said. Name is empty when only a state was given: what the daemon follows is meant.
 //
 // keepalived starts its scripts without waiting for one another, so notifications can overtake each other. Boottime
 // gives their order: unlike At, no step of the clock can move it. The server fills it in when it is 0.
@@ -68,7 +88,7 @@ const (
 type Transition struct {
 	ID       uint64        `json:"id"`
 	Type     string        `json:"type"`
-	Group    string        `json:"group"` // name of the group or instance
+	Group    string        `json:"group"` // its name, also of an instance
 	State    State         `json:"state"`
 	Priority int           `json:"priority,omitempty"`
 	Source   string        `json:"source"`

@@ -15,7 +15,6 @@ type Times struct {
 // Status fills in what the core knows of the status.
 func (c *Core) Status(s *control.Status) {
 	s.Time = c.wall().Round(0)
-	s.SyncGroup = c.Config.SyncGroup
 	c.Links.Status(s, c.now())
 	s.Internal, s.External = uint64(c.Own.Internal.Len()), uint64(c.Peer.External.Len())
 	if s.Injecting = c.Injecting(); s.Injecting {

@@ -21,7 +21,7 @@ import (
 // sample is a snapshot in which everything has a value, with two jobs of one name.
 func sample() control.Snapshot {
 	s, _ := controltest.Snapshot()
-	s.Status.SyncGroup = "g"
+	s.Status.SyncGroup, s.Status.Instance = "g", ""
 	s.Status.Jobs = []control.Job{
 		{Name: "bulk", Started: time.Unix(2000, 0), Done: 1, Total: 10},
 		{Name: "bulk", Started: time.Unix(1000, 0), Done: 2, Total: 20},

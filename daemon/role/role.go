@@ -4,6 +4,7 @@ package role
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -30,9 +31,9 @@ type Roles struct {
 
 	saving sync.WaitGroup // the history is being written by Run
 
-	mu    sync.Mutex
-	group string
-	state control.State // "" until the first notification
+	mu     sync.Mutex
+	follow control.Followed
+	state  control.State // "" until the first notification
 	since time.Time
 	sent  int64  // CLOCK_BOOTTIME (ns) of the notification that made the present role
 	made  uint64 // ID of the transition that made the present role
@@ -62,14 +63,14 @@ const roleQueue = 64
 
 // New starts with the role of the last transition if this machine has not been rebooted since: a restart of the daemon
 // does not change what keepalived said. Work that was not finished before the restart is done again.
-func New(group string, h *History, log *slog.Logger) *Roles {
-	r := &Roles{group: group, History: h, log: log, work: make(chan control.Transition, roleQueue)}
+func New(follow control.Followed, h *History, log *slog.Logger) *Roles {
+	r := &Roles{follow: follow, History: h, log: log, work: make(chan control.Transition, roleQueue)}
 	if !h.thisBoot() {
 		return r
 	}
 	for _, t := range h.List() {
 		switch {
-		case t.Group != group || t.Boottime == 0: // another group's, or of another boot
+		case t.Group != follow.Name || t.Boottime == 0: // another's, or of another boot
 		case t.Outcome == control.OutcomeRepeated:
 			r.sent = max(r.sent, t.Boottime)
 		case counts(&t):
@@ -104,11 +105,11 @@ func (r *Roles) repeats(n *control.Notification) bool {
 	return n.State == r.state && (r.phase == working || r.phase == finished && n.Boottime-r.began < repetition)
 }
 
-// Follow changes the sync-group that is followed.
-func (r *Roles) Follow(group string) {
+// Follow changes what is followed.
+func (r *Roles) Follow(f control.Followed) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.group = group
+	r.follow = f
 }
 
 // Notify records a notification, decides whether it counts, and logs it if it does not. The record is on disk when
@@ -143,15 +144,13 @@ func (r *Roles) accept(n control.Notification, received time.Time) control.Trans
 		Boottime: n.Boottime, Received: received, Outcome: control.OutcomeRunning,
 	}
 	if t.Group == "" {
-		t.Group = r.group
+		t.Group = r.follow.Name
 	}
 	switch {
 	case n.State.Role() == control.RoleUnknown:
 		t.Outcome = control.OutcomeIgnored + string(n.State) + " is no change of role"
-	case n.Type == control.TypeInstance:
-		t.Outcome = control.OutcomeIgnored + "instance " + n.Name + " is not sync-group " + r.group
-	case t.Group != r.group:
-		t.Outcome = control.OutcomeIgnored + "group " + n.Name + " is not sync-group " + r.group
+	case !r.follow.Means(&n):
+		t.Outcome = control.OutcomeIgnored + strings.ToLower(n.Type) + " " + n.Name + " is not " + r.follow.String()
 	case n.Boottime < r.sent:
 		t.Outcome = control.OutcomeSuperseded
 	case r.repeats(&n):

@@ -2,6 +2,7 @@ package role
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -18,13 +19,15 @@ import (
 	"ctsync/daemon/control"
 )
 
+var followed = control.Followed{Type: control.TypeGroup, Name: "syncgrp"}
+
 func newTestRoles(t *testing.T) *Roles {
 	t.Helper()
 	h, err := OpenHistory(filepath.Join(t.TempDir(), "transitions.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return New("syncgrp", h, slog.New(slog.DiscardHandler))
+	return New(followed, h, slog.New(slog.DiscardHandler))
 }
 
 func TestNotify(t *testing.T) {
@@ -86,6 +89,27 @@ func TestNotify(t *testing.T) {
 	}
 }
 
+// An instance that is followed is named by keepalived itself (INSTANCE), or by the words of a script's line (GROUP).
+func TestFollowInstance(t *testing.T) {
+	r := newTestRoles(t)
+	r.Follow(control.Followed{Type: control.TypeInstance, Name: "VI_1"})
+	for i, tt := range []struct{ typ, name, outcome string }{
+		{control.TypeInstance, "VI_1", control.OutcomeRunning},
+		{control.TypeInstance, "VI_2", "ignored: instance VI_2 is not instance VI_1"},
+		{control.TypeGroup, "VI_1", control.OutcomeRunning},
+		{control.TypeGroup, "syncgrp", "ignored: group syncgrp is not instance VI_1"},
+		{control.TypeGroup, "", control.OutcomeRunning},
+	} {
+		n := control.Notification{Type: tt.typ, Name: tt.name, State: "BACKUP", Boottime: int64(i + 1)}
+		if i%4 == 0 {
+			n.State = "MASTER"
+		}
+		if got := r.Notify(n); got.Outcome != tt.outcome || got.Group != cmp.Or(tt.name, "VI_1") {
+			t.Errorf("notify %+v = %q of %s; want %q", n, got.Outcome, got.Group, tt.outcome)
+		}
+	}
+}
+
 func TestRoleSurvivesRestart(t *testing.T) {
 	r := newTestRoles(t)
 	tr := r.Notify(control.Notification{Type: control.TypeGroup, State: "MASTER", Boottime: 5})
@@ -99,14 +123,14 @@ func TestRoleSurvivesRestart(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return New("syncgrp", h, slog.New(slog.DiscardHandler))
+		return New(followed, h, slog.New(slog.DiscardHandler))
 	}
 	if state, _ := reopen().Current(); state != "MASTER" {
 		t.Errorf("state after restart = %q, want MASTER", state)
 	}
 	h, _ := OpenHistory(r.History.path)
 	h.file.Boot = "another boot"
-	if state, _ := New("syncgrp", h, slog.New(slog.DiscardHandler)).Current(); state != "" {
+	if state, _ := New(followed, h, slog.New(slog.DiscardHandler)).Current(); state != "" {
 		t.Errorf("state after reboot = %q, want unknown", state)
 	}
 	// A save in the new boot must not make the old one's transitions count.
@@ -236,7 +260,7 @@ func TestNotificationIsKeptBeforeItsWork(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	in := New("syncgrp", h, r.log).inherited
+	in := New(followed, h, r.log).inherited
 	if in == nil || in.State != control.StateMaster || in.Outcome == control.OutcomeDone {
 		t.Errorf("after the restart %+v is to be done", in)
 	}
