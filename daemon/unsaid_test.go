@@ -1,6 +1,7 @@
 package daemon_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -50,5 +51,40 @@ func TestPeerWithoutTimeouts(t *testing.T) {
 			want(&single, 222)
 			want(&all[2], 30) // an echo
 		})
+	}
+}
+
+// TestPeerLeavesOut: a TCP flow without a state, one without a status, and an expectation without a timeout.
+func TestPeerLeavesOut(t *testing.T) {
+	t.Parallel()
+	a, b := newPair(t)
+	b.start(options{expect: true})
+	peer := newScripted(a)
+	stateless, statusless, master := kind(plainTCP, 4001), kind(plainTCP, 4002), ftpMaster(0)
+	stateless.Has &^= flow.HasTCPState | flow.HasTimeout
+	statusless.Has &^= flow.HasStatus
+	peer.announce(b, []flow.Flow{stateless, statusless, master})
+	e := ftpExpectation(0)
+	e.Has &^= flow.HasTimeout
+	peer.expect(b, []flow.Expectation{e})
+	if c := b.takeover(); c.Created != 3 || c.Expect.Created != 1 {
+		t.Fatalf("commit: %+v %+v", c, c.Expect)
+	}
+	got := b.kernelFlows(isOurs)
+	for _, f := range []flow.Flow{stateless, statusless} {
+		have := got[f.Orig]
+		const open = flow.StatusSeenReply | flow.StatusAssured
+		if have.TCPState != flow.TCPEstablished || have.Status&open != open {
+			t.Errorf("%s: state %d, status %#x", flowText(&f), have.TCPState, have.Status)
+		}
+	}
+	if timeout := got[stateless.Orig].Timeout; timeout < 431000 {
+		t.Errorf("timeout %d of a flow of which no timeout was told", timeout)
+	}
+	if timeout := b.kernelExpectations()[e.Expect].Timeout; timeout < 270 || timeout > 300 {
+		t.Errorf("timeout %d of the expectation, want that of the helper, 300", timeout)
+	}
+	if !strings.Contains(b.log.since(), "the peer told no timeout of some flows") {
+		t.Error("the log does not say that the peer told no timeouts")
 	}
 }
