@@ -50,6 +50,9 @@ func Run(ctx context.Context, client *control.Client, opt Options) error {
 	m := New(ctx, client, opt).(*model)
 	m.look = lookOf(opt, os.Getenv)
 	m.out = out
+	if rows, columns, err := Size(os.Stdout); err == nil { // the first picture has the right size
+		m.height, m.width = rows, columns
+	}
 	if host, err := os.Hostname(); err == nil {
 		m.host = host
 	}
