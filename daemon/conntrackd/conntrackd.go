@@ -83,7 +83,7 @@ var words = []Word{
 	{"Type", "", NotNeeded + "see Scheduler and Helper"},
 	{"Priority", "", NotNeeded + "see Scheduler"},
 	{"Stats", "", NotHere + "it replaces Sync, and logs flows that have ended; ctsync events shows them"},
-	{"Helper", "", NotHere + "run a second conntrackd with this section alone"},
+	{"Helper", "", NotHere + "user-space helpers stay with conntrackd"},
 	{"Setup", "", NotHere + "it belongs to Helper"},
 	{"QueueNum", "", NotHere + "it belongs to Helper"},
 	{"QueueLen", "", NotHere + "it belongs to Helper"},
