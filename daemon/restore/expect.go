@@ -3,6 +3,7 @@ package restore
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -164,12 +165,7 @@ func (x *expectations) place(list []flow.Expectation) (made []flow.Expectation, 
 		made = append(made, list[i])
 	}
 	// A create takes the timeout from the helper's policy. An expectation that is gone by now has been used.
-	timed := make([]flow.Expectation, 0, len(made))
-	for i := range made {
-		if made[i].Has.Is(flow.HasTimeout) {
-			timed = append(timed, made[i])
-		}
-	}
+	timed := slices.DeleteFunc(slices.Clone(made), func(e flow.Expectation) bool { return !e.Has.Is(flow.HasTimeout) })
 	if err := x.k.UpdateExpectations(timed, errs[:len(timed)]); err != nil {
 		return nil, fmt.Errorf("set the timeouts of expectations: %w", err)
 	}

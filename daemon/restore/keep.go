@@ -111,17 +111,10 @@ func (in *injector) due(c *core.Core, it *cache.Item) {
 		x.Again(it.Ref, &f.Orig) // the kernel lost it
 		c.AskInjection()
 	default:
-		in.block.add(&flow.Flow{Orig: f.Orig, Has: flow.HasTimeout, Timeout: keptLife(f)}, it.Ref, update)
+		// What it announced last, and long enough to see the next packet after a takeover.
+		life := max(f.Timeout, lifetime.Floor)
+		in.block.add(&flow.Flow{Orig: f.Orig, Has: flow.HasTimeout, Timeout: life}, it.Ref, update)
 	}
-}
-
-// keptLife is the timer, in seconds, of a flow that the peer keeps alive: what it announced last, and long enough to
-// see the next packet after a takeover.
-func keptLife(f *flow.Flow) uint32 {
-	if !f.Has.Is(flow.HasTimeout) {
-		return lifetime.Floor
-	}
-	return max(f.Timeout, lifetime.Floor)
 }
 
 // refresh sets the timers of the block, and nothing else.
