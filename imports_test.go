@@ -19,6 +19,7 @@ const table = `
 daemon/flow
 daemon/expr         daemon/flow
 daemon/lately
+daemon/path
 daemon/lifetime     daemon/flow
 daemon/loglimit
 daemon/loop
@@ -31,13 +32,13 @@ daemon/conntrackd
 daemon/config       daemon/flow daemon/conntrackd daemon/owned
 daemon/keepalived   daemon/flow
 daemon/transport    daemon/rtnetlink
-daemon/session      daemon/flow daemon/wire daemon/lately
+daemon/session      daemon/flow daemon/wire daemon/lately daemon/path
 daemon/control      daemon/flow daemon/expr daemon/owned
 daemon/metrics      daemon/control
 daemon/job          daemon/control
 daemon/kernel       daemon/flow daemon/ctnetlink
 daemon/link         daemon/transport daemon/rtnetlink daemon/loop daemon/config daemon/control
-daemon/link         daemon/lately
+daemon/link         daemon/lately daemon/path
 daemon/core         daemon/flow daemon/lifetime daemon/loop daemon/wire daemon/cache daemon/ctnetlink daemon/config
 daemon/core         daemon/lately daemon/transport daemon/session daemon/control daemon/link
 daemon/role         daemon/control daemon/owned
@@ -80,7 +81,9 @@ var mayImport = func() map[string][]string {
 var testHelpers = []string{"daemon/nstest", "daemon/controltest", "daemon/coretest"}
 
 // bare packages know no socket and no file: they need nothing but the standard library's data types.
-var bare = []string{"daemon/flow", "daemon/expr", "daemon/lifetime", "daemon/wire", "daemon/session", "daemon/cache"}
+var bare = []string{"daemon/flow", "daemon/expr", "daemon/lifetime", "daemon/wire", "daemon/path", "daemon/session",
+	"daemon/cache",
+}
 
 // outside are the imports, by prefix, that a bare package must do without.
 var outside = []string{"net", "os", "syscall", "golang.org/x/sys", "github.com/"}

@@ -28,7 +28,7 @@ var large = []string{"daemon/flow", "daemon/cache", "daemon/ctnetlink", "daemon/
 
 // pure packages get the time from their caller: they never ask.
 var pure = []string{
-	"daemon/flow", "daemon/expr", "daemon/lifetime", "daemon/wire", "daemon/session", "daemon/cache", "daemon/core",
+	"daemon/flow", "daemon/expr", "daemon/lifetime", "daemon/wire", "daemon/path", "daemon/session", "daemon/cache", "daemon/core",
 }
 
 // notPure are the files of package link that may ask the time: the keeper acts, the rest is the set, which decides.

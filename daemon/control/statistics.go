@@ -125,6 +125,8 @@ type LinkStatistics struct {
 	ErrorsSent      uint64            `json:"errors_sent"`
 	ErrorsReceived  uint64            `json:"errors_received"`
 	Dropped         map[string]uint64 `json:"dropped,omitempty"` // by reason: "wrong source", "queue overflow", ...
+	DatagramLimit   int               `json:"datagram_limit"`    // bytes; longer datagrams do not arrive; 0 = none known
+	DatagramSize    int               `json:"datagram_size"`     // bytes of the longest that are sent; 0 = not open
 	SendBuffer      Buffer            `json:"send_buffer"`
 	ReceiveBuffer   Buffer            `json:"receive_buffer"`
 }
@@ -179,6 +181,10 @@ type SessionStatistics struct {
 	PeerRestarts     uint64            `json:"peer_restarts"`
 	Waiting          uint64            `json:"waiting"` // changed flows that wait to be sent
 	Foreign          uint64            `json:"foreign"` // datagrams of a second sender on a link
+
+	Missed    uint64   `json:"missed"`             // messages that the peer missed and that wait to be sent again
+	Repeated  uint64   `json:"repeated"`           // messages that were sent again more than once and are not acknowledged
+	RoundTrip Duration `json:"round_trip_seconds"` // to the peer and back, as measured; 0 = not known
 
 	UnacknowledgedControl uint64 `json:"unacknowledged_control"` // control messages in flight
 	ResendLimit           uint64 `json:"resend_limit"`           // messages of any kind that can be in flight at all

@@ -27,7 +27,7 @@ func (c *Core) followLinks() {
 	}
 	if news.Moved {
 		// What was sent by the link before may be lost. The peer, once it hears us on this one, sees the gap and asks.
-		c.Peer.session.Speak()
+		c.Peer.session.Move(c.Links.Sending().Path())
 	}
 	if news.Datagram > 0 {
 		c.Peer.session.SetMaxDatagram(news.Datagram)

@@ -52,12 +52,14 @@ func (c *Core) newSession() {
 		Acked:           c.acked,
 		Lost:            c.lost,
 		ResyncRequested: c.resyncRequested,
+		PathLimited:     c.Links.PathLimited,
 		PeerRestarted:   inOrder(c.peerRestarted),
 		Established:     c.peerEstablished,
 		ResyncSent:      inOrder(c.resyncSent),
 		BulkReceived:    inOrder(c.bulkReceived),
 		Contradicted:    c.contradicted,
 	}, c.now())
+	c.Peer.session.Move(c.Links.Sending().Path())
 	c.Own.Internal.PeerForgot()
 	c.Peer.announcing = false // what was sent before was not sent to this peer
 	c.probe.state = probeIdle

@@ -93,6 +93,7 @@ func (c *Core) injectStatistics(s *control.Statistics) {
 func (c *Core) sessionStatistics(s *control.Statistics) {
 	st, state := c.Peer.session.Stats(), c.Peer.session.State()
 	m := st.Malformed
+	repeated, _ := c.Peer.session.Repeated()
 	s.Tracking = control.Tracking{
 		Malformed: control.Malformed{
 			BadVersion: m[wire.BadVersion], BadHeader: m[wire.BadHeader], BadPayload: m[wire.BadPayload],
@@ -106,6 +107,7 @@ func (c *Core) sessionStatistics(s *control.Statistics) {
 		Sent: st.Sent.Named(), Received: st.Received.Named(),
 		Retransmitted: st.Retransmitted + st.Nacked + st.Stale, Unacknowledged: uint64(state.Unacked),
 		Window: uint64(state.Window), NacksOutstanding: uint64(state.NacksOutstanding), PeerRestarts: st.PeerRestarts,
-		Oversized: st.Oversized, UnacknowledgedControl: uint64(state.UnackedControl),
+		Oversized: st.Oversized, UnacknowledgedControl: uint64(state.UnackedControl), Missed: uint64(state.Missed),
+		RoundTrip: control.Duration(state.RoundTrip), Repeated: uint64(repeated),
 	}
 }

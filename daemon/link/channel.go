@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"ctsync/daemon/control"
+	"ctsync/daemon/path"
 	"ctsync/daemon/transport"
 )
 
@@ -37,6 +38,7 @@ type Channel struct {
 	peer       netip.Addr      // the peer's address on this link, once it has been heard here
 	absent     netip.Addr      // that of the peer for which another router stands in; see Set.absent
 	troubles   troubles        // what is lost here
+	path       path.Limit      // what the path by this link carries, as far as it is less than the link
 	foreign    uint64          // datagrams from a second sender
 	unreadable uint64          // datagrams of an unknown sender that are not protocol v1
 	failed     chan<- error    // carries to the keeper why Open cannot be read any more
@@ -121,3 +123,6 @@ func (ch *Channel) transport() string {
 	}
 	return control.TransportUDP
 }
+
+// Path is what is known of the path to the peer by this link.
+func (ch *Channel) Path() path.Limit { return ch.path }

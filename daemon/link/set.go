@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"ctsync/daemon/path"
 	"ctsync/daemon/transport"
 )
 
@@ -139,6 +140,20 @@ func (s *Set) Closed(ch *Channel) {
 	ch.Open, ch.state = nil, "DOWN"
 	ch.Ready, ch.Token = false, 0
 	s.fitDatagrams()
+}
+
+// PathLimited takes note of what the path by the link that sends carries.
+func (s *Set) PathLimited(l path.Limit) {
+	ch := s.Sending()
+	was := ch.path
+	ch.path = l
+	switch {
+	case l.Most == 0:
+		s.log.Info("datagrams are sent in the full size of the link again", "interface", ch.Name())
+	case was.Most == 0:
+		s.log.Warn("long datagrams do not arrive at the peer, shorter ones are sent: set the MTU of the interface on both "+
+			"routers to what the path carries", "interface", ch.Name(), "bytes", l.Most, "sent", l.Sent)
+	}
 }
 
 // Review looks at the silence of the peer, every ReviewInterval. deaf says that the peer, which is heard, shows no sign

@@ -21,6 +21,12 @@ func (ch *Channel) statistics(active bool) control.LinkStatistics {
 	if active {
 		s.Role = control.LinkActive
 	}
+	if ch.Open != nil {
+		s.DatagramLimit, s.DatagramSize = ch.path.Most, ch.Open.MaxPayload()
+		if ch.path.Most != 0 {
+			s.DatagramSize = ch.path.Sent
+		}
+	}
 	for reason, n := range map[string]uint64{
 		"wrong interface": st.WrongInterface, "wrong source": st.WrongSource, "looped back": st.Looped,
 		"truncated": st.Truncated, "queue overflow": st.KernelDrops, "second sender": ch.foreign,
@@ -70,6 +76,11 @@ func (s *Set) Status(to *control.Status, now int64) {
 		}
 	}
 	for _, ch := range s.channels {
+		if ch.path.Most != 0 {
+			to.Warnings = append(to.Warnings, fmt.Sprintf("on %s datagrams of more than %d bytes do not arrive at the peer, "+
+				"so at most %d are sent: set the MTU of %s on both routers to what the path carries",
+				ch.Name(), ch.path.Most, ch.path.Sent, ch.Name()))
+		}
 		if ch != active && !ch.Usable() {
 			to.Warnings = append(to.Warnings, fmt.Sprintf("the sync link on %s cannot stand in for the one on %s: %s",
 				ch.Name(), active.Name(), ch.wrong()))

@@ -17,7 +17,8 @@ type held struct {
 	seq     uint32
 	resync  bool   // a RESYNC, otherwise a NACK
 	covered bool   // RESYNC: the bulk that answers it has started
-	sent    uint64 // NACK: once so many state messages have been sent, all that it asks for have been
+	lost    uint64 // NACK: once so many lost messages have left resend, all that it asks for have
+	sent    uint64 // NACK: once so many state messages have been sent then, all that it asks for have been; 0 = not known
 }
 
 // acks collects the numbers that the peer is owed an acknowledgement for: a range that ends with the last number
@@ -80,6 +81,15 @@ func (a *acks) hold(h held) {
 	a.held = append(a.held, h)
 }
 
+// settle notes of each NACK whose messages have all left resend when they will have been sent.
+func (a *acks) settle(left, sent uint64) {
+	for i := range a.held {
+		if h := &a.held[i]; !h.resync && h.sent == 0 && left >= h.lost {
+			h.sent = sent
+		}
+	}
+}
+
 // reset forgets everything.
 func (a *acks) reset() { *a = acks{held: a.held[:0]} }
 
@@ -95,12 +105,12 @@ func (s *FTFW) acknowledge() {
 			continue
 		}
 		if from != h.seq {
-			s.sendAck(from, h.seq-1)
+			s.sendAck(element{a: from, b: h.seq - 1})
 		}
 		from = h.seq + 1
 	}
 	if !before(last, from) {
-		s.sendAck(from, last)
+		s.sendAck(element{a: from, b: last})
 	}
 }
 
@@ -115,7 +125,7 @@ func (s *FTFW) release(ready func(held) bool) {
 		if s.acks.open && !before(h.seq, s.acks.from) {
 			s.acks.hurry(s.now)
 		} else {
-			s.sendAck(h.seq, h.seq)
+			s.sendAck(element{a: h.seq, b: h.seq})
 		}
 	}
 	s.acks.held = kept

@@ -6,14 +6,20 @@ import (
 
 	"ctsync/daemon/flow"
 	"ctsync/daemon/lately"
+	"ctsync/daemon/path"
 	"ctsync/daemon/wire"
 )
 
 const (
 	aliveAfter = int64(time.Second)            // after so long without sending anything, send something
+	aliveLossy = int64(200 * time.Millisecond) // likewise, while something was lost
 	peerSilent = int64(3 * time.Second)        // a peer silent for so long does not count as alive
 	staleAfter = int64(3 * time.Second)        // a message unacknowledged for so long while later ones are is lost
-	staleEvery = int64(500 * time.Millisecond) // how often such messages are looked for
+	staleLossy = int64(500 * time.Millisecond) // likewise, while something was lost
+	staleEvery = int64(100 * time.Millisecond) // how often such messages are looked for
+	nackLeast  = int64(250 * time.Millisecond) // a request unmet for so long is repeated, then after twice as long,
+	nackMost   = int64(2 * time.Second)        // up to this
+	ackTries   = 3                             // an acknowledgement is repeated so often, while something was lost
 
 	unset = math.MinInt64 // a moment that has not been
 	never = math.MaxInt64 // a deadline that will not come
@@ -58,6 +64,9 @@ type Handler struct {
 
 	Established func() // the peer answered our hello; called once
 
+	// PathLimited is called when something else is known of what the path carries.
+	PathLimited func(path.Limit)
+
 	// ResyncSent is called when RequestResync's request leaves. What the peer does not mention from now on until
 	// BulkReceived, it does not have.
 	ResyncSent func()
@@ -88,8 +97,8 @@ type FTFW struct {
 	staleAt   int64 // when stale messages were last looked for
 	stateSent uint64
 	ring      ring
-	again     []element // control messages to be sent again
-	window    window
+	again     resend // what the peer missed
+	path      path.Path
 	out       output
 
 	// Receiving.
@@ -99,13 +108,13 @@ type FTFW struct {
 	doubt       doubt
 	heard       int64 // when a well-formed message last came; 0 = never
 	stateAt     int64 // when a state message last came
-	badSince    int64
-	badCount    int
+	bad         badPayloads
 	flow        flow.Flow
 	expectation flow.Expectation
 
 	resync resyncState
 	bulk   bulkState
+	tables budget // whole tables that the peer may have
 	stats  Stats
 
 	unreadable, refused lately.Count // of stats, see watchMalformed
@@ -121,10 +130,11 @@ func New(cfg Config, h Handler, now int64) *FTFW {
 	}
 	return &FTFW{
 		cfg: cfg, h: h, now: now,
-		seq: cfg.Seq, ackedSeq: cfg.Seq - 1, sentAt: now - aliveAfter, staleAt: now, badSince: unset,
-		again: make([]element, 0, controlMost), window: newWindow(cfg.Window), out: output{most: cfg.MaxDatagram},
-		acks: acks{held: make([]held, 0, heldMost)}, recall: newRecall(),
-		doubt: doubt{at: unset},
+		seq: cfg.Seq, ackedSeq: cfg.Seq - 1, sentAt: now - aliveAfter, staleAt: now, bad: badPayloads{since: unset},
+		path: path.New(now, cfg.MaxDatagram, cfg.Window, cfg.Seq),
+		out:  output{most: cfg.MaxDatagram, usual: cfg.MaxDatagram, link: cfg.MaxDatagram},
+		acks: acks{held: make([]held, 0, heldMost)}, recall: newRecall(), doubt: doubt{at: unset},
+		tables: newBudget(now),
 	}
 }
 
@@ -135,13 +145,22 @@ func (s *FTFW) advance(now int64) { s.now = max(s.now, now) }
 // our answer to its own, so it knows our numbers.
 func (s *FTFW) ready() bool { return s.established && !s.in.hello }
 
+// aliveAfter returns after how long something is to be sent. While messages get lost that is soon: what is sent shows
+// the peer that the one before was lost.
+func (s *FTFW) aliveAfter() int64 {
+	if s.established && s.path.Lossy(s.now) {
+		return aliveLossy
+	}
+	return aliveAfter
+}
+
 func (s *FTFW) alive() bool { return s.heard != 0 && s.now-s.heard < peerSilent }
 
 // Tick does what is due and returns the latest moment for the next call. The datagrams that it makes are finished: take
 // Output after it.
 func (s *FTFW) Tick(now int64) (next int64) {
 	s.advance(now)
-	s.window.tick(s.now, s.alive())
+	s.path.Window.Tick(s.now, s.alive())
 	if s.now-s.staleAt >= staleEvery {
 		s.staleAt = s.now
 		s.loseStale()
@@ -150,10 +169,13 @@ func (s *FTFW) Tick(now int64) (next int64) {
 	s.tickDoubt()
 	s.tickResync()
 	s.pump()
-	s.out.close()
+	s.close()
+	s.aim()
 
-	next = s.sentAt + aliveAfter
-	for _, t := range [...]int64{s.window.next(), s.acks.due(s.established), s.nextResync()} {
+	next = s.sentAt + s.aliveAfter()
+	for _, t := range [...]int64{
+		s.path.Window.Next(), s.acks.due(s.established), s.nextResync(), s.nextBulk(), s.nextResend(),
+	} {
 		if t > s.now { // what should have happened before now waits for a message of the peer
 			next = min(next, t)
 		}
@@ -168,9 +190,14 @@ func (s *FTFW) Tick(now int64) (next int64) {
 // these. FTFW acknowledges disjoint ranges, so a number can stay between two of them forever, for example when a later
 // message was the first that the peer took in.
 func (s *FTFW) loseStale() {
+	s.repeatControl()
+	after := staleAfter
+	if s.path.Lossy(s.now) { // what the peer said of it may well be lost too
+		after = staleLossy
+	}
 	for i := range s.ring.n {
 		e := s.ring.at(i)
-		if s.age(e) < staleAfter || !before(e.seq, s.ackedSeq) {
+		if s.age(e) < after || !before(e.seq, s.ackedSeq) {
 			break
 		}
 		if e.kind == gone || e.kind == resync && e.seq == s.resync.seq {

@@ -78,7 +78,7 @@ func FuzzReceive(f *testing.F) {
 }
 
 func checkBounds(t *testing.T, s *FTFW) {
-	if s.ring.state > 64 || s.ring.control+len(s.again) > controlMost || len(s.acks.held) > heldMost {
+	if s.ring.state > 64 || s.ring.control+s.again.control() > controlMost || len(s.acks.held) > heldMost {
 		t.Fatalf("%d state and %d control messages in flight, %d held", s.ring.state, s.ring.control, len(s.acks.held))
 	}
 	if len(s.out.buf) > 6*outputMost*1500 {

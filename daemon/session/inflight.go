@@ -1,6 +1,9 @@
 package session
 
-import "ctsync/daemon/wire"
+import (
+	"ctsync/daemon/path"
+	"ctsync/daemon/wire"
+)
 
 // InFlight is a message that was sent and that the peer has not acknowledged: an element of what conntrackd calls the
 // resend queue.
@@ -32,4 +35,4 @@ func (s *FTFW) AppendInFlight(list []InFlight) []InFlight {
 
 // InFlightMost is how many messages may be in flight at the default Config.Window. At that number the session waits: it
 // never drops a message for want of room.
-const InFlightMost = windowMost + controlMost
+const InFlightMost = path.WindowMost + controlMost

@@ -3,6 +3,7 @@ package session
 import (
 	"testing"
 
+	"ctsync/daemon/path"
 	"ctsync/daemon/wire"
 )
 
@@ -83,8 +84,8 @@ func TestNews(t *testing.T) {
 	}
 }
 
-// TestSpeak: an end that moved to another link says so at once, though nothing is due.
-func TestSpeak(t *testing.T) {
+// TestMove: an end that moved to another link says so at once, though nothing is due.
+func TestMove(t *testing.T) {
 	s, _ := established(Config{}, Handler{})
 	s.Tick(second)
 	s.Reset()
@@ -93,7 +94,7 @@ func TestSpeak(t *testing.T) {
 		t.Fatalf("%d datagrams leave, none is due", len(ends))
 	}
 	for range 2 { // once, not ever after
-		s.Speak()
+		s.Move(path.Limit{})
 		s.Finish()
 		if _, ends := s.Output(); len(ends) != 1 {
 			t.Errorf("%d datagrams leave, want 1", len(ends))

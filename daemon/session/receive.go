@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"ctsync/daemon/flow"
+	"ctsync/daemon/path"
 	"ctsync/daemon/wire"
 )
 
@@ -15,6 +16,12 @@ const (
 	badMost   = 8
 	badPeriod = int64(10 * time.Second)
 )
+
+// badPayloads counts them in the present period.
+type badPayloads struct {
+	since int64
+	count int
+}
 
 // Receive takes in a datagram from the peer. Any bytes will do: malformed messages are counted and change nothing. news
 // reports whether some message was neither malformed, nor a duplicate, nor too late.
@@ -151,7 +158,7 @@ func (s *FTFW) message(h *wire.Header, body, whole []byte) bool {
 // congested reports whether there is no room for the two messages that answer a gap. The message that shows the gap is
 // then treated as lost too: the gap grows, and is asked for as a whole once there is room again.
 func (s *FTFW) congested() bool {
-	return s.ring.control+len(s.again) > controlMost-2 || len(s.out.ends) >= 4*outputMost
+	return s.ring.control+s.again.control() > controlMost-2 || len(s.out.ends) >= 4*outputMost
 }
 
 // parse reads the body of a state message. useful reports whether it could. bad says to treat the message as if it had
@@ -169,13 +176,13 @@ func (s *FTFW) parse(t wire.Type, body []byte) (useful, bad bool) {
 		return true, false
 	}
 	s.stats.Malformed[wire.BadPayload]++
-	if s.badSince == unset || s.now-s.badSince >= badPeriod {
-		s.badSince, s.badCount = s.now, 0
+	if s.bad.since == unset || s.now-s.bad.since >= badPeriod {
+		s.bad.since, s.bad.count = s.now, 0
 	}
 	// A DCCP flow without state comes from a conntrackd that reads its ports from stale memory: asking again cannot
 	// help.
-	if s.badCount < badMost && !errors.Is(err, wire.ErrDCCP) {
-		s.badCount++
+	if s.bad.count < badMost && !errors.Is(err, wire.ErrDCCP) {
+		s.bad.count++
 		return false, true
 	}
 	s.stats.PayloadsLost++
@@ -185,8 +192,9 @@ func (s *FTFW) parse(t wire.Type, body []byte) (useful, bad bool) {
 // missed answers a gap before number q: it acknowledges what came before the gap and asks for what is in it.
 func (s *FTFW) missed(q uint32) {
 	s.stats.Lost += uint64(q - s.in.last - 1)
+	s.path.Lost(s.now)
 	s.acknowledge()
-	s.sendControl(wire.Nack, nack, s.in.last+1, q-1)
+	s.sendControl(wire.Nack, element{kind: nack, a: s.in.last + 1, b: q - 1})
 }
 
 // helloAnswered completes our handshake when h answers our hello. A message without HELLO must follow at once: the peer
@@ -205,16 +213,20 @@ func (s *FTFW) helloAnswered(h *wire.Header) {
 // goes back to the caller: the restarted peer may have taken it in before its hello arrived here.
 func (s *FTFW) peerRestarted() {
 	s.stats.PeerRestarts++
-	s.ring.clear(func(e element) {
+	lost := func(e element) {
 		if e.kind == state {
 			s.h.Lost(Ref(e.a), e.seq)
 		}
-	})
-	s.again = s.again[:0]
+	}
+	s.again.clear(lost)
+	s.ring.clear(lost)
 	s.acks.reset()
 	s.recall.clear()
-	s.window = newWindow(s.cfg.Window)
-	s.bulk.again = false
+	s.path.Window = path.NewWindow(s.cfg.Window)
+	s.bulk.again, s.bulk.waiting = false, false
+	if !s.tables.take(s.now) {
+		s.tables.mute = s.tables.wait
+	}
 	if s.resync.phase != resyncIdle {
 		s.resync.phase, s.resync.sent = resyncWanted, false
 	}
@@ -254,8 +266,11 @@ func (s *FTFW) acked(from, to uint32) {
 	if before(s.ackedSeq, to) {
 		s.ackedSeq = to
 	}
+	s.sampleAck(from, to)
 	n := s.ring.state
 	s.ring.remove(from, to, func(e element) {
+		s.path.Size.Arrived(s.now, int(e.size), e.seq)
+		s.path.Again.Acked(e.tries > 0)
 		switch e.kind {
 		case state:
 			s.h.Acked(Ref(e.a), e.seq)
@@ -264,34 +279,40 @@ func (s *FTFW) acked(from, to uint32) {
 		}
 	})
 	if n -= s.ring.state; n > 0 {
-		s.window.acked(n)
+		s.path.Window.Acked(n)
 	}
+	s.aim()
 }
 
 // nacked hands the state messages that the peer misses back to the caller, and queues control messages to be sent
 // again. The NACK itself is acknowledged when all of them have left. That holds for a NACK that finds nothing as well:
 // it may repeat an earlier one that still waits.
 func (s *FTFW) nacked(h *wire.Header) {
-	n := s.ring.state
-	s.ring.remove(h.From, h.To, s.lose)
+	s.sampleNack(h.To)
+	n, all := s.ring.state, s.ring.len()
+	s.ring.remove(h.From, h.To, func(e element) {
+		s.path.Size.Missed(s.now, int(e.size), e.seq, s.seq)
+		s.lose(e)
+	})
+	if s.ring.len() < all {
+		s.path.Lost(s.now)
+		s.path.Size.Lower(s.now)
+		s.aim()
+	}
 	if n -= s.ring.state; n > 0 {
 		s.stats.Nacked += uint64(n)
-		s.window.nacked(s.now, h.To, s.seq)
+		s.path.Window.Nacked(s.now, h.To, s.seq)
 	}
-	waiting := 0
-	if s.h.Dirty != nil {
-		waiting = s.h.Dirty()
-	}
-	s.acks.hold(held{seq: h.Seq, sent: s.stateSent + uint64(waiting)})
+	s.acks.hold(held{seq: h.Seq, lost: s.again.in})
+	s.resend()
+	s.acks.settle(s.again.out, s.stateSent+uint64(s.dirty()))
 }
 
 // lose deals with a message that the peer did not get.
 func (s *FTFW) lose(e element) {
 	switch e.kind {
-	case state:
-		s.h.Lost(Ref(e.a), e.seq)
-	case ack, nack:
-		s.again = append(s.again, e)
+	case state, ack, nack:
+		s.again.push(e)
 	case resync:
 		if s.resync.phase == resyncAsked && e.seq == s.resync.seq {
 			s.resync.phase = resyncWanted
@@ -299,12 +320,4 @@ func (s *FTFW) lose(e element) {
 	}
 }
 
-func (s *FTFW) nacksOutstanding() int {
-	n := s.ring.nacks
-	for i := range s.again {
-		if s.again[i].kind == nack {
-			n++
-		}
-	}
-	return n
-}
+func (s *FTFW) nacksOutstanding() int { return s.ring.nacks + s.again.nacks }

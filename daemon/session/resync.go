@@ -33,6 +33,35 @@ type resyncState struct {
 type bulkState struct {
 	running bool // between BulkStarted and BulkSent
 	again   bool // another request came while running
+	waiting bool // another request came too early, see budget
+}
+
+const (
+	bulksAtOnce = 8                       // whole tables that a peer may have at once,
+	bulkEvery   = int64(10 * time.Second) // and then one in so long
+)
+
+// budget bounds how often a peer gets the whole table, by its request or by its restart.
+type budget struct {
+	left int
+	at   int64 // when left last grew
+	wait int64 // until when there is none
+	mute int64 // until when the peer gets nothing at all: it restarts time and again
+}
+
+func newBudget(now int64) budget { return budget{left: bulksAtOnce, at: now} }
+
+// take takes a table, or returns false and sets wait.
+func (b *budget) take(now int64) bool {
+	if n := (now - b.at) / bulkEvery; n > 0 {
+		b.left, b.at = int(min(int64(b.left)+n, bulksAtOnce)), b.at+n*bulkEvery
+	}
+	if b.left == 0 {
+		b.wait = b.at + bulkEvery
+		return false
+	}
+	b.left--
+	return true
 }
 
 // RequestResync asks the peer for its whole table. The request goes out when the handshake is complete, and again when
@@ -55,7 +84,7 @@ func (s *FTFW) pumpResync() {
 			s.h.ResyncSent()
 		}
 	}
-	s.resync.seq = s.sendControl(wire.Resync, resync, 0, 0)
+	s.resync.seq = s.sendControl(wire.Resync, element{kind: resync})
 }
 
 // resyncAcked notes that the peer acknowledged the request seq. It does so behind the last message of its bulk:
@@ -81,6 +110,9 @@ func (s *FTFW) settleResync() {
 
 // tickResync repeats a request that the peer passed over. While state messages arrive they count as the answer.
 func (s *FTFW) tickResync() {
+	if s.bulk.waiting && s.now >= s.tables.wait {
+		s.askBulk()
+	}
 	if s.resync.phase == resyncAsked && s.alive() && s.now >= s.resyncRepeat() {
 		s.resync.phase = resyncWanted
 	}
@@ -89,6 +121,14 @@ func (s *FTFW) tickResync() {
 
 func (s *FTFW) resyncRepeat() int64 {
 	return min(max(s.resync.at, s.stateAt)+resyncQuiet, s.resync.at+resyncLong)
+}
+
+// nextBulk returns when a request of the peer that came too early is passed on.
+func (s *FTFW) nextBulk() int64 {
+	if !s.bulk.waiting {
+		return never
+	}
+	return s.tables.wait
 }
 
 func (s *FTFW) nextResync() int64 {
@@ -114,6 +154,9 @@ func (s *FTFW) resyncRequested(seq uint32) {
 }
 
 func (s *FTFW) askBulk() {
+	if s.bulk.waiting = !s.tables.take(s.now); s.bulk.waiting {
+		return
+	}
 	if s.h.ResyncRequested != nil {
 		s.h.ResyncRequested()
 	}

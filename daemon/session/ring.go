@@ -14,10 +14,12 @@ const (
 // element is one message that was sent and not yet acknowledged. The content of a state message is not kept: it would
 // be out of date by the time it is sent again.
 type element struct {
-	seq  uint32
-	a, b uint32
-	at   uint32 // milliseconds of the session's clock, wrapping
-	kind kind
+	seq   uint32
+	a, b  uint32
+	at    uint32 // milliseconds of the session's clock, wrapping
+	kind  kind
+	tries uint8  // how often it was sent before
+	size  uint16 // bytes of its datagram up to its end
 }
 
 // ring holds the elements in the order of their numbers. Acknowledgements mostly take them from the front. One taken

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"ctsync/daemon/flow"
+	"ctsync/daemon/path"
 	"ctsync/daemon/wire"
 )
 
@@ -18,28 +19,39 @@ const (
 
 // output packs messages into datagrams.
 type output struct {
-	buf  []byte
-	ends []int
-	open int // where the datagram being filled starts
-	most int // bytes of a datagram
+	buf    []byte
+	ends   []int
+	open   int // where the datagram being filled starts
+	most   int // bytes of that datagram
+	usual  int // bytes of any other; most is larger while the next one is to be a probe of the path
+	link   int // bytes that the link carries
+	probed int // bytes of a finished datagram that was to be a probe; 0 = none
 }
 
 // pack ends the datagram before the message that starts at buf[at:] if both do not fit into one. It reports whether
 // the message alone is too long.
 func (o *output) pack(at int) (oversized bool) {
 	if at > o.open && len(o.buf)-o.open > o.most {
+		if o.most > o.usual {
+			o.probed, o.most = at-o.open, o.usual
+		}
 		o.ends = append(o.ends, at)
 		o.open = at
 	}
-	return len(o.buf)-o.open > o.most
+	return len(o.buf)-o.open > o.link
 }
 
 // close ends the datagram being filled.
 func (o *output) close() {
-	if len(o.buf) > o.open {
-		o.ends = append(o.ends, len(o.buf))
-		o.open = len(o.buf)
+	n := len(o.buf) - o.open
+	if n == 0 {
+		return
 	}
+	if n > o.usual && o.most > o.usual {
+		o.probed, o.most = n, o.usual
+	}
+	o.ends = append(o.ends, len(o.buf))
+	o.open = len(o.buf)
 }
 
 // repack divides the messages that wait into datagrams again.
@@ -77,29 +89,41 @@ func (s *FTFW) Reset() { s.out.reset() }
 // row of SendFlow calls, and after Receive when there was nothing to send.
 func (s *FTFW) Finish() {
 	s.pump()
-	s.out.close()
+	s.close()
 }
 
-// SetMaxDatagram changes Config.MaxDatagram, when another link sends or the link has another MTU. It also holds for the
-// datagrams that wait in Output.
+// SetMaxDatagram changes Config.MaxDatagram, when the links have another MTU. It also holds for the datagrams that wait
+// in Output.
 func (s *FTFW) SetMaxDatagram(most int) {
-	if most > 0 && most != s.out.most {
-		s.out.most = most
-		s.out.repack()
+	if most > 0 && most != s.path.Size.Link() {
+		known := s.path.Size.Known()
+		if s.link(most, path.Limit{}); known != (path.Limit{}) && s.h.PathLimited != nil {
+			s.h.PathLimited(path.Limit{})
+		}
 	}
 }
 
-// Speak makes the next Finish or Tick send something even if nothing is due: when we switch to another link, the peer
-// learns of it at once, and of what was lost meanwhile.
-func (s *FTFW) Speak() { s.speak = true }
+// Move says that another link sends from now on, and what PathLimited last said of it. The next Finish or Tick sends
+// something even if nothing is due: so the peer learns of it at once, and of what was lost meanwhile.
+func (s *FTFW) Move(known path.Limit) {
+	s.speak = true
+	s.link(s.path.Size.Link(), known)
+}
+
+func (s *FTFW) link(most int, known path.Limit) {
+	s.path.Size = path.NewSize(s.now, most, known, s.seq)
+	s.out.link, s.out.usual, s.out.most = most, s.path.Size.Now(), s.path.Size.Now()
+	s.out.repack()
+	s.aim()
+}
 
 // Room returns how many state messages may be sent now. It is 0 until the handshake is complete in both directions,
-// while the window is full, and while 64 finished datagrams wait for Reset.
+// while the window is full, while 64 finished datagrams wait for Reset, and while a peer restarts time and again.
 func (s *FTFW) Room() int {
-	if !s.ready() || len(s.out.ends) >= outputMost {
+	if !s.ready() || len(s.out.ends) >= outputMost || s.tables.mute > s.now {
 		return 0
 	}
-	return s.window.room(s.ring.state)
+	return min(s.path.Window.Room(s.ring.state), max(0, s.path.Window.Most()-s.ring.state-s.again.state))
 }
 
 // SendFlow sends the state of a flow and returns the number of the message, with which Acked or Lost will be called.
@@ -123,9 +147,12 @@ func (s *FTFW) SendExpectation(now int64, t wire.Type, e *flow.Expectation, ref 
 
 func (s *FTFW) endState(at int, ref Ref) uint32 {
 	s.stateSent++
-	s.ring.push(element{seq: s.seq, a: uint32(ref), at: s.millis(), kind: state})
-	s.window.sent(s.now, s.ring.state)
-	return s.end(at)
+	e := element{kind: state, a: uint32(ref)}
+	if len(s.again.marks) > 0 {
+		e.tries = s.again.tries(s.stateSent)
+	}
+	s.path.Window.Sent(s.now, s.ring.state+1)
+	return s.end(at, e)
 }
 
 // begin returns the flags of the message that is about to be built.
@@ -141,33 +168,65 @@ func (s *FTFW) begin(t wire.Type, flags wire.Flags) wire.Flags {
 	return flags
 }
 
-// end finishes the message that starts at out.buf[at:] and returns its number.
-func (s *FTFW) end(at int) uint32 {
+// end finishes the message that starts at out.buf[at:], keeps e for it unless its kind is gone, and returns its number.
+func (s *FTFW) end(at int, e element) uint32 {
 	if s.out.pack(at) {
 		s.stats.Oversized++
+	}
+	if s.out.probed != 0 {
+		s.probed()
+	}
+	if e.kind != gone {
+		e.seq, e.at, e.size = s.seq, s.millis(), uint16(len(s.out.buf)-s.out.open)
+		s.ring.push(e)
 	}
 	s.sentAt = s.now
 	s.seq++
 	return s.seq - 1
 }
 
-// sendControl sends a control message and, unless k is gone, keeps it until it is acknowledged.
-func (s *FTFW) sendControl(flag wire.Flags, k kind, from, to uint32) uint32 {
-	at := len(s.out.buf)
-	flags := s.begin(wire.Control, flag)
-	s.out.buf = wire.AppendControl(s.out.buf, flags, s.seq, from, to)
-	if k != gone {
-		s.ring.push(element{seq: s.seq, a: from, b: to, at: s.millis(), kind: k})
+// close ends the datagram being filled.
+func (s *FTFW) close() {
+	s.out.close()
+	if s.out.probed != 0 {
+		s.probed()
 	}
-	return s.end(at)
 }
 
-func (s *FTFW) sendAck(from, to uint32) {
-	k := ack
-	if s.ring.control >= ackKept {
-		k = gone
+// probed takes note of a probe of the path that is finished: its last message is the one before the next.
+func (s *FTFW) probed() {
+	s.path.Size.Probed(s.now, s.out.probed, s.seq-1)
+	s.out.probed = 0
+}
+
+// aim has datagrams filled as the path allows, and one of them further when a probe is due.
+func (s *FTFW) aim() {
+	o, p := &s.out, &s.path.Size
+	if p.Now() == o.usual && p.Now() == p.Link() && !p.News() {
+		return
 	}
-	s.sendControl(wire.Ack, k, from, to)
+	armed := o.most > o.usual
+	if o.usual = p.Now(); !armed || o.most <= p.Now() {
+		o.most = max(p.Now(), p.Target(s.now))
+	}
+	if p.News() && s.h.PathLimited != nil {
+		s.h.PathLimited(p.Tell())
+	}
+}
+
+// sendControl sends a control message and, unless e.kind is gone, keeps e until it is acknowledged.
+func (s *FTFW) sendControl(flag wire.Flags, e element) uint32 {
+	at := len(s.out.buf)
+	flags := s.begin(wire.Control, flag)
+	s.out.buf = wire.AppendControl(s.out.buf, flags, s.seq, e.a, e.b)
+	return s.end(at, e)
+}
+
+func (s *FTFW) sendAck(e element) {
+	if e.kind = ack; s.ring.control >= ackKept {
+		e.kind = gone
+	}
+	s.sendControl(wire.Ack, e)
 }
 
 // millis returns the session's clock as elements keep it.
@@ -179,26 +238,17 @@ func (s *FTFW) age(e *element) int64 { return int64(s.millis()-e.at) * int64(tim
 // pump sends the control messages that are due. Its order matters: what the peer asked for leaves before the
 // acknowledgement of its request.
 func (s *FTFW) pump() {
-	again := s.again
-	s.again = s.again[:0]
-	for _, e := range again {
-		s.stats.Retransmitted++
-		if e.kind == nack {
-			s.sendControl(wire.Nack, nack, e.a, e.b)
-		} else {
-			s.sendAck(e.a, e.b)
-		}
-	}
+	s.resend()
 	s.pumpResync()
 	s.releaseNacks()
 	if s.acks.due(s.established) <= s.now {
 		s.acknowledge()
 	}
-	if s.sayBack || s.speak || s.now-s.sentAt >= aliveAfter {
+	if s.sayBack || s.speak || s.now-s.sentAt >= s.aliveAfter() {
 		seq := s.seq
 		s.acknowledge()
 		if s.seq == seq {
-			s.sendControl(wire.Alive, gone, 0, 0)
+			s.sendControl(wire.Alive, element{})
 		}
 	}
 }
@@ -209,6 +259,9 @@ func (s *FTFW) releaseNacks() {
 	if len(s.acks.held) == 0 {
 		return
 	}
-	idle := s.h.Dirty == nil || s.h.Dirty() == 0
-	s.release(func(h held) bool { return !h.resync && (idle || s.stateSent >= h.sent) })
+	s.acks.settle(s.again.out, s.stateSent+uint64(s.dirty()))
+	idle := s.dirty() == 0
+	s.release(func(h held) bool {
+		return !h.resync && s.again.out >= h.lost && (idle || h.sent != 0 && s.stateSent >= h.sent)
+	})
 }

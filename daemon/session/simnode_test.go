@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"ctsync/daemon/flow"
+	"ctsync/daemon/path"
 	"ctsync/daemon/wire"
 )
 
@@ -63,7 +64,7 @@ func (n *node) restart(now int64) {
 func (n *node) move(most int) {
 	n.cfg.MaxDatagram = most
 	n.s.SetMaxDatagram(most)
-	n.s.Speak()
+	n.s.Move(path.Limit{})
 }
 
 func (n *node) request() {

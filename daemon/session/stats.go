@@ -1,6 +1,9 @@
 package session
 
-import "ctsync/daemon/wire"
+import (
+	"ctsync/daemon/path"
+	"ctsync/daemon/wire"
+)
 
 // Messages counts messages by what they are. Hello and HelloBack count flags, which travel on any of the others.
 type Messages struct {
@@ -98,8 +101,11 @@ type State struct {
 	OldestUnacked    int64 // when the oldest state message in flight was sent, to the millisecond; 0 = none
 	Window           int   // state messages that may be in flight
 	NacksOutstanding int   // NACKs that the peer has not acknowledged
-	ResyncPending    bool  // a resync was requested and the peer's table is not complete yet
-	BulkRunning      bool  // between BulkStarted and BulkSent
+	Missed           int   // state messages that the peer missed and that wait to be sent again
+	RoundTrip        int64 // measured, nanoseconds; 0 = not known
+	Path             path.Limit
+	ResyncPending    bool // a resync was requested and the peer's table is not complete yet
+	BulkRunning      bool // between BulkStarted and BulkSent
 }
 
 // Handshake says how far the exchange of hellos has come.
@@ -121,8 +127,9 @@ func (s *FTFW) State() State {
 	return State{
 		Established: s.established, PeerHello: s.in.hello, Heard: s.heard,
 		Seq: s.seq, AckedSeq: s.ackedSeq, PeerSeq: s.in.last,
-		Unacked: s.ring.state, UnackedControl: s.ring.control + len(s.again), OldestUnacked: s.oldestUnacked(),
-		Window: s.window.limit, NacksOutstanding: s.nacksOutstanding(),
+		Unacked: s.ring.state, UnackedControl: s.ring.control + s.again.control(), OldestUnacked: s.oldestUnacked(),
+		Missed: s.again.state, RoundTrip: s.path.RoundTrip.Smooth(), Path: s.path.Size.Known(),
+		Window: s.path.Window.Limit(), NacksOutstanding: s.nacksOutstanding(),
 		ResyncPending: s.resync.phase != resyncIdle, BulkRunning: s.bulk.running,
 	}
 }
@@ -131,6 +138,11 @@ func (s *FTFW) State() State {
 func (s *FTFW) Heard() int64 { return s.heard }
 
 func (s *FTFW) oldestUnacked() int64 {
+	for i := range s.again.lost {
+		if e := &s.again.lost[i]; e.kind == state {
+			return max(s.now-s.age(e), 1)
+		}
+	}
 	for i := range s.ring.n {
 		if e := s.ring.at(i); e.kind == state {
 			return max(s.now-s.age(e), 1)

@@ -24,7 +24,10 @@ func (s *FTFW) Why() (why []string) {
 		say("the peer has not answered our hello")
 	}
 	if st.OldestUnacked != 0 && s.now-st.OldestUnacked > unackedLong {
-		say("%d messages are not acknowledged", st.Unacked)
+		say("%d messages are not acknowledged", st.Unacked+st.Missed)
+	}
+	if n, tries := s.Repeated(); n > 0 {
+		say("%d messages do not arrive and are sent again, up to %d times so far: look for loss on the sync link", n, tries)
 	}
 	if st.NacksOutstanding > 0 {
 		say("gaps in what the peer sent are not repaired: %d", st.NacksOutstanding)
