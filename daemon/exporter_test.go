@@ -52,7 +52,8 @@ func (r *router) export(as []string, flags ...string) *exec.Cmd {
 			r.t.Logf("log of ctsync-exporter:\n%s", log)
 		}
 	})
-	nstest.Eventually(r.t, 10*time.Second, func() bool { return strings.Contains(log.String(), "TLS is ") },
+	addresses := max(1, strings.Count(strings.Join(flags, " "), "--web.listen-address"))
+	nstest.Eventually(r.t, 10*time.Second, func() bool { return strings.Count(log.String(), "TLS is ") == addresses },
 		func() string { return "ctsync-exporter serves: " + log.String() })
 	return cmd
 }

@@ -124,15 +124,18 @@ func export(ctx context.Context, opt options, log *slog.Logger) error {
 	client := control.New(opt.socket)
 	defer client.Close()
 	handler := newHandler(newSource(client.Metrics, log))
+	var listeners []net.Listener
+	for _, at := range opt.addresses { // all, before one of them answers
+		ln, err := listen(ctx, at)
+		if err != nil {
+			return err
+		}
+		defer ln.Close()
+		listeners = append(listeners, ln)
+	}
 	g, ctx := errgroup.WithContext(ctx)
-	for _, at := range opt.addresses {
-		g.Go(func() error {
-			ln, err := listen(ctx, at)
-			if err != nil {
-				return err
-			}
-			return serve(ctx, ln, handler, opt.webConfig, log)
-		})
+	for _, ln := range listeners {
+		g.Go(func() error { return serve(ctx, ln, handler, opt.webConfig, log) })
 	}
 	return g.Wait()
 }
