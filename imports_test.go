@@ -57,7 +57,7 @@ tui/printable
 tui/quiet
 tui                 daemon/flow daemon/expr daemon/control tui/printable tui/quiet
 cmd/ctsyncd         daemon daemon/config
-cmd/ctsync-exporter daemon/control
+cmd/ctsync-exporter daemon/control daemon/loglimit
 cmd/ctsync          daemon/flow daemon/expr daemon/control notify tui tui/printable
 
 daemon/nstest

@@ -23,10 +23,12 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"ctsync/daemon/control"
+	"ctsync/daemon/loglimit"
 )
 
 // Exit statuses. A Go program that panics ends with 2, so a usage error, which no restart mends, has another.
@@ -80,7 +82,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	signal.Ignore(syscall.SIGPIPE) // the end of who reads the log is no reason to end
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	if err := export(ctx, opt, slog.New(slog.NewTextHandler(stderr, nil))); err != nil {
+	lines := loglimit.New(slog.NewTextHandler(stderr, nil), time.Now) // strangers cause lines, too
+	go flush(ctx, lines)
+	if err := export(ctx, opt, slog.New(lines)); err != nil {
 		fmt.Fprintf(stderr, "ctsync-exporter: %v\n", err)
 		return exitFailure
 	}
@@ -114,6 +118,20 @@ func parseFlags(args []string) (opt options, err error) {
 		opt.addresses = []string{defaultAddress}
 	}
 	return opt, nil
+}
+
+// flush logs what was left out when its time has come.
+func flush(ctx context.Context, lines *loglimit.Handler) {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			lines.Flush()
+		}
+	}
 }
 
 // export serves until ctx ends, or until one of the addresses cannot be served.
