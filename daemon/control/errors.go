@@ -11,7 +11,7 @@ type Code string
 // Codes and what they mean for the caller.
 const (
 	CodeBadRequest Code = "bad_request" // the request makes no sense; repeating it does not help
-	CodeForbidden  Code = "forbidden"   // the caller may only read
+	CodeForbidden  Code = "forbidden"   // the caller may only read, or only read the metrics
 	CodeNotFound   Code = "not_found"
 	CodeMethod     Code = "method_not_allowed"
 	CodeTooLarge   Code = "too_large"
