@@ -2,9 +2,6 @@ package session
 
 import "fmt"
 
-// unackedLong is how old an unacknowledged message must be to be a reason: a second, with conntrackd, is usual.
-const unackedLong = peerSilent
-
 // watchMalformed takes the present counters of what was wrong with the peer's messages.
 func (s *FTFW) watchMalformed() {
 	unreadable := s.stats.PayloadsLost
@@ -23,7 +20,7 @@ func (s *FTFW) Why() (why []string) {
 	if !st.Established && s.alive() {
 		say("the peer has not answered our hello")
 	}
-	if st.OldestUnacked != 0 && s.now-st.OldestUnacked > unackedLong {
+	if st.OldestUnacked != 0 && s.now-st.OldestUnacked > peerSilent { // a second, with conntrackd, is usual
 		say("%d messages are not acknowledged", st.Unacked+st.Missed)
 	}
 	if n, tries := s.Repeated(); n > 0 {
@@ -38,6 +35,11 @@ func (s *FTFW) Why() (why []string) {
 	}
 	if n := s.refused.Now(s.now); n > 0 {
 		say("%d messages of the peer were refused because answers to it pile up: look for loss on the sync link", n)
+	}
+	if s.tables.mute > s.now {
+		say("the peer starts again and again, and gets nothing until it rests: see its log, and keep others off the sync link")
+	} else if s.bulk.waiting {
+		say("the peer asks for our table again and again, and has to wait for it: look for loss on the sync link")
 	}
 	if s.doubt.open {
 		say("another sender speaks with the peer's numbers, the tables are sent again: keep others off the sync link")

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -33,5 +34,31 @@ func TestSilenceIsTheCallersReason(t *testing.T) {
 	p.play(handshake)
 	if why := p.s.Why(); len(why) != 0 {
 		t.Errorf("after the handshake: %q", why)
+	}
+}
+
+// TestRationedIsAReason: a peer that gets nothing for a while, or waits for the table, because it restarts or asks too
+// often, is not in step meanwhile.
+func TestRationedIsAReason(t *testing.T) {
+	for message, words := range map[string]string{
+		"ALIVE|HELLO": "the peer starts again and again", "RESYNC": "the peer asks for our table again and again",
+	} {
+		p := newPlayer(t, Config{})
+		p.play(handshake)
+		seq := 102
+		for range bulksAtOnce + 1 {
+			if seq++; message != "RESYNC" {
+				seq += 5000
+			}
+			p.s.Receive(p.now, datagram(t, fmt.Sprint(message, " ", seq)))
+			p.pass(second / 100)
+		}
+		if why := strings.Join(p.s.Why(), "\n"); !strings.Contains(why, words) {
+			t.Errorf("after %d times %s: %q", bulksAtOnce+1, message, why)
+		}
+		p.pass(bulkEvery + second)
+		if why := strings.Join(p.s.Why(), "\n"); strings.Contains(why, words) {
+			t.Errorf("%s: later: %q", message, why)
+		}
 	}
 }
