@@ -36,6 +36,7 @@ daemon/session      daemon/flow daemon/wire daemon/lately daemon/path
 daemon/control      daemon/flow daemon/expr daemon/owned
 daemon/metrics      daemon/control
 daemon/job          daemon/control
+daemon/lastrun      daemon/control
 daemon/kernel       daemon/flow daemon/ctnetlink
 daemon/link         daemon/transport daemon/rtnetlink daemon/loop daemon/config daemon/control
 daemon/link         daemon/lately daemon/path
@@ -56,7 +57,7 @@ notify              daemon/control daemon/owned
 tui/printable
 tui/quiet
 tui                 daemon/flow daemon/expr daemon/control tui/printable tui/quiet
-cmd/ctsyncd         daemon daemon/config
+cmd/ctsyncd         daemon daemon/config daemon/control daemon/lastrun
 cmd/ctsync-exporter daemon/control daemon/loglimit
 cmd/ctsync          daemon/flow daemon/expr daemon/control notify tui tui/printable
 

@@ -44,6 +44,8 @@ type Options struct {
 	// Restart restarts the daemon in the same process, or says why not. It returns before that is done. nil means that it
 	// cannot be done here.
 	Restart func(ctx context.Context) error
+
+	Restarts control.Restarts // how earlier runs ended
 }
 
 // Daemon is a whole ctsyncd. Make it with New, then call Run once.
@@ -71,6 +73,7 @@ type Daemon struct {
 
 	keepalived keepalived.Watch
 	restart    func(ctx context.Context) error // Options.Restart
+	restarts   control.Restarts                // Options.Restarts
 	history    string                          // what is wrong with the file of transitions, "" if nothing is
 
 	socket net.Listener
@@ -95,8 +98,9 @@ func New(ctx context.Context, cfg *config.Config, opt Options) (*Daemon, error) 
 		return nil, err
 	}
 	d := &Daemon{
-		cfg: cfg, log: opt.Logger, recent: opt.Recent, version: opt.Version, restart: opt.Restart, started: time.Now(),
-		in: in, ready: make(chan struct{}), wakeLinks: make(chan struct{}, 1),
+		cfg: cfg, log: opt.Logger, recent: opt.Recent, version: opt.Version, restart: opt.Restart, restarts: opt.Restarts,
+		started: time.Now(),
+		in:      in, ready: make(chan struct{}), wakeLinks: make(chan struct{}, 1),
 	}
 	d.limit = loglimit.New(opt.Logger.Handler(), time.Now)
 	d.steady = slog.New(d.limit)

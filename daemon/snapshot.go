@@ -13,6 +13,9 @@ import (
 	"ctsync/daemon/session"
 )
 
+// restartWarning is for how long status warns of a restart that nobody asked for.
+const restartWarning = 24 * time.Hour
+
 // snapshot takes the whole of what is shown. What the core keeps is of one moment.
 func (d *Daemon) snapshot(ctx context.Context) (control.Snapshot, error) {
 	s := control.Snapshot{Status: d.statusAround(), Statistics: d.statisticsAround()}
@@ -34,7 +37,7 @@ func (d *Daemon) status(ctx context.Context) (control.Status, error) {
 func (d *Daemon) statusAround() control.Status {
 	s := control.Status{
 		Version: d.version, PID: os.Getpid(), Started: d.started, Mode: "ftfw", Jobs: d.jobs.Snapshot(),
-		NeedRestart: *d.needRestart.Load(), Warnings: d.warnings(),
+		NeedRestart: *d.needRestart.Load(), Warnings: d.warnings(), Restarts: d.restarts,
 	}
 	cfg := d.inForce.Load()
 	s.SyncGroup, s.Instance = cfg.SyncGroup, cfg.Instance
@@ -67,6 +70,9 @@ func (d *Daemon) warnings() []string {
 	}
 	if d.history != "" {
 		w = append(w, d.history)
+	}
+	if last := d.restarts.Last; last != nil && time.Since(last.Time) < restartWarning {
+		w = append(w, "ctsyncd ended without being asked to, report it if it is not your doing: "+last.String())
 	}
 	return append(w, d.keepalivedComplaints()...)
 }

@@ -264,7 +264,11 @@ func TestStatusLayout(t *testing.T) {
 	s.Internal, s.External, s.ExpectationSync = 100000, 3, []string{"ftp", "sip"}
 	s.Jobs = []control.Job{{Name: "commit", Started: at(61), Done: 1000, Total: 5000}, {Name: "purge"}}
 	s.Warnings, s.NeedRestart = []string{"nf_conntrack_events is 0"}, []string{"interface", "mode"}
+	s.Restarts = control.Restarts{Unasked: 2, Last: &control.Ended{
+		Time: at(-60), Kind: control.EndedByPanic, What: "panic: no such flow, at core/turn.go:44", File: "/s/crash.last",
+	}}
 	golden(t, "status-master", appendStatus(nil, s))
+	s.Restarts.Last = &control.Ended{Time: at(-60), Kind: control.EndedByKill, What: "no word was left"}
 
 	s.Interface = "eth2, eth3"
 	s.ActiveLink = &control.ActiveLink{Device: "eth3", Since: at(90), Reason: "eth2 is NO-CARRIER", Changes: 1}

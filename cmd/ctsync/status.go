@@ -57,6 +57,10 @@ func appendStatus(b []byte, s control.Status) []byte {
 	if len(s.NeedRestart) > 0 {
 		b = appendLine(b, "waits for a restart", strings.Join(s.NeedRestart, ", "))
 	}
+	if r := s.Restarts; r.Last != nil {
+		at := r.Last.Time.Local().Format(timeLayout)
+		b = appendLine(b, "unasked restarts", fmt.Sprintf("%d, the last after %s: %s", r.Unasked, at, r.Last))
+	}
 	started := s.Started.Local().Format(timeLayout)
 	return appendLine(b, "daemon", fmt.Sprintf("ctsyncd %s, pid %d, %s, started %s", s.Version, s.PID, s.Mode, started))
 }

@@ -44,6 +44,7 @@ var (
 		{`Status\.(Why|Warnings|NeedRestart|ExpectationSync)\[.*`, "how many there are"},
 		{`Status\.LastTransition\.(ID|Type|Group|State|Priority|Source|Boottime|Received|Started|Finished|Outcome)`, "an event: when it was said, and whether it failed"},
 		{`Status\.LastTransition\.Commit\..*`, "added to Commit in the statistics"},
+		{`Status\.Restarts\.Last\..*`, "an event: Unasked counts them"},
 	}
 )
 

@@ -35,6 +35,7 @@ type process struct {
 	ended  chan error
 	heard  chan string // assignments that systemd received
 	stderr logBuffer
+	again  func() // starts it, as the unit does after its end
 }
 
 // startProcess starts a ctsyncd with the configuration text below the keys that place it in a directory of its own.
@@ -56,14 +57,18 @@ func startProcess(t *testing.T, ns *nstest.NS, text string, env ...string) *proc
 	must(t, err)
 	must(t, os.WriteFile(program, binary, 0o755))
 
+	env = append(os.Environ(), append(env, asDaemon+"=1", "NOTIFY_SOCKET="+p.serviceManager())...)
 	id := fmt.Sprint(nobody)
-	p.cmd = ns.Exec(context.Background(), "setpriv", "--reuid", id, "--regid", id, "--clear-groups",
-		"--inh-caps=-all,+net_admin", "--ambient-caps=+net_admin", "--bounding-set=-all,+net_admin", "--no-new-privs",
-		program, "--config", p.config, "--log", "journal")
-	p.cmd.Env = append(os.Environ(), append(env, asDaemon+"=1", "NOTIFY_SOCKET="+p.serviceManager())...)
-	p.cmd.Stderr = &p.stderr
-	must(t, p.cmd.Start())
-	go func() { p.ended <- p.cmd.Wait() }()
+	p.again = func() {
+		cmd := ns.Exec(context.Background(), "setpriv", "--reuid", id, "--regid", id, "--clear-groups",
+			"--inh-caps=-all,+net_admin", "--ambient-caps=+net_admin", "--bounding-set=-all,+net_admin", "--no-new-privs",
+			program, "--config", p.config, "--log", "journal")
+		cmd.Env, cmd.Stderr = env, &p.stderr
+		must(t, cmd.Start())
+		go func() { p.ended <- cmd.Wait() }()
+		p.cmd = cmd
+	}
+	p.again()
 	t.Cleanup(func() {
 		_ = p.cmd.Process.Kill() // it may have ended
 		if t.Failed() {

@@ -17,16 +17,20 @@ import (
 	"ctsync/daemon/nstest"
 )
 
-// act asks the process over its control socket for an operation.
-func (p *process) act(verb string) (status int, answer string) {
-	p.t.Helper()
-	client := http.Client{Timeout: patience, Transport: &http.Transport{
+// client calls the process over its control socket.
+func (p *process) client() *http.Client {
+	return &http.Client{Timeout: patience, Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(context.Context, string, string) (net.Conn, error) {
 			return net.Dial("unix", p.socket)
 		},
 	}}
-	resp, err := client.Post("http://ctsync/v1/actions", "application/json", strings.NewReader(`{"verb":"`+verb+`"}`))
+}
+
+// act asks the process over its control socket for an operation.
+func (p *process) act(verb string) (status int, answer string) {
+	p.t.Helper()
+	resp, err := p.client().Post("http://ctsync/v1/actions", "application/json", strings.NewReader(`{"verb":"`+verb+`"}`))
 	must(p.t, err)
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)

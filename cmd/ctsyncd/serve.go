@@ -14,6 +14,7 @@ import (
 
 	"ctsync/daemon"
 	"ctsync/daemon/config"
+	"ctsync/daemon/lastrun"
 )
 
 // service is a running daemon with its surroundings: signals, the configuration file, systemd.
@@ -26,6 +27,7 @@ type service struct {
 	log     *slog.Logger
 	out     *output
 	asked   chan os.Signal // SIGHUP
+	run     *lastrun.Run   // nil where it cannot be recorded
 
 	program    string // path by which this program was started
 	end        func() // ends the run of the daemon
@@ -34,7 +36,7 @@ type service struct {
 
 // serve runs the daemon until SIGTERM or SIGINT, or until it fails. A second signal ends the process at once.
 // errRestart asks the caller to execute the program at opt.program in this process.
-func serve(opt options, out *output) error {
+func serve(opt options, out *output) (err error) {
 	// Go ends a process that writes to a broken pipe on stderr. The daemon must survive the end of its log reader.
 	signal.Ignore(unix.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
@@ -49,13 +51,14 @@ func serve(opt options, out *output) error {
 	signal.Notify(s.asked, unix.SIGHUP)
 	defer out.start()()
 
-	var err error
 	if s.inUse, err = config.Load(s.path); err != nil {
 		return err
 	}
 	out.noSyslog.Store(s.inUse.DisableSyslog)
+	s.beginRun(s.inUse.StateDirectory)
+	defer func() { s.endRun(err) }()
 	s.daemon, err = daemon.New(ctx, s.inUse, daemon.Options{
-		Logger: s.log, Recent: recent, Version: buildVersion(), Restart: s.restart,
+		Logger: s.log, Recent: recent, Version: buildVersion(), Restart: s.restart, Restarts: s.run.Restarts(),
 	})
 	if err != nil && errors.Is(err, ctx.Err()) { // stopped before it could begin
 		return nil
@@ -67,6 +70,7 @@ func serve(opt options, out *output) error {
 	announce := context.AfterFunc(ctx, func() {
 		defer close(announced)
 		stop()
+		s.endRun(nil) // that it ends is in order from here on, however long it takes
 		if s.restarting.Load() {
 			s.log.Info("restarting", "program", s.program)
 			s.notify(reloading())

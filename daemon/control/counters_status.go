@@ -18,6 +18,7 @@ func (s *Status) block() (b Block) {
 		"sync_group", s.Followed().Name, "mode", s.Mode, "interface", s.Interface, "transport", s.Transport, "peer", s.Peer)
 	b.add("", s.Time, "snapshot_timestamp_seconds", "When these numbers were taken, by the router's clock as all other moments: compare with this rather than with the clock of Prometheus.")
 	b.add("", s.Started, "started_timestamp_seconds", "When ctsyncd started; every counter of its own counts since then.")
+	b.add("", s.Restarts.Unasked, "unasked_restarts_total", "Starts of ctsyncd after an end that nobody asked for (a panic, the watchdog, a failure, a kill), since its state directory was made: ctsync show status names the last.")
 	b.add("", s.Ready, "ready", "1 once the kernel's table was read and everything serves.")
 	for _, r := range []Role{RoleUnknown, RoleMaster, RoleBackup, RoleFault, RoleStop} {
 		b.add("", s.Role == r, "role", "1 for the role that keepalived last gave to this router, 0 for the others; unknown until it first said something.",

@@ -57,6 +57,41 @@ type Status struct {
 	Injecting       bool        `json:"injecting,omitempty"`        // disable-external-cache is on
 	Injected        uint64      `json:"injected,omitempty"`         // flows of the peer, which go into the kernel then
 	ExpectationSync []string    `json:"expectation_sync,omitempty"` // helpers whose expectations are replicated
+	Restarts        Restarts    `json:"restarts"`
+}
+
+// How a run of the daemon may end that was not asked to.
+const (
+	EndedByPanic   = "panic"   // Go's runtime ended the program
+	EndedBySignal  = "signal"  // such as the SIGABRT of systemd's watchdog
+	EndedByFailure = "failure" // the daemon could not go on, and said why
+	EndedByKill    = "kill"    // nobody was told
+)
+
+// Restarts are those that nobody asked for, of all runs with this state directory.
+type Restarts struct {
+	Unasked uint64 `json:"unasked"`
+	Last    *Ended `json:"last,omitempty"` // how the run before the last of them ended
+}
+
+// Ended says how a run of the daemon ended that was not asked to.
+type Ended struct {
+	Time time.Time `json:"time"`           // of the end; after a kill, of the next start
+	Kind string    `json:"kind"`           // EndedByPanic and so on
+	What string    `json:"what"`           // in one line
+	File string    `json:"file,omitempty"` // with the stack
+}
+
+// String returns e in one line.
+func (e *Ended) String() string {
+	text := e.What
+	if e.Kind != EndedByPanic && e.Kind != EndedBySignal { // those begin with their name
+		text = e.Kind + ": " + text
+	}
+	if e.File != "" {
+		text += " (the stack is in " + e.File + ")"
+	}
+	return text
 }
 
 // What a sender seems to be by its latest datagrams.
