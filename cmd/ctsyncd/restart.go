@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"ctsync/daemon/config"
 )
 
 // A restart (ctsync restart) ends the run of the daemon and executes the program that is now on disk in the same
@@ -45,6 +47,15 @@ func (s *service) restart(ctx context.Context) error {
 		return errors.New(strings.TrimSpace(string(out)))
 	case err != nil:
 		return fmt.Errorf("check configuration with %s: %w", s.program, err)
+	}
+	cfg, err := config.Load(s.path)
+	if err != nil {
+		return err
+	}
+	switch places := s.fence.outside(fenceOf(cfg, s.path, s.program)); {
+	case len(places) > 0:
+		return fmt.Errorf("this process may not use %s, which the configuration names now: "+
+			"run systemctl restart ctsyncd", strings.Join(places, ", "))
 	case !s.restarting.CompareAndSwap(false, true):
 		return errors.New("a restart is already under way")
 	}

@@ -30,6 +30,7 @@ type service struct {
 	run     *lastrun.Run   // nil where it cannot be recorded
 
 	program    string // path by which this program was started
+	fence      fence
 	end        func() // ends the run of the daemon
 	restarting atomic.Bool
 }
@@ -55,6 +56,10 @@ func serve(opt options, out *output) (err error) {
 		return err
 	}
 	out.noSyslog.Store(s.inUse.DisableSyslog)
+	s.fence = fenceOf(s.inUse, s.path, s.program)
+	if err := s.fence.enforce(); err != nil {
+		return err
+	}
 	s.beginRun(s.inUse.StateDirectory)
 	defer func() { s.endRun(err) }()
 	s.daemon, err = daemon.New(ctx, s.inUse, daemon.Options{
@@ -162,6 +167,11 @@ func (s *service) reload(asked bool) {
 	if restart := s.daemon.Reload(cfg); len(restart) > 0 {
 		s.log.Warn("some settings wait for a restart: run ctsync restart", "keys", restart)
 		s.state = status("running, a restart is needed for " + strings.Join(restart, ", "))
+	}
+	if places := s.fence.outside(fenceOf(cfg, s.path, s.program)); len(places) > 0 {
+		s.log.Warn("the daemon may not use places that the configuration names now: run systemctl restart ctsyncd",
+			"places", places)
+		s.state = status("running, it may not use " + strings.Join(places, ", ") + ": systemctl restart ctsyncd")
 	}
 }
 
