@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	sendersMost = 16                     // that are remembered; the one that has been silent for longest makes room
+	sendersMost = 16                     // that are remembered; see oldest
 	senderKept  = int64(time.Hour)       // after its last datagram
 	senderHere  = int64(5 * time.Second) // a sender that spoke within this time counts as present
 )
@@ -69,10 +69,14 @@ func (s *senders) note(ch *Channel, from Sender, why string, now int64) *sender 
 	return o
 }
 
+// oldest returns the one that makes room: that has been silent for longest, noise first. Whoever sends noise from ever
+// other addresses does not make a router forgotten.
 func (s *senders) oldest() int {
 	oldest := 0
 	for i := range s.list {
-		if s.list[i].last < s.list[oldest].last {
+		o, was := &s.list[i], &s.list[oldest]
+		noise, before := o.seems == control.SeemsUnreadable, was.seems == control.SeemsUnreadable
+		if noise && !before || noise == before && o.last < was.last {
 			oldest = i
 		}
 	}

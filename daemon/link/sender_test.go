@@ -243,3 +243,17 @@ func TestStrangersCostNothing(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// TestNoiseHidesNoRouter: noise from ever other addresses leaves the second router in the list, and the reason.
+func TestNoiseHidesNoRouter(t *testing.T) {
+	var s senders
+	ch, now := NewChannel(), 1000*sec
+	s.note(ch, router(addrB), whySecond, now)
+	for i := range 100 {
+		from := netip.AddrFrom4([4]byte{192, 0, 2, byte(i)})
+		s.note(ch, Sender{Addr: from}, whyUnreadable, now+int64(i))
+	}
+	if here := s.here(ch, whySecond, now+sec); len(here) != 1 || len(s.list) != sendersMost {
+		t.Errorf("%d are known, of these routers: %v", len(s.list), here)
+	}
+}
