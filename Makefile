@@ -58,6 +58,12 @@ demo-clean: ## remove the labs that `make demo KEEP=1` or a killed demo left
 	$(GO) build -o bin/demo ./scripts/demo
 	bin/demo clean
 
+.PHONY: vm
+vm: ## boot two Debian machines under qemu and check the unit, keepalived, the tests on their kernel; ONLY=unit,…
+	scripts/install-deps.sh debootstrap:debootstrap qemu-system-x86_64:qemu-system-x86
+	$(GO) build -o bin/vm ./scripts/vm
+	bin/vm run $(if $(ONLY),-only $(ONLY))
+
 .PHONY: bench
 bench: deps build ## compare ctsyncd with Debian's conntrackd; QUICK=1 for the most important, ROUNDS=3, ONLY=4M,…
 	$(GO) build -o bin/bench ./scripts/bench
@@ -108,6 +114,18 @@ install: build ## install into $(DESTDIR)$(PREFIX); keeps an existing configurat
 	[ -e $(DESTDIR)/etc/default/ctsync-exporter ] || \
 		install -D -m 0644 scripts/systemd/ctsync-exporter.default $(DESTDIR)/etc/default/ctsync-exporter
 	[ -e $(DESTDIR)/etc/ctsync/ctsync.toml ] || install -D -m 0644 scripts/ctsync.toml $(DESTDIR)/etc/ctsync/ctsync.toml
+
+.PHONY: uninstall
+uninstall: ## remove what install put there; keeps the configuration, the state and the users
+	for program in sbin/ctsyncd bin/ctsync bin/ctsync-exporter; do rm -f $(DESTDIR)$(PREFIX)/$$program; done
+	for unit in ctsyncd ctsync-exporter; do rm -f $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit.service; done
+	rm -f $(DESTDIR)$(PREFIX)/lib/sysusers.d/ctsync.conf
+	for program in ctsync ctsync-exporter; do \
+		rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$program $(DESTDIR)$(ZSHDIR)/_$$program \
+			$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/$$program.fish; \
+	done
+	for page in docs/man/*.[58]; do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
+	rm -rf $(DESTDIR)$(PREFIX)/libexec/ctsync $(DESTDIR)$(PREFIX)/share/doc/ctsync
 
 .PHONY: clean
 clean: ## remove bin

@@ -1,5 +1,6 @@
 #!/bin/bash
-# Installs the Debian packages that the tests and the demo use. It is quick if nothing is missing.
+# Installs the Debian packages that the tests and the demo use, and those that it is given as command:package. It is
+# quick if nothing is missing.
 #
 # Only the programs of keepalived, conntrackd and prometheus (promtool) are needed: the script starts none of their
 # services and disables them.
@@ -22,6 +23,7 @@ wanted=(
     mandoc:mandoc
     zsh:zsh
     fish:fish
+    "$@"
 )
 
 PATH=$PATH:/usr/sbin:/sbin
