@@ -45,6 +45,7 @@ daemon/core         daemon/lately daemon/transport daemon/session daemon/control
 daemon/role         daemon/control daemon/owned
 daemon/restore      daemon/flow daemon/lifetime daemon/loop daemon/wire daemon/cache daemon/control daemon/job
 daemon/restore      daemon/kernel daemon/core
+daemon/outlook      daemon/flow daemon/loop daemon/rtnetlink daemon/cache daemon/kernel daemon/core
 daemon/upkeep       daemon/flow daemon/lifetime daemon/loop daemon/cache daemon/job daemon/kernel daemon/core
 daemon/takeover     daemon/flow daemon/loop daemon/rtnetlink daemon/cache daemon/control daemon/job daemon/kernel
 daemon/takeover     daemon/core daemon/restore daemon/upkeep
@@ -52,7 +53,7 @@ daemon/query        daemon/flow daemon/expr daemon/lifetime daemon/loop daemon/w
 daemon/query        daemon/kernel daemon/core
 daemon              daemon/flow daemon/loop daemon/rtnetlink daemon/cache daemon/ctnetlink daemon/config daemon/keepalived
 daemon              daemon/session daemon/control daemon/metrics daemon/job daemon/kernel daemon/link daemon/core
-daemon              daemon/loglimit daemon/role daemon/restore daemon/upkeep daemon/takeover daemon/query notify
+daemon              daemon/loglimit daemon/outlook daemon/role daemon/restore daemon/upkeep daemon/takeover daemon/query notify
 notify              daemon/control daemon/owned
 tui/printable
 tui/quiet

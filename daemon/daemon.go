@@ -27,6 +27,7 @@ import (
 	"ctsync/daemon/loglimit"
 	"ctsync/daemon/loop"
 	"ctsync/daemon/metrics"
+	"ctsync/daemon/outlook"
 	"ctsync/daemon/query"
 	"ctsync/daemon/restore"
 	"ctsync/daemon/role"
@@ -62,6 +63,7 @@ type Daemon struct {
 	core     *core.Core
 	sockets  *kernel.Sockets
 	links    *link.Keeper
+	outlook  *outlook.Outlook
 	restore  *restore.Restorer
 	upkeep   *upkeep.Upkeep
 	takeover *takeover.Takeover
@@ -191,7 +193,15 @@ func (d *Daemon) build() {
 		Now: func() int64 { return int64(time.Since(d.started)) }, Wall: time.Now,
 	})
 	d.core.SetFilter(d.filter.inForce)
-	d.restore = &restore.Restorer{Loop: d.in, Kernel: d.sockets.Commit, Jobs: &d.jobs, Log: d.log}
+	d.outlook = &outlook.Outlook{
+		Loop: d.in, Log: d.steady, Hooked: kernel.Hooked,
+		Virtual: func() ([]netip.Addr, bool) { return keepalived.AllVirtual(d.loaded.Load().KeepalivedConfig) },
+		Master:  func() bool { s, _ := d.roles.Current(); return s == control.StateMaster },
+		Table:   func() (int, int) { return kernel.Sysctl("nf_conntrack_count"), kernel.Sysctl("nf_conntrack_max") },
+	}
+	d.restore = &restore.Restorer{
+		Loop: d.in, Kernel: d.sockets.Commit, Jobs: &d.jobs, Log: d.log, Home: d.outlook.Home,
+	}
 	d.upkeep = &upkeep.Upkeep{
 		Loop: d.in, Kernel: d.sockets.Dump, Jobs: &d.jobs, Log: d.steady,
 		Limits:   func() (int, int) { return kernel.FlowLimit(d.inForce.Load().CacheLimit), kernel.ExpectLimit() },
@@ -199,9 +209,11 @@ func (d *Daemon) build() {
 	}
 	d.takeover = &takeover.Takeover{
 		Loop: d.in, Kernel: d.sockets.Commit, Restore: d.restore, Upkeep: d.upkeep, Jobs: &d.jobs, Log: d.log,
-		Started: d.started, PurgeTimeout: func() time.Duration { return d.inForce.Load().PurgeTimeout },
+		Unhooked: d.outlook.Unhooked, Started: d.started, PurgeTimeout: func() time.Duration { return d.inForce.Load().PurgeTimeout },
 	}
-	d.query = &query.Reader{Loop: d.in, Dial: func() (kernel.Table, error) { return ctnetlink.Dial() }}
+	d.query = &query.Reader{
+		Loop: d.in, Dial: func() (kernel.Table, error) { return ctnetlink.Dial() }, Home: d.outlook.Home,
+	}
 	d.links = &link.Keeper{
 		Enter: func(ctx context.Context, f func(*link.Set, int64)) error {
 			return d.in.Do(ctx, func(c *core.Core) { c.ChangeLinks(f) })
@@ -250,6 +262,7 @@ func (d *Daemon) tasks() []task {
 		{"own addresses", d.filter.followAddresses},
 		{"log", d.flushLog},
 		{"injection", func(ctx context.Context) error { return d.restore.Run(ctx, want.Inject) }},
+		{"outlook", d.outlook.Run},
 		{"roles", func(ctx context.Context) error { return d.roles.Run(ctx, compared, d.takeover) }},
 		{"control socket", d.serveControl},
 		{"parked notifications", d.takeUpParked},

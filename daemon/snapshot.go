@@ -74,7 +74,7 @@ func (d *Daemon) warnings() []string {
 	if last := d.restarts.Last; last != nil && time.Since(last.Time) < restartWarning {
 		w = append(w, "ctsyncd ended without being asked to, report it if it is not your doing: "+last.String())
 	}
-	return append(w, d.keepalivedComplaints()...)
+	return append(append(w, d.outlook.Warnings()...), d.keepalivedComplaints()...)
 }
 
 // keepalivedComplaints says what is wrong with keepalived's configuration, and logs what is new.
@@ -100,6 +100,7 @@ func (d *Daemon) statisticsAround() (s control.Statistics) {
 		TableEntries:  uint64(max(kernel.Sysctl("nf_conntrack_count"), 0)),
 		TableMax:      uint64(max(kernel.Sysctl("nf_conntrack_max"), 0)),
 		EventsSetting: kernel.Sysctl("nf_conntrack_events"), FilterInKernel: ls.Cover.String(),
+		ForeignNAT: d.outlook.Foreign(),
 	}
 	if counters, err := ctnetlink.ReadCounters(); err != nil {
 		d.log.Debug("the kernel's conntrack counters cannot be read", "err", err)

@@ -87,6 +87,7 @@ var differenceWords = []struct {
 	{control.CacheOnly, "only in the cache: ended", warn},
 	{control.Differs, "differ", warn},
 	{control.WouldReplace, "replace: another flow conflicts", warn},
+	{control.WouldStray, "foreign: translated to an address of the other router, cannot work here", bad},
 	{control.WouldUpdate, "update", plain},
 	{control.WouldCreate, "create", plain},
 }

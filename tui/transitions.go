@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -176,6 +177,9 @@ func (m *monitor) transitionDetail(t *control.Transition) []string {
 	lines = append(lines, m.paragraph("Outcome", t.Outcome, outcomePaint(t))...)
 	lines = append(lines, m.paragraph("When", m.transitionTimes(t), plain)...)
 	lines = append(lines, m.paragraph("Source", t.Source, faint)...)
+	for _, w := range t.Warnings {
+		lines = append(lines, m.paragraph("Warning", "! "+w, warn)...)
+	}
 	if c := t.Commit; c != nil {
 		lines = append(lines, m.commitLines(c)...)
 	}
@@ -211,6 +215,13 @@ func (m *monitor) commitLines(c *control.CommitResult) []string {
 	if c.Expired+c.Filtered > 0 {
 		text = fmt.Sprintf("%s expired, %s not replicated by configuration", u.count(c.Expired), u.count(c.Filtered))
 		lines = append(lines, m.paragraph("Left out", text, plain)...)
+	}
+	for _, to := range slices.Sorted(maps.Keys(c.ForeignNAT)) {
+		text = fmt.Sprintf("! %s flows are translated to %s", u.count(c.ForeignNAT[to]), to)
+		if c.LeftOut > 0 {
+			text += ": left out"
+		}
+		lines = append(lines, m.paragraph("Foreign", text, warn)...)
 	}
 	if c.NoRoom > 0 {
 		lines = append(lines, m.paragraph("Waiting", "! "+u.count(c.NoRoom)+

@@ -21,7 +21,8 @@ says whether the peer has received the cache.
 
 Diff external shows what a commit would do to the kernel's table now: which flows it would
 create, update or replace, and which it would not restore, because they have expired or because
-the protocol does not carry their key (lost).
+the protocol does not carry their key (lost). Foreign flows are translated to an address of the
+other router alone: they cannot work here (restore-foreign-nat = false leaves them out).
 
 Neither changes anything. A flow that changes meanwhile is compared again before it is shown.`,
 		Args: cacheAnd("ipv4", "ipv6"), ValidArgsFunction: offerCacheAnd("ipv4", "ipv6"),

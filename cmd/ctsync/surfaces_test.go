@@ -43,6 +43,7 @@ var (
 		{`Statistics\.Uptime`, "the difference of two moments that are there"},
 		{`Status\.(Why|Warnings|NeedRestart|ExpectationSync)\[.*`, "how many there are"},
 		{`Status\.LastTransition\.(ID|Type|Group|State|Priority|Source|Boottime|Received|Started|Finished|Outcome)`, "an event: when it was said, and whether it failed"},
+		{`Status\.LastTransition\.Warnings\[.*`, "an event: what lasts of it is in Warnings"},
 		{`Status\.LastTransition\.Commit\..*`, "added to Commit in the statistics"},
 		{`Status\.Restarts\.Last\..*`, "an event: Unasked counts them"},
 	}

@@ -38,6 +38,9 @@ func appendTransitions(b []byte, ts []control.Transition) []byte {
 		}
 		sent := t.Sent.Local().Format(timeLayout)
 		b = fmt.Appendf(b, columns, fmt.Sprint(t.ID), sent, t.State, group, took(t), t.Source, oneLine(t.Outcome))
+		for _, w := range t.Warnings {
+			b = fmt.Appendf(b, "%8swarning: %s\n", "", oneLine(w))
+		}
 		if t.Commit != nil {
 			b = appendCommit(b, t.Commit)
 		}
@@ -64,6 +67,9 @@ func appendCommit(b []byte, c *control.CommitResult) []byte {
 	for _, what := range slices.Sorted(maps.Keys(c.Degraded)) {
 		b = fmt.Appendf(b, "%8s%d restored without %s\n", "", c.Degraded[what], what)
 	}
+	for _, to := range slices.Sorted(maps.Keys(c.ForeignNAT)) {
+		b = fmt.Appendf(b, "%8s%d flows are translated to %s\n", "", c.ForeignNAT[to], oneLine(to))
+	}
 	for _, name := range c.Named {
 		b = fmt.Appendf(b, "%8s%s\n", "", oneLine(name))
 	}
@@ -87,8 +93,8 @@ func outcomes(c *control.CommitResult) string {
 		name string
 	}{
 		{c.Created, "created"}, {c.Updated, "updated"}, {c.Replaced, "replaced"},
-		{c.Expired, "expired"}, {c.Filtered, "filtered"}, {c.Failed, "failed"},
-		{c.NoRoom, "waiting for room in the kernel's table"},
+		{c.Expired, "expired"}, {c.Filtered, "filtered"}, {c.LeftOut, "left out for their translation"},
+		{c.NoRoom, "waiting for room in the kernel's table"}, {c.Failed, "failed"},
 	} {
 		if o.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", o.n, o.name))

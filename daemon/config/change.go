@@ -44,6 +44,7 @@ func (c *Config) settings() []setting {
 		{"mcast-group", address(c.McastGroup), false},
 		{"metrics-group", group(c.MetricsGID), true},
 		{"purge-timeout", strconv.Itoa(int(c.PurgeTimeout.Seconds())), false},
+		{"restore-foreign-nat", strconv.FormatBool(c.RestoreForeignNAT), false},
 		{"restore-labels", strconv.FormatBool(c.RestoreLabels), false},
 		{"socket", c.Socket, true},
 		{"socket-group", group(c.SocketGID), true},

@@ -89,6 +89,9 @@ type Config struct {
 	// KeepalivedConfig (keepalived-config) is the absolute path of keepalived's configuration, in which the daemon
 	// looks for SyncGroup or Instance.
 	KeepalivedConfig string
+	// RestoreForeignNAT (restore-foreign-nat) restores flows that are translated to an address of the other router, which
+	// cannot work here.
+	RestoreForeignNAT bool
 	// RestoreLabels (restore-labels) restores the connection labels of the peer's flows.
 	RestoreLabels bool
 	// Interfaces are the dedicated links to the peer in the order of the file, 1 to MaxInterfaces. Either all have a
@@ -136,6 +139,7 @@ func Default() *Config {
 		SweepInterval:        60 * time.Second,
 		PurgeTimeout:         60 * time.Second,
 		KeepalivedConfig:     DefaultKeepalived,
+		RestoreForeignNAT:    true,
 		RestoreLabels:        true,
 	}
 }

@@ -51,6 +51,7 @@ var topKeys = []key{
 	{"metrics-group", func(p *parser, n *node) { p.group(n, &p.cfg.MetricsGID) }},
 	{"mode", (*parser).mode},
 	{"purge-timeout", (*parser).purgeTimeout},
+	{"restore-foreign-nat", func(p *parser, n *node) { p.boolean(n, &p.cfg.RestoreForeignNAT) }},
 	{"restore-labels", func(p *parser, n *node) { p.boolean(n, &p.cfg.RestoreLabels) }},
 	{"socket", (*parser).socket},
 	{"socket-group", func(p *parser, n *node) { p.group(n, &p.cfg.SocketGID) }},

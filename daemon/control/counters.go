@@ -180,6 +180,7 @@ func (k *KernelStatistics) block() Block {
 	b.add("differences repaired", k.Repaired, "kernel_differences_repaired_total", "Differences that such comparisons found and repaired.")
 	b.add("with unreadable records", k.DumpMalformed, "kernel_comparisons_unreadable_total", "Comparisons with the kernel's table that met a record which could not be read.")
 	b.add("purges", k.Purges, "kernel_purges_total", "Times that timers of flows of the other router were shortened.")
+	b.add("to a foreign address", k.ForeignNAT, "foreign_nat_flows", "Flows of the peer that are translated to an address of the other router: they cannot work here after a takeover.")
 	b.add("swept", k.Swept, "peer_swept_entries_total", "Entries of the external cache that the peer no longer had when it sent its whole table.")
 	return b
 }
@@ -237,6 +238,7 @@ func (c *CommitStatistics) block() Block {
 	b.add("commits", c.Commits, "commits_total", "Commits of the external cache into the kernel.")
 	b.outcomes("commit_flows_total", "Flows of commits by outcome: created, updated, replaced (another flow with the tuple was deleted), expired, filtered, failed.",
 		c.Created, c.Updated, c.Replaced, c.Expired, c.Filtered, c.Failed)
+	b.add("left out", c.LeftOut, "commit_left_out_flows_total", "Flows that a commit left out because they are translated to an address of the other router (restore-foreign-nat = false).")
 	b.add("waiting for room", c.NoRoom, "commit_waiting_flows", "Flows of the peer that wait in the external cache because the kernel's table is full; they are offered again every 10 s: raise nf_conntrack_max.")
 	b.each("failed: ", c.Errors, "commit_flow_failures_total", "Flows that a commit could not restore, by errno or by what protocol v1 does not carry.", "reason")
 	return b

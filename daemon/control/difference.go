@@ -3,6 +3,8 @@ package control
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 
 	"ctsync/daemon/flow"
@@ -20,6 +22,10 @@ const (
 	WouldReplace = "replace" // another flow has the tuple and is deleted
 	WouldExpire  = "expired" // not restored: its timeout has passed
 	WouldLose    = "lost"    // not restored: protocol v1 does not carry its key
+
+	// WouldStray is a flow that would be restored, or with restore-foreign-nat = false left out, and cannot work here:
+	// it is translated to an address of the other router.
+	WouldStray = "foreign"
 )
 
 // Difference is a flow that only one of the kernel and a cache has, or that differs in them. A flow that is missing is
@@ -45,6 +51,8 @@ type DifferenceCounts struct {
 	Filtered  uint64            `json:"filtered,omitzero"`  // of them, not replicated by configuration
 	Unsettled uint64            `json:"unsettled,omitzero"` // of them, changing too fast to be compared
 	Found     map[string]uint64 `json:"found"`              // differences by What
+	// ForeignNAT counts the foreign flows by where they are translated to; see CommitResult.
+	ForeignNAT Reasons `json:"foreign_nat,omitempty"`
 }
 
 // Total returns the number of differences.
@@ -57,7 +65,7 @@ func (c *DifferenceCounts) Total() (n uint64) {
 
 // differenceOrder is the order in which counts are printed.
 var differenceOrder = []string{
-	KernelOnly, CacheOnly, Differs, WouldCreate, WouldUpdate, WouldReplace, WouldExpire, WouldLose,
+	KernelOnly, CacheOnly, Differs, WouldCreate, WouldUpdate, WouldReplace, WouldStray, WouldExpire, WouldLose,
 }
 
 func (o *stream) addDifference(d *Difference, _ Meta) error {
@@ -101,6 +109,9 @@ func (o *stream) addCounts(c DifferenceCounts) error {
 		o.buf = fmt.Appendf(o.buf, ", %d changing too fast to tell", c.Unsettled)
 	}
 	o.buf = append(o.buf, '\n')
+	for _, to := range slices.Sorted(maps.Keys(c.ForeignNAT)) {
+		o.buf = fmt.Appendf(o.buf, "%d flows are translated to %s\n", c.ForeignNAT[to], to)
+	}
 	return o.added(nil)
 }
 

@@ -1,8 +1,11 @@
 package control
 
 import (
+	"fmt"
 	"maps"
 	"slices"
+
+	"ctsync/daemon/flow"
 )
 
 // MaxNamed is how many flows a result names.
@@ -17,10 +20,15 @@ type CommitResult struct {
 	Expired  uint64   `json:"expired"`  // its timeout had passed
 	Filtered uint64   `json:"filtered"` // the filter does not let it pass
 	Failed   uint64   `json:"failed"`
+	LeftOut  uint64   `json:"left_out"`           // translated to an address of the other router; see ForeignNAT
 	NoRoom   uint64   `json:"no_room"`            // of a takeover: wait in the external cache, the kernel's table is full
 	Errors   Reasons  `json:"errors,omitempty"`   // failed, by errno name
 	Degraded Reasons  `json:"degraded,omitempty"` // restored without something, by what: "helper ftp", "master"
 	Named    []string `json:"named,omitempty"`    // examples of what was lost, at most MaxNamed
+
+	// ForeignNAT counts flows that cannot work here, by where they are translated to: "203.0.113.2, which is in wan0's
+	// network but is no address of this router". They were restored, or with restore-foreign-nat = false left out.
+	ForeignNAT Reasons `json:"foreign_nat,omitempty"`
 
 	Expect *ExpectResult `json:"expect,omitempty"` // nil while expect-sync is off
 
@@ -36,7 +44,9 @@ func (r *CommitResult) Add(round *CommitResult) {
 	r.Expired += round.Expired
 	r.Filtered += round.Filtered
 	r.Failed += round.Failed
+	r.LeftOut += round.LeftOut
 	r.NoRoom += round.NoRoom
+	r.ForeignNAT.Add(round.ForeignNAT)
 	r.Errors.Add(round.Errors)
 	r.Degraded.Add(round.Degraded)
 	r.Name(round.Named...)
@@ -48,6 +58,7 @@ func (r *CommitResult) Add(round *CommitResult) {
 func (r *CommitResult) Clone() CommitResult {
 	c := *r
 	c.Errors, c.Degraded, c.Named = maps.Clone(r.Errors), maps.Clone(r.Degraded), slices.Clone(r.Named)
+	c.ForeignNAT = maps.Clone(r.ForeignNAT)
 	if r.Expect != nil {
 		x := *r.Expect
 		x.Errors, x.Named = maps.Clone(x.Errors), slices.Clone(x.Named)
@@ -116,6 +127,7 @@ type CommitStatistics struct {
 	Expired  uint64        `json:"expired"`
 	Filtered uint64        `json:"filtered"`
 	Failed   uint64        `json:"failed"`
+	LeftOut  uint64        `json:"left_out"`         // translated to an address of the other router
 	NoRoom   uint64        `json:"no_room"`          // flows that wait now because the kernel's table is full
 	Errors   Reasons       `json:"errors,omitempty"` // failed, by errno name
 	Expect   *ExpectResult `json:"expect,omitempty"` // of expectations, without Named; nil while none were committed
@@ -135,6 +147,7 @@ func (s *CommitStatistics) AddOutcomes(r *CommitResult) {
 	s.Expired += r.Expired
 	s.Filtered += r.Filtered
 	s.Failed += r.Failed
+	s.LeftOut += r.LeftOut
 	s.Errors.Add(r.Errors)
 	if s.Expect = s.Expect.Add(r.Expect); s.Expect != nil {
 		s.Expect.Named = nil
@@ -152,4 +165,9 @@ func (s *CommitStatistics) Clone() CommitStatistics {
 		c.Expect = &expect
 	}
 	return c
+}
+
+// ForeignNAT says where f is translated to: an address of another router, in the network of an interface of this one.
+func ForeignNAT(f *flow.Flow, at flow.Addr, device string) string {
+	return fmt.Sprintf("%s, which is in %s's network but is no address of this router", at.IP(f.Orig.Family), device)
 }

@@ -223,6 +223,9 @@ type KernelStatistics struct {
 	Swept         uint64   `json:"swept"`          // external entries that the peer no longer had
 	TableEntries  uint64   `json:"table_entries"`
 	TableMax      uint64   `json:"table_max"` // nf_conntrack_max
+	// ForeignNAT counts the flows of the peer that are translated to an address of the other router: see
+	// restore-foreign-nat.
+	ForeignNAT uint64 `json:"foreign_nat"`
 	// EventsSetting is nf_conntrack_events: 0 off, 1 on, 2 for flows made while somebody listens, -1 without conntrack.
 	EventsSetting int `json:"events_setting"`
 

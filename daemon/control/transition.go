@@ -98,8 +98,9 @@ type Transition struct {
 	Started  time.Time     `json:"started,omitzero"`
 	Finished time.Time     `json:"finished,omitzero"`
 	Outcome  string        `json:"outcome"`
-	Commit   *CommitResult `json:"commit,omitempty"` // of a takeover, unless disable-external-cache is on
-	Inject   *InjectResult `json:"inject,omitempty"` // of a takeover with disable-external-cache
+	Commit   *CommitResult `json:"commit,omitempty"`   // of a takeover, unless disable-external-cache is on
+	Warnings []string      `json:"warnings,omitempty"` // why what was restored may not work, in plain words
+	Inject   *InjectResult `json:"inject,omitempty"`   // of a takeover with disable-external-cache
 }
 
 // Worked sets the outcome of work that did not fail: it is done, or incomplete as long as flows wait for room in the

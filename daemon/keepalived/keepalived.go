@@ -19,6 +19,8 @@ type Config struct {
 	Groups []Group // in the order of the file
 	// Virtual are the addresses that keepalived adds and removes, of all instances.
 	Virtual []netip.Addr
+	// MoreVirtual says that there may be others, which a definition or a condition names.
+	MoreVirtual bool
 	// Elsewhere says that keepalived also announces transitions where no group shows it: in a FIFO, or over D-Bus.
 	Elsewhere bool
 	// Doubt says why there may be more groups than these; "" if there are not.

@@ -29,6 +29,8 @@ func (p *parser) virtual(words []word) {
 			if a, ok := addressOf(w.text); ok {
 				p.c.Virtual = append(p.c.Virtual, a)
 				noted = true // what follows are its options, such as brd
+			} else {
+				p.c.MoreVirtual = true
 			}
 		}
 	}
@@ -40,6 +42,16 @@ func addressOf(text string) (netip.Addr, bool) {
 	}
 	a, err := netip.ParseAddr(text)
 	return a, err == nil
+}
+
+// AllVirtual returns the virtual addresses in the configuration at path. known is false when there may be others: it
+// cannot be read, names none, or names some by a definition.
+func AllVirtual(path string) (list []netip.Addr, known bool) {
+	c, err := Read(path)
+	if err != nil {
+		return nil, false
+	}
+	return c.Virtual, len(c.Virtual) > 0 && c.Doubt == "" && !c.MoreVirtual
 }
 
 // Virtual returns the virtual addresses in the configuration at path, none if it cannot be read.

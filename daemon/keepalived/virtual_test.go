@@ -2,6 +2,7 @@ package keepalived
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -37,5 +38,27 @@ static_ipaddress { 10.5.0.1/24 dev eth2 }
 	}
 	if Virtual(filepath.Join(t.TempDir(), "none")) != nil {
 		t.Error("virtual addresses of a file that is not there")
+	}
+}
+
+// TestAllVirtual: who warns for want of an address must know all of them.
+func TestAllVirtual(t *testing.T) {
+	for text, want := range map[string]bool{
+		"vrrp_instance A {\n virtual_ipaddress {\n  10.0.0.1/24 dev lan0\n  2001:db8::1\n }\n}\n": true,
+		"vrrp_instance A {\n virtual_ipaddress { 10.0.0.1 }\n}\n":                                 true,
+		"vrrp_instance A {\n virtual_ipaddress {\n  $VIP\n  10.0.0.1\n }\n}\n":                    false,
+		"vrrp_instance A {\n virtual_ipaddress {\n  @a 10.0.0.1\n }\n}\n":                         true, // it may be one of them
+		"vrrp_instance A {\n}\n": false,
+	} {
+		path := filepath.Join(t.TempDir(), "k.conf")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if list, known := AllVirtual(path); known != want {
+			t.Errorf("%q: %v, known %v", text, list, known)
+		}
+	}
+	if _, known := AllVirtual("/nonexistent"); known {
+		t.Error("the addresses of a file that does not exist are known")
 	}
 }

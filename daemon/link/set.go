@@ -109,8 +109,8 @@ func (s *Set) Follow(links []*Channel, cfgs []transport.Config, now int64) {
 func (s *Set) Opened(ch *Channel, l Link, failed chan<- error, now int64) {
 	ch.Open, ch.trouble, ch.failed = l, "", failed
 	s.fitDatagrams()
-	_, state := l.Up()
-	s.Is(ch, l, state, now)
+	_, ch.state = l.Up()
+	s.Is(ch, l, ch.state, now)
 }
 
 // Is takes note of the state of a link's interface.
@@ -118,8 +118,21 @@ func (s *Set) Is(ch *Channel, l Link, state string, now int64) {
 	if ch.Open != l || ch.gone {
 		return // it was closed meanwhile
 	}
-	ch.state = state
+	if was := ch.state; state != was {
+		ch.state = state
+		s.sayState(ch, was)
+	}
 	s.setUsable(ch, now)
+}
+
+// sayState logs that the state of an open link changed.
+func (s *Set) sayState(ch *Channel, was string) {
+	if ch.state == running {
+		s.log.Info("the sync link is usable again", "interface", ch.Name(), "was", was)
+		return
+	}
+	s.log.Warn("the sync link carries nothing: see the interface, the cable and what is at its other end",
+		"interface", ch.Name(), "is", ch.state)
 }
 
 // Failed takes note that a link cannot be opened, or was closed because of err.

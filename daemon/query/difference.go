@@ -36,6 +36,7 @@ type comparison struct {
 
 	dump, k kernel.Table // k looks up while dump is being read
 	filter  flow.Filter
+	home    flow.Home
 	own     *kernel.Timeouts
 	seen    []uint64 // refs of the internal cache that the dump has, as a bit set
 	slice   []flow.Flow
@@ -86,6 +87,11 @@ func (r *Reader) Differences(
 		return x.counts, err
 	}
 	if q.Table == control.TableExternal {
+		if r.Home != nil {
+			if x.home, err = r.Home(); err != nil {
+				return x.counts, err
+			}
+		}
 		err = x.external(ctx)
 	} else {
 		err = x.internal(ctx)
@@ -325,7 +331,10 @@ func (x *comparison) report(v *verdict) error {
 	if !wanted {
 		return nil
 	}
-	x.counts.Found[v.what]++
+	if x.counts.Found[v.what]++; v.what == control.WouldStray {
+		at, device, _ := x.home.Foreign(&v.entry.Flow)
+		x.counts.ForeignNAT.Count(control.ForeignNAT(&v.entry.Flow, at, device), 1)
+	}
 	if x.left == 0 {
 		return nil
 	}

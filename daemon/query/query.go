@@ -20,6 +20,7 @@ import (
 type Reader struct {
 	Loop *loop.Inbox[*core.Core]
 	Dial func() (kernel.Table, error) // opens a socket for one reader
+	Home func() (flow.Home, error)    // for which addresses this router answers; nil = for all
 }
 
 // moment is one time on the clock of the caches and on the wall clock. Readers know the latter.

@@ -95,6 +95,8 @@ func (x *comparison) foresee(c *core.Core, s *suspect, found *flow.Flow, errno u
 		v.what = control.WouldLose
 	case lifetime.Expired(f, v.entry.Updated, c.HeardOf(v.entry.Updated), v.now.cache):
 		v.what = control.WouldExpire
+	case x.strays(f):
+		v.what = control.WouldStray
 	case errno == unix.ENOENT:
 		v.what = control.WouldCreate
 	case errno != 0:
@@ -107,6 +109,12 @@ func (x *comparison) foresee(c *core.Core, s *suspect, found *flow.Flow, errno u
 		}
 	}
 	return v
+}
+
+// strays reports whether a flow is translated to an address of another router.
+func (x *comparison) strays(f *flow.Flow) bool {
+	_, _, foreign := x.home.Foreign(f)
+	return foreign
 }
 
 // changes returns what an update of the kernel's entry have to want would change, other than the timeout.

@@ -2,6 +2,8 @@ package restore
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -34,6 +36,7 @@ type commit struct {
 	waiting []planned    // flows whose master may come in a later block
 	planned int          // flows
 	done    int          // of them, without those that wait
+	home    flow.Home
 	report  func(done, total int)
 }
 
@@ -68,6 +71,11 @@ func (r *Restorer) commit(
 		liberal = !c.Config.TCPWindowTracking
 	}); err != nil {
 		return false, err
+	}
+	if r.Home != nil {
+		if m.home, err = r.Home(); err != nil {
+			r.Log.Error("committing without a look at this router's addresses", "err", err)
+		}
 	}
 	report, end := r.Jobs.Start("commit", progress)
 	defer end()
@@ -107,6 +115,15 @@ func (r *Restorer) commit(
 }
 
 func (r *Restorer) logCommit(result *control.CommitResult) {
+	if result.Total == 0 {
+		r.Log.Warn("the commit found nothing: the external cache is empty. If the peer had flows, ctsync show status and " +
+			"the log before this line say why they did not come")
+		return
+	}
+	for _, to := range slices.Sorted(maps.Keys(result.ForeignNAT)) {
+		r.Log.Warn("flows of the peer cannot work here: translate to a virtual address",
+			"flows", result.ForeignNAT[to], "translated-to", to, "left-out", result.LeftOut > 0)
+	}
 	r.Log.Info("external cache committed", "flows", result.Total, "created", result.Created, "updated", result.Updated,
 		"replaced", result.Replaced, "expired", result.Expired, "filtered", result.Filtered, "failed", result.Failed,
 		"why", result.Errors, "took", result.Duration)
@@ -214,12 +231,24 @@ func (m *commit) load(c *core.Core, b *block, plan []planned) {
 		case lifetime.Expired(f, e.Updated, c.HeardOf(e.Updated), now):
 			b.result.Expired++
 			m.drop(c, p.ref())
+		case !c.Config.RestoreForeignNAT && m.strays(b, f):
+			b.result.LeftOut++
+			m.drop(c, p.ref())
 		default:
 			prepare(c, f, e.Updated, now)
 			first := m.choose(c, b, f, &known)
 			b.add(f, p.ref(), first)
 		}
 	}
+}
+
+// strays counts a flow that is translated to an address of another router, and reports whether it is.
+func (m *commit) strays(b *block, f *flow.Flow) bool {
+	at, device, foreign := m.home.Foreign(f)
+	if foreign {
+		b.result.ForeignNAT.Count(control.ForeignNAT(f, at, device), 1)
+	}
+	return foreign
 }
 
 // note puts what came of a block into the caches and the result.
@@ -248,6 +277,7 @@ func (m *commit) note(c *core.Core, b *block) {
 		m.leave(c, it.ref, f)
 		if it.outcome.restored() {
 			noteHas(c, f, now)
+			m.strays(b, f)
 		}
 	}
 	m.done += int(b.result.Total)
@@ -259,7 +289,7 @@ func (m *commit) untried(b *block) {
 	r := &b.result
 	m.result.Add(&control.CommitResult{
 		Total: r.Total - uint64(len(b.items)), Filtered: r.Filtered, Expired: r.Expired, Failed: r.Failed,
-		Errors: r.Errors, Named: r.Named,
+		Errors: r.Errors, Named: r.Named, LeftOut: r.LeftOut, ForeignNAT: r.ForeignNAT,
 	})
 }
 

@@ -3,6 +3,7 @@ package restore
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -145,5 +146,43 @@ func TestFlushWaitsForACommit(t *testing.T) {
 	p.r.Kernel <- k
 	if r := <-done; r.Created != 1 {
 		t.Errorf("the flow is lost: %+v", r)
+	}
+}
+
+// TestCommitForeignNAT: flows that are translated to an address of the other router are counted, and left out if that
+// is configured.
+func TestCommitForeignNAT(t *testing.T) {
+	for _, restored := range []bool{true, false} {
+		p := newRestorer(t, false)
+		p.r.Home = func() (flow.Home, error) {
+			return flow.NewHome([]netip.Prefix{netip.MustParsePrefix("203.0.113.1/32")}, []flow.Network{
+				{Prefix: netip.MustParsePrefix("203.0.113.0/24"), Device: "wan0"},
+			}), nil
+		}
+		var flows []flow.Flow
+		for i := range 30 {
+			f := injectFlow(i)
+			f.Status |= flow.StatusSrcNAT | flow.StatusSrcNATDone
+			f.Reply.Dst = flow.Addr{203, 0, 113, byte(1 + i%3)} // virtual, and two of other routers
+			flows = append(flows, f)
+		}
+		p.say(wire.CTNew, flows...)
+		if err := p.r.Loop.Do(t.Context(), func(c *core.Core) {
+			cfg := *c.Config
+			cfg.RestoreForeignNAT = restored
+			c.Config = &cfg
+		}); err != nil {
+			t.Fatal(err)
+		}
+		r := p.commit(true)
+		created, left := uint64(30), uint64(0)
+		if !restored {
+			created, left = 10, 20
+		}
+		const where = ", which is in wan0's network but is no address of this router"
+		if r.Total != 30 || r.Created != created || r.LeftOut != left || p.external() != 0 ||
+			r.ForeignNAT["203.0.113.2"+where] != 10 || r.ForeignNAT["203.0.113.3"+where] != 10 || len(r.ForeignNAT) != 2 {
+			t.Errorf("restored %v: %+v", restored, r)
+		}
 	}
 }

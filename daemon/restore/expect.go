@@ -82,7 +82,7 @@ func (m *commit) expectBlock(ctx context.Context, entries []cache.ExpectEntry) e
 // expectations are a block of expectations that go into the kernel together.
 type expectations struct {
 	k       kernel.Table
-	helpers *helpers // as the flows found them
+	helpers *kernel.Helpers // as the flows found them
 	result  *control.ExpectResult
 	removed []flow.Expectation // of the kernel, without an event here
 }
@@ -118,7 +118,7 @@ func (x *expectations) restorable(c *core.Core, entries []cache.ExpectEntry) []f
 		if why == "" && !classKnown(c, &e) {
 			why = "its class is not one of the master's helper"
 		}
-		if why == "" && e.Has.Is(flow.HasHelper) && x.helpers.lacks(helperOf(&e.Helper, &e.Master)) {
+		if why == "" && e.Has.Is(flow.HasHelper) && x.helpers.Lacks(kernel.HelperOf(&e.Helper, &e.Master)) {
 			why = noHelper(&e)
 		}
 		if why != "" {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"ctsync/daemon/flow"
+	"ctsync/daemon/kernel"
 	"ctsync/daemon/wire"
 )
 
@@ -57,7 +58,7 @@ func TestInventedHelpers(t *testing.T) {
 	if r := p.commit(true); r.Created != n || r.Failed != 0 {
 		t.Errorf("%+v", r)
 	}
-	if p.k.Modprobes > maxMissing {
+	if p.k.Modprobes > kernel.MaxMissing {
 		t.Errorf("modprobe ran %d times", p.k.Modprobes)
 	}
 }

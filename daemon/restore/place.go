@@ -19,7 +19,7 @@ type placer struct {
 	beside bool // this kernel serves connections too: what it knows better than the peer stands
 	last   bool // no master will come any more
 
-	helpers helpers
+	helpers kernel.Helpers
 	scratch
 }
 
@@ -141,7 +141,7 @@ func (p *placer) degrade(b *block) error {
 		case it.outcome != lost:
 			return false
 		case it.errno == unix.EOPNOTSUPP && f.Has.Is(flow.HasHelper):
-			p.helpers.learn(helperOf(&f.Helper, &f.Orig), false)
+			p.helpers.Learn(kernel.HelperOf(&f.Helper, &f.Orig), false)
 			b.loseHelper(i)
 		case it.errno == unix.ENOENT && f.Has.Is(flow.HasMaster):
 			b.degrade(f, "master")

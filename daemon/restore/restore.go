@@ -15,6 +15,7 @@ import (
 	"log/slog"
 
 	"ctsync/daemon/core"
+	"ctsync/daemon/flow"
 	"ctsync/daemon/job"
 	"ctsync/daemon/kernel"
 	"ctsync/daemon/loop"
@@ -30,4 +31,7 @@ type Restorer struct {
 	Kernel kernel.Turn // changes made through it raise no event on our event socket
 	Jobs   *job.List
 	Log    *slog.Logger
+
+	// Home says for which addresses this router answers. nil = for all.
+	Home func() (flow.Home, error)
 }

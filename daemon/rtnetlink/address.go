@@ -15,6 +15,7 @@ import (
 type Address struct {
 	IP     netip.Addr
 	Prefix netip.Prefix // the network it connects to; on a point-to-point interface that of the other end
+	Index  int          // of the interface
 	Flags  uint32       // IFA_F_TENTATIVE and so on, see rtnetlink(7)
 }
 
@@ -118,7 +119,8 @@ func addressOf(m *rtnl.AddressMessage) (a Address, ok bool) {
 	}
 	prefix, err := network.Prefix(int(m.PrefixLength))
 	// IFA_FLAGS has all 32 flags, the header room for 8 of them.
-	return Address{IP: local, Prefix: prefix, Flags: m.Attributes.Flags | uint32(m.Flags)}, err == nil && prefix.IsValid()
+	a = Address{IP: local, Prefix: prefix, Index: int(m.Index), Flags: m.Attributes.Flags | uint32(m.Flags)}
+	return a, err == nil && prefix.IsValid()
 }
 
 func ipOf(ip net.IP) netip.Addr {

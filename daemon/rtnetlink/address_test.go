@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -64,7 +65,7 @@ func TestAddressOf(t *testing.T) {
 				}
 				return
 			}
-			want := Address{netip.MustParseAddr(tt.want), netip.MustParsePrefix(tt.net), tt.flag}
+			want := Address{netip.MustParseAddr(tt.want), netip.MustParsePrefix(tt.net), 0, tt.flag}
 			if d := cmp.Diff(want, got, compareAddresses); d != "" {
 				t.Errorf("address (-want +got):\n%s", d)
 			}
@@ -86,10 +87,10 @@ func lab(t *testing.T) (ns *nstest.NS, d0 []Address) {
 	ns.Run(t, "ip", "address", "add", "192.0.2.1/24", "dev", "d1")
 	const perm = unix.IFA_F_PERMANENT
 	return ns, []Address{
-		{netip.MustParseAddr("10.1.0.1"), netip.MustParsePrefix("10.1.0.0/24"), perm},
-		{netip.MustParseAddr("10.7.0.1"), netip.MustParsePrefix("10.8.0.0/16"), perm},
-		{netip.MustParseAddr("10.1.0.9"), netip.MustParsePrefix("10.1.0.0/24"), perm | unix.IFA_F_SECONDARY},
-		{netip.MustParseAddr("2001:db8::1"), netip.MustParsePrefix("2001:db8::/64"), perm | unix.IFA_F_NODAD},
+		{netip.MustParseAddr("10.1.0.1"), netip.MustParsePrefix("10.1.0.0/24"), 7, perm},
+		{netip.MustParseAddr("10.7.0.1"), netip.MustParsePrefix("10.8.0.0/16"), 7, perm},
+		{netip.MustParseAddr("10.1.0.9"), netip.MustParsePrefix("10.1.0.0/24"), 7, perm | unix.IFA_F_SECONDARY},
+		{netip.MustParseAddr("2001:db8::1"), netip.MustParsePrefix("2001:db8::/64"), 7, perm | unix.IFA_F_NODAD},
 	}
 }
 
@@ -134,5 +135,44 @@ func TestOwn(t *testing.T) {
 	}
 	if d := cmp.Diff(want, got, compareAddresses, cmpopts.SortSlices(netip.Addr.Less)); d != "" {
 		t.Errorf("addresses (-want +got):\n%s", d)
+	}
+}
+
+// TestAnswered: a router answers for its addresses, for what its local routes lead to, and for proxied neighbours.
+func TestAnswered(t *testing.T) {
+	ns, _ := lab(t)
+	ns.Run(t, "ip", "link", "set", "d1", "up")
+	ns.Run(t, "ip", "route", "add", "local", "198.51.100.16/28", "dev", "lo")
+	ns.Run(t, "ip", "route", "add", "198.51.100.0/24", "dev", "d1")
+	ns.Run(t, "ip", "neigh", "add", "proxy", "192.0.2.77", "dev", "d1")
+	ns.Run(t, "ip", "neigh", "add", "192.0.2.78", "lladdr", "02:00:00:00:00:01", "dev", "d1")
+	var own []netip.Prefix
+	var networks []Network
+	var err error
+	ns.Do(func() { own, networks, err = Answered() })
+	if err != nil {
+		t.Fatal(err)
+	}
+	has := func(a string) bool {
+		return slices.ContainsFunc(own, func(p netip.Prefix) bool { return p.Contains(netip.MustParseAddr(a)) })
+	}
+	for _, a := range []string{
+		"10.1.0.1", "10.7.0.1", "192.0.2.1", "127.0.0.1", "2001:db8::1", "198.51.100.20", "192.0.2.77",
+	} {
+		if !has(a) {
+			t.Errorf("it does not answer for %s: %v", a, own)
+		}
+	}
+	for _, a := range []string{"10.1.0.2", "192.0.2.78", "198.51.100.1", "2001:db8::2", "10.8.0.1"} {
+		if has(a) {
+			t.Errorf("it answers for %s: %v", a, own)
+		}
+	}
+	for _, n := range []Network{
+		{netip.MustParsePrefix("192.0.2.0/24"), "d1"}, {netip.MustParsePrefix("2001:db8::/64"), "d0"},
+	} {
+		if !slices.Contains(networks, n) {
+			t.Errorf("no network %v in %v", n, networks)
+		}
 	}
 }

@@ -32,6 +32,7 @@ type Takeover struct {
 	Jobs    *job.List
 	Log     *slog.Logger
 
+	Unhooked     func() string        // why the kernel ignores what is restored, "" if it does not
 	Started      time.Time            // the daemon
 	PurgeTimeout func() time.Duration // from leaving MASTER to the purge
 }
@@ -46,6 +47,9 @@ func (t *Takeover) Begin(ctx context.Context, tr *control.Transition) (err error
 		began := time.Now()
 		if tr.Commit, tr.Inject, err = t.takeover(ctx); err != nil {
 			return err
+		}
+		if why := t.Unhooked(); why != "" {
+			tr.Warnings = append(tr.Warnings, why)
 		}
 		took := int64(time.Since(began))
 		_ = t.Loop.Do(context.WithoutCancel(ctx), func(c *core.Core) { c.Times.Takeover.Observe(took) })

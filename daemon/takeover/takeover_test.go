@@ -41,7 +41,7 @@ func newRouter(t *testing.T) *router {
 			Loop: in, Kernel: kernel.NewTurn(r.k), Jobs: jobs, Log: log,
 			Limits: func() (int, int) { return 1 << 20, 1 << 10 }, Interval: func() time.Duration { return time.Hour },
 		},
-		PurgeTimeout: func() time.Duration { return 0 },
+		PurgeTimeout: func() time.Duration { return 0 }, Unhooked: func() string { return "" },
 	}
 	coretest.Run(t, c.Run)
 	return r
