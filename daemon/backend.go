@@ -31,7 +31,7 @@ func (d *Daemon) backend() control.Backend {
 		Groups:       d.query.Groups,
 		Differences:  d.query.Differences,
 		Events:       d.query.Watch,
-		Log:          d.recent.page,
+		Log:          d.opt.Recent.page,
 	}
 }
 
@@ -180,7 +180,7 @@ func (d *Daemon) purgeAction(ctx context.Context, progress func(done, total int)
 
 // restartAction restarts the daemon in the same process. The answer is sent before the present run ends.
 func (d *Daemon) restartAction(ctx context.Context) (control.Result, error) {
-	if d.restart == nil {
+	if d.opt.Restart == nil {
 		return control.Result{}, &control.Error{
 			Code: control.CodeDisabled, Message: "this daemon cannot restart itself", Hint: "restart its service",
 		}
@@ -194,7 +194,7 @@ func (d *Daemon) restartAction(ctx context.Context) (control.Result, error) {
 			Code: control.CodeBusy, Message: "a commit is running", Hint: "restart when it is done",
 		}
 	}
-	if err := d.restart(ctx); err != nil {
+	if err := d.opt.Restart(ctx); err != nil {
 		return control.Result{}, &control.Error{
 			Code: control.CodeRefused, Message: "not restarted, the daemon goes on as it was: " + err.Error(),
 		}

@@ -55,8 +55,7 @@ type Daemon struct {
 	log     *slog.Logger
 	steady  *slog.Logger // log without what repeats, for what a peer or a stranger can cause
 	limit   *loglimit.Handler
-	recent  *Recent
-	version string
+	opt     Options
 	started time.Time
 
 	in       *loop.Inbox[*core.Core]
@@ -74,9 +73,7 @@ type Daemon struct {
 	registry *prometheus.Registry
 
 	keepalived keepalived.Watch
-	restart    func(ctx context.Context) error // Options.Restart
-	restarts   control.Restarts                // Options.Restarts
-	history    string                          // what is wrong with the file of transitions, "" if nothing is
+	history    string // what is wrong with the file of transitions, "" if nothing is
 
 	socket net.Listener
 	server *control.Server
@@ -100,9 +97,8 @@ func New(ctx context.Context, cfg *config.Config, opt Options) (*Daemon, error) 
 		return nil, err
 	}
 	d := &Daemon{
-		cfg: cfg, log: opt.Logger, recent: opt.Recent, version: opt.Version, restart: opt.Restart, restarts: opt.Restarts,
-		started: time.Now(),
-		in:      in, ready: make(chan struct{}), wakeLinks: make(chan struct{}, 1),
+		cfg: cfg, log: opt.Logger, opt: opt, started: time.Now(),
+		in: in, ready: make(chan struct{}), wakeLinks: make(chan struct{}, 1),
 	}
 	d.limit = loglimit.New(opt.Logger.Handler(), time.Now)
 	d.steady = slog.New(d.limit)
@@ -336,7 +332,7 @@ func (d *Daemon) announceReady(ctx context.Context) error {
 	if err := d.in.Do(ctx, func(c *core.Core) { n, links = c.Own.Internal.Len(), c.Links.Names() }); err != nil {
 		return err
 	}
-	d.log.Info("ready", "version", d.version, "follows", followed(d.inForce.Load()), "interface", links, "flows", n)
+	d.log.Info("ready", "version", d.opt.Version, "follows", followed(d.inForce.Load()), "interface", links, "flows", n)
 	close(d.ready)
 	return nil
 }

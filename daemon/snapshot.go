@@ -36,8 +36,8 @@ func (d *Daemon) status(ctx context.Context) (control.Status, error) {
 // statusAround is what the core does not keep.
 func (d *Daemon) statusAround() control.Status {
 	s := control.Status{
-		Version: d.version, PID: os.Getpid(), Started: d.started, Mode: "ftfw", Jobs: d.jobs.Snapshot(),
-		NeedRestart: *d.needRestart.Load(), Warnings: d.warnings(), Restarts: d.restarts,
+		Version: d.opt.Version, PID: os.Getpid(), Started: d.started, Mode: "ftfw", Jobs: d.jobs.Snapshot(),
+		NeedRestart: *d.needRestart.Load(), Warnings: d.warnings(), Restarts: d.opt.Restarts,
 	}
 	cfg := d.inForce.Load()
 	s.SyncGroup, s.Instance = cfg.SyncGroup, cfg.Instance
@@ -71,7 +71,7 @@ func (d *Daemon) warnings() []string {
 	if d.history != "" {
 		w = append(w, d.history)
 	}
-	if last := d.restarts.Last; last != nil && time.Since(last.Time) < restartWarning {
+	if last := d.opt.Restarts.Last; last != nil && time.Since(last.Time) < restartWarning {
 		w = append(w, "ctsyncd ended without being asked to, report it if it is not your doing: "+last.String())
 	}
 	return append(append(w, d.outlook.Warnings()...), d.keepalivedComplaints()...)
