@@ -54,6 +54,9 @@ func (c *Core) reviewLinks(now int64) {
 	c.reader.reviewed = now
 	c.reportLacks()
 	c.ignoring.See(c.Peer.ignored, now)
+	if n, tries := c.Peer.session.Repeated(); n > 0 {
+		c.log.Warn("messages do not arrive and are sent again: look for loss on the sync link", "messages", n, "times", tries)
+	}
 	c.Links.Review(!c.Links.Silent(now) && c.Peer.session.Deaf(now), now) // a silent peer is no proof
 	c.followLinks()
 }

@@ -3,7 +3,7 @@ package session
 import "ctsync/daemon/wire"
 
 // repeatedTries is how often a message must have been asked for to count as asked for again and again.
-const repeatedTries = 2
+const repeatedTries = 3
 
 // resend holds the messages that the peer missed until they may be sent again; see path.Again.
 type resend struct {
