@@ -34,7 +34,7 @@ check: deps ## run vet, gofmt, shellcheck and the tests of the alert rules
 # -p 2: privileged tests have deadlines, which they miss when too many packages run at once.
 .PHONY: test
 test: check ## run all tests, privileged ones included; go test runs last
-	CTSYNC_REQUIRE_NETNS=1 $(GO) test -count=1 -p 2 -timeout 10m ./...
+	CTSYNC_REQUIRE_NETNS=1 $(GO) test -count=1 -p 2 -timeout 15m ./...
 
 .PHONY: race
 race: deps ## run all tests under the race detector
