@@ -30,7 +30,7 @@ daemon/cache        daemon/flow
 daemon/ctnetlink    daemon/flow
 daemon/conntrackd
 daemon/config       daemon/flow daemon/conntrackd daemon/owned
-daemon/keepalived   daemon/flow
+daemon/keepalived   daemon/flow daemon/control notify
 daemon/transport    daemon/rtnetlink
 daemon/session      daemon/flow daemon/wire daemon/lately daemon/path
 daemon/control      daemon/flow daemon/expr daemon/owned

@@ -31,6 +31,7 @@ import (
 	"ctsync/daemon/query"
 	"ctsync/daemon/restore"
 	"ctsync/daemon/role"
+	"ctsync/daemon/rtnetlink"
 	"ctsync/daemon/takeover"
 	"ctsync/daemon/upkeep"
 	"ctsync/notify"
@@ -102,7 +103,7 @@ func New(ctx context.Context, cfg *config.Config, opt Options) (*Daemon, error) 
 	}
 	d.limit = loglimit.New(opt.Logger.Handler(), time.Now)
 	d.steady = slog.New(d.limit)
-	d.keepalived.Log = opt.Logger
+	d.keepalived.Log, d.keepalived.Own = opt.Logger, rtnetlink.Own
 	d.needRestart.Store(new([]string))
 	d.loaded.Store(cfg)
 	d.inForce.Store(cfg)
@@ -172,14 +173,6 @@ func (d *Daemon) openRoles() {
 	d.roles = role.New(followed(d.cfg), history, d.log)
 }
 
-// followed is what cfg names.
-func followed(cfg *config.Config) control.Followed {
-	if cfg.Instance != "" {
-		return control.Followed{Type: control.TypeInstance, Name: cfg.Instance}
-	}
-	return control.Followed{Type: control.TypeGroup, Name: cfg.SyncGroup}
-}
-
 // build makes the parts and gives each what it needs.
 func (d *Daemon) build() {
 	state, _ := d.roles.Current()
@@ -191,7 +184,7 @@ func (d *Daemon) build() {
 	d.core.SetFilter(d.filter.inForce)
 	d.outlook = &outlook.Outlook{
 		Loop: d.in, Log: d.steady, Hooked: kernel.Hooked,
-		Virtual: func() ([]netip.Addr, bool) { return keepalived.AllVirtual(d.loaded.Load().KeepalivedConfig) },
+		Virtual: func() ([]netip.Addr, bool) { return keepalived.Read(d.loaded.Load().KeepalivedConfig).Virtual() },
 		Master:  func() bool { s, _ := d.roles.Current(); return s == control.StateMaster },
 		Table:   func() (int, int) { return kernel.Sysctl("nf_conntrack_count"), kernel.Sysctl("nf_conntrack_max") },
 	}
@@ -218,18 +211,14 @@ func (d *Daemon) build() {
 			_, err := d.filter.change(ctx, func(s *filterSource) { s.local[name] = local })
 			return err
 		},
-		Virtual: func() []netip.Addr { return keepalived.Virtual(d.loaded.Load().KeepalivedConfig) },
+		Virtual: func() []netip.Addr {
+			list, _ := keepalived.Read(d.loaded.Load().KeepalivedConfig).Virtual()
+			return list
+		},
 		Config:  d.inForce.Load, Wake: d.wakeLinks, Log: d.steady,
 	}
 	d.registry = metrics.NewRegistry(d.snapshot)
 	d.server = control.NewServer(d.backend(), d.steady)
-}
-
-// Check reads the files that cfg names. The warnings say what is wrong with keepalived's configuration. A running
-// daemon copes with it and shows them in its status.
-func Check(cfg *config.Config) (warnings []string) {
-	k := keepalived.Watch{Log: slog.New(slog.DiscardHandler)}
-	return k.Complaints(cfg.KeepalivedConfig, cfg.SyncGroup)
 }
 
 // Ready is closed when every part serves.
@@ -256,6 +245,7 @@ func (d *Daemon) tasks() []task {
 		{"sweep", func(ctx context.Context) error { return d.upkeep.RunSweep(ctx, want.Sweep) }},
 		{"masters of expectations", func(ctx context.Context) error { return d.upkeep.RunReread(ctx, want.Reread) }},
 		{"own addresses", d.filter.followAddresses},
+		{"keepalived", func(ctx context.Context) error { return d.keepalived.Run(ctx, d.askKeepalived) }},
 		{"log", d.flushLog},
 		{"injection", func(ctx context.Context) error { return d.restore.Run(ctx, want.Inject) }},
 		{"outlook", d.outlook.Run},
@@ -269,7 +259,6 @@ func (d *Daemon) tasks() []task {
 // Run runs every task until ctx ends or one of them fails, and returns that failure.
 func (d *Daemon) Run(ctx context.Context) error {
 	defer d.close()
-	d.keepalivedComplaints()
 	g, ctx := errgroup.WithContext(ctx)
 	for _, t := range d.tasks() {
 		g.Go(func() error {

@@ -4,19 +4,27 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"ctsync/daemon/control"
 	"ctsync/daemon/flow"
+	"ctsync/notify"
 )
 
 // syncGroup is keepalived's configuration of the sync group that the routers of the tests follow.
-const syncGroup = `vrrp_sync_group syncgrp {
+const syncGroup = `vrrp_instance V1 {
+  virtual_ipaddress {
+    192.0.2.99/32
+  }
+}
+vrrp_sync_group syncgrp {
   group {
     V1
   }
-  notify /bin/true
+  notify /bin/true # a program: what it says is not known
 }
 `
 
@@ -30,7 +38,15 @@ func writeText(t *testing.T, path, text string) {
 	}
 }
 
-// TestSyncGroupMissing starts a daemon for a group that keepalived does not have, and mends it on either side.
+// withoutKeepalived leaves out what is said because a router of the tests has no keepalived.
+func withoutKeepalived(warnings []string) []string {
+	return slices.DeleteFunc(slices.Clone(warnings), func(w string) bool {
+		return strings.HasPrefix(w, "keepalived has told nothing yet") || strings.Contains(w, "keepalived is not checked")
+	})
+}
+
+// TestSyncGroupMissing starts a daemon for a group that keepalived does not have, and mends it on either side. What
+// keepalived then says ends the warnings.
 func TestSyncGroupMissing(t *testing.T) {
 	_, b := newPair(t)
 	path := filepath.Join(b.dir, "keepalived.conf")
@@ -48,16 +64,30 @@ func TestSyncGroupMissing(t *testing.T) {
 		t.Error("the text of show status, or the log, does not say it")
 	}
 	writeText(t, path, syncGroup)
-	b.eventually(20*time.Second, "sees the mended file", func() bool { return warned() == "" })
-
-	other := filepath.Join(b.dir, "other.conf")
-	writeText(t, other, "vrrp_sync_group syncgrp {\n group {\n  V1\n }\n}\n")
-	b.writeConfig(options{extra: fmt.Sprintf("keepalived-config = %q\n", other)})
-	b.eventually(20*time.Second, "looks at another file", func() bool {
-		return strings.Contains(warned(), "runs no notify script")
+	b.eventually(20*time.Second, "sees the mended file", func() bool {
+		return strings.Contains(warned(), "the word ctsync does not occur") && strings.Contains(warned(), "192.0.2.99): ")
 	})
-	b.writeConfig(options{extra: fmt.Sprintf("keepalived-config = %q\n", filepath.Join(b.dir, "none"))})
-	b.eventually(20*time.Second, "says nothing of a file that is not there", func() bool { return warned() == "" })
+	b.ns.Run(t, "ip", "address", "add", "192.0.2.99/32", "dev", "lo")
+	b.eventually(20*time.Second, "sees the virtual address", func() bool {
+		return strings.Contains(warned(), "this router has the virtual address 192.0.2.99: run `ctsync notify master`")
+	})
+	b.notify("master", "syncgrp")
+	if w := warned(); strings.Contains(w, "told nothing") || !strings.Contains(w, "the word ctsync does not occur") {
+		t.Errorf("after a notification by hand: %s", w)
+	}
+	said := control.Notification{
+		Type: control.TypeGroup, Name: "syncgrp", State: control.StateBackup, At: time.Now(), Source: notify.SourceKeepalived,
+	}
+	if _, err := b.client().Notify(t.Context(), said); err != nil {
+		t.Fatal(err)
+	}
+	if w := warned(); w != "" || !strings.Contains(b.log.String(), "this does not count any more") {
+		t.Errorf("after a notification of keepalived: %s", w)
+	}
+
+	none := filepath.Join(b.dir, "none")
+	b.writeConfig(options{extra: fmt.Sprintf("keepalived-config = %q\n", none)})
+	b.eventually(20*time.Second, "says nothing of a file that it need not read", func() bool { return warned() == "" })
 	if n := strings.Count(b.log.String(), "has no vrrp_sync_group"); n != 1 {
 		t.Errorf("logged %d times", n)
 	}

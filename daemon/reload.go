@@ -15,7 +15,7 @@ func (d *Daemon) Reload(loaded *config.Config) []string {
 	for _, c := range loaded.Changes(d.loaded.Swap(loaded)) {
 		d.log.Info("configuration changes", "key", c.Key, "was", c.Old, "is", c.New, "needs-restart", c.Restart)
 	}
-	d.keepalivedComplaints()
+	d.keepalived.Warnings(d.askKeepalived())
 	restart := loaded.NeedRestart(d.cfg)
 	d.needRestart.Store(&restart)
 	cfg := d.cfg.TakeLive(loaded)

@@ -74,13 +74,7 @@ func (d *Daemon) warnings() []string {
 	if last := d.opt.Restarts.Last; last != nil && time.Since(last.Time) < restartWarning {
 		w = append(w, "ctsyncd ended without being asked to, report it if it is not your doing: "+last.String())
 	}
-	return append(append(w, d.outlook.Warnings()...), d.keepalivedComplaints()...)
-}
-
-// keepalivedComplaints says what is wrong with keepalived's configuration, and logs what is new.
-func (d *Daemon) keepalivedComplaints() []string {
-	cfg := d.loaded.Load()
-	return d.keepalived.Complaints(cfg.KeepalivedConfig, cfg.SyncGroup)
+	return append(append(w, d.outlook.Warnings()...), d.keepalived.Warnings(d.askKeepalived())...)
 }
 
 // statistics takes the snapshot behind ctsync show statistics.

@@ -13,12 +13,6 @@ import (
 // stops.
 const deliverWithin = 800 * time.Millisecond
 
-// Sources of a Notification.
-const (
-	SourceNotify = "notify"
-	SourceParked = "parked"
-)
-
 // Delivery says where a notification went. Transition is the daemon's record of it; it is nil when the notification was
 // parked in the file Parked, because of Cause.
 type Delivery struct {

@@ -31,7 +31,11 @@ func ParkedPath(socket string) string { return socket + ".parked" }
 // that is killed meanwhile leaves whole lines. Nothing waits for a disk: the file lies in /run and need not outlive the
 // machine. moved says what else was there and had to be put aside.
 func park(path string, n control.Notification) (moved, err error) {
-	n.Source = SourceParked
+	if n.Source == SourceKeepalived {
+		n.Source = SourceParked + " " + SourceKeepalived
+	} else {
+		n.Source = SourceParked
+	}
 	line, err := json.Marshal(n)
 	if err != nil {
 		return nil, fmt.Errorf("park notification: %w", err)

@@ -33,7 +33,7 @@ The arguments that keepalived appends to a generic notify script are understood:
 			if err != nil {
 				return usageError{fmt.Errorf("notify: %w", err)}
 			}
-			n.At, n.Boottime, n.Source = a.started, control.Boottime(), notify.SourceNotify
+			n.At, n.Boottime, n.Source = a.started, control.Boottime(), notify.Source()
 			// keepalived kills its scripts when it stops. SIGTERM must not lose the notification: it waits for the
 			// deadline.
 			d, err := notify.Deliver(context.WithoutCancel(cmd.Context()), a.socket, n)

@@ -150,11 +150,12 @@ func TestCheckKeepalived(t *testing.T) {
 	dir := t.TempDir()
 	path, keepalived := filepath.Join(dir, "ctsync.toml"), filepath.Join(dir, "keepalived.conf")
 	writeFile(t, path, fmt.Sprintf("keepalived-config = %q\n%s", keepalived, minimal))
-	const missing = ` has no vrrp_sync_group "g", which sync-group names: it has "G"; did you mean "G"?`
+	const missing = ` has no vrrp_sync_group "g", which ctsync.toml names: it has "G"; did you mean "G"?`
 	for text, want := range map[string]string{
-		"":                                     "",
-		"vrrp_sync_group G {\n}\n":             path + ": warning: " + keepalived + missing + "\n",
-		"vrrp_sync_group g {\n notify /x\n}\n": "",
+		"":                         path + ": warning: " + keepalived + " does not exist: keepalived is not checked; if its configuration is elsewhere, set keepalived-config\n",
+		"vrrp_sync_group G {\n}\n": path + ": warning: " + keepalived + missing + "\n",
+		"vrrp_instance A {\n}\nvrrp_sync_group g {\n group { A }\n notify /x\n}\n": path + ": warning: " + keepalived +
+			":5: notify of vrrp_sync_group \"g\": ctsync does not hear of it: /x does not exist\n",
 	} {
 		if text != "" {
 			writeFile(t, keepalived, text)

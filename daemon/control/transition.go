@@ -70,7 +70,7 @@ type Notification struct {
 	Priority int       `json:"priority,omitempty"`
 	At       time.Time `json:"at"`                    // when keepalived said it, by this machine's clock
 	Boottime int64     `json:"boottime_ns,omitempty"` // the same by CLOCK_BOOTTIME, in ns: the order of notifications
-	Source   string    `json:"source,omitempty"`      // "notify" or "parked"; the server adds the caller's pid and uid
+	Source   string    `json:"source,omitempty"`      // "keepalived", "notify", "parked"; the server adds pid and uid
 }
 
 // Outcomes of a Transition. Those that end in a colon are followed by the reason.

@@ -1,128 +1,145 @@
-// Package keepalived says what keepalived's configuration says of our sync-group, and what is wrong with it.
+// Package keepalived says whether keepalived, by its configuration, will tell the daemon of every change of the role.
+//
+// It reads keepalived.conf as keepalived does (lines.go: files, conditions, definitions; model.go: blocks), works out
+// what each notify script would say to the daemon (script.go), and judges (judge.go). An answer is certain, or it is a
+// doubt that says what cannot be known. The configuration is read once for each config-id that its conditions name.
 package keepalived
 
 import (
+	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
-	"ctsync/daemon/flow"
+	"ctsync/daemon/control"
 )
 
-// Config is what a keepalived configuration says of its sync groups (keepalived.conf(5)).
-type Config struct {
-	Path   string
-	Groups []Group // in the order of the file
-	// Virtual are the addresses that keepalived adds and removes, of all instances.
-	Virtual []netip.Addr
-	// MoreVirtual says that there may be others, which a definition or a condition names.
-	MoreVirtual bool
-	// Elsewhere says that keepalived also announces transitions where no group shows it: in a FIFO, or over D-Bus.
-	Elsewhere bool
-	// Doubt says why there may be more groups than these; "" if there are not.
-	Doubt string
+// Reading is what keepalived's configuration says.
+type Reading struct {
+	Changed time.Time // when a file of it was last changed; zero if that is not known
+
+	path   string
+	sys    *system
+	unread string   // why it could not be read, "" if it could
+	models []*model // one for each config-id that makes a difference, the likely one first
 }
 
-// Group is one vrrp_sync_group.
-type Group struct {
-	Name   string
-	Notify []string // its keywords that name a script: "notify", "notify_master", ...
-	Doubt  bool     // a condition decides what belongs to it
-}
+// Read reads the configuration at path with everything that it includes.
+func Read(path string) *Reading { return read(newSystem(), path) }
 
-// Read reads the keepalived configuration at path with everything that it includes. The error is that of reading path
-// itself; a file that it includes and that cannot be read is a Doubt.
-func Read(path string) (*Config, error) {
-	text, err := readFile(path)
+func read(sys *system, path string) *Reading {
+	c := &Reading{path: path, sys: sys}
+	text, err := sys.read(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		c.unread = fmt.Sprintf("%s does not exist: keepalived is not checked; if its configuration is elsewhere, set "+
+			"keepalived-config", path)
+	case err != nil:
+		c.unread = fmt.Sprintf("keepalived is not checked: %v", err)
+	}
 	if err != nil {
-		return nil, err
+		c.Changed = sys.changed
+		return c
 	}
-	return parse(path, text, readFile, filepath.Glob), nil
+	ids := []string{sys.host}
+	for i := 0; i < len(ids); i++ {
+		r := newReader(sys, ids[i])
+		r.text(path, text)
+		for _, id := range r.asked {
+			if !slices.Contains(ids, id) && len(ids) < maxIDs {
+				ids = append(ids, id)
+			}
+		}
+		c.models = append(c.models, newModel(r))
+	}
+	c.Changed = sys.changed
+	return c
 }
 
-// maxFile bounds one file, in bytes. Large configurations of real servers have a few hundred KB.
-const maxFile = 4 << 20
+// maxIDs bounds how many config-ids are tried.
+const maxIDs = 16
 
-func readFile(path string) (string, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return "", err
+// Judge answers whether keepalived will tell the daemon, which follows f and may be used as access says, of every
+// transition. What has been heard counts for more than what is read.
+func (c *Reading) Judge(f control.Followed, access Access, heard Heard) Verdict {
+	if c.unread != "" {
+		if len(heard) > 0 {
+			return Verdict{}
+		}
+		return Verdict{Doubt: []string{c.unread}}
 	}
-	if !info.Mode().IsRegular() { // opening a pipe would wait for its writer
-		return "", fmt.Errorf("read %s: not a regular file", path)
+	verdicts := make([]Verdict, len(c.models))
+	for i, m := range c.models {
+		q := question{model: m, sys: c.sys, path: c.path, follow: f, access: access, heard: heard}
+		verdicts[i] = q.judge()
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err == nil && len(b) > maxFile {
-		err = fmt.Errorf("read %s: larger than %d bytes", path, maxFile)
-	}
-	return string(b), err
+	return c.together(verdicts)
 }
 
-// scripts are the keywords that name the script of one transition.
-var scripts = [...]string{"notify_master", "notify_backup", "notify_fault", "notify_stop"}
-
-// Complaints says what is certainly wrong with the sync group called name, one line each: that it does not exist, or
-// that it runs no script on some transition. It leaves out what is not certain.
-func (c *Config) Complaints(name string) []string {
-	i := slices.IndexFunc(c.Groups, func(g Group) bool { return g.Name == name })
-	if i < 0 {
-		if c.Doubt != "" {
-			return nil
+// together makes one verdict of those for each config-id. What is wrong with one and not with another is a doubt.
+func (c *Reading) together(verdicts []Verdict) Verdict {
+	first := verdicts[0]
+	if !slices.ContainsFunc(verdicts, func(v Verdict) bool {
+		return !slices.Equal(v.Wrong, first.Wrong) || !slices.Equal(v.Doubt, first.Doubt)
+	}) {
+		if len(first.Doubt) > 0 && len(first.Wrong) > 0 && len(c.models[0].doubts) > 0 {
+			return Verdict{Doubt: append(slices.Clone(first.Doubt), maybe(first.Wrong)...)}
 		}
-		return []string{c.missing(name)}
+		return first
 	}
-	g := &c.Groups[i]
-	if c.Elsewhere || c.Doubt != "" || g.Doubt || slices.Contains(g.Notify, "notify") {
-		return nil
-	}
-	var silent []string
-	for _, keyword := range scripts {
-		if !slices.Contains(g.Notify, keyword) {
-			silent = append(silent, keyword)
+	var by []string
+	for i, v := range verdicts {
+		text := "in order"
+		if all := slices.Concat(v.Wrong, v.Doubt); len(all) > 0 {
+			text = all[0]
 		}
+		by = append(by, fmt.Sprintf("with %s: %s", quote(c.models[i].id), text))
 	}
-	switch len(silent) {
-	case 0:
-		return nil
-	case len(scripts):
-		return []string{fmt.Sprintf("vrrp_sync_group %.255q in %s runs no notify script: "+
-			"ctsync does not hear of its transitions, see keepalived.conf.example", name, c.Path)}
-	}
-	return []string{fmt.Sprintf("vrrp_sync_group %.255q in %s has no %s: ctsync does not hear of these transitions",
-		name, c.Path, strings.Join(silent, ", "))}
+	return Verdict{Doubt: []string{fmt.Sprintf("%s depends on the config-id (keepalived -i, else the host name): %s",
+		c.path, strings.Join(by, "; "))}}
 }
 
-// shownGroups bounds how many groups a message names. Each is cut to the longest name that sync-group can have.
-const shownGroups = 8
-
-// missing says that there is no group called name, and which groups there are.
-func (c *Config) missing(name string) string {
-	text := fmt.Sprintf("%s has no vrrp_sync_group %.255q, which sync-group names: ", c.Path, name)
-	if len(c.Groups) == 0 {
-		return text + "it has no sync group"
+// maybe marks what would be wrong if there were nothing that cannot be read.
+func maybe(wrong []string) []string {
+	list := make([]string, len(wrong))
+	for i := range wrong {
+		list[i] = "as far as it can be read: " + wrong[i]
 	}
-	var all, shown []string
-	for i, g := range c.Groups {
-		all = append(all, g.Name)
-		if i < shownGroups {
-			shown = append(shown, fmt.Sprintf("%.255q", g.Name))
+	return list
+}
+
+// Addresses returns the virtual addresses of f. known is false where they depend on what cannot be known.
+func (c *Reading) Addresses(f control.Followed) (list []netip.Addr, known bool) {
+	for i, m := range c.models {
+		var now []netip.Addr
+		if b := m.block(f); b != nil {
+			now = b.virtual()
+		}
+		if i > 0 && !slices.Equal(list, now) || len(m.doubts) > 0 {
+			return nil, false
+		}
+		list = now
+	}
+	return list, len(list) > 0
+}
+
+// Virtual returns the addresses that keepalived moves between the routers, as far as they can be read. known is false
+// if there may be others, or if there are none.
+func (c *Reading) Virtual() (list []netip.Addr, known bool) {
+	known = true
+	for _, m := range c.models {
+		known = known && len(m.doubts) == 0
+		for _, i := range m.instances {
+			known = known && !i.unread
+			for _, a := range i.addresses {
+				if !slices.Contains(list, a) {
+					list = append(list, a)
+				}
+			}
 		}
 	}
-	if len(all) > shownGroups {
-		shown = append(shown, fmt.Sprintf("%d more", len(all)-shownGroups))
-	}
-	text += "it has " + strings.Join(shown, ", ")
-	if near := flow.Nearest(name, all); near != "" {
-		text += fmt.Sprintf("; did you mean %.255q?", near)
-	}
-	return text
+	return list, known && len(list) > 0
 }

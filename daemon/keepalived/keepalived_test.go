@@ -1,204 +1,181 @@
 package keepalived
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	"ctsync/daemon/control"
 )
 
-// parseFiles parses the first of files (name, text, name, text, ...); a name that ends in "!" cannot be read.
-func parseFiles(files ...string) *Config {
-	read := func(path string) (string, error) {
-		for i := 0; i < len(files); i += 2 {
-			if files[i] == path {
-				return files[i+1], nil
-			}
-		}
-		return "", errors.New("permission denied")
-	}
-	match := func(pattern string) (paths []string, err error) {
-		for i := 0; i < len(files); i += 2 {
-			name := strings.TrimSuffix(files[i], "!")
-			ok, err := filepath.Match(pattern, name)
-			if err != nil {
-				return nil, err
-			}
-			if ok {
-				paths = append(paths, name)
-			}
-		}
-		return paths, nil
-	}
-	return parse(files[0], files[1], read, match)
-}
-
-const usualGroup = `vrrp_sync_group syncgrp {
-  group {
-    V1
-  }
-  notify_master "/usr/libexec/ctsync/ctsync-notify master syncgrp"
-  notify_backup "/usr/libexec/ctsync/ctsync-notify backup syncgrp"
-  notify_fault  "/usr/libexec/ctsync/ctsync-notify fault syncgrp"
-  notify_stop   "/usr/libexec/ctsync/ctsync-notify stop syncgrp"
-}
-`
-
-func TestGroups(t *testing.T) {
-	for name, c := range map[string]struct {
-		text  string
-		names string // in the order of the file, those in doubt with a ?
-		doubt bool   // there may be more
-	}{
-		"usual":             {usualGroup, "syncgrp", false},
-		"none":              {"vrrp_instance V1 {\n interface eth0\n}\n", "", false},
-		"one line":          {`vrrp_sync_group G { group { A B } notify "/bin/true" }`, "G", false},
-		"brace below":       {"vrrp_sync_group \"my group\"\n{\n group {\n  A\n }\n}\n", "my group", false},
-		"brace attached":    {"vrrp_sync_group G{\n group{\n A\n }}\nvrrp_sync_group H {\n}\n", "G H", false},
-		"comments":          {"! vrrp_sync_group A {\n# vrrp_sync_group B {\nvrrp_sync_group C { # }\n}!{\n", "C", false},
-		"quoted marks":      {"vrrp_sync_group \"a#b!c{d}\" {\n}\n", "a#b!c{d}", false},
-		"escaped":           {`vrrp_sync_group a\#b {` + "\n}\n", "a#b", false},
-		"continued":         {"vrrp_sync_group \\\n G \\\n {\n}\n", "G", false},
-		"carriage returns":  {"vrrp_sync_group G {\r\n group {\r\n A\r\n }\r\n}\r\n", "G", false},
-		"member, no group":  {"vrrp_sync_group G {\n group {\n vrrp_sync_group\n }\n}\n", "G", false},
-		"no name":           {"vrrp_sync_group {\n}\nvrrp_sync_group G {\n}\n", "G", false},
-		"quoted keyword":    {"global_defs {\n router_id \"vrrp_sync_group\"\n}\n", "", false},
-		"condition":         {"@main vrrp_sync_group M {\n@main group {\n@main A\n@main }\n@main }\nvrrp_sync_group G {\n}\n", "M? G", false},
-		"alternatives":      {"@main vrrp_sync_group M {\n@^main vrrp_sync_group B {\n group {\n A\n }\n}\nvrrp_sync_group G {\n}\n", "M? B? G", false},
-		"other alternative": {"@main vrrp_instance M {\n@^main vrrp_instance B {\n interface eth0\n}\n" + usualGroup, "syncgrp", false},
-		"inner condition":   {"vrrp_sync_group G {\n@main notify \"/bin/true\"\n}\n", "G?", false},
-		"definition":        {"$N=1\nvrrp_instance V {\n virtual_router_id $N\n}\n" + usualGroup, "syncgrp", false},
-		"defined name":      {"$N=1\nvrrp_sync_group G$N {\n}\n", "G$N", true},
-		"quoted definition": {"vrrp_sync_group \"G${N}\" {\n}\n", "G${N}", true},
-		"defined block":     {"$B=vrrp_sync_group G \\\n{ \\\n}\n$B\n", "", true},
-		"used block":        {"$B\n", "", true},
-		"repeated":          {"~SEQ(i, 1, 2) vrrp_sync_group G$i {\n}\n", "", true},
-		"open":              {"vrrp_instance A {\n" + usualGroup, "", true},
-		"closed twice":      {"}\n" + usualGroup, "syncgrp", true},
-	} {
-		k := parseFiles("/k.conf", c.text)
-		var names []string
-		for _, g := range k.Groups {
-			if g.Doubt {
-				g.Name += "?"
-			}
-			names = append(names, g.Name)
-		}
-		if got := strings.Join(names, " "); got != c.names || k.Doubt != "" != c.doubt {
-			t.Errorf("%s: groups %q, doubt %q; want %q, doubt %v", name, got, k.Doubt, c.names, c.doubt)
-		}
-	}
-}
-
-func TestIncludes(t *testing.T) {
-	for name, c := range map[string]struct {
-		files []string
-		want  string
-		doubt bool
-	}{
-		"relative":      {[]string{"/etc/k/k.conf", "include sub/*.conf\n", "/etc/k/sub/a.conf", usualGroup, "/etc/k/a.conf", "vrrp_sync_group wrong {\n}\n"}, "syncgrp", false},
-		"of an include": {[]string{"/etc/k/k.conf", "include sub/a.conf\n", "/etc/k/sub/a.conf", "include \"b.conf\"\n", "/etc/k/sub/b.conf", usualGroup}, "syncgrp", false},
-		"absolute":      {[]string{"/k.conf", "includer /etc/[ab].conf # both\n", "/etc/a.conf", "vrrp_sync_group A {\n}\n", "/etc/b.conf", "vrrp_sync_group B {\n}\n"}, "A B", false},
-		"inside":        {[]string{"/k.conf", "vrrp_sync_group G {\n include /n.conf\n}\n", "/n.conf", "notify /x\n"}, "G", false},
-		"none":          {[]string{"/k.conf", "include /none/*.conf\n"}, "", false},
-		"unreadable":    {[]string{"/k.conf", "include /secret.conf\n", "/secret.conf!", ""}, "", true},
-		"itself":        {[]string{"/k.conf", "include /k.conf\ninclude /k.conf\n"}, "", true},
-		"braces":        {[]string{"/k.conf", "include \"/{a,b}.conf\"\n"}, "", true},
-		"bad pattern":   {[]string{"/k.conf", "include /[.conf\n"}, "", true},
-	} {
-		k := parseFiles(c.files...)
-		var names []string
-		for _, g := range k.Groups {
-			names = append(names, g.Name)
-		}
-		if got := strings.Join(names, " "); got != c.want || k.Doubt != "" != c.doubt {
-			t.Errorf("%s: groups %q, doubt %q; want %q, doubt %v", name, got, k.Doubt, c.want, c.doubt)
-		}
-	}
-}
-
-func TestComplaints(t *testing.T) {
-	silent := "vrrp_sync_group syncgrp {\n group {\n A\n }\n}\n"
-	for name, c := range map[string]struct{ text, group, want string }{
-		"well":            {usualGroup, "syncgrp", ""},
-		"generic":         {"vrrp_sync_group G {\n notify /x\n}\n", "G", ""},
-		"missing":         {usualGroup, "VG1", `/k.conf has no vrrp_sync_group "VG1", which sync-group names: it has "syncgrp"`},
-		"near":            {usualGroup, "syncgroup", `/k.conf has no vrrp_sync_group "syncgroup", which sync-group names: it has "syncgrp"; did you mean "syncgrp"?`},
-		"case":            {usualGroup, "SYNCGRP", `/k.conf has no vrrp_sync_group "SYNCGRP", which sync-group names: it has "syncgrp"; did you mean "syncgrp"?`},
-		"none at all":     {"", "G", `/k.conf has no vrrp_sync_group "G", which sync-group names: it has no sync group`},
-		"missing, doubt":  {"$B\n", "G", ""},
-		"no script":       {silent, "syncgrp", `vrrp_sync_group "syncgrp" in /k.conf runs no notify script: ctsync does not hear of its transitions, see keepalived.conf.example`},
-		"some scripts":    {strings.Replace(usualGroup, "notify_stop", "#", 1), "syncgrp", `vrrp_sync_group "syncgrp" in /k.conf has no notify_stop: ctsync does not hear of these transitions`},
-		"FIFO":            {"global_defs {\n vrrp_notify_fifo /run/f\n}\n" + silent, "syncgrp", ""},
-		"D-Bus":           {silent + "global_defs {\n enable_dbus\n}\n", "syncgrp", ""},
-		"hidden FIFO":     {"$B\n" + silent, "syncgrp", ""},
-		"condition":       {"@main " + silent, "syncgrp", ""},
-		"member's script": {silent + "vrrp_instance A {\n notify /x\n}\n", "syncgrp", `vrrp_sync_group "syncgrp" in /k.conf runs no notify script: ctsync does not hear of its transitions, see keepalived.conf.example`},
-		"script included": {"vrrp_sync_group G {\n include none\n}\n", "G", `vrrp_sync_group "G" in /k.conf runs no notify script: ctsync does not hear of its transitions, see keepalived.conf.example`},
-	} {
-		got := strings.Join(parseFiles("/k.conf", c.text).Complaints(c.group), "\n")
-		if d := cmp.Diff(c.want, got); d != "" {
-			t.Errorf("%s (-want +got):\n%s", name, d)
-		}
-	}
-	many := ""
-	for _, g := range strings.Fields("a b c d e f g h i j") {
-		many += "vrrp_sync_group " + g + " {\n}\n"
-	}
-	got := parseFiles("/k.conf", many).Complaints("x")[0]
-	if !strings.HasSuffix(got, `it has "a", "b", "c", "d", "e", "f", "g", "h", 2 more`) {
-		t.Errorf("many groups: %s", got)
-	}
-}
+var group = control.Followed{Type: control.TypeGroup, Name: "syncgrp"}
 
 // write writes a file with the directories above it.
-func write(t *testing.T, path, text string) {
+func write(t *testing.T, path, text string, mode os.FileMode) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, mode); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func TestRead(t *testing.T) {
+// lab is a folder with scripts. In the text of a configuration, BIN stands for it.
+func lab(t *testing.T) string {
+	t.Helper()
 	dir := t.TempDir()
-	path := filepath.Join(dir, "k.conf")
-	if _, err := Read(path); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("no file: %v", err)
+	for at := dir; at != os.TempDir(); at = filepath.Dir(at) {
+		if err := os.Chmod(at, 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if _, err := Read(dir); err == nil {
-		t.Error("a directory was read")
+	write(t, filepath.Join(dir, "ctsync-notify"), "#!/bin/sh\necho \"$*\" >> $0.$$\n", 0o755)
+	write(t, filepath.Join(dir, "primary-backup.sh"), "#!/bin/sh\nconntrackd -c\n", 0o755)
+	write(t, filepath.Join(dir, "own.sh"), "#!/bin/sh\nctsync notify \"$@\"\n", 0o755)
+	write(t, filepath.Join(dir, "log.sh"), "#!/bin/sh\nlogger \"$@\"\n", 0o755)
+	write(t, filepath.Join(dir, "plain"), "#!/bin/sh\n", 0o644)
+	return dir
+}
+
+// four are the four scripts as README has them, for a name.
+func four(name string) string {
+	var b strings.Builder
+	for _, s := range states {
+		b.WriteString(" " + s.keyword + ` "BIN/ctsync-notify ` + strings.ToLower(string(s.state)) + " " + name + "\"\n")
 	}
-	write(t, path, "include *.inc\n")
-	write(t, filepath.Join(dir, "g.inc"), usualGroup)
-	c, err := Read(path)
-	if err != nil || len(c.Groups) != 1 || c.Path != path || c.Doubt != "" || len(c.Complaints("syncgrp")) != 0 {
-		t.Errorf("%+v, %v", c, err)
+	return b.String()
+}
+
+const (
+	instanceA = "vrrp_instance A {\n interface sync0\n virtual_router_id 1\n" +
+		" virtual_ipaddress {\n  192.0.2.1/24 dev sync0\n }\n"
+	instanceB = "vrrp_instance B {\n interface sync0\n virtual_router_id 2\n" +
+		" virtual_ipaddress_excluded { 192.0.2.9 }\n virtual_ipaddress { 192.0.2.2 }\n"
+	both = instanceA + "}\n" + instanceB + "}\n"
+	head = "vrrp_sync_group syncgrp {\n group { A B }\n"
+)
+
+// cases are configurations and what is said of them: "" that they are in order, "?" before a doubt. The files inc/...
+// of a case are written beside the configuration.
+var cases = []struct {
+	name, text, says string
+	instance         bool // instance = "A" is followed
+}{
+	{name: "four", text: both + head + four("syncgrp") + "}\n"},
+	{name: "generic", text: both + head + " notify BIN/ctsync-notify\n}\n"},
+	{name: "one line", text: both + `vrrp_sync_group "syncgrp"{group{A B}notify "BIN/ctsync-notify"}` + "\n"},
+	{name: "brace below", text: both + "vrrp_sync_group syncgrp\n{\n group\n {\n A\n B\n }\n notify 'BIN/ctsync-notify'\n}\n"},
+	{name: "comments", text: both + "! vrrp_sync_group no {\n" + head + "# notify_master x\n" + four("syncgrp") + "} # }\n"},
+	{name: "no script", text: both + head + "}\n", says: "runs no notify script"},
+	{name: "no stop", text: both + head + strings.Replace(four("syncgrp"), "notify_stop", "#", 1) + "}\n", says: "has no notify_stop"},
+	{name: "no group", text: both, says: `has no vrrp_sync_group "syncgrp", which ctsync.toml names: it has none, but "A", "B"`},
+	{name: "near", text: both + "vrrp_sync_group syncgroup {\n group { A B }\n}\n", says: `did you mean "syncgroup"?`},
+	{name: "name with blanks", text: both + "vrrp_sync_group my syncgrp {\n group { A B }\n" + four("syncgrp") + "}\n", says: "has no vrrp_sync_group"},
+	{name: "misspelt members", text: both + "vrrp_sync_group syncgrp {\n group { LAN WAN }\n" + four("syncgrp") + "}\n", says: `removes vrrp_sync_group "syncgrp"`},
+	{name: "one misspelt member", text: both + "vrrp_sync_group syncgrp {\n group { A WAN }\n" + four("syncgrp") + "}\n", says: `no vrrp_instance is called "WAN"`},
+	{name: "no members", text: both + "vrrp_sync_group syncgrp {\n" + four("syncgrp") + "}\n", says: "it has no members"},
+	{name: "taken members", text: both + "vrrp_sync_group other {\n group { A B }\n}\n" + head + four("syncgrp") + "}\n", says: `"A" is in vrrp_sync_group "other" already`},
+	{name: "second of a name", text: both + head + "}\n" + head + four("syncgrp") + "}\n", says: "runs no notify script"},
+	{name: "instance tells", text: instanceA + four("syncgrp") + "}\n"},
+	{name: "both instances tell", text: instanceA + four("syncgrp") + "}\n" + instanceB + four("syncgrp") + "}\n", says: "does not move the two together"},
+	{name: "members tell", text: instanceA + four("syncgrp") + "}\n" + instanceB + four("syncgrp") + "}\n" + head + "}\n"},
+	{name: "generic of an instance", text: instanceA + " notify BIN/ctsync-notify\n}\n", says: "has no vrrp_sync_group"},
+	{name: "group is an instance", text: strings.Replace(instanceA, "A {", "syncgrp {", 1) + " notify BIN/ctsync-notify\n}\n", says: `write instance = "syncgrp"`},
+	{name: "conntrackd", text: both + head + ` notify_master "BIN/primary-backup.sh primary"` + "\n}\n", says: "tells conntrackd and not ctsync"},
+	{name: "another name", text: both + head + four("syncgroup") + "}\n", says: `reports "syncgroup", and ctsync.toml names sync-group syncgrp`},
+	{name: "another state", text: both + head + strings.Replace(four("syncgrp"), "notify stop", "notify master", 1) + "}\n", says: "notify_stop of vrrp_sync_group \"syncgrp\": ctsync does not hear of it: it says MASTER"},
+	{name: "redirection", text: both + head + strings.ReplaceAll(four("syncgrp"), " syncgrp\"", " syncgrp > /dev/null 2>&1\"") + "}\n", says: "keepalived runs no shell"},
+	{name: "unquoted", text: both + head + strings.ReplaceAll(four("syncgrp"), `"`, "") + "}\n", says: "put the command with all its arguments into double quotes"},
+	{name: "missing script", text: both + head + strings.ReplaceAll(four("syncgrp"), "ctsync-notify", "none") + "}\n", says: "none does not exist"},
+	{name: "not executable", text: both + head + strings.ReplaceAll(four("syncgrp"), "ctsync-notify", "plain") + "}\n", says: "is not executable for user root"},
+	{name: "own script", text: both + head + ` notify "BIN/own.sh"` + "\n}\n", says: "?mentions ctsync"},
+	{name: "other script", text: both + head + ` notify "BIN/log.sh"` + "\n}\n", says: "?the word ctsync does not occur"},
+	{name: "security", text: "global_defs {\n enable_script_security\n}\n" + both + head + four("syncgrp") + "}\n", says: "write script_user root"},
+	{name: "security, root", text: "global_defs {\n enable_script_security\n script_user root\n}\n" + both + head + four("syncgrp") + "}\n"},
+	{name: "unknown user", text: "global_defs {\n script_user nobodyknows\n}\n" + both + head + four("syncgrp") + "}\n", says: `there is no user "nobodyknows"`},
+	{name: "user who may not act", text: "global_defs {\n script_user nobody\n}\n" + both + head + four("syncgrp") + "}\n", says: "who may not act on ctsyncd"},
+	{name: "FIFO", text: "global_defs {\n vrrp_notify_fifo /run/f\n}\n" + both + head + "}\n", says: "?the reader of vrrp_notify_fifo"},
+	{name: "include", text: "include inc/both\nincludea inc/g*p\n"},
+	{name: "braces", text: "includer inc/{both,none,group}\n"},
+	{name: "unknown include", text: both + head + four("syncgrp") + "}\nincludez inc/both\n", says: "?may include files"},
+	{name: "executable include", text: "include inc/both\ninclude inc/run\n", says: "has no vrrp_sync_group"},
+	{name: "definition", text: both + "$G=syncgrp\n$S=BIN/ctsync-notify\nvrrp_sync_group ${G} {\n group { A B }\n notify \"$S\"\n notify_stop \"${S} stop ${G}\"\n}\n", says: "?depends on where keepalived was started"},
+	{name: "braced definition", text: both + "$G=syncgrp\n$S=BIN/ctsync-notify\nvrrp_sync_group $G {\n group { A B }\n notify \"${S}\"\n}\n"},
+	{name: "several lines", text: both + "$B= \\\n vrrp_sync_group ${N} { \\\n group { A B } \\\n notify BIN/ctsync-notify \\\n }\n\n$N=syncgrp\n$B\n"},
+	{name: "sequence", text: "~SEQ(n, 1, 2) vrrp_instance V${n} { interface sync0\n virtual_router_id 7\n", says: "?braces do not match"},
+	{name: "list of names", text: both + "~LST(g, other, syncgrp) vrrp_sync_group ${g} { group { A B } notify BIN/ctsync-notify }\n", says: "already"},
+	{name: "condition of no matter", text: both + head + "@main notify BIN/ctsync-notify\n@^main notify BIN/ctsync-notify\n}\n"},
+	{name: "condition", text: both + head + "@main notify BIN/ctsync-notify\n}\n", says: "?depends on the config-id"},
+	{name: "instance, generic", text: instanceA + " notify BIN/ctsync-notify\n}\n", instance: true},
+	{name: "instance, four", text: instanceA + four("A") + "}\n", instance: true},
+	{name: "instance, its group alone", text: both + head + " notify BIN/ctsync-notify\n}\n", instance: true, says: "runs no notify script"},
+}
+
+// file writes the configuration of a case with what it includes, and returns its path.
+func file(t *testing.T, dir, name, text string) string {
+	t.Helper()
+	text = strings.ReplaceAll(text, "BIN", dir)
+	whole := strings.ReplaceAll(head+four("syncgrp")+"}\n", "BIN", dir)
+	write(t, filepath.Join(dir, "inc", "both"), both, 0o644)
+	write(t, filepath.Join(dir, "inc", "group"), whole, 0o644)
+	write(t, filepath.Join(dir, "inc", "run"), whole, 0o755)
+	path := filepath.Join(dir, strings.ReplaceAll(name, " ", "-")+".conf")
+	write(t, path, text, 0o644)
+	return path
+}
+
+func TestJudge(t *testing.T) {
+	dir := lab(t)
+	for _, c := range cases {
+		follow := group
+		if c.instance {
+			follow = control.Followed{Type: control.TypeInstance, Name: "A"}
+		}
+		r := Read(file(t, dir, c.name, c.text))
+		v := r.Judge(follow, Access{Known: true, UID: 77, ConnectGID: 77, ActGID: 77}, nil)
+		want, doubt := strings.CutPrefix(c.says, "?")
+		all := strings.Join(append(v.Wrong, v.Doubt...), "\n")
+		if !strings.Contains(all, want) || (want == "") != (all == "") || doubt != (len(v.Doubt) > 0) {
+			t.Errorf("%s: wrong %q, doubt %q, want %q", c.name, v.Wrong, v.Doubt, c.says)
+		}
+		// What keepalived has said of everything needs no reading.
+		heard := Heard{"MASTER": true, "BACKUP": true, "FAULT": true, "STOP": true}
+		if v := r.Judge(follow, Access{}, heard); len(v.Doubt) > 0 || len(v.Wrong) > 0 && c.name != "both instances tell" {
+			t.Errorf("%s: heard all, and still %+v", c.name, v)
+		}
 	}
 }
 
-// Whatever the file holds, reading it ends, a complaint is one line, and no group that exists is said to be missing.
-func FuzzRead(f *testing.F) {
-	f.Add(usualGroup, "syncgrp")
-	f.Add("@a vrrp_sync_group A {\n@b vrrp_sync_group B {\n}\ninclude /k.conf\n$X=${Y}\\\n~SEQ(i,1,2)\n", "B")
-	f.Add("vrrp_sync_group \"\\\"{\" { } } ! \\", "\"{")
-	f.Fuzz(func(t *testing.T, text, group string) {
-		k := parseFiles("/k.conf", text)
-		for _, c := range k.Complaints(group) {
-			if strings.ContainsAny(c, "\n\r") {
-				t.Errorf("more than a line: %q", c)
-			}
+// What cannot be read is not in order.
+func TestUnread(t *testing.T) {
+	dir := t.TempDir()
+	for _, path := range []string{filepath.Join(dir, "none"), dir} {
+		if v := Read(path).Judge(group, Access{}, nil); len(v.Wrong) > 0 || len(v.Doubt) != 1 {
+			t.Errorf("%s: %+v", path, v)
 		}
-		for _, g := range k.Groups {
-			for _, c := range k.Complaints(g.Name) {
-				if strings.Contains(c, "has no vrrp_sync_group") {
-					t.Errorf("%q is there and is said to be missing", g.Name)
-				}
+	}
+}
+
+// FuzzRead: whatever the file holds, reading it ends, and an answer is one line.
+func FuzzRead(f *testing.F) {
+	for _, c := range cases {
+		f.Add(c.text)
+	}
+	f.Add("$A=$A\n$A\n$B= \\\n $B \\\n $B\n\n$B\n~SEQ(i,1,9) ~SEQ(j,1,9) x\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		r := newReader(&system{host: "h"}, "h")
+		r.text("/k.conf", strings.ReplaceAll(text, "include", ""))
+		m := newModel(r)
+		q := question{model: m, sys: r.sys, path: "/k.conf", follow: group}
+		v := q.judge()
+		for _, line := range append(v.Wrong, v.Doubt...) {
+			if strings.ContainsAny(line, "\n\r") {
+				t.Errorf("more than a line: %q", line)
 			}
 		}
 	})

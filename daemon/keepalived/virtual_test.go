@@ -2,9 +2,7 @@ package keepalived
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 )
 
@@ -17,48 +15,31 @@ vrrp_instance A {
     10.0.0.100/24 brd 10.0.0.255 dev eth0 label eth0:1
     ! 10.0.0.101
     2001:db8::100
-    $NET.7/24
   }
   virtual_routes { 10.9.0.0/16 via 10.0.0.254 }
-  virtual_ipaddress_excluded { 10.1.0.100/24 dev eth1 }
+  virtual_ipaddress_excluded { dev eth1 10.1.0.100/24 }
   authentication { auth_pass 10.0.0.9 }
 }
 vrrp_instance B {
   virtual_ipaddress
   {
-    192.0.2.100
+    ${NET}.100
   }
 }
 static_ipaddress { 10.5.0.1/24 dev eth2 }
 `
-	c := parse("k", text, func(string) (string, error) { return "", nil }, filepath.Glob)
-	got := strings.Trim(fmt.Sprint(c.Virtual), "[]")
-	if want := "10.0.0.100 2001:db8::100 10.1.0.100 192.0.2.100"; got != want {
-		t.Errorf("virtual addresses %s, want %s", got, want)
-	}
-	if Virtual(filepath.Join(t.TempDir(), "none")) != nil {
-		t.Error("virtual addresses of a file that is not there")
-	}
-}
-
-// TestAllVirtual: who warns for want of an address must know all of them.
-func TestAllVirtual(t *testing.T) {
-	for text, want := range map[string]bool{
-		"vrrp_instance A {\n virtual_ipaddress {\n  10.0.0.1/24 dev lan0\n  2001:db8::1\n }\n}\n": true,
-		"vrrp_instance A {\n virtual_ipaddress { 10.0.0.1 }\n}\n":                                 true,
-		"vrrp_instance A {\n virtual_ipaddress {\n  $VIP\n  10.0.0.1\n }\n}\n":                    false,
-		"vrrp_instance A {\n virtual_ipaddress {\n  @a 10.0.0.1\n }\n}\n":                         true, // it may be one of them
-		"vrrp_instance A {\n}\n": false,
+	path := filepath.Join(t.TempDir(), "k.conf")
+	for before, want := range map[string]string{
+		"$NET=192.0.2": "[10.0.0.100 2001:db8::100 10.1.0.100 192.0.2.100] true",
+		"":             "[10.0.0.100 2001:db8::100 10.1.0.100] false",
 	} {
-		path := filepath.Join(t.TempDir(), "k.conf")
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if list, known := AllVirtual(path); known != want {
-			t.Errorf("%q: %v, known %v", text, list, known)
+		write(t, path, before+text, 0o644)
+		list, known := Read(path).Virtual()
+		if got := fmt.Sprint(list, known); got != want {
+			t.Errorf("%q: virtual addresses %s, want %s", before, got, want)
 		}
 	}
-	if _, known := AllVirtual("/nonexistent"); known {
-		t.Error("the addresses of a file that does not exist are known")
+	if list, known := Read(path + ".none").Virtual(); list != nil || known {
+		t.Error("virtual addresses of a file that is not there")
 	}
 }

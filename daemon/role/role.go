@@ -34,11 +34,11 @@ type Roles struct {
 	mu     sync.Mutex
 	follow control.Followed
 	state  control.State // "" until the first notification
-	since time.Time
-	sent  int64  // CLOCK_BOOTTIME (ns) of the notification that made the present role
-	made  uint64 // ID of the transition that made the present role
-	began int64  // CLOCK_BOOTTIME (ns) of its notification
-	phase phase  // of its work
+	since  time.Time
+	sent   int64  // CLOCK_BOOTTIME (ns) of the notification that made the present role
+	made   uint64 // ID of the transition that made the present role
+	began  int64  // CLOCK_BOOTTIME (ns) of its notification
+	phase  phase  // of its work
 
 	inherited *control.Transition // made the role before the daemon was restarted
 }

@@ -1,0 +1,50 @@
+package daemon
+
+import (
+	"log/slog"
+	"net/netip"
+	"strings"
+	"time"
+
+	"ctsync/daemon/config"
+	"ctsync/daemon/control"
+	"ctsync/daemon/keepalived"
+	"ctsync/notify"
+)
+
+// followed is what cfg names.
+func followed(cfg *config.Config) control.Followed {
+	if cfg.Instance != "" {
+		return control.Followed{Type: control.TypeInstance, Name: cfg.Instance}
+	}
+	return control.Followed{Type: control.TypeGroup, Name: cfg.SyncGroup}
+}
+
+// Check reads the files that cfg names. The warnings say what is wrong with keepalived's configuration, or why it
+// cannot be judged. A running daemon copes with it and shows them in its status.
+func Check(cfg *config.Config) (warnings []string) {
+	k := keepalived.Watch{
+		Log: slog.New(slog.DiscardHandler), Own: func() ([]netip.Addr, error) { return nil, nil },
+	}
+	return k.Warnings(keepalived.Question{
+		Path: cfg.KeepalivedConfig, Follow: followed(cfg), Access: keepalived.AccessBy(cfg.Socket, cfg.SocketGID, cfg.ControlGID),
+		Role: control.RoleStop, Since: time.Now(),
+	})
+}
+
+// askKeepalived is what the daemon asks of keepalived's configuration now.
+func (d *Daemon) askKeepalived() keepalived.Question {
+	cfg := d.loaded.Load()
+	state, since := d.roles.Current()
+	q := keepalived.Question{
+		Path: cfg.KeepalivedConfig, Follow: followed(cfg), Role: state.Role(), Since: since,
+		Access: keepalived.AccessBy(d.cfg.Socket, d.cfg.SocketGID, d.cfg.ControlGID),
+	}
+	for _, t := range d.roles.History.List() {
+		if t.Group == q.Follow.Name && strings.Contains(t.Source, notify.SourceKeepalived) &&
+			!strings.HasPrefix(t.Outcome, control.OutcomeIgnored) {
+			q.Heard(t.State, t.Received)
+		}
+	}
+	return q
+}
