@@ -215,7 +215,7 @@ func (d *Daemon) build() {
 			list, _ := keepalived.Read(d.loaded.Load().KeepalivedConfig).Virtual()
 			return list
 		},
-		Config:  d.inForce.Load, Wake: d.wakeLinks, Log: d.steady,
+		Config: d.inForce.Load, Wake: d.wakeLinks, Log: d.steady,
 	}
 	d.registry = metrics.NewRegistry(d.snapshot)
 	d.server = control.NewServer(d.backend(), d.steady)

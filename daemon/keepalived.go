@@ -3,22 +3,15 @@ package daemon
 import (
 	"log/slog"
 	"net/netip"
-	"strings"
 	"time"
 
 	"ctsync/daemon/config"
 	"ctsync/daemon/control"
 	"ctsync/daemon/keepalived"
-	"ctsync/notify"
 )
 
 // followed is what cfg names.
-func followed(cfg *config.Config) control.Followed {
-	if cfg.Instance != "" {
-		return control.Followed{Type: control.TypeInstance, Name: cfg.Instance}
-	}
-	return control.Followed{Type: control.TypeGroup, Name: cfg.SyncGroup}
-}
+func followed(cfg *config.Config) control.Followed { return control.FollowedBy(cfg.SyncGroup, cfg.Instance) }
 
 // Check reads the files that cfg names. The warnings say what is wrong with keepalived's configuration, or why it
 // cannot be judged. A running daemon copes with it and shows them in its status.
@@ -40,11 +33,6 @@ func (d *Daemon) askKeepalived() keepalived.Question {
 		Path: cfg.KeepalivedConfig, Follow: followed(cfg), Role: state.Role(), Since: since,
 		Access: keepalived.AccessBy(d.cfg.Socket, d.cfg.SocketGID, d.cfg.ControlGID),
 	}
-	for _, t := range d.roles.History.List() {
-		if t.Group == q.Follow.Name && strings.Contains(t.Source, notify.SourceKeepalived) &&
-			!strings.HasPrefix(t.Outcome, control.OutcomeIgnored) {
-			q.Heard(t.State, t.Received)
-		}
-	}
+	q.Hear(d.roles.History.List())
 	return q
 }

@@ -119,12 +119,7 @@ func (s *Sender) String() string {
 }
 
 // Followed returns what makes the role.
-func (s *Status) Followed() Followed {
-	if s.Instance != "" {
-		return Followed{TypeInstance, s.Instance}
-	}
-	return Followed{TypeGroup, s.SyncGroup}
-}
+func (s *Status) Followed() Followed { return FollowedBy(s.SyncGroup, s.Instance) }
 
 // ActiveLink is the dedicated link that sends, of several.
 type ActiveLink struct {

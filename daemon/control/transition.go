@@ -45,6 +45,14 @@ type Followed struct {
 	Name string
 }
 
+// FollowedBy returns the instance that is followed, or else the sync group.
+func FollowedBy(group, instance string) Followed {
+	if instance != "" {
+		return Followed{TypeInstance, instance}
+	}
+	return Followed{TypeGroup, group}
+}
+
 // String returns f as the configuration file names it, "sync-group NAME" or "instance NAME".
 func (f Followed) String() string {
 	if f.Type == TypeInstance {

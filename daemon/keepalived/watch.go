@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"ctsync/daemon/control"
+	"ctsync/notify"
 )
 
 // Watch remembers what is wrong with keepalived's configuration, so that it logs each complaint once. Its methods may
@@ -37,11 +38,17 @@ type Question struct {
 	heard [len(states)]time.Time
 }
 
-// Heard notes that keepalived reported a state at that time.
-func (q *Question) Heard(s control.State, at time.Time) {
-	for i := range states {
-		if states[i].state == s {
-			q.heard[i] = at
+// Hear notes when keepalived, and nobody else, last reported each state of what is followed.
+func (q *Question) Hear(list []control.Transition) {
+	for _, t := range list {
+		if t.Group != q.Follow.Name || !strings.Contains(t.Source, notify.SourceKeepalived) ||
+			strings.HasPrefix(t.Outcome, control.OutcomeIgnored) {
+			continue
+		}
+		for i := range states {
+			if states[i].state == t.State {
+				q.heard[i] = t.Received
+			}
 		}
 	}
 }
