@@ -31,9 +31,9 @@ func (a *Again) Acked(again bool) {
 	a.arrived = a.arrived || again
 }
 
-// Open begins a round at now, which is not before At, and returns how many of the waiting messages may leave in it.
-// left says that those of the round before have left. wait is how long an answer may take.
-func (a *Again) Open(now, wait int64, waiting int, left bool) int {
+// Open begins a round at now, which is not before At, and returns how many messages may leave in it. left says that
+// those of the round before have left. wait is how long an answer may take.
+func (a *Again) Open(now, wait int64, left bool) int {
 	left = left || now-a.began > WaitMost // or are in a long queue
 	switch {
 	case a.arrived:
@@ -42,13 +42,15 @@ func (a *Again) Open(now, wait int64, waiting int, left bool) int {
 		a.vain = min(a.vain+1, vainMost)
 	}
 	a.at = now + min(wait<<a.vain, WaitMost)
-	n := min(a.credit, waiting)
-	a.credit -= n
-	if n == 0 && left {
-		n = min(Grant, waiting)
+	if a.credit == 0 && left {
+		return Grant
 	}
+	return a.credit
+}
+
+// Spend notes that n messages leave in the round that Open began at now.
+func (a *Again) Spend(now int64, n int) {
 	if n > 0 {
-		a.began = now
+		a.credit, a.began = max(a.credit-n, 0), now
 	}
-	return n
 }

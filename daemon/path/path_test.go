@@ -6,12 +6,17 @@ import "testing"
 func TestAgain(t *testing.T) {
 	a := New(0, 1468, 0, 1).Again
 	now := second
-	if n := a.Open(now, 10*ms, 5000, true); n != CreditMost || a.At() != now+10*ms {
+	open := func(left bool) int {
+		n := a.Open(now, 10*ms, left)
+		a.Spend(now, n)
+		return n
+	}
+	if n := open(true); n != CreditMost || a.At() != now+10*ms {
 		t.Fatalf("at first %d may leave, the next round is %d ms later", n, (a.At()-now)/ms)
 	}
 	for _, want := range []int64{20, 40, 80, 160, 320, 640, 1000, 1000} {
 		now = a.At()
-		if n := a.Open(now, 10*ms, 5000, true); n != Grant || a.At() != now+want*ms {
+		if n := open(true); n != Grant || a.At() != now+want*ms {
 			t.Fatalf("in vain: %d may leave, the next round is %d ms later, want %d", n, (a.At()-now)/ms, want)
 		}
 	}
@@ -20,11 +25,11 @@ func TestAgain(t *testing.T) {
 	}
 	a.Acked(true)
 	now = a.At()
-	if n := a.Open(now, 10*ms, 5000, true); n != 11*CreditPer || a.At() != now+10*ms {
+	if n := open(true); n != 11*CreditPer || a.At() != now+10*ms {
 		t.Errorf("after 11 acknowledgements %d may leave, the next round is %d ms later", n, (a.At()-now)/ms)
 	}
 	now = a.At()
-	if n := a.Open(now, 10*ms, 5000, false); n != 0 {
+	if n := open(false); n != 0 {
 		t.Errorf("without credit, and before the last round has left, %d may leave", n)
 	}
 }

@@ -34,8 +34,7 @@
 // without this rule a number could stay between two of them forever.
 //
 // The window bounds what is in flight: enough for a peer that acknowledges rarely, little enough for its socket buffer.
-// So what the peer acknowledges paces a bulk. Package path measures the path: it sets the window, the size of datagrams
-// and the time between two retransmissions.
+// It paces a bulk by what the peer acknowledges. Package path sets it, the size of datagrams, and when to send again.
 //
 // # The bound
 //
@@ -46,8 +45,8 @@
 //	what is sent again  4 messages for each that the peer acknowledges, which it does once for each that is new; 1024
 //	                    in advance; and beyond that 16 messages (a datagram) in a round trip of at least 10 ms, or in
 //	                    a second when nothing arrives
-//	answers             4 acknowledgements and 1 request (16 bytes) for each message of the peer; a request is repeated
-//	                    after 0.25 s, then half as often each time, down to once in 2 s
+//	answers             4 acknowledgements and a request for each message of the peer, 16 bytes each; an unmet request
+//	                    again after 0.25 s and then ever later, down to once in 2 s
 //	signs of life       one a second, 5 while something is lost
 //
 // In bytes per second: 5 times what is new, plus 130 KB at worst. At 60 % loss in both directions it was 3 times.

@@ -266,7 +266,7 @@ func (s *FTFW) acked(from, to uint32) {
 	if before(s.ackedSeq, to) {
 		s.ackedSeq = to
 	}
-	s.sampleAck(from, to)
+	s.sample(to, to-from+1 >= uint32(s.cfg.AckWindow)) // one of a full window leaves at once
 	n := s.ring.state
 	s.ring.remove(from, to, func(e element) {
 		s.path.Size.Arrived(s.now, int(e.size), e.seq)
@@ -288,7 +288,7 @@ func (s *FTFW) acked(from, to uint32) {
 // again. The NACK itself is acknowledged when all of them have left. That holds for a NACK that finds nothing as well:
 // it may repeat an earlier one that still waits.
 func (s *FTFW) nacked(h *wire.Header) {
-	s.sampleNack(h.To)
+	s.sample(h.To+1, true) // it left as soon as the message behind the gap came
 	n, all := s.ring.state, s.ring.len()
 	s.ring.remove(h.From, h.To, func(e element) {
 		s.path.Size.Missed(s.now, int(e.size), e.seq, s.seq)

@@ -11,8 +11,7 @@ type resend struct {
 	state   int       // of them
 	nacks   int       // of them
 	in, out uint64    // elements that came, and that left
-
-	marks []mark // state messages that left, until they are sent
+	marks   []mark    // state messages that left, until they are sent
 }
 
 // mark is the place of a message in the order of all state messages, and how often it was asked for.
@@ -60,7 +59,7 @@ func (r *resend) clear(fn func(element)) {
 	*r = resend{lost: r.lost[:0]}
 }
 
-// resend begins a round if one is due.
+// resend begins a round if one is due. What was sent anew since it was lost is passed over and costs nothing.
 func (s *FTFW) resend() {
 	r := &s.again
 	if len(r.lost) == 0 || s.now < s.path.Again.At() {
@@ -69,17 +68,17 @@ func (s *FTFW) resend() {
 	if s.dirty() == 0 {
 		r.marks = r.marks[:0]
 	}
-	n := s.path.Again.Open(s.now, s.path.RoundTrip.Wait(), len(r.lost), len(r.marks) == 0)
-	for _, e := range r.lost[:n] {
+	n, spent, left := s.path.Again.Open(s.now, s.path.RoundTrip.Wait(), len(r.marks) == 0), 0, 0
+	for ; left < len(r.lost) && spent < n; left++ {
+		e := r.lost[left]
 		r.count(e.kind, -1)
 		r.out++
-		if e.kind == state {
-			s.giveBack(e)
-		} else {
-			s.sendAgain(e)
+		if s.giveBack(e) {
+			spent++
 		}
 	}
-	r.lost = r.lost[:copy(r.lost, r.lost[n:])]
+	s.path.Again.Spend(s.now, spent)
+	r.lost = r.lost[:copy(r.lost, r.lost[left:])]
 }
 
 // nextResend returns when the next round is due.
@@ -100,13 +99,20 @@ func (s *FTFW) sendAgain(e element) {
 	}
 }
 
-// giveBack hands a lost message to the caller, who sends what it is about once more, behind all that is dirty.
-func (s *FTFW) giveBack(e element) {
+// giveBack sends a lost message again. One of state it hands to the caller, who sends what it is about once more, behind
+// all that is dirty. It returns false when the caller does not: it was sent anew since, or will be anyway.
+func (s *FTFW) giveBack(e element) bool {
+	if e.kind != state {
+		s.sendAgain(e)
+		return true
+	}
 	before := s.dirty()
 	s.h.Lost(Ref(e.a), e.seq)
-	if after := s.dirty(); after > before {
+	after := s.dirty()
+	if after > before {
 		s.again.marks = append(s.again.marks, mark{s.stateSent + uint64(after), min(e.tries, 254) + 1})
 	}
+	return after > before || s.h.Dirty == nil
 }
 
 // repeatControl repeats control messages that the peer has not acknowledged for long: requests as long as it has not
@@ -133,12 +139,7 @@ func (s *FTFW) repeatControl() {
 	s.ring.trim()
 }
 
-// sampleNack and sampleAck measure the round trip by an answer of the peer. A NACK leaves as soon as the message behind
-// the gap arrives, and so does an acknowledgement of a full window.
-func (s *FTFW) sampleNack(to uint32) { s.sample(to+1, true) }
-
-func (s *FTFW) sampleAck(from, to uint32) { s.sample(to, to-from+1 >= uint32(s.cfg.AckWindow)) }
-
+// sample measures the round trip by the peer's answer to message seq.
 func (s *FTFW) sample(seq uint32, prompt bool) {
 	if i := s.ring.search(seq); i < s.ring.n {
 		if e := s.ring.at(i); e.seq == seq && e.kind != gone && e.kind != resync {

@@ -297,6 +297,22 @@ func TestPathIsFound(t *testing.T) {
 	}
 }
 
+// TestResyncWhileLost: a peer that asks for the table while the same messages get lost has them sent anew. What is sent
+// again follows the newer ones, and what the older ones said costs nothing.
+func TestResyncWhileLost(t *testing.T) {
+	l := newLossy([2]Config{{MaxDatagram: 8968}, {MaxDatagram: 8968}}, longer(1472))
+	pass := func(d time.Duration) { l.run(d, func() bool { return false }) }
+	pass(500 * time.Millisecond)
+	for ref := range Ref(5640) {
+		l.ends[0].change(ref)
+	}
+	pass(time.Second)
+	l.ends[1].s.RequestResync(l.now)
+	if took, ok := l.run(10*time.Second, l.settled); !ok {
+		t.Errorf("%d flows are missing after %v", l.missing(0), took)
+	}
+}
+
 // TestPeerThatOnlyAsks: a peer that asks for everything again and acknowledges nothing gets little, and less and less.
 func TestPeerThatOnlyAsks(t *testing.T) {
 	for _, tt := range []struct {
