@@ -99,8 +99,8 @@ func (s *FTFW) sendAgain(e element) {
 	}
 }
 
-// giveBack sends a lost message again. One of state it hands to the caller, who sends what it is about once more, behind
-// all that is dirty. It returns false when the caller does not: it was sent anew since, or will be anyway.
+// giveBack sends a lost message again. One of state it hands to the caller, who sends what it is about once more,
+// behind all that is dirty. It returns false when the caller does not: it was sent anew since, or will be anyway.
 func (s *FTFW) giveBack(e element) bool {
 	if e.kind != state {
 		s.sendAgain(e)
