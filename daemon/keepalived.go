@@ -11,7 +11,9 @@ import (
 )
 
 // followed is what cfg names.
-func followed(cfg *config.Config) control.Followed { return control.FollowedBy(cfg.SyncGroup, cfg.Instance) }
+func followed(cfg *config.Config) control.Followed {
+	return control.FollowedBy(cfg.SyncGroup, cfg.Instance)
+}
 
 // Check reads the files that cfg names. The warnings say what is wrong with keepalived's configuration, or why it
 // cannot be judged. A running daemon copes with it and shows them in its status.
