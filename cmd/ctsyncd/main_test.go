@@ -41,7 +41,7 @@ const minimal = "[failover-mechanism.vrrp]\nsync-group = 'g'\n[interface.eth0]\n
 func TestCommandLine(t *testing.T) {
 	dir := t.TempDir()
 	good, bad, missing := filepath.Join(dir, "good"), filepath.Join(dir, "bad"), filepath.Join(dir, "missing")
-	writeFile(t, good, minimal)
+	writeFile(t, good, "keepalived-config = '"+missing+"'\n"+minimal)
 	writeFile(t, bad, "cache_limit = 5\n"+minimal+"port = 0\n")
 	badText := bad + `:1:1: unknown key "cache_limit"; did you mean "cache-limit"?` + "\n" +
 		bad + `:5:8: port = 0 is out of range: 1 to 65535` + "\n"
@@ -52,7 +52,9 @@ func TestCommandLine(t *testing.T) {
 		status         int
 		stdout, stderr string
 	}{
-		{"check good", []string{"--check", "--config", good}, 0, good + ": ok\n", ""},
+		{"check good", []string{"--check", "--config", good}, 0, good + ": ok\n",
+			good + ": warning: " + missing + " does not exist: keepalived is not checked; if its configuration is elsewhere, " +
+				"set keepalived-config\n"},
 		{"check bad", []string{"--check", "--config=" + bad}, 1, "", badText},
 		{"check missing", []string{"--check", "--config", missing}, 1, "",
 			"read configuration: open " + missing + ": no such file or directory\n"},
