@@ -34,8 +34,7 @@ func checks() []check {
 
 // installation are the documented steps.
 const installation = `set -e
-cp -a /media/payload/ctsync /root/
-make -C /root/ctsync -o build install
+make -C /media/payload/ctsync -o build install
 cat >/etc/ctsync/ctsync.toml <<'END'
 [failover-mechanism.vrrp]
 sync-group = "syncgrp"
@@ -212,7 +211,7 @@ func kernelTests(l *lab) {
 
 func uninstall(l *lab) {
 	l.begin(l.b)
-	l.shWithin(l.b, time.Minute, "systemctl stop ctsyncd; make -C /root/ctsync uninstall")
+	l.shWithin(l.b, time.Minute, "systemctl stop ctsyncd; make -C /media/payload/ctsync uninstall")
 	out := l.sh(l.b, `systemctl daemon-reload
 find /usr /etc /var /run -path '*ctsync*' -not -path '*/systemd-private-*' | sort
 systemctl show ctsyncd -P LoadState`)

@@ -3,6 +3,7 @@
 // Debian's one.
 //
 //	vm run [-only NAME[,NAME]] [-mirror URL]   as `make vm`, in the root of the module; NAME is one of `vm list`
+//	vm disk [-mirror URL]                      makes the machines' disk and nothing else
 //	vm list                                    lists the checks
 //	vm agent PORT                              carries out commands of the host (runs in the machine)
 //	vm echo ADDRESS, vm talk ADDRESS FILE      hold a conversation (run in the machine)
@@ -39,7 +40,9 @@ func main() {
 func command(ctx context.Context, args []string) error {
 	switch {
 	case len(args) >= 1 && args[0] == "run":
-		return run(ctx, args[1:])
+		return run(ctx, args[1:], true)
+	case len(args) >= 1 && args[0] == "disk":
+		return run(ctx, args[1:], false)
 	case len(args) == 1 && args[0] == "list":
 		for _, c := range checks() {
 			fmt.Printf("%-20s %s\n", c.name, c.shows)
@@ -52,10 +55,10 @@ func command(ctx context.Context, args []string) error {
 	case len(args) == 3 && args[0] == "talk":
 		return talk(ctx, args[1], args[2])
 	}
-	return errors.New("usage: vm run [-only NAME[,NAME]] [-mirror URL] | list")
+	return errors.New("usage: vm run [-only NAME[,NAME]] [-mirror URL] | disk [-mirror URL] | list")
 }
 
-func run(ctx context.Context, args []string) error {
+func run(ctx context.Context, args []string, check bool) error {
 	flags := flag.NewFlagSet("vm run", flag.ExitOnError)
 	only := flags.String("only", "", "the checks to run, separated by commas; those that they need run as well")
 	mirror := flags.String("mirror", "http://deb.debian.org/debian", "where debootstrap gets the packages")
@@ -74,7 +77,7 @@ func run(ctx context.Context, args []string) error {
 		fmt.Printf("[%5.1fs] %s\n", time.Since(began).Seconds(), fmt.Sprintf(format, args...))
 	}
 	disk, err := makeDisk(ctx, *mirror, say)
-	if err != nil {
+	if err != nil || !check {
 		return err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, runTime, fmt.Errorf("not done within %v", runTime))

@@ -21,8 +21,7 @@ func makePayload(ctx context.Context, dir string) (string, error) {
 	steps := [][]string{
 		{"make", "build"},
 		{"go", "build", "-o", root + "/", "./scripts/vm"},
-		{"cp", "-a", "Makefile", "bin", "scripts", "docs", root + "/ctsync/"},
-		{"sh", "-c", `cp -a --parents cmd/*/completion "$0"`, root + "/ctsync"},
+		{"sh", "-c", `cp -a --parents Makefile bin/ctsync* scripts docs cmd/*/completion "$0"`, root + "/ctsync"},
 	}
 	for _, p := range tested {
 		to := filepath.Join(root, "tests", p)
