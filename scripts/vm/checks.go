@@ -198,7 +198,7 @@ func stops(l *lab) {
 func kernelTests(l *lab) {
 	var failed []string
 	for _, p := range tested {
-		out, err := l.b.run(l.ctx, 4*time.Minute, "cd /media/payload/tests/"+p+
+		out, err := l.b.run(l.ctx, 4*time.Minute, "cd /media/payload/ctsync/"+p+
 			" && CTSYNC_REQUIRE_NETNS=1 ./test -test.timeout 220s 2>&1")
 		if err != nil {
 			failed = append(failed, p+":\n"+tail(out, 60))

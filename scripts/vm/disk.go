@@ -15,7 +15,7 @@ import (
 
 const (
 	release  = "bookworm"
-	makeTime = 15 * time.Minute // for the disk
+	makeTime = 30 * time.Minute // for the disk; an idle host needs 4
 	diskSize = "3G"
 )
 

@@ -24,7 +24,7 @@ func makePayload(ctx context.Context, dir string) (string, error) {
 		{"sh", "-c", `cp -a --parents Makefile bin/ctsync* scripts docs cmd/*/completion "$0"`, root + "/ctsync"},
 	}
 	for _, p := range tested {
-		to := filepath.Join(root, "tests", p)
+		to := filepath.Join(root, "ctsync", p) // where they find the files of the module that they read
 		steps = append(steps, []string{"mkdir", "-p", to}, []string{"go", "test", "-c", "-o", to + "/test", "./" + p},
 			[]string{"sh", "-c", `[ ! -d "$0/testdata" ] || cp -a "$0/testdata" "$1/"`, p, to})
 	}
