@@ -16,7 +16,7 @@ import (
 )
 
 // bootTime bounds how long a machine may take until its agent answers. An idle host needs 30 s.
-const bootTime = 3 * time.Minute
+const bootTime = 5 * time.Minute
 
 // machine is a Debian under qemu. One goroutine uses it at a time.
 type machine struct {
