@@ -33,6 +33,7 @@ func (d *Daemon) askKeepalived() keepalived.Question {
 	state, since := d.roles.Current()
 	q := keepalived.Question{
 		Path: cfg.KeepalivedConfig, Follow: followed(cfg), Role: state.Role(), Since: since,
+		Told:   state.Role() != control.RoleUnknown,
 		Access: keepalived.AccessBy(d.cfg.Socket, d.cfg.SocketGID, d.cfg.ControlGID),
 	}
 	q.Hear(d.roles.History.List())

@@ -78,7 +78,7 @@ func TestMonitorInATerminal(t *testing.T) {
 	b.eventually(10*time.Second, "has the flows", func() bool { return b.statistics().External.Active == 50 })
 
 	file := filepath.Join(t.TempDir(), "rows.json")
-	w := newTmux(t, 80, 24, []string{"LC_ALL=C.UTF-8", "TERM=screen"}, filepath.Join(binDir, "ctsync"), "--socket",
+	w := newTmux(t, 80, 30, []string{"LC_ALL=C.UTF-8", "TERM=screen"}, filepath.Join(binDir, "ctsync"), "--socket",
 		b.socket(), "tui", "--write")
 	w.shows("BACKUP  in step", "External cache           50 flows", "Losses          none since the daemon started")
 	w.press("?")
@@ -121,7 +121,7 @@ func TestMonitorInATerminal(t *testing.T) {
 	w.press("w", "C-u")
 	w.typeIn(file)
 	w.press("Enter")
-	w.shows("18 rows written to")
+	w.shows("24 rows written to")
 	if text, err := os.ReadFile(file); err != nil || strings.Count(string(text), `"dport":443`) < 18 {
 		t.Errorf("%v: %s", err, text)
 	}

@@ -95,7 +95,7 @@ func TestUncarriedIsNamed(t *testing.T) {
 			t.Errorf("no %q in show statistics --detail", line)
 		}
 		a.eventually(30*time.Second, "logs "+line, func() bool {
-			return strings.Contains(a.log.String(), line+": the peer cannot restore them")
+			return strings.Contains(a.log.String(), fmt.Sprintf("%s: the peer cannot restore them\" count=%d", what, n))
 		})
 	}
 	if n := strings.Count(a.log.String(), "not carried by protocol v1"); n > 3*len(want) {

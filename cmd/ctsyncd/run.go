@@ -11,13 +11,21 @@ import (
 func (s *service) beginRun(dir string) {
 	run, ended, err := lastrun.Begin(dir)
 	if err != nil {
-		s.log.Warn("how this run ends is not recorded: mend the state directory", "err", err)
+		s.unrecorded = err
 		return
 	}
 	s.run = run
 	if ended != nil && ended.Kind != control.EndedByFailure { // that one was logged, by the run that failed
 		s.log.Error("the last run of ctsyncd ended without being asked to: report it if it is not your doing",
 			"how", ended.String(), "restarts", run.Restarts().Unasked)
+	}
+}
+
+// reportRun logs why the end of this run cannot be recorded. It waits until the daemon could begin: another one that
+// runs here is a reason of its own.
+func (s *service) reportRun() {
+	if s.unrecorded != nil {
+		s.log.Warn("how this run ends is not recorded: mend the state directory", "err", s.unrecorded)
 	}
 }
 

@@ -29,6 +29,8 @@ type service struct {
 	asked   chan os.Signal // SIGHUP
 	run     *lastrun.Run   // nil where it cannot be recorded
 
+	unrecorded error // why not
+
 	program    string // path by which this program was started
 	fence      fence
 	end        func() // ends the run of the daemon
@@ -71,6 +73,7 @@ func serve(opt options, out *output) (err error) {
 	if err != nil {
 		return err
 	}
+	s.reportRun()
 	announced := make(chan struct{})
 	announce := context.AfterFunc(ctx, func() {
 		defer close(announced)

@@ -21,10 +21,11 @@ import (
 type Reading struct {
 	Changed time.Time // when a file of it was last changed; zero if that is not known
 
-	path   string
-	sys    *system
-	unread string   // why it could not be read, "" if it could
-	models []*model // one for each config-id that makes a difference, the likely one first
+	path    string
+	sys     *system
+	unread  string   // why it could not be read, "" if it could
+	missing bool     // there is none
+	models  []*model // one for each config-id that makes a difference, the likely one first
 }
 
 // Read reads the configuration at path with everything that it includes.
@@ -35,6 +36,7 @@ func read(sys *system, path string) *Reading {
 	text, err := sys.read(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
+		c.missing = true
 		c.unread = fmt.Sprintf("%s does not exist: keepalived is not checked; if its configuration is elsewhere, set "+
 			"keepalived-config", path)
 	case err != nil:

@@ -34,6 +34,7 @@ type Question struct {
 	Access Access
 	Role   control.Role
 	Since  time.Time // of the role
+	Told   bool      // somebody has reported a role to this daemon, if not keepalived
 
 	heard [len(states)]time.Time
 }
@@ -75,6 +76,9 @@ func (w *Watch) Warnings(q Question) []string {
 		}
 	}
 	v := c.Judge(q.Follow, q.Access, heard)
+	if c.missing && q.Told { // by Pacemaker, for example
+		v.Doubt = nil
+	}
 	w.complaints = slices.Concat(v.Wrong, v.Doubt)
 	w.overrule(len(heard) > 0 && len(w.complaints) == 0, c, q)
 	virtual, known := c.Addresses(q.Follow)
