@@ -115,8 +115,9 @@ func TestConntrackdReadsOurMessages(t *testing.T) {
 	for _, f := range flows {
 		messages = append(messages, AppendFlow(nil, CTNew, 0, uint32(len(messages)), &f))
 		line, xml := flow.AppendConntrackd(nil, &f, flow.Line{External: true}), flow.AppendXML(nil, &f, true)
-		wantFlows = append(wantFlows, strings.Replace(string(line), "esp     ", "unknown ", 1)) // it has fewer names
-		if f.Orig.Proto != flow.SCTP {                                                          // its states have wrong names there
+		// conntrackd has fewer names of protocols.
+		wantFlows = append(wantFlows, strings.Replace(string(line), "esp     ", "unknown ", 1))
+		if f.Orig.Proto != flow.SCTP { // its states have wrong names there
 			wantXML = append(wantXML, strings.Replace(string(xml), `protoname="esp"`, `protoname="unknown"`, 1))
 		}
 	}
