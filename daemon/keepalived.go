@@ -3,7 +3,6 @@ package daemon
 import (
 	"log/slog"
 	"net/netip"
-	"time"
 
 	"ctsync/daemon/config"
 	"ctsync/daemon/control"
@@ -23,7 +22,7 @@ func Check(cfg *config.Config) (warnings []string) {
 	}
 	return k.Warnings(keepalived.Question{
 		Path: cfg.KeepalivedConfig, Follow: followed(cfg), Access: keepalived.AccessBy(cfg.Socket, cfg.SocketGID, cfg.ControlGID),
-		Role: control.RoleStop, Since: time.Now(),
+		Role: control.RoleStop, // it has no daemon to which a role could have been reported
 	})
 }
 
@@ -33,7 +32,6 @@ func (d *Daemon) askKeepalived() keepalived.Question {
 	state, since := d.roles.Current()
 	q := keepalived.Question{
 		Path: cfg.KeepalivedConfig, Follow: followed(cfg), Role: state.Role(), Since: since,
-		Told:   state.Role() != control.RoleUnknown,
 		Access: keepalived.AccessBy(d.cfg.Socket, d.cfg.SocketGID, d.cfg.ControlGID),
 	}
 	q.Hear(d.roles.History.List())

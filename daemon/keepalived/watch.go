@@ -33,8 +33,7 @@ type Question struct {
 	Follow control.Followed
 	Access Access
 	Role   control.Role
-	Since  time.Time // of the role
-	Told   bool      // somebody has reported a role to this daemon, if not keepalived
+	Since  time.Time // of the role; zero if nobody has reported one
 
 	heard [len(states)]time.Time
 }
@@ -76,7 +75,7 @@ func (w *Watch) Warnings(q Question) []string {
 		}
 	}
 	v := c.Judge(q.Follow, q.Access, heard)
-	if c.missing && q.Told { // by Pacemaker, for example
+	if c.missing && q.Role != control.RoleUnknown && !q.Since.IsZero() { // by Pacemaker, for example
 		v.Doubt = nil
 	}
 	w.complaints = slices.Concat(v.Wrong, v.Doubt)
